@@ -1,0 +1,142 @@
+"""Gates: whether an edge of a graph is there, as a function of the decisions of a genome.
+
+A gate is 0, 1, or a small expression over open decisions. Known parts fold away as the expression is made, so a closed
+genome has gates 0 and 1 only, and the same decoder gives the stand-alone network and the supernet.
+
+On a hard route (each decision a token) a gate is 0 or 1. On a soft route (weights for the options) it is the
+probability of the same event were the decisions independent: `every` multiplies, `no` complements, and `some` is the
+complement of none. The two agree where the weights are one-hot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Route = Mapping[str, Any]  # decision -> token, or {option: weight}; an option that is left out has weight 0
+
+
+@dataclass(frozen=True)
+class Is:
+    """The decision took this option."""
+
+    decision: str
+    option: Hashable
+
+    def __str__(self) -> str:
+        return f"{self.decision}={self.option}"
+
+
+@dataclass(frozen=True)
+class No:
+    gate: Gate
+
+    def __str__(self) -> str:
+        return f"no({self.gate})"
+
+
+@dataclass(frozen=True)
+class Every:
+    gates: tuple[Gate, ...]
+
+    def __str__(self) -> str:
+        return f"every({', '.join(map(str, self.gates))})"
+
+
+@dataclass(frozen=True)
+class Some:
+    gates: tuple[Gate, ...]
+
+    def __str__(self) -> str:
+        return f"some({', '.join(map(str, self.gates))})"
+
+
+Gate = int | Is | No | Every | Some
+
+
+def no(gate: Gate) -> Gate:
+    """Open where `gate` is closed."""
+    match gate:
+        case int():
+            return 1 - gate
+        case No(inner):
+            return inner
+    return No(gate)
+
+
+def every(gates: Iterable[Gate]) -> Gate:
+    """Open where all `gates` are; of no gates at all: open."""
+    unknown = tuple(gate for gate in gates if gate != 1)
+    if any(gate == 0 for gate in unknown):
+        return 0
+    return Every(unknown) if len(unknown) > 1 else unknown[0] if unknown else 1
+
+
+def some(gates: Iterable[Gate]) -> Gate:
+    """Open where at least one of `gates` is; of no gates at all: closed."""
+    unknown = tuple(gate for gate in gates if gate != 0)
+    if any(gate == 1 for gate in unknown):
+        return 1
+    return Some(unknown) if len(unknown) > 1 else unknown[0] if unknown else 0
+
+
+def value(gate: Gate, route: Route) -> Any:
+    """The gate on this route: the integer 0 or 1 on a hard route, a weight (number or tensor) on a soft one.
+
+    Raises KeyError when the route says nothing about a decision that the gate asks for.
+    """
+    match gate:
+        case int():
+            return gate
+        case Is(decision, option):
+            choice = route[decision]
+            return choice.get(option, 0) if isinstance(choice, Mapping) else int(choice == option)
+        case No(inner):
+            return 1 - value(inner, route)
+        case Every(gates):
+            return _product(value(inner, route) for inner in gates)
+        case Some(gates):
+            return 1 - _product(1 - value(inner, route) for inner in gates)
+    raise TypeError(f"{gate!r} is not a gate")
+
+
+def is_closed(weight: Any) -> bool:
+    """Known to be 0. A tensor is never known: reading it would wait for the device."""
+    return isinstance(weight, (int, float)) and weight == 0
+
+
+def _product(factors: Iterable[Any]) -> Any:
+    product: Any = 1
+    for factor in factors:
+        if is_closed(factor):
+            return 0
+        product = factor if isinstance(product, int) and product == 1 else product * factor
+    return product
+
+
+def to_json(gate: Gate) -> Any:
+    """A gate as plain JSON: 0, 1, ["is", decision, option], ["no", gate], ["every", ...] or ["some", ...]."""
+    match gate:
+        case Is(decision, option):
+            return ["is", decision, option]
+        case No(inner):
+            return ["no", to_json(inner)]
+        case Every(gates):
+            return ["every", *map(to_json, gates)]
+        case Some(gates):
+            return ["some", *map(to_json, gates)]
+    return gate
+
+
+def from_json(data: Any) -> Gate:
+    """The inverse of `to_json`."""
+    if isinstance(data, int):
+        return data
+    kind, *rest = data
+    if kind == "is":
+        return Is(*rest)
+    if kind == "no":
+        return No(from_json(rest[0]))
+    inner = tuple(map(from_json, rest))
+    return Every(inner) if kind == "every" else Some(inner)

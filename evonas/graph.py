@@ -1,0 +1,298 @@
+"""The architecture: an immutable graph of named nodes, without weights and without torch.
+
+A node sums (or concatenates) its inputs, each times a gate, then applies its operations in turn. Shapes are inferred
+as a graph is made, so a graph that exists is valid. Names are stable identities: weights are shared, inherited and
+saved by them.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+from evonas import gates, operations
+from evonas.gates import Gate
+from evonas.operations import Identity, Operation, Shape, Zero
+
+INPUT = "input"
+_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=-]*")
+
+
+class GraphError(ValueError):
+    """A graph that cannot be: a name that clashes, shapes that do not fit. The message names the node."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    source: str
+    gate: Gate = 1
+
+
+@dataclass(frozen=True)
+class Node:
+    """`name` may have folders (`stage1/node2`); `combine` is "sum" or "concat"."""
+
+    name: str
+    inputs: tuple[Edge, ...]
+    operations: tuple[Operation, ...] = ()
+    combine: str = "sum"
+
+    @property
+    def steps(self) -> Iterator[tuple[str, Operation]]:
+        """The operations under the names of their modules: conv, conv_2, ..."""
+        count: dict[str, int] = {}
+        for operation in self.operations:
+            nth = count[operation.name] = count.get(operation.name, 0) + 1
+            yield (operation.name if nth == 1 else f"{operation.name}_{nth}"), operation
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in topological order. The data enter as the node "input"; the last node is the output.
+
+    Raises GraphError for a name that clashes with another or with Python, an input that is not an earlier node,
+    shapes that cannot be summed or concatenated, and an operation that its input does not fit.
+    """
+
+    input_shape: Shape
+    nodes: tuple[Node, ...]
+    shapes: Mapping[str, Shape] = field(init=False, compare=False, repr=False)  # of each node's output
+
+    def __post_init__(self) -> None:
+        shapes: dict[str, Shape] = {INPUT: self.input_shape}
+        for node in self.nodes:
+            if node.name in shapes:
+                raise GraphError(f"{node.name}: two nodes have this name")
+            _check_name(node.name)
+            shape = self._combined(node, shapes)
+            for operation in node.operations:
+                try:
+                    shape = operation.shape(shape)
+                except ValueError as error:
+                    raise GraphError(f"{node.name}: {error}") from None
+            shapes[node.name] = shape
+        _check_folders(shapes, self.nodes)
+        object.__setattr__(self, "shapes", shapes)
+
+    @staticmethod
+    def _combined(node: Node, shapes: Mapping[str, Shape]) -> Shape:
+        """The shape in which the inputs of a node meet."""
+        if not node.inputs:
+            raise GraphError(f"{node.name}: a node needs an input")
+        for edge in node.inputs:
+            if edge.source not in shapes:
+                raise GraphError(f"{node.name}: its input {edge.source!r} is not an earlier node")
+        found = [shapes[edge.source] for edge in node.inputs]
+        if node.combine == "sum":
+            if len(set(found)) > 1:
+                raise GraphError(
+                    f"{node.name}: its inputs cannot be summed, their shapes differ: {_listed(node, found)}"
+                )
+            return found[0]
+        if node.combine != "concat":
+            raise GraphError(f'{node.name}: combine is {node.combine!r}; use "sum" or "concat"')
+        if len({shape[1:] for shape in found}) > 1:
+            raise GraphError(f"{node.name}: its inputs differ in size: {_listed(node, found)}")
+        if any(edge.gate != 1 for edge in node.inputs):
+            raise GraphError(f"{node.name}: gates stand on sums; put a sum before the concatenation")
+        return (sum(shape[0] for shape in found), *found[0][1:])
+
+    @property
+    def output(self) -> str:
+        return self.nodes[-1].name if self.nodes else INPUT
+
+    @property
+    def output_shape(self) -> Shape:
+        return self.shapes[self.output]
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Some gate waits for a route: the network is a supernet."""
+        return any(not isinstance(edge.gate, int) for node in self.nodes for edge in node.inputs)
+
+    # ---- counting -------------------------------------------------------------------------------------------------
+
+    def steps(self, node: Node) -> Iterator[tuple[str, Operation, Shape]]:
+        """Each operation of a node: module name, operation, shape of its input."""
+        shape = self._combined(node, self.shapes)
+        for name, operation in node.steps:
+            yield name, operation, shape
+            shape = operation.shape(shape)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Weights of all nodes; of an open graph, of all candidates."""
+        return sum(op.parameters(shape) for node in self.nodes for _, op, shape in self.steps(node))
+
+    @cached_property
+    def multiply_adds(self) -> int:
+        """Of convolutions and linear layers, for one image; of an open graph, of all candidates."""
+        return sum(op.multiply_adds(shape) for node in self.nodes for _, op, shape in self.steps(node))
+
+    # ---- rewriting ------------------------------------------------------------------------------------------------
+
+    def simplified(self) -> Graph:
+        """The same function without what does nothing: dead nodes, identities, and zeros in sums."""
+        stands_for: dict[str, str] = {}  # a node that does nothing -> the node that it repeats
+        zeros: set[str] = set()  # nodes whose output is zero whatever the data
+        kept: list[Node] = []
+        for node in self.nodes:
+            edges = tuple(Edge(stands_for.get(edge.source, edge.source), edge.gate) for edge in node.inputs)
+            ops = tuple(op for op in node.operations if not isinstance(op, Identity))
+            if node.combine == "sum":  # a zero adds nothing; one stays where there is nothing else
+                edges = tuple(edge for edge in edges if edge.source not in zeros) or edges[:1]
+            fed_zeros = all(edge.source in zeros for edge in edges)
+            if (fed_zeros or any(isinstance(op, Zero) for op in ops)) and _zero_stays(ops, fed_zeros):
+                zeros.add(node.name)
+            if not ops and len(edges) == 1 and edges[0].gate == 1:
+                stands_for[node.name] = edges[0].source
+            else:
+                kept.append(Node(node.name, edges, ops, node.combine))
+        return Graph(self.input_shape, _alive(kept, stands_for.get(self.output, self.output)))
+
+    # ---- identity -------------------------------------------------------------------------------------------------
+
+    def digest(self) -> str:
+        """16 hex digits, equal for graphs that are isomorphic once simplified: names and order of nodes do not count.
+
+        Each node's label is refined by its inputs, then by its consumers, until no more nodes are told apart
+        (Weisfeiler-Lehman refinement of a directed graph).
+        """
+        graph = self.simplified()
+        labels = {INPUT: _hash(INPUT, *graph.input_shape)}
+        labels |= {node.name: _hash(node.combine, *map(str, map(operations.to_json, node.operations)))
+                   for node in graph.nodes}  # fmt: skip
+        consumers: dict[str, list[tuple[str, str]]] = {name: [] for name in labels}
+        for node in graph.nodes:
+            for edge in node.inputs:
+                consumers[edge.source].append((str(edge.gate), node.name))
+        classes = 0
+        while len(set(labels.values())) > classes:
+            classes = len(set(labels.values()))
+            for node in graph.nodes:
+                seen = sorted(str(edge.gate) + labels[edge.source] for edge in node.inputs)
+                labels[node.name] = _hash(labels[node.name], "from", *seen)
+            for name in [node.name for node in reversed(graph.nodes)] + [INPUT]:
+                seen = sorted(gate + labels[consumer] for gate, consumer in consumers[name])
+                labels[name] = _hash(labels[name], "to", *seen)
+        return _hash(labels[graph.output], *sorted(labels.values()))
+
+    # ---- text and JSON --------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        rows = [(INPUT, "", "", "x".join(map(str, self.input_shape)))]
+        for node in self.nodes:
+            joined = " + " if node.combine == "sum" else ", "
+            inputs = joined.join(e.source if e.gate == 1 else f"[{e.gate}] {e.source}" for e in node.inputs)
+            shape = "x".join(map(str, self.shapes[node.name]))
+            rows.append((node.name, inputs, ", ".join(map(str, node.operations)), shape))
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        lines.append(f"{self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds")
+        return "\n".join(line.rstrip() for line in lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, from which `from_json` gives an equal graph."""
+        return {
+            "input_shape": list(self.input_shape),
+            "nodes": [
+                {
+                    "name": node.name,
+                    "inputs": [[edge.source, gates.to_json(edge.gate)] for edge in node.inputs],
+                    "operations": [operations.to_json(operation) for operation in node.operations],
+                    "combine": node.combine,
+                }
+                for node in self.nodes
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Graph:
+        nodes = (
+            Node(
+                node["name"],
+                tuple(Edge(source, gates.from_json(gate)) for source, gate in node["inputs"]),
+                tuple(operations.from_json(operation) for operation in node["operations"]),
+                node["combine"],
+            )
+            for node in data["nodes"]
+        )
+        return cls(tuple(data["input_shape"]), tuple(nodes))
+
+
+class Draft:
+    """A graph in the making, for decoders: an edge whose gate is closed is left out, and so is a node without inputs.
+
+    `node` returns the name under which later nodes refer to the new one, or None where it was left out; None may be
+    given as an input, and counts as a closed edge.
+    """
+
+    def __init__(self, input_shape: Shape) -> None:
+        self.input_shape = tuple(input_shape)
+        self.nodes: list[Node] = []
+
+    def node(
+        self,
+        name: str,
+        inputs: Iterable[str | tuple[str | None, Gate] | None],
+        *operations: Operation,
+        combine: str = "sum",
+    ) -> str | None:
+        pairs = (item if isinstance(item, tuple) else (item, 1) for item in inputs)
+        edges = tuple(Edge(source, gate) for source, gate in pairs if source is not None and gate != 0)
+        if not edges:
+            return None
+        self.nodes.append(Node(name, edges, tuple(operations), combine))
+        return name
+
+    def graph(self) -> Graph:
+        """The finished graph; its output is the node that was added last."""
+        return Graph(self.input_shape, tuple(self.nodes))
+
+
+def _check_name(name: str) -> None:
+    for segment in name.split("/"):
+        if not _SEGMENT.fullmatch(segment):
+            raise GraphError(f"{name!r}: use letters, digits and _+=- in node names, with / between folders")
+        if keyword.iskeyword(segment):
+            raise GraphError(f"{name!r}: {segment!r} is a Python keyword; choose another name")
+
+
+def _check_folders(names: Iterable[str], nodes: Iterable[Node]) -> None:
+    """Modules live at node/operation: no node may lie in a folder that is another node."""
+    taken = set(names)
+    for node in nodes:
+        parts = node.name.split("/")
+        for depth in range(1, len(parts)):
+            if "/".join(parts[:depth]) in taken:
+                raise GraphError(f"{node.name}: {'/'.join(parts[:depth])!r} is a node and cannot be a folder as well")
+
+
+def _listed(node: Node, shapes: Iterable[Shape]) -> str:
+    return ", ".join(
+        f"{edge.source} {'x'.join(map(str, shape))}" for edge, shape in zip(node.inputs, shapes, strict=True)
+    )
+
+
+def _zero_stays(ops: Iterable[Operation], zero: bool) -> bool:
+    for operation in ops:
+        zero = isinstance(operation, Zero) or (zero and operation.keeps_zero)
+    return zero
+
+
+def _alive(nodes: list[Node], output: str) -> tuple[Node, ...]:
+    """The nodes on a path to the output."""
+    needed = {output}
+    for node in reversed(nodes):
+        if node.name in needed:
+            needed.update(edge.source for edge in node.inputs)
+    return tuple(node for node in nodes if node.name in needed)
+
+
+def _hash(*parts: object) -> str:
+    return blake2b("|".join(map(str, parts)).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,52 @@
+"""Genomes as DEAP individuals.
+
+Plain classes of a module, not `deap.creator`'s: those become a new class each time one is unpickled. What travels
+between processes and what is kept is the plain value, `tuple(individual)`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deap import base
+
+
+class Fitness(base.Fitness):
+    """Values of an evaluation, all to be maximised unless a subclass says so. A failed evaluation has no values:
+    its fitness stays invalid, compares below every other, and selection gives it no chance."""
+
+    weights = (1.0,)
+
+    def setValues(self, values: Any) -> None:
+        if len(values):
+            super().setValues(values)
+        else:
+            self.delValues()
+
+    values = property(base.Fitness.getValues, setValues, base.Fitness.delValues)
+
+
+class Individual(list):
+    """A genome: a list of tokens with a fitness.
+
+    id          the number under which a run asked for its evaluation; None before that
+    parents     ids of the individuals that it was made from
+    operator    what made it, such as "mut_bits"
+    role        what it stands for beside a search, such as "winner" or "reference"
+    generation  of a generational algorithm, from 0; None elsewhere
+    """
+
+    def __init__(self, tokens: Any = ()) -> None:
+        super().__init__(tokens)
+        self.fitness = Fitness()
+        self.id: int | None = None
+        self.parents: tuple[int, ...] = ()
+        self.operator = "random"
+        self.role: str | None = None
+        self.generation: int | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Individual:
+        copy = self.__class__(self)  # tokens are immutable values
+        copy.__dict__.update(self.__dict__)
+        copy.fitness = self.fitness.__deepcopy__(memo)
+        return copy

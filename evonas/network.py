@@ -1,0 +1,203 @@
+"""From a graph to PyTorch: one builder for stand-alone networks and supernets.
+
+A closed graph becomes straight-line code (a `torch.fx.GraphModule` that frees each tensor after its last use). In an
+open one, each node that some route can do without is a module of its own which skips itself; `supernet(x, route)`.
+Weights live at node/operation (`stage1.node2.conv.weight`), whichever form the graph has.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.utils import skip_init
+
+from evonas import gates, operations
+from evonas.gates import Route
+from evonas.graph import INPUT, Graph, Node
+from evonas.operations import Operation, Shape
+from evonas.streams import number
+
+
+class GlobalAverage(nn.Module):
+    """(B, C, H, W) -> (B, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+
+class Zeros(nn.Module):
+    """Zeros of the size that a stride leaves."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x[:, :, :: self.stride, :: self.stride] if self.stride > 1 else x)
+
+
+MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
+    operations.Convolution: lambda op, shape: skip_init(
+        nn.Conv2d, shape[0], op.channels, op.kernel, op.stride, op.padding, op.dilation, op.groups, op.bias
+    ),
+    operations.BatchNorm: lambda op, shape: nn.BatchNorm2d(shape[0], affine=op.affine),
+    operations.ReLU: lambda op, shape: nn.ReLU(),
+    operations.MaxPool: lambda op, shape: nn.MaxPool2d(op.kernel, op.stride, op.padding),
+    operations.AveragePool: lambda op, shape: nn.AvgPool2d(op.kernel, op.stride, op.padding, count_include_pad=False),
+    operations.GlobalAveragePool: lambda op, shape: GlobalAverage(),
+    operations.Flatten: lambda op, shape: nn.Flatten(),
+    operations.Linear: lambda op, shape: skip_init(nn.Linear, shape[0], op.features, op.bias),
+    operations.Dropout: lambda op, shape: nn.Dropout(op.rate),
+    operations.Identity: lambda op, shape: nn.Identity(),
+    operations.Zero: lambda op, shape: Zeros(op.stride),
+}
+
+
+def build(graph: Graph, *, seed: int = 0) -> fx.GraphModule:
+    """The network of a graph, on the CPU, in training mode.
+
+    forward(x) takes images (B, C, H, W) and gives logits (B, classes) or what the graph ends in; of an open graph,
+    forward(x, route). Initial weights depend on the seed and on each parameter's name and shape alone; the global
+    generator is left as it was. Building is by name too: a network and a supernet of one space agree in their keys.
+    """
+    free = _dispensable(graph) if graph.is_open else set()
+    modules: dict[str, nn.Module] = {}
+    drawn = fx.Graph()
+    values = {INPUT: drawn.placeholder("x")}
+    if graph.is_open:
+        route = drawn.placeholder("route")
+        modules["route_gates"] = RouteGates(graph)
+        weights = drawn.call_module("route_gates", (route,))
+    for node in graph.nodes:
+        inputs = [values[edge.source] for edge in node.inputs]
+        target = node.name.replace("/", ".")
+        steps = {name: MODULES[type(op)](op, shape) for name, op, shape in graph.steps(node)}
+        _reuse_memory(list(steps.values()))
+        if node.name in free:
+            modules[target] = GatedNode(node, steps)
+            values[node.name] = drawn.call_module(target, (weights, *inputs))
+            continue
+        value = _combine(drawn, node, inputs)
+        for name, module in steps.items():
+            modules[f"{target}.{name}"] = module
+            value = drawn.call_module(f"{target}.{name}", (value,))
+        values[node.name] = value
+    drawn.output(values[graph.output])
+    network = fx.GraphModule(modules, drawn, class_name="Supernet" if graph.is_open else "Network")
+    initialise(network, seed)
+    return network
+
+
+def initialise(network: nn.Module, seed: int) -> None:
+    """Draw every parameter anew: He-normal convolutions, uniform linear layers, batch norms at identity."""
+    for path, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            fan_in = module.weight[0].numel()
+            generator = torch.Generator().manual_seed(number(seed, f"{path}.weight"))
+            with torch.no_grad():
+                if isinstance(module, nn.Conv2d):
+                    module.weight.normal_(0, math.sqrt(2 / fan_in), generator=generator)  # He et al. 2015, Eq. 10
+                else:
+                    module.weight.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
+                if module.bias is not None:
+                    module.bias.zero_()
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+
+
+def extract(supernet: nn.Module, graph: Graph) -> fx.GraphModule:
+    """The stand-alone network of a closed graph of the same space, with the supernet's weights and statistics."""
+    network = build(graph)
+    shared = supernet.state_dict()
+    network.load_state_dict({name: shared[name] for name in network.state_dict()})
+    return network.train(supernet.training)
+
+
+class RouteGates(nn.Module):
+    """route -> {node: the weight of each of its inputs, or None where the route does not need the node}."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, route: Route) -> dict[str, list[Any] | None]:
+        weights: dict[str, list[Any] | None] = {}
+        needed = {self.graph.output}
+        for node in reversed(self.graph.nodes):
+            weights[node.name] = None
+            if node.name in needed:
+                try:
+                    found = weights[node.name] = [gates.value(edge.gate, route) for edge in node.inputs]
+                except KeyError as error:
+                    raise ValueError(f"the route says nothing about the decision {error}") from None
+                live = [
+                    edge.source for edge, weight in zip(node.inputs, found, strict=True) if not gates.is_closed(weight)
+                ]
+                if not live:
+                    raise ValueError(f"the route needs node {node.name!r} but leaves it without an input")
+                needed.update(live)
+        return weights
+
+
+class GatedNode(nn.Module):
+    """A node of a supernet that some routes do without: it skips itself there, and its weights get no gradient."""
+
+    def __init__(self, node: Node, steps: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.node, self.steps = node.name, list(steps)
+        self.joins = node.combine == "concat"
+        for name, module in steps.items():
+            self.add_module(name, module)
+
+    def forward(self, weights: dict[str, list[Any] | None], *inputs: Tensor | None) -> Tensor | None:
+        own = weights[self.node]
+        if own is None:
+            return None
+        terms = [_scaled(w, x) for w, x in zip(own, inputs, strict=True) if x is not None and not gates.is_closed(w)]
+        value = torch.cat(terms, 1) if self.joins else _sum(terms)
+        for name in self.steps:
+            value = getattr(self, name)(value)
+        return value
+
+
+def _scaled(weight: Any, x: Tensor) -> Tensor:
+    return x if isinstance(weight, int | float) and weight == 1 else weight * x
+
+
+def _sum(terms: Sequence[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _combine(drawn: fx.Graph, node: Node, inputs: list[fx.Node]) -> fx.Node:
+    if node.combine == "concat" and len(inputs) > 1:
+        return drawn.call_function(torch.cat, (inputs, 1))
+    total = inputs[0]
+    for term in inputs[1:]:
+        total = drawn.call_function(operator.add, (total, term))
+    return total
+
+
+def _dispensable(graph: Graph) -> set[str]:
+    """The nodes that not every route needs, or whose inputs hang on the route."""
+    always = {graph.output}
+    for node in reversed(graph.nodes):
+        if node.name in always:
+            always.update(edge.source for edge in node.inputs if edge.gate == 1)
+    open_inputs = {node.name for node in graph.nodes if any(edge.gate != 1 for edge in node.inputs)}
+    return {node.name for node in graph.nodes if node.name not in always} | open_inputs
+
+
+def _reuse_memory(modules: list[nn.Module]) -> None:
+    """A ReLU may overwrite what a batch norm or convolution has just made: neither needs its output to go back."""
+    for before, module in pairwise(modules):
+        if isinstance(module, nn.ReLU) and isinstance(before, nn.BatchNorm2d | nn.Conv2d):
+            module.inplace = True

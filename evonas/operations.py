@@ -1,0 +1,236 @@
+"""The operations of a graph: what each does to shapes, and what it costs. No tensors here: `network.py` makes modules.
+
+A shape is that of one image, without the batch: (channels, height, width), or (features,) once flattened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from math import prod
+from typing import Any, ClassVar
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step of a node. `name` is what its module is called below the node, and its kind in JSON."""
+
+    name: ClassVar[str]
+    keeps_zero: ClassVar[bool] = True  # a zero input gives a zero output, whatever the weights
+
+    def shape(self, shape: Shape) -> Shape:
+        """The shape of the output. Raises ValueError, saying why, where the input does not fit."""
+        return shape
+
+    def parameters(self, shape: Shape) -> int:
+        """The number of weights, for an input of this shape."""
+        return 0
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Of convolutions and linear layers, for one image of this shape."""
+        return 0
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Convolution(Operation):
+    """2-d convolution. Padding None keeps the size at stride 1."""
+
+    name = "conv"
+    channels: int
+    kernel: int = 3
+    stride: int = 1
+    padding: int | None = None
+    dilation: int = 1
+    groups: int = 1
+    bias: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.kernel, self.stride, self.dilation, self.groups) < 1:
+            raise ValueError(f"{self!r}: channels, kernel, stride, dilation and groups are at least 1")
+        if self.padding is None:
+            if self.kernel % 2 == 0:
+                raise ValueError(f"kernel {self.kernel} is even; use an odd one such as 3 or 5, or say the padding")
+            object.__setattr__(self, "padding", self.dilation * (self.kernel - 1) // 2)
+
+    @property
+    def keeps_zero(self) -> bool:  # type: ignore[override]
+        return not self.bias
+
+    def shape(self, shape: Shape) -> Shape:
+        channels, *size = _image(self, shape)
+        if channels % self.groups or self.channels % self.groups:
+            raise ValueError(f"{channels} -> {self.channels} channels do not divide into {self.groups} groups")
+        reach = self.dilation * (self.kernel - 1) + 1
+        return (self.channels, *_slide(self, size, reach, self.stride, self.padding or 0))
+
+    def parameters(self, shape: Shape) -> int:
+        weights = shape[0] // self.groups * self.channels * self.kernel**2
+        return weights + self.channels * self.bias
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return shape[0] // self.groups * self.kernel**2 * prod(self.shape(shape))
+
+    def __str__(self) -> str:
+        extras = [f"stride {self.stride}"] * (self.stride != 1) + [f"dilation {self.dilation}"] * (self.dilation != 1)
+        extras += [f"{self.groups} groups"] * (self.groups != 1) + ["bias"] * self.bias
+        extras += [f"padding {self.padding}"] * (self.padding != self.dilation * (self.kernel - 1) // 2)
+        return " ".join([f"conv {self.channels} {self.kernel}x{self.kernel}", *extras])
+
+
+@dataclass(frozen=True)
+class BatchNorm(Operation):
+    """Batch normalisation over channels, with a learned scale and shift where `affine`."""
+
+    name = "batch_norm"
+    affine: bool = True
+
+    @property
+    def keeps_zero(self) -> bool:  # type: ignore[override]
+        return not self.affine  # the shift is learned
+
+    def parameters(self, shape: Shape) -> int:
+        return 2 * shape[0] * self.affine
+
+
+@dataclass(frozen=True)
+class ReLU(Operation):
+    name = "relu"
+
+
+@dataclass(frozen=True)
+class _Pool(Operation):
+    kernel: int = 2
+    stride: int = 2
+    padding: int = 0
+
+    def shape(self, shape: Shape) -> Shape:
+        channels, *size = _image(self, shape)
+        return (channels, *_slide(self, size, self.kernel, self.stride, self.padding))
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.kernel}x{self.kernel} stride {self.stride}"
+
+
+@dataclass(frozen=True)
+class MaxPool(_Pool):
+    name = "max_pool"
+
+
+@dataclass(frozen=True)
+class AveragePool(_Pool):
+    """Average pooling; padding does not count in the mean."""
+
+    name = "avg_pool"
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool(Operation):
+    """The mean of each channel: (C, H, W) -> (C,)."""
+
+    name = "global_avg_pool"
+
+    def shape(self, shape: Shape) -> Shape:
+        return (_image(self, shape)[0],)
+
+
+@dataclass(frozen=True)
+class Flatten(Operation):
+    name = "flatten"
+
+    def shape(self, shape: Shape) -> Shape:
+        return (prod(shape),)
+
+
+@dataclass(frozen=True)
+class Linear(Operation):
+    name = "linear"
+    features: int
+    bias: bool = True
+
+    @property
+    def keeps_zero(self) -> bool:  # type: ignore[override]
+        return not self.bias
+
+    def shape(self, shape: Shape) -> Shape:
+        if len(shape) != 1:
+            raise ValueError(f"linear takes features, not an image of shape {_text(shape)}; flatten or pool it first")
+        return (self.features,)
+
+    def parameters(self, shape: Shape) -> int:
+        return (shape[0] + self.bias) * self.features
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return shape[0] * self.features
+
+    def __str__(self) -> str:
+        return f"linear {self.features}"
+
+
+@dataclass(frozen=True)
+class Dropout(Operation):
+    name = "dropout"
+    rate: float = 0.5
+
+    def __str__(self) -> str:
+        return f"dropout {self.rate}"
+
+
+@dataclass(frozen=True)
+class Identity(Operation):
+    name = "identity"
+
+
+@dataclass(frozen=True)
+class Zero(Operation):
+    """Nothing at all: zeros, of the size that a stride leaves (the `none` of cell spaces)."""
+
+    name = "zero"
+    stride: int = 1
+
+    def shape(self, shape: Shape) -> Shape:
+        if self.stride == 1:
+            return shape
+        channels, *size = _image(self, shape)
+        return (channels, *(-(-side // self.stride) for side in size))
+
+
+OPERATIONS: dict[str, type[Operation]] = {
+    kind.name: kind
+    for kind in (
+        Convolution, BatchNorm, ReLU, MaxPool, AveragePool, GlobalAveragePool, Flatten, Linear, Dropout, Identity, Zero
+    )
+}  # fmt: skip
+
+
+def to_json(operation: Operation) -> dict[str, Any]:
+    """An operation as plain JSON: its kind and its fields."""
+    return {"kind": operation.name, **asdict(operation)}
+
+
+def from_json(data: dict[str, Any]) -> Operation:
+    """The inverse of `to_json`. Raises ValueError for an unknown kind or field."""
+    kind = OPERATIONS.get(data.get("kind", ""))
+    known = {"kind"} | {field.name for field in fields(kind)} if kind else {"kind"}
+    if kind is None or set(data) - known:
+        raise ValueError(f"{data} is no operation; kinds are {', '.join(OPERATIONS)}, fields those of the class")
+    return kind(**{key: item for key, item in data.items() if key != "kind"})
+
+
+def _image(operation: Operation, shape: Shape) -> Shape:
+    if len(shape) != 3:
+        raise ValueError(f"{operation.name} takes an image (channels, height, width), not the shape {_text(shape)}")
+    return shape
+
+
+def _slide(operation: Operation, size: list[int], reach: int, stride: int, padding: int) -> tuple[int, ...]:
+    if min(size) + 2 * padding < reach:
+        raise ValueError(f"{operation} does not fit into {_text(size)}; use larger images or fewer strides before it")
+    return tuple((side + 2 * padding - reach) // stride + 1 for side in size)
+
+
+def _text(shape: Any) -> str:
+    return "x".join(map(str, shape))

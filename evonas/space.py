@@ -1,0 +1,179 @@
+"""A search space is a sequence of named decisions; all that follows from `next` alone is written here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from random import Random
+from typing import Any, ClassVar
+
+from evonas.errors import UserError
+from evonas.gates import Gate, Is
+from evonas.graph import Graph
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What comes next in a genome.
+
+    name      stable name, unique in a genome
+    options   the tokens that are legal here, at least one
+    state     prefixes with equal state have exactly the same future; this makes counting and uniform drawing possible
+    """
+
+    name: str
+    options: tuple[Hashable, ...]
+    state: Hashable
+
+
+@dataclass(frozen=True)
+class Open:
+    """A token that is left open: one of `options`, to be chosen by a route through the supernet."""
+
+    options: tuple[Hashable, ...]
+
+    def __str__(self) -> str:
+        return "{" + "|".join(map(str, self.options)) + "}"
+
+
+Token = Hashable
+Genome = Sequence[Token]
+
+
+class CodeError(UserError):
+    """A genome or code that does not belong to the space. The message names the place and what is legal there."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Genomes and their meaning. A space is a frozen dataclass whose fields are its skeleton.
+
+    A subclass gives `name`, `next` and `decode`. `format` and `parse` may be replaced by a system's own notation.
+    """
+
+    name: ClassVar[str]
+
+    def next(self, prefix: Genome) -> Decision | None:
+        """The decision that follows this prefix, or None where the genome is complete."""
+        raise NotImplementedError(f"{type(self).__name__} has no `next`")
+
+    def decode(self, genome: Genome) -> Graph:
+        """The graph of a genome, which may hold Open tokens. Pure. Raises CodeError for a genome of another space."""
+        raise NotImplementedError(f"{type(self).__name__} has no `decode`")
+
+    # ---- what follows from `next` ---------------------------------------------------------------------------------
+
+    def decisions(self, genome: Genome) -> list[Decision]:
+        """The decisions that a complete genome answers, in order. Raises CodeError where an answer is not legal."""
+        answered = []
+        for position, token in enumerate(genome):
+            decision = self.next(genome[:position])
+            if decision is None:
+                raise CodeError(f"the genome has {len(genome)} tokens; in this space it is complete after {position}")
+            illegal = [t for t in (token.options if isinstance(token, Open) else (token,)) if t not in decision.options]
+            if illegal:
+                raise CodeError(
+                    f"token {position + 1} is {illegal[0]!r}; {decision.name} takes one of {_listed(decision.options)}"
+                )
+            answered.append(decision)
+        missing = self.next(genome)
+        if missing is not None:
+            raise CodeError(f"the genome ends after {len(genome)} tokens; {missing.name} comes next: one of "
+                            f"{_listed(missing.options)}")  # fmt: skip
+        return answered
+
+    def choices(self, genome: Genome) -> dict[str, dict[Token, Gate]]:
+        """decision -> {option: gate}: 1 and 0 for a closed token, a symbol for each option of an open one."""
+        return {
+            decision.name: {option: _gate(decision.name, option, token) for option in decision.options}
+            for decision, token in zip(self.decisions(genome), genome, strict=True)
+        }
+
+    def route(self, genome: Genome) -> dict[str, Token]:
+        """The hard route of a closed genome through a supernet: decision -> token."""
+        return {d.name: token for d, token in zip(self.decisions(genome), genome, strict=True)}
+
+    def open(self) -> tuple[Open, ...]:
+        """The genome with every decision open: the whole supernet."""
+        genome: tuple[Open, ...] = ()
+        while (decision := self.next(genome)) is not None:
+            genome += (Open(decision.options),)
+        return genome
+
+    def count(self, prefix: Genome = ()) -> int:
+        """How many complete genomes begin with this prefix."""
+        return self._completions(tuple(prefix), {})
+
+    def genomes(self, prefix: Genome = ()) -> Iterator[tuple[Token, ...]]:
+        """All complete genomes that begin with this prefix, in the order of the options."""
+        prefix = tuple(prefix)
+        decision = self.next(prefix)
+        if decision is None:
+            yield prefix
+        else:
+            for option in decision.options:
+                yield from self.genomes((*prefix, option))
+
+    def random(self, rng: Random) -> tuple[Token, ...]:
+        """A genome drawn uniformly from all genomes: each option weighs as many as can follow it."""
+        genome: tuple[Token, ...] = ()
+        counted: dict[Hashable, int] = {}
+        while (decision := self.next(genome)) is not None:
+            weights = [self._completions((*genome, option), counted) for option in decision.options]
+            ticket = rng.randrange(sum(weights))
+            for option, weight in zip(decision.options, weights, strict=True):
+                if ticket < weight:
+                    genome += (option,)
+                    break
+                ticket -= weight
+        return genome
+
+    def complete(self, answers: dict[str, Token], rng: Random) -> tuple[Token, ...]:
+        """The genome that follows these answers by decision name where they are legal, and is drawn elsewhere.
+
+        Mutation and crossover by name rest on this: where an answer changes what may follow, later answers are kept as
+        far as they are still legal.
+        """
+        genome: tuple[Token, ...] = ()
+        while (decision := self.next(genome)) is not None:
+            wanted = answers.get(decision.name)
+            genome += (wanted if wanted in decision.options else rng.choice(decision.options),)
+        return genome
+
+    def format(self, genome: Genome) -> str:
+        """The code of a genome as text."""
+        self.decisions(genome)
+        return " ".join(map(str, genome))
+
+    def parse(self, code: str) -> tuple[Token, ...]:
+        """The genome of a code; the inverse of `format`. Raises CodeError, naming the place."""
+        genome: tuple[Token, ...] = ()
+        for word in code.split():
+            decision = self.next(genome)
+            named = {str(option): option for option in decision.options} if decision else {}
+            genome += (named.get(word, word),)
+        self.decisions(genome)
+        return genome
+
+    def to_json(self) -> dict[str, Any]:
+        """Name and fields, for journals and keys: two spaces with equal JSON decode alike."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {"name": self.name} | {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
+
+    def _completions(self, prefix: tuple[Token, ...], counted: dict[Hashable, int]) -> int:
+        decision = self.next(prefix)
+        if decision is None:
+            return 1
+        if decision.state not in counted:
+            counted[decision.state] = sum(self._completions((*prefix, o), counted) for o in decision.options)
+        return counted[decision.state]
+
+
+def _gate(name: str, option: Token, token: Token) -> Gate:
+    if isinstance(token, Open) and len(token.options) > 1:
+        return Is(name, option) if option in token.options else 0
+    return int(option == (token.options[0] if isinstance(token, Open) else token))
+
+
+def _listed(options: Iterable[Token]) -> str:
+    return ", ".join(map(str, options))

@@ -1,0 +1,51 @@
+"""One network that a person would write by hand, as a space of a single genome: the reference beside every search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from evonas.errors import UserError
+from evonas.graph import INPUT, Draft, Graph
+from evonas.operations import BatchNorm, Convolution, Dropout, Flatten, Linear, MaxPool, ReLU
+from evonas.space import Decision, Genome, Space
+
+
+@dataclass(frozen=True)
+class PlainSpace(Space):
+    """Stages of 3x3 convolutions with batch norm and ReLU, each ended by 2x2 max pooling; then a linear classifier.
+
+    There is nothing to decide: the only genome is (). The shape is VGG's (Simonyan and Zisserman 2015), scaled down.
+    """
+
+    name: ClassVar[str] = "plain"
+    filters: tuple[int, ...] = (16, 32, 64)
+    depth: int = 2  # convolutions in a stage
+    dropout: float = 0.2
+    input_shape: tuple[int, int, int] = (3, 32, 32)
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        if min(self.input_shape[1:]) < 2 ** len(self.filters):
+            raise UserError(
+                f"{len(self.filters)} stages are too many for images of {self.input_shape}; use larger ones"
+            )
+
+    def next(self, prefix: Genome) -> Decision | None:
+        return None
+
+    def format(self, genome: Genome) -> str:
+        self.decisions(genome)
+        return "/".join("-".join([f"conv{filters}"] * self.depth) for filters in self.filters)
+
+    def decode(self, genome: Genome) -> Graph:
+        self.decisions(genome)
+        draft = Draft(self.input_shape)
+        x: str | None = INPUT
+        for stage, filters in enumerate(self.filters, 1):
+            for layer in range(1, self.depth + 1):
+                x = draft.node(f"stage{stage}/conv{layer}", [x], Convolution(filters), BatchNorm(), ReLU())
+            x = draft.node(f"stage{stage}/pool", [x], MaxPool())
+        dropout = (Dropout(self.dropout),) if self.dropout else ()
+        draft.node("classifier", [x], Flatten(), *dropout, Linear(self.classes))
+        return draft.graph()

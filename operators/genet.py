@@ -1,0 +1,70 @@
+"""GeNet's operators (Xie and Yuille 2017, arXiv:1703.01513, section 3.2), and the DEAP toolbox that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from deap import base, tools
+
+from evonas.genomes.genet import GeNetSpace
+from evonas.individual import Individual
+
+
+def init_bits(space: GeNetSpace, *, rng: Random) -> Individual:
+    """Every bit 0 or 1 with probability 0.5 (section 3.2.1)."""
+    return Individual(rng.randrange(2) for _ in space.names)
+
+
+def cx_stages(
+    first: Individual, second: Individual, slices: Sequence[slice], indpb: float, *, rng: Random
+) -> tuple[Individual, Individual]:
+    """Exchange whole stages, each with probability `indpb` (q_C; section 3.2.3). Changes both in place."""
+    for stage in slices:
+        if rng.random() < indpb:
+            first[stage], second[stage] = second[stage], first[stage]
+    return first, second
+
+
+def mut_bits(individual: Individual, indpb: float, *, rng: Random) -> tuple[Individual]:
+    """Flip each bit with probability `indpb` (q_M; section 3.2.3). Changes the individual in place."""
+    individual[:] = [bit ^ (rng.random() < indpb) for bit in individual]
+    return (individual,)
+
+
+def sel_roulette_above_worst(individuals: Sequence[Any], k: int, *, rng: Random) -> list[Any]:
+    """Draw k with replacement, each with probability proportional to its lead over the worst (section 3.2.2).
+
+    The worst is never chosen, nor is a failed individual (one without a valid fitness), which does not count as the
+    worst either. Where all are equal, or all have failed, the draw is uniform.
+    """
+    valid = [individual for individual in individuals if individual.fitness.valid] or list(individuals)
+    scores = [individual.fitness.wvalues[0] if individual.fitness.valid else 0.0 for individual in valid]
+    worst = min(scores)
+    leads = [score - worst for score in scores]  # r_n - min_k r_k
+    return rng.choices(valid, weights=leads if any(leads) else None, k=k)
+
+
+def toolbox(
+    space: GeNetSpace,
+    *,
+    rng: Random,
+    evaluate: Callable[[Individual], tuple[float, ...]] | None = None,
+    stage_swap_rate: float = 0.2,
+    bit_flip_rate: float = 0.05,
+) -> base.Toolbox:
+    """A DEAP toolbox for GeNet, with the roles that `deap.algorithms` asks for.
+
+    Roles: individual, population, clone, mate, mutate, select, and evaluate where a fitness is given. `map` is the
+    built-in one until another is registered. Defaults are the paper's q_C and q_M for CIFAR-10.
+    """
+    box = base.Toolbox()
+    box.register("individual", init_bits, space, rng=rng)
+    box.register("population", tools.initRepeat, list, box.individual)
+    box.register("mate", cx_stages, slices=space.slices, indpb=stage_swap_rate, rng=rng)
+    box.register("mutate", mut_bits, indpb=bit_flip_rate, rng=rng)
+    box.register("select", sel_roulette_above_worst, rng=rng)
+    if evaluate is not None:
+        box.register("evaluate", evaluate)
+    return box

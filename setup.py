@@ -1,0 +1,47 @@
+"""Packaging of evonas. `genomes/` and `operators/` stand at the top of the repository, where a newcomer looks
+for them, and install as `evonas.genomes` and `evonas.operators`."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+here = Path(__file__).parent
+
+setup(
+    name="evonas",
+    version="0.1.0",
+    description="Neural architecture search as evolutionary computation, on DEAP and PyTorch",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=[
+        "evonas",
+        "evonas.evaluation",
+        "evonas.strategies",
+        "evonas.systems",
+        "evonas.genomes",
+        "evonas.operators",
+    ],
+    package_dir={"evonas.genomes": "genomes", "evonas.operators": "operators"},
+    package_data={"evonas": ["py.typed"]},
+    install_requires=[
+        "torch>=2.4",
+        "torchvision>=0.19",
+        "deap>=1.4.2",
+        "scoop>=0.7.2",  # spreads a run over a cluster
+        "numpy>=1.26",
+        "matplotlib>=3.8",
+        "scikit-learn>=1.4",  # the digits, stratified splits
+        "loky>=3.4",  # local worker processes: a killed worker is reported, and a new pool is to be had
+        "click>=8.1",  # command line: the best kept of its kind, and light to import
+        "rich>=13.7",  # progress and tables in the terminal
+        "safetensors>=0.4",  # weights that can be opened without trust
+    ],
+    extras_require={
+        "test": ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "networkx>=3.2"],
+        "dev": ["ruff>=0.6", "mypy>=1.11"],
+    },
+    entry_points={"console_scripts": ["evonas = evonas.command_line:main"]},
+)

@@ -1,0 +1,210 @@
+import random
+
+import pytest
+import torch
+from torch import nn
+
+from evonas.gates import Is, no
+from evonas.genomes.genet import SMALL, GeNetSpace
+from evonas.graph import Draft
+from evonas.network import build, extract
+from evonas.operations import (
+    AveragePool,
+    BatchNorm,
+    Convolution,
+    Dropout,
+    Flatten,
+    GlobalAveragePool,
+    Identity,
+    Linear,
+    MaxPool,
+    ReLU,
+    Zero,
+)
+from evonas.space import Open
+
+SPACE = GeNetSpace((3, 4), (4, 6), input_shape=(3, 8, 8), dense=12, dropout=0.3)
+IMAGES = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def everything():
+    draft = Draft((4, 12, 12))
+    a = draft.node("a", ["input"], Convolution(8, 3, 2, bias=True), BatchNorm(), ReLU(), Convolution(8, 1), BatchNorm(False))
+    b = draft.node("b", ["input"], AveragePool(3, 2, 1), Convolution(8, 5, groups=4, dilation=2))
+    c = draft.node("c", ["input"], MaxPool(), Zero(), Convolution(8))
+    d = draft.node("d", [a, b, c], Identity())
+    e = draft.node("e", ["input"], Zero(2))
+    f = draft.node("f", [d, e], ReLU(), combine="concat")
+    g = draft.node("g", [f], Flatten(), Linear(7), Dropout(0.5), ReLU(), Linear(3))
+    h = draft.node("h", [f], GlobalAveragePool(), Linear(3, bias=False))
+    draft.node("out", [g, h])
+    return draft.graph()
+
+
+def test_counts_of_the_graph_are_those_of_the_network():
+    for graph in (everything(), SPACE.decode(SPACE.open()), SMALL.decode(SMALL.open())):
+        assert sum(p.numel() for p in build(graph).parameters()) == graph.parameters
+
+
+def test_multiply_adds_are_those_that_torch_counts():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    graph = everything()
+    with FlopCounterMode(display=False) as counter:
+        build(graph)(torch.randn(1, 4, 12, 12))
+    assert counter.get_total_flops() == 2 * graph.multiply_adds
+
+
+def test_shapes_of_the_graph_are_those_of_the_network():
+    graph = everything()
+    assert build(graph)(torch.randn(2, 4, 12, 12)).shape == (2, *graph.output_shape)
+
+
+def test_the_network_equals_one_written_by_hand():
+    draft = Draft((3, 8, 8))
+    draft.node("stem", ["input"], Convolution(4), BatchNorm(), ReLU())
+    draft.node("deep", ["stem"], Convolution(4), BatchNorm(), ReLU())
+    draft.node("head", ["stem", "deep"], MaxPool(), Flatten(), Linear(10))
+    network = build(draft.graph(), seed=3).eval()
+
+    class ByHand(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.norm1 = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+            self.conv2, self.norm2 = nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+            self.linear = nn.Linear(64, 10)
+
+        def forward(self, x):
+            stem = self.norm1(self.conv1(x)).relu()
+            deep = self.norm2(self.conv2(stem)).relu()
+            return self.linear(nn.functional.max_pool2d(stem + deep, 2).flatten(1))
+
+    by_hand = ByHand().eval()
+    by_hand.load_state_dict(dict(zip(by_hand.state_dict(), network.state_dict().values(), strict=True)))
+    assert torch.equal(network(IMAGES), by_hand(IMAGES))
+
+
+def test_weights_depend_on_seed_and_name_alone():
+    one, other = SPACE.parse("1-01/1-01-100"), SPACE.parse("1-11/0-01-001")
+    first, second = (build(SPACE.decode(genome), seed=5).state_dict() for genome in (one, other))
+    shared = set(first) & set(second)
+    assert "stage2.node4.conv.weight" in shared
+    assert all(torch.equal(first[name], second[name]) for name in shared)
+    changed = build(SPACE.decode(one), seed=6).state_dict()
+    assert not torch.equal(first["stage1.input.conv.weight"], changed["stage1.input.conv.weight"])
+    assert not torch.equal(first["stage2.node4.conv.weight"], first["stage2.node1.conv.weight"])
+
+
+def test_building_leaves_the_global_generator_alone():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    build(everything(), seed=9)
+    build(SPACE.decode(SPACE.open()))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_initial_convolutions_are_he_normal():
+    draft = Draft((64, 8, 8))
+    draft.node("a", ["input"], Convolution(256), ReLU())
+    weight = build(draft.graph()).state_dict()["a.conv.weight"]
+    assert weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
+
+
+# ---- supernets ----------------------------------------------------------------------------------------------------
+
+
+def trained(graph, space, seed=0):
+    """A supernet whose statistics are not those of a fresh one."""
+    network = build(graph, seed=seed)
+    rng = random.Random(seed)
+    for _ in range(4):
+        network(torch.randn(16, *space.input_shape), space.route(space.random(rng)))
+    return network
+
+
+@pytest.mark.parametrize("space", [SPACE, SMALL], ids=["small", "three stages"])
+def test_an_extracted_network_equals_the_supernet_on_its_route_bitwise(space):
+    supernet = trained(space.decode(space.open()), space).eval()
+    images = torch.randn(2, *space.input_shape)
+    rng = random.Random(11)
+    genomes = [space.random(rng) for _ in range(98)] + [(0,) * len(space.names), (1,) * len(space.names)]
+    for genome in genomes:
+        alone = extract(supernet, space.decode(genome))
+        assert not alone.training
+        with torch.no_grad():
+            assert torch.equal(alone(images), supernet(images, space.route(genome))), space.format(genome)
+
+
+def test_a_one_hot_soft_route_equals_the_hard_one_bitwise():
+    supernet = trained(SPACE.decode(SPACE.open()), SPACE).eval()
+    rng = random.Random(12)
+    with torch.no_grad():
+        for _ in range(100):
+            hard = SPACE.route(SPACE.random(rng))
+            dense = {name: {o: torch.tensor(float(o == bit)) for o in (0, 1)} for name, bit in hard.items()}
+            sparse = {name: {bit: 1.0} for name, bit in hard.items()}
+            expected = supernet(IMAGES, hard)
+            assert torch.equal(supernet(IMAGES, dense), expected)
+            assert torch.equal(supernet(IMAGES, sparse), expected)
+
+
+def test_a_training_step_on_a_hard_route_leaves_everything_else_unchanged():
+    supernet = trained(SPACE.decode(SPACE.open()), SPACE)
+    genome = SPACE.parse("1-00/0-00-100")
+    own = set(build(SPACE.decode(genome)).state_dict())
+    before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
+    optimizer = torch.optim.SGD(supernet.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    optimizer.zero_grad(set_to_none=True)
+    supernet(IMAGES, SPACE.route(genome)).square().sum().backward()
+    optimizer.step()
+    assert {name for name, p in supernet.named_parameters() if p.grad is None} == {
+        name for name, _ in supernet.named_parameters() if name not in own
+    }
+    for name, tensor in supernet.state_dict().items():
+        assert torch.equal(tensor, before[name]) == (name not in own), name
+
+
+def test_gradients_reach_the_weights_of_a_soft_route():
+    supernet = build(SPACE.decode(SPACE.open()))
+    weights = {name: torch.full((2,), 0.5, requires_grad=True) for name in SPACE.names}
+    supernet(IMAGES, {name: {0: w[0], 1: w[1]} for name, w in weights.items()}).sum().backward()
+    assert all(w.grad is not None and w.grad.abs().sum() > 0 for w in weights.values())
+
+
+def test_a_half_open_genome_builds_only_what_may_be_reached():
+    genome = list(SPACE.parse("1-01/0-00-000"))
+    genome[0] = Open((0, 1))
+    graph = SPACE.decode(genome)
+    names = {node.name for node in graph.nodes}
+    assert graph.is_open
+    assert "stage1/node1" in names
+    assert "stage2/node1" not in names
+    supernet = build(graph).eval()
+    for bit in (0, 1):
+        closed = (bit, *genome[1:])
+        alone = extract(supernet, SPACE.decode(closed))
+        assert torch.equal(alone(IMAGES), supernet(IMAGES, {SPACE.names[0]: bit}))
+
+
+def test_an_incomplete_route_is_an_error_that_names_the_decision():
+    supernet = build(SPACE.decode(SPACE.open()))
+    with pytest.raises(ValueError, match="nothing about the decision 'stage"):
+        supernet(IMAGES, {})
+
+
+def test_a_route_that_starves_a_needed_node_is_an_error():
+    draft = Draft((3, 8, 8))
+    draft.node("out", [("input", Is("keep", 1))], ReLU())
+    with pytest.raises(ValueError, match="leaves it without an input"):
+        build(draft.graph())(IMAGES, {"keep": 0})
+
+
+def test_a_supernet_over_concatenations_skips_as_well():
+    draft = Draft((3, 8, 8))
+    a = draft.node("a", [("input", Is("way", "a"))], Convolution(4))
+    b = draft.node("b", [("input", Is("way", "a"))], Convolution(4))
+    ab = draft.node("ab", [a, b], combine="concat")
+    c = draft.node("c", [("input", no(Is("way", "a")))], Convolution(8))
+    draft.node("out", [(ab, Is("way", "a")), (c, no(Is("way", "a")))])
+    supernet = build(draft.graph())
+    assert supernet(IMAGES, {"way": "a"}).shape == supernet(IMAGES, {"way": "c"}).shape == (5, 8, 8, 8)

@@ -1,0 +1,134 @@
+import random
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from deap import tools
+
+from evonas.gates import Is
+from evonas.genomes.genet import GeNetSpace
+from evonas.individual import Individual
+from evonas.operators.by_decision import cx_decisions, init_random, mut_decisions
+from evonas.space import CodeError, Decision, Open, Space
+
+
+@dataclass(frozen=True)
+class Chains(Space):
+    """Up to `longest` layers, ended by "end"; after a pooling no further one: options hang on what came before."""
+
+    name = "chains"
+    longest: int = 3
+
+    def next(self, prefix):
+        if "end" in prefix or len(prefix) == self.longest:
+            return None
+        pooled = bool(prefix) and prefix[-1] == "pool"
+        options = ("conv", "end") if pooled else ("conv", "pool", "end")
+        return Decision(f"layer{len(prefix) + 1}", options, (len(prefix), pooled))
+
+
+ALL = sorted(Chains().genomes())
+
+
+def test_enumeration_gives_each_legal_genome_once():
+    # by hand: c: 8 after conv, p: 4 after pool, e: 1
+    assert len(ALL) == len(set(ALL)) == Chains().count()
+    assert ("pool", "pool", "end") not in ALL
+    assert ("conv", "pool", "end") in ALL
+    assert Chains(1).count() == 3
+    assert Chains(2).count() == 3 + 2 + 1
+
+
+def test_random_genomes_are_uniform_although_options_hang_on_the_prefix():
+    rng = random.Random(0)
+    drawn = Counter(Chains().random(rng) for _ in range(200 * len(ALL)))
+    assert set(drawn) == set(ALL)
+    assert all(130 < count < 270 for count in drawn.values())  # 200 +- 5 standard deviations
+
+
+def test_counting_is_fast_where_states_merge():
+    assert Chains(200).count() > 10**78
+    assert len(Chains(200).random(random.Random(1))) <= 200
+
+
+def test_code_round_trip_over_all_genomes():
+    assert [Chains().parse(Chains().format(genome)) for genome in ALL] == ALL
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("pool pool end", "token 2 is 'pool'; layer2 takes one of conv, end"),
+        ("conv", "ends after 1 tokens; layer2 comes next"),
+        ("conv end end", "complete after 2"),
+        ("konv end", "token 1 is 'konv'"),
+        ("", "ends after 0 tokens"),
+    ],
+)
+def test_an_illegal_code_is_refused_and_the_place_named(code, says):
+    with pytest.raises(CodeError, match=says):
+        Chains().parse(code)
+
+
+def test_choices_are_one_for_closed_tokens_and_symbols_for_open_ones():
+    space = GeNetSpace((3,), (4,))
+    choices = space.choices((1, Open((0, 1)), Open((0,))))
+    assert choices["stage1/1-2"] == {0: 0, 1: 1}
+    assert choices["stage1/1-3"] == {0: Is("stage1/1-3", 0), 1: Is("stage1/1-3", 1)}
+    assert choices["stage1/2-3"] == {0: 1, 1: 0}  # one option left is no question
+
+
+def test_the_open_genome_opens_every_decision():
+    assert GeNetSpace((3,), (4,)).open() == (Open((0, 1)),) * 3
+
+
+def test_mutation_by_name_stays_legal_and_keeps_later_answers():
+    space, rng = Chains(4), random.Random(3)
+    kept = 0
+    for _ in range(500):
+        parent = init_random(space, rng=rng)
+        child = Individual(parent)
+        (returned,) = mut_decisions(child, space, 0.3, rng=rng)
+        assert returned is child
+        space.decisions(child)
+        kept += child[1:] == parent[1:] and child[0] != parent[0]
+    assert kept > 10
+
+
+def test_mutation_by_name_with_probability_one_changes_every_free_decision():
+    space = GeNetSpace()
+    individual = Individual(space.parse("1-01/1-01-100"))
+    mut_decisions(individual, space, 1.0, rng=random.Random(0))
+    assert space.format(individual) == "0-10/0-10-011"
+    mut_decisions(individual, space, 0.0, rng=random.Random(0))
+    assert space.format(individual) == "0-10/0-10-011"
+
+
+def test_crossover_by_name_stays_legal_and_takes_from_both():
+    space, rng = Chains(4), random.Random(4)
+    for _ in range(300):
+        first, second = init_random(space, rng=rng), init_random(space, rng=rng)
+        cx_decisions(first, second, space, rng=rng)
+        space.decisions(first)
+        space.decisions(second)
+    one, other = Individual(["conv", "conv", "end"]), Individual(["pool", "conv", "end"])
+    cx_decisions(one, other, Chains(4), 1.0, rng=rng)
+    assert (list(one), list(other)) == (["pool", "conv", "end"], ["conv", "conv", "end"])
+
+
+def test_random_draws_are_reproducible():
+    assert [Chains().random(random.Random(7)) for _ in range(5)] == [Chains().random(random.Random(7))] * 5
+
+
+def test_an_individual_is_copied_with_its_own_fitness():
+    from copy import deepcopy
+
+    parent = Individual((1, 0, 1))
+    parent.fitness.values = (0.5,)
+    parent.id = 3
+    child = deepcopy(parent)
+    del child.fitness.values
+    child[0] = 0
+    assert (list(parent), parent.fitness.values, parent.id) == ([1, 0, 1], (0.5,), 3)
+    assert type(child) is Individual
+    assert tools.selBest([child, parent], 1) == [parent]  # an invalid fitness is below every other
