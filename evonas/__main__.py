@@ -1,0 +1,3 @@
+from evonas.command_line import main
+
+main()

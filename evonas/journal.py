@@ -1,0 +1,128 @@
+"""The journal of a run: one JSON line an event, only ever appended. Resuming is replaying it.
+
+The first line holds the schema version and the space. `asked` holds genome, parents, operator and phase; `told` holds
+values, status, cost and whether the result was reused. Each line carries a checksum over itself and the line before,
+so a line that was changed or removed later is found and named. Kinds of events that a reader does not know are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from evonas.errors import RunError, UserError
+
+SCHEMA = 1
+KNOWN = ("run", "asked", "told", "ended", "finished", "resumed")
+_CHECK = re.compile(r', "check": "([0-9a-f]{8})"\}$')
+
+Event = dict[str, Any]
+
+
+class JournalError(UserError):
+    """A journal that cannot be replayed. The message names the line."""
+
+
+class Journal:
+    """Append-only events at `path`.
+
+    events     what was read, in order, as (line number, event); unknown kinds are left out
+    elapsed    seconds of run time up to the last event that was read
+
+    Raises JournalError for a changed line, another schema or another space; RunError when an event cannot be written.
+    """
+
+    def __init__(self, path: Path, space: Event, *, clock: Callable[[], float]) -> None:
+        self.path, self.clock = path, clock
+        self.events, self._check, whole = read(path, space)
+        self.elapsed = max((event.get("t", 0.0) for _, event in self.events), default=0.0)
+        self._started = clock()
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            os.ftruncate(self._file, whole)  # a torn last line goes: its event was never acted on
+        except OSError as error:
+            raise RunError(f"cannot write {path}: {error.strerror}; make it writable and resume") from error
+        if not self.events:
+            self.append({"event": "run", "id": "run", "schema": SCHEMA, "space": space})
+
+    @property
+    def seconds(self) -> float:
+        """Run time so far, over all sittings."""
+        return self.elapsed + self.clock() - self._started
+
+    def append(self, event: Event) -> None:
+        """Write one event, whole. Raises RunError when it cannot be written, as on a full disk."""
+        body = json.dumps(event | {"t": round(self.seconds, 3)}, allow_nan=False)
+        check = _chain(self._check, body)
+        line = f'{body[:-1]}, "check": "{check}"}}\n'.encode()
+        end = os.lseek(self._file, 0, os.SEEK_END)
+        try:
+            written = os.write(self._file, line)
+            if written < len(line):  # the disk took a part: say why on the second try
+                os.write(self._file, line[written:])
+        except OSError as error:
+            os.ftruncate(self._file, end)
+            raise RunError(
+                f"cannot write {self.path}: {error.strerror}; everything told so far is kept: make room, then resume"
+            ) from error
+        self._check = check
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def read(path: Path, space: Event | None = None) -> tuple[list[tuple[int, Event]], str, int]:
+    """The events of a journal with their line numbers, its last checksum, and the length in bytes of its whole lines.
+
+    A torn last line is left out. Raises JournalError naming the line where the journal cannot be trusted.
+    """
+    data = path.read_bytes() if path.exists() else b""
+    events: list[tuple[int, Event]] = []
+    check, whole = "", 0
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if number == len(lines):  # what follows the last newline: nothing, or a torn line
+            break
+        try:
+            text = line.decode()
+            event = json.loads(text)
+            kind, _ = event["event"], event["id"]
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(lines) - 1 and isinstance(error, ValueError):
+                break
+            raise JournalError(f"{path}, line {number}: no event of a journal; {_RESTORE}") from None
+        if number == 1:
+            _check_first(path, event, space)
+        found = _CHECK.search(text)
+        if found:
+            check = _chain(check, text[: found.start()] + "}")
+        if found[1] != check if found else kind in KNOWN:
+            raise JournalError(f"{path}, line {number}: changed after it was written, or lines are missing before it; "
+                               f"{_RESTORE}")  # fmt: skip
+        if kind in KNOWN:
+            events.append((number, event))
+        whole += len(line) + 1
+    return events, check, whole
+
+
+_RESTORE = "put the original journal back, or start a new run in another directory"
+
+
+def _check_first(path: Path, event: Event, space: Event | None) -> None:
+    if event["event"] != "run":
+        raise JournalError(f"{path}, line 1: the first line is not the head of a journal; {_RESTORE}")
+    if event.get("schema") != SCHEMA:
+        raise JournalError(f"{path}, line 1: schema version {event.get('schema')}; this evonas reads version {SCHEMA}: "
+                           "resume with the evonas that wrote it")  # fmt: skip
+    if space is not None and event.get("space") != space:
+        raise JournalError(f"{path}, line 1: the journal is of another space: {json.dumps(event.get('space'))} instead "
+                           f"of {json.dumps(space)}; {_RESTORE}")  # fmt: skip
+
+
+def _chain(before: str, body: str) -> str:
+    return f"{zlib.crc32((before + body).encode()):08x}"

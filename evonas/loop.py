@@ -1,0 +1,298 @@
+"""One loop for every strategy: a worker that becomes idle gets the next genome; what ends is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
+
+from evonas.errors import RunError, UserError
+from evonas.evaluation import Evaluation, Outcome, attempt
+from evonas.executors import WorkerLost
+from evonas.individual import Individual
+from evonas.journal import Event, Journal, JournalError
+from evonas.strategies import Strategy
+
+LOOP_EVENTS = ("asked", "told", "ended", "finished")
+REPEATS_LIMIT = 10_000  # reused results in a row after which a search has nothing new to say
+HOPELESS = 10  # failures, and nothing else, after which the fault is not the genomes'
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop asking; None: no limit.
+
+    evaluations   results, reused ones and failures included
+    epochs        trained epochs
+    seconds       of run time; an evaluation that would probably end later is not begun
+    """
+
+    evaluations: int | None = None
+    epochs: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("evaluations", "epochs", "seconds"):
+            amount = getattr(self, name)
+            if amount is not None and not amount > 0:
+                raise UserError(f"a budget of {amount} {name} allows nothing; use more than 0")
+
+
+@dataclass
+class Part:
+    """What one strategy has asked and been told so far. A part may be taken up again with a larger budget."""
+
+    phase: str
+    strategy: Strategy
+    evaluation: Callable[[Individual], Evaluation]
+    asked: list[Individual] = field(default_factory=list)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)  # by id of the individual
+    trained: int = 0  # results that were not reused, and what they cost:
+    epochs: int = 0
+    seconds: float = 0.0
+    repeats: int = 0  # reused results since the last one that was not
+    ended_because: str | None = None
+
+    def told(self) -> Iterator[tuple[Individual, Outcome]]:
+        """Individuals with their outcomes, in the order in which they were asked."""
+        return ((i, self.outcomes[i.id]) for i in self.asked if i.id is not None and i.id in self.outcomes)
+
+
+class Loop:
+    """Drives strategies over one journal, one part after the other.
+
+    journal     what it holds already is replayed first: the strategy proposes again what was asked and is told again
+                what was told; what was in flight is submitted again
+    executor    a concurrent.futures executor
+    workers     evaluations in flight at a time
+    on_event    called with each event of the journal, replayed ones included (then `replayed` is True)
+    on_outcome  called before an outcome is written down, to keep what the journal does not (weights)
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        executor: Executor,
+        workers: int,
+        *,
+        on_event: Callable[[Event, bool], None] = lambda event, replayed: None,
+        on_outcome: Callable[[Individual, Outcome], None] = lambda individual, outcome: None,
+    ) -> None:
+        if workers < 1:
+            raise UserError(f"workers is {workers}; use at least 1")
+        self.journal, self.executor, self.workers = journal, executor, workers
+        self.on_event, self.on_outcome = on_event, on_outcome
+        self._past = iter([(line, event) for line, event in journal.events if event["event"] in LOOP_EVENTS])
+        self._next_id = 0
+        self._known: dict[str, Outcome] = {}  # by key: results that can be used again
+        self._replicates: dict[str, int] = {}  # identity -> trainings asked for
+
+    def run(self, part: Part, budget: Budget, *, reserve_s: Callable[[], float] = lambda: 0.0) -> Part:
+        """Ask and tell until the budget is spent or the strategy has no more to propose.
+
+        reserve_s   seconds of the budget to be kept for what comes after the part
+        """
+        sitting = _Sitting(self, part, budget, reserve_s)
+        if not sitting.replay():
+            sitting.go()
+        return part
+
+    def finish(self) -> None:
+        """Write down that all parts are done, unless the journal says so already."""
+        line, event = next(self._past, (0, None))
+        if event is None:
+            self.journal.append({"event": "finished", "id": "run"})
+        elif event["event"] != "finished":
+            raise JournalError(f"{self.journal.path}, line {line}: it goes on after the end of the run; resume "
+                               "with the settings and the evonas that began the run")  # fmt: skip
+
+
+class _Sitting:
+    """One part, from its replayed past to its end."""
+
+    def __init__(self, loop: Loop, part: Part, budget: Budget, reserve_s: Callable[[], float]) -> None:
+        self.loop, self.part, self.budget, self.reserve_s = loop, part, budget, reserve_s
+        self.keys: dict[int, str] = {}
+        self.running: dict[Future, Individual] = {}
+        self.joined: dict[str, list[Individual]] = {}  # key in flight -> individuals that wait for the same result
+
+    # ---- the past -------------------------------------------------------------------------------------------------
+
+    def replay(self) -> bool:
+        """Replay what the journal holds of this part; True where it had ended."""
+        waiting: dict[int, Individual] = {}
+        for line, event in self.loop._past:
+            if event["event"] == "ended":
+                self.part.ended_because = event["because"]
+                self.loop.on_event(event, True)
+                return True
+            if event["event"] == "asked":
+                individual = self._ask()
+                proposed = None if individual is None else (individual.id, list(individual), self.part.phase)
+                recorded = (event["id"], event["genome"], event["phase"])
+                if individual is None or proposed != recorded:
+                    raise JournalError(f"{self.loop.journal.path}, line {line}: the journal has {recorded} where the "
+                                       f"strategy proposes {proposed}; resume with the settings and the evonas that "
+                                       f"began the run")  # fmt: skip
+                self._identify(individual, event["key"])
+                waiting[event["id"]] = individual
+            else:
+                outcome = Outcome(
+                    tuple(event["values"]),
+                    event["status"],
+                    event["cost"]["epochs"],
+                    event["cost"]["seconds"],
+                    tuple(event["curve"]),
+                    event["error"],
+                )
+                self._hear(waiting.pop(event["id"]), outcome, event["reused"])
+            self.loop.on_event(event, True)
+        for individual in waiting.values():
+            self._submit(individual)
+        return False
+
+    # ---- the present ----------------------------------------------------------------------------------------------
+
+    def go(self) -> None:
+        because = ""
+        while not because or self.running:
+            while not because and len(self.running) < self.loop.workers:
+                because = self._spent()
+                if because:
+                    break
+                individual = self._ask()
+                if individual is None:
+                    because = "" if self.running else "nothing more to propose"
+                    break
+                evaluation = self.part.evaluation(individual)
+                self._identify(individual, self._key(evaluation.key(tuple(individual))))
+                self._write(_asked(individual, self.part.phase, self.keys[_id(individual)]))
+                self._submit(individual)
+            if self.running:
+                done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+                for future in sorted(done, key=lambda future: _id(self.running[future])):
+                    self._finish(self.running.pop(future), _outcome(future))
+        self.part.ended_because = because
+        self._write({"event": "ended", "id": self.part.phase, "because": because})
+
+    def _ask(self) -> Individual | None:
+        proposed = self.part.strategy.generate(1)
+        if not proposed:
+            return None
+        (individual,) = proposed
+        individual.id = self.loop._next_id
+        self.loop._next_id += 1
+        self.part.asked.append(individual)
+        return individual
+
+    def _key(self, identity: str) -> str:
+        """A strategy that trains repeats again on purpose gets the next replicate; every other one replicate 0."""
+        replicate = self.loop._replicates.get(identity, 0) if self._retrains else 0
+        return f"{identity}#{replicate}"
+
+    @property
+    def _retrains(self) -> bool:
+        return getattr(self.part.strategy, "retrains_repeats", False)
+
+    def _identify(self, individual: Individual, key: str) -> None:
+        self.keys[_id(individual)] = key
+        identity, _, replicate = key.rpartition("#")
+        self.loop._replicates[identity] = max(self.loop._replicates.get(identity, 0), int(replicate) + 1)
+
+    def _submit(self, individual: Individual) -> None:
+        key = self.keys[_id(individual)]
+        if key in self.loop._known:
+            self._tell(individual, self.loop._known[key], reused=True)
+        elif key in self.joined:
+            self.joined[key].append(individual)
+        else:
+            self.joined[key] = []
+            replicate = int(key.rpartition("#")[2])
+            evaluation = self.part.evaluation(individual)
+            future = self.loop.executor.submit(attempt, evaluation, tuple(individual), replicate)
+            self.running[future] = individual
+
+    def _finish(self, individual: Individual, outcome: Outcome) -> None:
+        self._tell(individual, outcome, reused=False)
+        for twin in self.joined.pop(self.keys[_id(individual)]):
+            self._tell(twin, outcome, reused=True)
+
+    def _tell(self, individual: Individual, outcome: Outcome, *, reused: bool) -> None:
+        self.loop.on_outcome(individual, outcome)
+        self._write(_told(individual, outcome, reused))
+        self._hear(individual, outcome, reused)
+        told = self.part.outcomes.values()
+        if len(told) == HOPELESS and all(o.failed for o in told):
+            raise RunError(f"the first {HOPELESS} evaluations have all failed; the last one said: {outcome.error}")
+
+    def _hear(self, individual: Individual, outcome: Outcome, reused: bool) -> None:
+        individual.fitness.values = outcome.values
+        self.part.outcomes[_id(individual)] = outcome
+        self.loop._known.setdefault(self.keys[_id(individual)], outcome)
+        if reused:
+            self.part.repeats += 1
+        else:
+            self.part.repeats = 0
+            self.part.trained += 1
+            self.part.epochs += outcome.epochs
+            self.part.seconds += outcome.seconds
+        self.part.strategy.update([individual])
+
+    def _write(self, event: Event) -> None:
+        self.loop.journal.append(event)
+        self.loop.on_event(event, False)
+
+    def _spent(self) -> str:
+        """Why nothing more is to be asked; empty while there is budget."""
+        budget, part = self.budget, self.part
+        if budget.evaluations is not None and len(part.asked) >= budget.evaluations:
+            return f"{budget.evaluations} evaluations"
+        if budget.epochs is not None and part.epochs >= budget.epochs:
+            return f"{budget.epochs} epochs"
+        if budget.seconds is not None:
+            expected = part.seconds / part.trained if part.trained else 0.0
+            if self.loop.journal.seconds + expected + self.reserve_s() >= budget.seconds:
+                return f"{budget.seconds:g} seconds"
+        if part.repeats >= REPEATS_LIMIT:
+            return f"the last {REPEATS_LIMIT:,} genomes had all been evaluated before"
+        return ""
+
+
+def _outcome(future: Future) -> Outcome:
+    try:
+        return future.result()
+    except WorkerLost as lost:
+        return Outcome.failure("worker", f"{lost}; perhaps it ran out of memory")
+
+
+def _asked(individual: Individual, phase: str, key: str) -> Event:
+    return {
+        "event": "asked",
+        "id": individual.id,
+        "genome": list(individual),
+        "parents": list(individual.parents),
+        "operator": individual.operator,
+        "phase": phase,
+        "role": individual.role,
+        "generation": individual.generation,
+        "key": key,
+    }
+
+
+def _told(individual: Individual, outcome: Outcome, reused: bool) -> Event:
+    cost = {"epochs": 0, "seconds": 0.0} if reused else {"epochs": outcome.epochs, "seconds": outcome.seconds}
+    return {
+        "event": "told",
+        "id": individual.id,
+        "values": list(outcome.values),
+        "status": outcome.status,
+        "cost": cost,
+        "reused": reused,
+        "curve": list(outcome.curve),
+        "error": outcome.error,
+    }
+
+
+def _id(individual: Individual) -> int:
+    assert individual.id is not None, "the loop numbers an individual when it is asked"
+    return individual.id

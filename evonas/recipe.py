@@ -1,0 +1,80 @@
+"""How a network is trained: frozen recipes, without torch, so that they can be listed, printed and compared."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import cos, pi
+from typing import Any
+
+from evonas.errors import UserError
+
+OPTIMIZERS = ("sgd", "adam")
+SCHEDULES = ("cosine", "step", "constant")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A training recipe.
+
+    epochs            passes over the training images
+    batch_size        images a step
+    optimizer         sgd (with Nesterov momentum), or adam
+    learning_rate     at its peak
+    momentum          of sgd
+    weight_decay      on all weights
+    schedule          cosine: to 0 at the last step; step: times `gamma` after each of `milestones`; constant
+    milestones        epochs
+    warmup            epochs over which the learning rate rises linearly from 0
+    crop              pixels by which an image is padded with its mean and cropped back at random; 0: none
+    flip              mirror left and right at random
+    cutout            side in pixels of the square that is blanked at random; 0: none
+    label_smoothing   share of the target spread over all classes
+    clip_norm         bound on the norm of the gradients; 0: none
+    """
+
+    epochs: int = 3
+    batch_size: int = 64
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "cosine"
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    warmup: float = 0.0
+    crop: int = 0
+    flip: bool = False
+    cutout: int = 0
+    label_smoothing: float = 0.0
+    clip_norm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise UserError(f"epochs is {self.epochs}; use at least 1")
+        if self.batch_size < 2:
+            raise UserError(f"batch_size is {self.batch_size}; batch norm needs at least 2 images")
+        if self.optimizer not in OPTIMIZERS:
+            raise UserError(f"optimizer is {self.optimizer!r}; use one of {', '.join(OPTIMIZERS)}")
+        if self.schedule not in SCHEDULES:
+            raise UserError(f"schedule is {self.schedule!r}; use one of {', '.join(SCHEDULES)}")
+        if not self.learning_rate > 0:
+            raise UserError(f"learning_rate is {self.learning_rate}; use a positive number")
+        if not 0 <= self.label_smoothing < 1 or not 0 <= self.momentum < 1:
+            raise UserError("label_smoothing and momentum are at least 0 and below 1")
+        if min(self.weight_decay, self.warmup, self.crop, self.cutout, self.clip_norm, self.gamma) < 0:
+            raise UserError("weight_decay, warmup, crop, cutout, clip_norm and gamma are at least 0")
+        if self.warmup >= self.epochs:
+            raise UserError(f"warmup is {self.warmup} of {self.epochs} epochs; leave some epochs after it")
+
+    def rate(self, epoch: float) -> float:
+        """The learning rate at this moment, in epochs from the start (with fractions)."""
+        if epoch < self.warmup:
+            return self.learning_rate * epoch / self.warmup
+        if self.schedule == "cosine":  # Loshchilov and Hutter 2017, Eq. 5, without restarts
+            return self.learning_rate * (1 + cos(pi * (epoch - self.warmup) / (self.epochs - self.warmup))) / 2
+        if self.schedule == "step":
+            return self.learning_rate * self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
+        return self.learning_rate
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"milestones": list(self.milestones)}

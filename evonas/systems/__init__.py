@@ -1,0 +1,148 @@
+"""The systems of the literature: each one a space, a strategy and training recipes, with presets. No torch here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, get_args, get_origin, get_type_hints
+
+from evonas.errors import UserError
+from evonas.recipe import Recipe
+from evonas.space import Space
+from evonas.strategies import Strategy
+
+FROM_DATA = ("input_shape", "classes")  # fields of a space that the data set decides
+FINAL = "final."  # prefix of the settings of the final recipe
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that is to be chosen before a search, as four frozen dataclasses, and as one flat set of settings.
+
+    A setting is a field of the strategy, the space or the search recipe, or `final.` and a field of the final recipe.
+    """
+
+    space: Space
+    strategy: Any  # the system's own dataclass of strategy settings; has `evaluations`
+    recipe: Recipe
+    final: Recipe
+    about: str = ""
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting with its value, tuples as lists."""
+        flat = {}
+        for part, prefix in self._parts():
+            for name in _names(part):
+                value = getattr(part, name)
+                flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+        return flat
+
+    def having(self, settings: Mapping[str, Any]) -> Setup:
+        """With these settings changed; texts are read as the type of the setting.
+
+        Raises UserError for an unknown setting, naming the nearest one, and for a value that it cannot have.
+        """
+        return self._changed(settings, {})
+
+    def _changed(self, settings: Mapping[str, Any], from_data: Mapping[str, Any]) -> Setup:
+        known = self.settings()
+        for name in settings:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]}?" if near else f"settings are {', '.join(known)}"
+                raise UserError(f"unknown setting {name!r}: {hint}")
+        parts = []
+        for part, prefix in self._parts():
+            hints = get_type_hints(type(part))
+            changes = {
+                name: _read(prefix + name, settings[prefix + name], hints[name])
+                for name in _names(part)
+                if prefix + name in settings
+            }
+            parts.append(replace(part, **changes, **(from_data if part is self.space else {})))
+        return replace(self, strategy=parts[0], space=parts[1], recipe=parts[2], final=parts[3])
+
+    def fitted_having(self, input_shape: Iterable[int], classes: int, settings: Mapping[str, Any]) -> Setup:
+        """For images of this shape and this number of classes, with these settings changed (both at once: neither
+        the preset's skeleton with the new images nor the new skeleton with the preset's images need be possible)."""
+        return self._changed(settings, {"input_shape": tuple(input_shape), "classes": classes})
+
+    def _parts(self) -> Iterable[tuple[Any, str]]:
+        return (self.strategy, ""), (self.space, ""), (self.recipe, ""), (self.final, FINAL)
+
+
+@dataclass(frozen=True)
+class System:
+    """A system of the literature.
+
+    presets      named set-ups; the first is the default for small images
+    preset_for   the name of the preset that fits images of a shape
+    strategy     (space, strategy settings, seed) -> Strategy
+    reference    the hand-written network to compare with, as a space of one genome: (input shape, classes) -> Space
+    """
+
+    name: str
+    about: str
+    paper: str
+    presets: Mapping[str, Setup]
+    preset_for: Callable[[tuple[int, ...]], str]
+    strategy: Callable[[Any, Any, int], Strategy]
+    reference: Callable[[tuple[int, ...], int], Space]
+
+    def preset(self, name: str) -> Setup:
+        if name not in self.presets:
+            raise UserError(f"{self.name} has no preset {name!r}; presets are {', '.join(self.presets)}")
+        return self.presets[name]
+
+
+def system(name: str) -> System:
+    """The system of this name. Raises UserError, naming the nearest, for an unknown one."""
+    known = systems()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"systems are {', '.join(known)}"
+        raise UserError(f"unknown system {name!r}: {hint}")
+    return known[name]
+
+
+def systems() -> dict[str, System]:
+    """All systems by name."""
+    from evonas.systems.genet import GENET
+
+    return {each.name: each for each in (GENET,)}
+
+
+def read_settings(words: Iterable[str]) -> dict[str, str]:
+    """["population=20", ...] -> {"population": "20"}. Raises UserError for a word without = and for a repetition."""
+    settings: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise UserError(f"setting {word!r}: write NAME=VALUE, such as population=20")
+        if name in settings:
+            raise UserError(f"setting {name!r} is given twice; give it once")
+        settings[name] = value
+    return settings
+
+
+def _names(part: Any) -> list[str]:
+    return [field.name for field in fields(part) if field.name not in FROM_DATA]
+
+
+def _read(name: str, value: Any, kind: Any) -> Any:
+    """A setting as its type: a JSON value, or a text from the command line."""
+    if get_origin(kind) is tuple:
+        items = value.split(",") if isinstance(value, str) else value
+        return tuple(_read(name, item, get_args(kind)[0]) for item in items if item != "")
+    if not isinstance(value, str):
+        return value
+    if kind is bool:
+        if value.lower() not in ("true", "false", "yes", "no", "1", "0"):
+            raise UserError(f"{name} is {value!r}; use true or false")
+        return value.lower() in ("true", "yes", "1")
+    try:
+        return kind(value)
+    except ValueError:
+        word = {int: "a whole number", float: "a number"}.get(kind, "another value")
+        raise UserError(f"{name} is {value!r}; use {word}") from None

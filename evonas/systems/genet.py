@@ -1,0 +1,104 @@
+"""GeNet as a system: the paper's two settings (Xie and Yuille 2017, section 4), and two for small machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from evonas.errors import UserError
+from evonas.genomes import genet as space
+from evonas.genomes.plain import PlainSpace
+from evonas.operators.genet import toolbox
+from evonas.recipe import Recipe
+from evonas.strategies.genet import GeNet
+from evonas.streams import stream
+from evonas.systems import Setup, System
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeNetSettings:
+    """population N, generations T after the first, and the probabilities p_C, q_C, p_M and q_M of the paper."""
+
+    population: int = 20
+    generations: int = 50
+    crossover_rate: float = 0.2
+    stage_swap_rate: float = 0.2
+    mutation_rate: float = 0.8
+    bit_flip_rate: float = 0.05
+    average_repeats: bool = False
+
+    def __post_init__(self) -> None:
+        if self.population < 2 or self.generations < 0:
+            raise UserError(f"population is {self.population} and generations {self.generations}; use at least 2 and 0")
+        for name in ("crossover_rate", "stage_swap_rate", "mutation_rate", "bit_flip_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{name} is {getattr(self, name)}; a probability lies between 0 and 1")
+
+    @property
+    def evaluations(self) -> int:
+        return self.population * (self.generations + 1)
+
+
+def strategy(space: space.GeNetSpace, settings: GeNetSettings, seed: int) -> GeNet:
+    rng = stream(seed, "genet")
+    return GeNet(
+        toolbox(space, rng=rng, stage_swap_rate=settings.stage_swap_rate, bit_flip_rate=settings.bit_flip_rate),
+        rng=rng,
+        population=settings.population,
+        crossover_rate=settings.crossover_rate,
+        mutation_rate=settings.mutation_rate,
+        average_repeats=settings.average_repeats,
+    )
+
+
+def reference(input_shape: tuple[int, ...], classes: int) -> PlainSpace:
+    """As many stages of two convolutions as the images allow, up to three."""
+    stages = min(3, min(input_shape[1:]).bit_length() - 2)
+    filters = (16, 32, 64)[: max(stages, 1)]
+    return PlainSpace(filters, input_shape=input_shape, classes=classes)  # type: ignore[arg-type]
+
+
+# The paper says nothing of batch size, momentum, weight decay or augmentation at the scale of the search; these are
+# ours: 128 images, Nesterov momentum 0.9, weight decay 5e-4, none.
+_MNIST = Recipe(epochs=25, batch_size=128, learning_rate=1e-3, schedule="step", milestones=(20, 24))
+_CIFAR10 = Recipe(epochs=240, batch_size=128, learning_rate=1e-2, schedule="step", milestones=(120, 180, 220))
+_DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1)
+_SMALL = Recipe(epochs=4, batch_size=64, learning_rate=0.02, warmup=0.5, crop=4, flip=True)
+
+GENET = System(
+    name="genet",
+    about="binary strings say which layers of a stage are connected; a genetic algorithm evolves them",
+    paper="Xie and Yuille 2017, Genetic CNN, arXiv:1703.01513",
+    presets={
+        "digits": Setup(
+            space.DIGITS,
+            GeNetSettings(population=20, generations=4, bit_flip_rate=0.1),
+            _DIGITS,
+            replace(_DIGITS, epochs=40),
+            about="8x8 pictures in about two minutes",
+        ),
+        "small": Setup(
+            space.SMALL,
+            GeNetSettings(population=12, generations=5),
+            _SMALL,
+            replace(_SMALL, epochs=24),
+            about="pictures of 16x16 and more on a small machine, in tens of minutes",
+        ),
+        "mnist": Setup(
+            space.MNIST,
+            GeNetSettings(bit_flip_rate=0.1, stage_swap_rate=0.3, average_repeats=True),
+            _MNIST,
+            _MNIST,
+            about="the paper's MNIST setting: 1,020 trainings of 25 epochs",
+        ),
+        "cifar10": Setup(
+            space.CIFAR10,
+            GeNetSettings(average_repeats=True),
+            _CIFAR10,
+            _CIFAR10,
+            about="the paper's CIFAR-10 setting: 1,020 trainings of 240 epochs",
+        ),
+    },
+    preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
+    strategy=strategy,
+    reference=reference,
+)

@@ -1,0 +1,202 @@
+"""Training a network on images that lie on the device as tensors. One code for CPU and CUDA."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from evonas.data import ImageData, Source, load
+from evonas.recipe import Recipe
+
+EVALUATION_BATCH = 1000
+
+
+class TrainingFailed(RuntimeError):
+    """A network that cannot be trained. `kind` is nan, memory or time."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Images (N, C, H, W), normalised float32 in the device's memory format, and labels (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def joined(self, other: Part) -> Part:
+        return Part(torch.cat([self.images, other.images]), torch.cat([self.labels, other.labels]))
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Image classification on one device: the training, validation and test parts of a data set."""
+
+    train: Part
+    validation: Part
+    test: Part
+    classes: int
+
+
+@lru_cache(maxsize=4)
+def task_on(source: Source, device: str) -> Task:
+    """The data of a source, normalised once and resident on the device; a worker keeps them between evaluations."""
+    data = load(source)
+    return Task(
+        _part(data, data.x_train, data.y_train, device),
+        _part(data, data.x_validation, data.y_validation, device),
+        _part(data, data.x_test, data.y_test, device),
+        len(data.classes),
+    )
+
+
+def _part(data: ImageData, images: object, labels: object, device: str) -> Part:
+    mean, std = (torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1) for values in (data.mean, data.std))
+    x = (torch.as_tensor(images).float() - mean) / std
+    return Part(x.to(device, memory_format=torch.channels_last), torch.as_tensor(labels).to(device))
+
+
+def train(
+    network: nn.Module,
+    part: Part,
+    recipe: Recipe,
+    *,
+    seed: int,
+    validation: Part | None = None,
+    deadline: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[float]:
+    """Train in place; the accuracy on `validation` after each epoch (nothing where there is none).
+
+    Shuffling, augmentation and dropout draw from streams of `seed`; the global generators are left as they were.
+    Raises TrainingFailed when the loss stops being finite, when memory runs out, and when `clock` passes `deadline`
+    (seconds).
+    """
+    device = part.images.device
+    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator = torch.Generator(device).manual_seed(seed)
+    optimizer = _optimizer(network, recipe)
+    batch_size = min(recipe.batch_size, len(part))
+    steps = len(part) // batch_size  # a smaller last batch is left out: its statistics would be poorer
+    curve: list[float] = []
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            for epoch in range(recipe.epochs):
+                network.train()
+                total = torch.zeros((), device=device)
+                for step, (images, labels) in enumerate(_batches(part, batch_size, steps, recipe, generator)):
+                    for group in optimizer.param_groups:
+                        group["lr"] = recipe.rate(epoch + (step + 0.5) / steps)
+                    loss = F.cross_entropy(network(images), labels, label_smoothing=recipe.label_smoothing)
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()
+                    if recipe.clip_norm:
+                        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
+                    optimizer.step()
+                    total += loss.detach()
+                    if deadline is not None and clock() > deadline:
+                        raise TrainingFailed("time", f"over its time limit in epoch {epoch + 1} of {recipe.epochs}")
+                if not torch.isfinite(total):  # once an epoch: reading it waits for the device
+                    raise TrainingFailed("nan", f"the loss is not finite in epoch {epoch + 1} of {recipe.epochs}")
+                if validation is not None:
+                    curve.append(accuracy(network, validation))
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise TrainingFailed("memory", f"out of memory: {_first_line(error)}") from error
+    except RuntimeError as error:
+        if "not enough memory" in str(error) or "can't allocate memory" in str(error):  # how the CPU allocator says it
+            raise TrainingFailed("memory", f"out of memory: {_first_line(error)}") from error
+        raise
+    return curve
+
+
+@torch.inference_mode()
+def accuracy(network: nn.Module, part: Part) -> float:
+    """The share of images that the network, in evaluation mode, puts into the right class."""
+    network.eval()
+    right = torch.zeros((), dtype=torch.int64, device=part.labels.device)
+    for start in range(0, len(part), EVALUATION_BATCH):
+        logits = network(part.images[start : start + EVALUATION_BATCH])
+        right += (logits.argmax(1) == part.labels[start : start + EVALUATION_BATCH]).sum()
+    return right.item() / len(part)
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(
+            network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        )
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.momentum > 0,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+
+# ---- batches and augmentation, whole batches at a time --------------------------------------------------------------
+
+
+def _batches(
+    part: Part, batch_size: int, steps: int, recipe: Recipe, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """One epoch in a random order."""
+    order = torch.randperm(len(part), generator=generator, device=part.labels.device)
+    for step in range(steps):
+        chosen = order[step * batch_size : (step + 1) * batch_size]
+        images = part.images[chosen]
+        if recipe.crop:
+            images = random_crop(images, recipe.crop, generator)
+        if recipe.flip:
+            images = random_flip(images, generator)
+        if recipe.cutout:
+            images = cutout(images, recipe.cutout, generator)
+        yield images, part.labels[chosen]
+
+
+def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+    """Each image shifted by up to `padding` pixels along both axes; what comes in is 0, the mean colour."""
+    count, _, height, width = images.shape
+    padded = F.pad(images, (padding,) * 4)
+    windows = padded.permute(0, 2, 3, 1).unfold(1, height, 1).unfold(2, width, 1)  # (B, shifts, shifts, C, H, W)
+    down, right = _draw(2 * padding + 1, (2, count), images, generator)
+    each = torch.arange(count, device=images.device)
+    return windows[each, down, right].contiguous(memory_format=torch.channels_last)
+
+
+def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image mirrored left to right with probability 1/2."""
+    mirrored = _draw(2, (len(images), 1, 1, 1), images, generator).bool()
+    return torch.where(mirrored, images.flip(3), images)
+
+
+def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """A square of `side` pixels set to 0 in each image, its centre anywhere (DeVries and Taylor 2017)."""
+    count, _, height, width = images.shape
+    top = _draw(height, (count, 1, 1, 1), images, generator) - side // 2
+    left = _draw(width, (count, 1, 1, 1), images, generator) - side // 2
+    rows = torch.arange(height, device=images.device).view(1, 1, -1, 1) - top
+    columns = torch.arange(width, device=images.device).view(1, 1, 1, -1) - left
+    inside = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
+    return images.masked_fill(inside, 0.0)
+
+
+def _draw(options: int, shape: tuple[int, ...], images: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randint(options, shape, generator=generator, device=images.device)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
