@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from evonas import __version__
+from evonas.device import DEVICES, PRECISIONS, choose_device, choose_precision
 from evonas.errors import RunError, UserError
 
 INTERRUPTED = 130
@@ -85,6 +85,8 @@ def cli() -> None:
 @click.option("--data", default="digits", show_default=True, metavar="NAME|PATH",
               help="A data set by name, an .npz file, or a folder of images.")  # fmt: skip
 @click.option("--size", type=positive, help="Resize images to SIZE x SIZE.")
+@click.option("--validation", type=float, default=0.2, show_default=True, metavar="SHARE",
+              help="Share of the training images that the search is judged on.")  # fmt: skip
 @click.option("--data-dir", type=click.Path(), help="Where named data sets lie or are downloaded to.")
 @click.option("--preset", help="A named set-up of the system; the default fits the size of the images.")
 @settings_option
@@ -94,14 +96,32 @@ def cli() -> None:
 @click.option("--time", "seconds", type=Duration(), help="Time for the search and the winner's final training: 10m.")
 @click.option("--timeout", type=Duration(), help="Limit for one evaluation; a network over it is a failure.")
 @click.option("--workers", type=positive, help="Evaluations at a time. [default: one a core, or one on a GPU]")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
+              help="auto: bfloat16 where the hardware has it.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--baseline/--no-baseline", default=True, help="Also random search and a hand-written network.")
-def search(system: str, data: str, size: int | None, data_dir: str | None, preset: str | None, words: tuple[str, ...],
-           out: Path | None, evaluations: int | None, epochs: int | None, seconds: float | None, timeout: float | None,
-           workers: int | None, device: str, seed: int, baseline: bool) -> None:  # fmt: skip
+def search(
+    system: str,
+    data: str,
+    size: int | None,
+    validation: float,
+    data_dir: str | None,
+    preset: str | None,
+    words: tuple[str, ...],
+    out: Path | None,
+    evaluations: int | None,
+    epochs: int | None,
+    seconds: float | None,
+    timeout: float | None,
+    workers: int | None,
+    device: str,
+    precision: str,
+    seed: int,
+    baseline: bool,
+) -> None:
     """Search for a network by SYSTEM (such as genet), train the winner, and compare it."""
-    from evonas.data import Source, load
+    from evonas.data import DATASETS, Source, load
     from evonas.loop import Budget
     from evonas.runs import Config, Run
     from evonas.systems import read_settings
@@ -110,14 +130,15 @@ def search(system: str, data: str, size: int | None, data_dir: str | None, prese
     known = find(system)
     settings = read_settings(words)
     if preset is not None:
-        known.preset(preset).having(settings)
-    source = Source(data, size=size, seed=seed, root=data_dir)
+        known.preset(preset)
+    where = str(Path(data).resolve()) if data not in DATASETS and Path(data).exists() else data
+    source = Source(where, size=size, validation=validation, seed=seed, root=data_dir)
     images = load(source)
     preset = preset or known.preset_for(images.input_shape)
     setup = known.preset(preset).fitted_having(images.input_shape, len(images.classes), settings)
     if seconds is None and epochs is None and evaluations is None:
         evaluations = setup.strategy.evaluations
-    device = _device(device)
+    device = choose_device(device)
     config = Config(
         system=system,
         preset=preset,
@@ -127,13 +148,18 @@ def search(system: str, data: str, size: int | None, data_dir: str | None, prese
         budgets=(Budget(evaluations, epochs, seconds),),
         workers=workers or (1 if device == "cuda" else os.cpu_count() or 1),
         device=device,
+        precision=choose_precision(precision, device),
         timeout_s=timeout,
         baseline=baseline,
     )
     run = Run.new(out or _free(Path("runs") / f"{system}-{Path(data).stem}-{seed}"), config)
-    click.echo(f"{system} ({preset}) on {data}: {len(images.y_train)} training, {len(images.y_validation)} validation "
-               f"and {len(images.y_test)} test images of {'x'.join(map(str, images.input_shape))}; "
-               f"{config.workers} worker{'s' * (config.workers > 1)} on {device}; in {run.directory}")  # fmt: skip
+    sizes = (
+        f"{len(images.y_train)} training, {len(images.y_validation)} validation and {len(images.y_test)} test images"
+    )
+    click.echo(
+        f"{system} ({preset}) on {data}: {sizes} of {'x'.join(map(str, images.input_shape))}\n"
+        f"{config.workers} worker{'s' * (config.workers > 1)} on {device} in {config.precision}; in {run.directory}"
+    )
     _go(run)
 
 
@@ -286,7 +312,7 @@ def _go(run: Any) -> None:
     from evonas.progress import Progress
 
     signal.signal(signal.SIGTERM, _interrupt)
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=120)  # a file has no width of its own
     try:
         with Progress(console) as progress:
             summary = run.go(progress)
@@ -306,7 +332,9 @@ def _show(console: Any, summary: dict[str, Any], directory: Path) -> None:
 
     table = Table(title=f"after {summary['evaluations']} evaluations in {summary['wall_s']:.0f} s")
     for column in ("", "code", "validation", "test", "parameters", "multiply-adds"):
-        table.add_column(column, justify="left" if column in ("", "code") else "right", overflow="fold")
+        table.add_column(
+            column, justify="left" if column in ("", "code") else "right", overflow="fold", no_wrap=column != "code"
+        )
     for role in ("winner", "random_search", "reference"):
         if role in summary:
             row = summary[role]
@@ -321,19 +349,6 @@ def _show(console: Any, summary: dict[str, Any], directory: Path) -> None:
 
 def _percent(fraction: float | None) -> str:
     return "failed" if fraction is None else f"{fraction:.2%}"
-
-
-def _device(choice: str) -> str:
-    """cuda where it can be used. Without a driver's library on the machine, torch need not be asked (it takes 4 s)."""
-    if choice == "cpu" or (choice == "auto" and ctypes.util.find_library("cuda") is None):
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if choice == "cuda":
-        raise UserError("device is cuda, but torch finds no GPU; use --device cpu, or install a torch for your driver")
-    return "cpu"
 
 
 def _free(path: Path) -> Path:

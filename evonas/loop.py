@@ -223,7 +223,7 @@ class _Sitting:
         self._hear(individual, outcome, reused)
         told = self.part.outcomes.values()
         if len(told) == HOPELESS and all(o.failed for o in told):
-            raise RunError(f"the first {HOPELESS} evaluations have all failed; the last one said: {outcome.error}")
+            raise RunError(f"the first {HOPELESS} evaluations have all failed; the last one said: {outcome.reason}")
 
     def _hear(self, individual: Individual, outcome: Outcome, reused: bool) -> None:
         individual.fitness.values = outcome.values

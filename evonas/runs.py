@@ -30,6 +30,7 @@ from evonas.executors import Processes, Serial
 from evonas.individual import Individual
 from evonas.journal import Event, Journal, read
 from evonas.loop import Budget, Loop, Part
+from evonas.recipe import Recipe
 from evonas.space import Space
 from evonas.strategies.listed import Listed
 from evonas.strategies.random_search import RandomSearch
@@ -51,6 +52,7 @@ class Config:
     budgets: tuple[Budget, ...]
     workers: int
     device: str
+    precision: str
     timeout_s: float | None = None
     baseline: bool = True
 
@@ -217,9 +219,11 @@ class _Conduct:
             self.observer.part("search", space, budget, len(search.asked))
             self.loop.run(search, budget, reserve_s=lambda: self._final_seconds(search))
             winner = _best(search)
-            self._test(_individual("winner", winner.genome, winner.id), *self._compared([_individual("reference", ())]))
-            rivals = {}
-            if self.config.baseline:
+            rivals: dict[str, Any] = {}
+            if not self.config.baseline:
+                self._test(_individual("winner", winner.genome, winner.id))
+            else:
+                self._test(_individual("winner", winner.genome, winner.id), _individual("reference", ()))
                 as_many = Budget(len(search.outcomes) + 1)  # and the reference
                 self.observer.part("baseline", space, as_many, len(baseline.asked))
                 self.loop.run(baseline, as_many)
@@ -235,11 +239,7 @@ class _Conduct:
             self.loop.finish()
         return summary
 
-    def _compared(self, individuals: list[Individual]) -> list[Individual]:
-        return individuals if self.config.baseline else []
-
     def _test(self, *individuals: Individual) -> None:
-        """Train by the final recipe on all but the test part, and read that, once."""
         part = Part("final", Listed(individuals), self._final)
         self.observer.part("final", self.setup.space, Budget(len(individuals)), 0)
         self.loop.run(part, Budget())
@@ -248,15 +248,23 @@ class _Conduct:
     # ---- evaluations ----------------------------------------------------------------------------------------------
 
     def _proxy(self, individual: Individual) -> TrainedAccuracy:
-        config = self.config
-        return TrainedAccuracy(
-            self._space(individual.role), config.source, self.setup.recipe, config.seed, config.device, config.timeout_s
-        )
+        """As a search sees a network: the search recipe, the validation part, the time limit."""
+        return self._trained(individual, self.setup.recipe, timeout_s=self.config.timeout_s)
 
     def _final(self, individual: Individual) -> TrainedAccuracy:
+        """As the table shows a network: the final recipe, all but the test part, which is read, once."""
+        return self._trained(individual, self.setup.final, final=True)
+
+    def _trained(self, individual: Individual, recipe: Recipe, **limits: Any) -> TrainedAccuracy:
         config = self.config
         return TrainedAccuracy(
-            self._space(individual.role), config.source, self.setup.final, config.seed, config.device, final=True
+            space=self._space(individual.role),
+            source=config.source,
+            recipe=recipe,
+            seed=config.seed,
+            device=config.device,
+            precision=config.precision,
+            **limits,
         )
 
     def _space(self, role: str | None) -> Space:
@@ -335,7 +343,7 @@ def _best(part: Part) -> _Best:
             values[tuple(individual)].append(outcome.values[0])
             ids.setdefault(tuple(individual), individual.id or 0)
     if not values:
-        reasons = {outcome.error for outcome in part.outcomes.values()} or {"the budget was spent before the first"}
+        reasons = {outcome.reason for outcome in part.outcomes.values()} or {"the budget was spent before the first"}
         raise RunError(f"no network of the {part.phase} could be trained ({'; '.join(sorted(map(str, reasons)))}); "
                        "resume with a larger budget, or begin anew with other settings")  # fmt: skip
     means = {genome: sum(found) / len(found) for genome, found in values.items()}

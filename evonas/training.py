@@ -74,10 +74,14 @@ def train(
     *,
     seed: int,
     validation: Part | None = None,
+    precision: str = "float32",
     deadline: float | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[float]:
     """Train in place; the accuracy on `validation` after each epoch (nothing where there is none).
+
+    precision   float32, or bfloat16 for what autocast holds safe: convolutions and linear layers (weights, batch norm
+                and loss stay float32)
 
     Shuffling, augmentation and dropout draw from streams of `seed`; the global generators are left as they were.
     Raises TrainingFailed when the loss stops being finite, when memory runs out, and when `clock` passes `deadline`
@@ -99,7 +103,9 @@ def train(
                 for step, (images, labels) in enumerate(_batches(part, batch_size, steps, recipe, generator)):
                     for group in optimizer.param_groups:
                         group["lr"] = recipe.rate(epoch + (step + 0.5) / steps)
-                    loss = F.cross_entropy(network(images), labels, label_smoothing=recipe.label_smoothing)
+                    with _autocast(device, precision):
+                        logits = network(images)
+                    loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()
                     if recipe.clip_norm:
@@ -111,7 +117,7 @@ def train(
                 if not torch.isfinite(total):  # once an epoch: reading it waits for the device
                     raise TrainingFailed("nan", f"the loss is not finite in epoch {epoch + 1} of {recipe.epochs}")
                 if validation is not None:
-                    curve.append(accuracy(network, validation))
+                    curve.append(accuracy(network, validation, precision=precision))
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise TrainingFailed("memory", f"out of memory: {_first_line(error)}") from error
     except RuntimeError as error:
@@ -122,14 +128,19 @@ def train(
 
 
 @torch.inference_mode()
-def accuracy(network: nn.Module, part: Part) -> float:
+def accuracy(network: nn.Module, part: Part, *, precision: str = "float32") -> float:
     """The share of images that the network, in evaluation mode, puts into the right class."""
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=part.labels.device)
     for start in range(0, len(part), EVALUATION_BATCH):
-        logits = network(part.images[start : start + EVALUATION_BATCH])
+        with _autocast(part.images.device, precision):
+            logits = network(part.images[start : start + EVALUATION_BATCH])
         right += (logits.argmax(1) == part.labels[start : start + EVALUATION_BATCH]).sum()
     return right.item() / len(part)
+
+
+def _autocast(device: torch.device, precision: str) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

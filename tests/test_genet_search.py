@@ -221,5 +221,5 @@ def test_starting_from_zeros_is_made_up_for():
 
 @pytest.mark.parametrize("settings", [{"population": 1}, {"crossover_rate": 1.5}, {"mutation_rate": -0.1}])
 def test_settings_out_of_range_are_refused(settings):
-    with pytest.raises(UserError, match="use at least 2|between 0 and 1"):
+    with pytest.raises(UserError, match=r"use at least 2|between 0 and 1"):
         search(DIGITS, **settings)

@@ -29,7 +29,8 @@ IMAGES = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 def everything():
     draft = Draft((4, 12, 12))
-    a = draft.node("a", ["input"], Convolution(8, 3, 2, bias=True), BatchNorm(), ReLU(), Convolution(8, 1), BatchNorm(False))
+    twice = (BatchNorm(), ReLU(), Convolution(8, 1), BatchNorm(False))
+    a = draft.node("a", ["input"], Convolution(8, 3, 2, bias=True), *twice)
     b = draft.node("b", ["input"], AveragePool(3, 2, 1), Convolution(8, 5, groups=4, dilation=2))
     c = draft.node("c", ["input"], MaxPool(), Zero(), Convolution(8))
     d = draft.node("d", [a, b, c], Identity())

@@ -39,6 +39,11 @@ class Outcome:
     def failed(self) -> bool:
         return self.status == "failed"
 
+    @property
+    def reason(self) -> str:
+        """The error in one line: the last one, where it is a traceback."""
+        return self.error.splitlines()[-1] if self.error else ""
+
     @classmethod
     def failure(cls, kind: str, message: str, **costs: Any) -> Outcome:
         return cls(status="failed", error=f"{kind}: {message}", **costs)

@@ -28,6 +28,7 @@ class TrainedAccuracy:
     recipe: Recipe
     seed: int
     device: str = "cpu"
+    precision: str = "float32"
     timeout_s: float | None = None
     final: bool = False
 
@@ -60,9 +61,10 @@ class TrainedAccuracy:
                 self.recipe,
                 seed=seed,
                 validation=None if self.final else task.validation,
+                precision=self.precision,
                 deadline=None if self.timeout_s is None else start + self.timeout_s,
             )
-            value = accuracy(network, task.test) if self.final else curve[-1]
+            value = accuracy(network, task.test, precision=self.precision) if self.final else curve[-1]
         except TrainingFailed as failure:
             return Outcome.failure(failure.kind, str(failure), seconds=_since(start))
         finally:

@@ -1,0 +1,40 @@
+"""What a run trains on, by rules that ship with evonas and never by timing: the same seed must give the same search."""
+
+from __future__ import annotations
+
+import ctypes.util
+from pathlib import Path
+
+from evonas.errors import UserError
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def choose_device(choice: str) -> str:
+    """cuda where it can be used, else cpu. Raises UserError where cuda is asked for and there is none.
+
+    Where the machine has no library of a driver, torch need not be asked: importing it takes seconds.
+    """
+    if choice == "cpu" or (choice == "auto" and ctypes.util.find_library("cuda") is None):
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if choice == "cuda":
+        raise UserError("device is cuda, but torch finds no GPU; use --device cpu, or install a torch for your driver")
+    return "cpu"
+
+
+def choose_precision(choice: str, device: str) -> str:
+    """bfloat16 where the hardware multiplies in it, else float32 (measurements: benchmarks/README.md)."""
+    if choice != "auto":
+        return choice
+    if device == "cuda":
+        import torch
+
+        return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float32"
+    features = Path("/proc/cpuinfo")
+    known = features.read_text(encoding="utf-8", errors="replace") if features.exists() else ""
+    return "bfloat16" if "avx512_bf16" in known or "amx_bf16" in known else "float32"

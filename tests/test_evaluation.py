@@ -1,0 +1,99 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load as load_weights
+
+from evonas.data import Source
+from evonas.evaluation import Calls, Outcome, attempt
+from evonas.evaluation.trained import TrainedAccuracy
+from evonas.genomes.genet import DIGITS
+from evonas.network import build
+from evonas.recipe import Recipe
+from evonas.training import accuracy, task_on
+
+GENOME = DIGITS.parse("1-00/0-00-100")
+TRAINED = TrainedAccuracy(DIGITS, Source("digits"), Recipe(epochs=1, batch_size=32, learning_rate=0.05), seed=1)
+
+
+def test_fitness_is_validation_accuracy_after_training():
+    outcome = attempt(TRAINED, GENOME, 0)
+    assert outcome.status == "full"
+    assert 0.5 < outcome.values[0] <= 1
+    assert (outcome.epochs, len(outcome.curve), outcome.weights) == (1, 1, None)
+    assert outcome.curve[-1] == outcome.values[0]
+    assert outcome.seconds > 0
+
+
+def test_the_same_evaluation_gives_the_same_value_and_a_replicate_another():
+    values = [TRAINED(GENOME, replicate).values for replicate in (0, 0, 1)]
+    assert values[0] == values[1]
+    weights = [TRAINED.key(GENOME)] * 2
+    assert weights[0] == weights[1]
+    final = replace(TRAINED, final=True)
+    first, again, replicate = (final(GENOME, r).weights for r in (0, 0, 1))
+    assert first == again != replicate
+
+
+def test_identity_is_graph_task_and_recipe():
+    same_graph = DIGITS.parse("0-01/0-00-001")  # a chain of two in the first stage, of two in the second
+    assert TRAINED.key(GENOME) == TRAINED.key(same_graph)
+    others = [
+        TRAINED.key(DIGITS.parse("1-01/0-00-100")),
+        replace(TRAINED, recipe=replace(TRAINED.recipe, epochs=2)).key(GENOME),
+        replace(TRAINED, source=Source("digits", seed=1)).key(GENOME),
+        replace(TRAINED, final=True).key(GENOME),
+        replace(TRAINED, space=replace(DIGITS, filters=(8, 8))).key(GENOME),
+    ]
+    assert len({TRAINED.key(GENOME), *others}) == 6
+
+
+def test_a_final_evaluation_reads_the_test_part_and_brings_the_weights():
+    outcome = replace(TRAINED, final=True)(GENOME)
+    network = build(DIGITS.decode(GENOME).simplified())
+    network.load_state_dict(load_weights(outcome.weights))
+    assert accuracy(network, task_on(Source("digits"), "cpu").test) == outcome.values[0]
+    assert outcome.curve == ()
+
+
+def test_an_evaluation_leaves_the_number_of_threads_alone():
+    before = torch.get_num_threads()
+    TRAINED(GENOME)
+    assert torch.get_num_threads() == before
+
+
+def test_a_time_limit_is_a_recorded_failure():
+    outcome = attempt(replace(TRAINED, timeout_s=1e-6), GENOME, 0)
+    assert outcome.failed
+    assert outcome.values == ()
+    assert outcome.error.startswith("time: over its time limit")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, (0.5, math.nan)])
+def test_a_value_that_is_not_finite_is_a_recorded_failure(value):
+    outcome = attempt(Calls(lambda genome: value), (1,), 0)
+    assert outcome.failed
+    assert outcome.values == ()
+    assert outcome.error.startswith("nan")
+
+
+def test_an_exception_is_a_recorded_failure_with_its_traceback():
+    def broken(genome):
+        raise KeyError("no such layer")
+
+    outcome = attempt(Calls(broken), (1,), 0)
+    assert outcome.failed
+    assert "in broken" in outcome.error
+    assert "no such layer" in outcome.error
+
+
+def test_any_function_of_a_genome_is_an_evaluation():
+    assert attempt(Calls(sum), (1, 0, 1), 0).values == (2,)
+    assert attempt(Calls(lambda genome: (0.5, 2.0)), (1,), 0).values == (0.5, 2.0)
+    assert Calls(sum).key((1, 0)) != Calls(sum).key((0, 1))
+
+
+def test_an_outcome_is_a_plain_value():
+    assert Outcome((0.5,)) == Outcome((0.5,))
+    assert Outcome.failure("nan", "x").status == "failed"
