@@ -55,9 +55,10 @@ class Journal:
         """Run time so far, over all sittings."""
         return self.elapsed + self.clock() - self._started
 
-    def append(self, event: Event) -> None:
-        """Write one event, whole. Raises RunError when it cannot be written, as on a full disk."""
-        body = json.dumps(event | {"t": round(self.seconds, 3)}, allow_nan=False)
+    def append(self, event: Event) -> Event:
+        """Write one event, whole, with the run time `t`; returns it as written. Raises RunError when it cannot be written, as on a full disk."""
+        event = event | {"t": round(self.seconds, 3)}
+        body = json.dumps(event, allow_nan=False)
         check = _chain(self._check, body)
         line = f'{body[:-1]}, "check": "{check}"}}\n'.encode()
         end = os.lseek(self._file, 0, os.SEEK_END)
@@ -71,6 +72,7 @@ class Journal:
                 f"cannot write {self.path}: {error.strerror}; everything told so far is kept: make room, then resume"
             ) from error
         self._check = check
+        return event
 
     def close(self) -> None:
         os.close(self._file)

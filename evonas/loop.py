@@ -239,8 +239,7 @@ class _Sitting:
         self.part.strategy.update([individual])
 
     def _write(self, event: Event) -> None:
-        self.loop.journal.append(event)
-        self.loop.on_event(event, False)
+        self.loop.on_event(self.loop.journal.append(event), False)
 
     def _spent(self) -> str:
         """Why nothing more is to be asked; empty while there is budget."""

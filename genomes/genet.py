@@ -172,5 +172,5 @@ def _joined(numbers: Sequence[int], by: str = ",") -> str:
 MNIST = GeNetSpace((3, 5), (20, 50), first_kernel=5, dense=500, dropout=0.5, input_shape=(1, 28, 28))
 CIFAR10 = GeNetSpace((3, 4, 5), (8, 16, 32), first_kernel=5, pool=3, dense=128, dropout=0.5, input_shape=(3, 32, 32))
 # For colour images on a small machine: the widths of a three-stage network that a CPU trains in minutes.
-SMALL = GeNetSpace((3, 4, 5), (16, 32, 64), dropout=0.2, input_shape=(3, 32, 32))
+SMALL = GeNetSpace((3, 4, 5), (16, 32, 64), input_shape=(3, 32, 32))
 DIGITS = GeNetSpace()

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from evonas.errors import UserError
 from evonas.graph import INPUT, Draft, Graph
-from evonas.operations import BatchNorm, Convolution, Dropout, Flatten, Linear, MaxPool, ReLU
+from evonas.operations import BatchNorm, Convolution, Flatten, Linear, MaxPool, ReLU
 from evonas.space import Decision, Genome, Space
 
 
@@ -21,7 +21,6 @@ class PlainSpace(Space):
     name: ClassVar[str] = "plain"
     filters: tuple[int, ...] = (16, 32, 64)
     depth: int = 2  # convolutions in a stage
-    dropout: float = 0.2
     input_shape: tuple[int, int, int] = (3, 32, 32)
     classes: int = 10
 
@@ -46,6 +45,5 @@ class PlainSpace(Space):
             for layer in range(1, self.depth + 1):
                 x = draft.node(f"stage{stage}/conv{layer}", [x], Convolution(filters), BatchNorm(), ReLU())
             x = draft.node(f"stage{stage}/pool", [x], MaxPool())
-        dropout = (Dropout(self.dropout),) if self.dropout else ()
-        draft.node("classifier", [x], Flatten(), *dropout, Linear(self.classes))
+        draft.node("classifier", [x], Flatten(), Linear(self.classes))
         return draft.graph()

@@ -62,7 +62,7 @@ def reference(input_shape: tuple[int, ...], classes: int) -> PlainSpace:
 _MNIST = Recipe(epochs=25, batch_size=128, learning_rate=1e-3, schedule="step", milestones=(20, 24))
 _CIFAR10 = Recipe(epochs=240, batch_size=128, learning_rate=1e-2, schedule="step", milestones=(120, 180, 220))
 _DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1)
-_SMALL = Recipe(epochs=4, batch_size=64, learning_rate=0.02, warmup=0.5, crop=4, flip=True)
+_SMALL = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
 
 GENET = System(
     name="genet",
@@ -80,7 +80,7 @@ GENET = System(
             space.SMALL,
             GeNetSettings(population=12, generations=5),
             _SMALL,
-            replace(_SMALL, epochs=24),
+            replace(_SMALL, epochs=20),
             about="pictures of 16x16 and more on a small machine, in tens of minutes",
         ),
         "mnist": Setup(
