@@ -18,7 +18,7 @@ from typing import Any
 from evonas.errors import RunError, UserError
 
 SCHEMA = 1
-KNOWN = ("run", "asked", "told", "ended", "finished", "resumed")
+KNOWN = ("run", "asked", "told", "ended", "finished")
 _CHECK = re.compile(r', "check": "([0-9a-f]{8})"\}$')
 
 Event = dict[str, Any]
@@ -56,7 +56,10 @@ class Journal:
         return self.elapsed + self.clock() - self._started
 
     def append(self, event: Event) -> Event:
-        """Write one event, whole, with the run time `t`; returns it as written. Raises RunError when it cannot be written, as on a full disk."""
+        """Write one event, whole; returns it with its run time `t`.
+
+        Raises RunError when it cannot be written, as on a full disk.
+        """
         event = event | {"t": round(self.seconds, 3)}
         body = json.dumps(event, allow_nan=False)
         check = _chain(self._check, body)

@@ -219,7 +219,8 @@ def test_a_users_arrays_are_searched(tmp_path, evonas):
     x = x.clip(0, 255).astype(np.uint8)
     np.savez(tmp_path / "mine.npz", x_train=x[:180], y_train=y[:180], x_test=x[180:], y_test=y[180:])
     done = evonas("search", "genet", "--data", "mine.npz", "--out", "run", "--evaluations", "3",
-                  "--set", "population=3", "epochs=2", "warmup=0", "final.epochs=10", "stages=3,3", "filters=8,8")  # fmt: skip
+                  "--set", "population=3", "epochs=2", "warmup=0", "final.epochs=10", "stages=3,3",
+                  "filters=8,8")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["winner"]["test_accuracy"] > 0.8
 
