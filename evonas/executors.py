@@ -26,7 +26,7 @@ class Serial(Executor):
         future: Future = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:
+        except Exception as error:  # an executor hands every exception to the future
             future.set_exception(error)
         return future
 

@@ -189,7 +189,7 @@ class Run:
             summary = _Conduct(self, journal, executor, observer).go()
             executor.shutdown()
             return summary
-        except BaseException:
+        except BaseException:  # Ctrl-C too: workers end at once, then it goes on upwards
             executor.shutdown(wait=False)
             raise
         finally:
