@@ -19,6 +19,7 @@ setup(
     packages=[
         "evonas",
         "evonas.evaluation",
+        "evonas.plots",
         "evonas.strategies",
         "evonas.systems",
         "evonas.genomes",
@@ -40,7 +41,7 @@ setup(
         "safetensors>=0.4",  # weights that can be opened without trust
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "networkx>=3.2"],
+        "test": ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "networkx>=3.2", "pandas>=2.1"],
         "dev": ["ruff>=0.6", "mypy>=1.11"],
     },
     entry_points={"console_scripts": ["evonas = evonas.command_line:main"]},

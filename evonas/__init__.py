@@ -1,6 +1,9 @@
 """evonas: neural architecture search as evolutionary computation, on DEAP and PyTorch."""
 
 import os as _os
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+from typing import Any as _Any
 
 # In a checkout, `genomes/` and `operators/` stand beside this folder; installed, they lie inside it. When the working
 # directory is the checkout, this folder hides an installed evonas, so the two must be found where they stand.
@@ -11,3 +14,19 @@ if not _os.path.isdir(_os.path.join(__path__[0], "genomes")) and _os.path.isfile
     __path__.append(_parent)
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from evonas.api import open_run, search, train
+    from evonas.errors import RunError, UserError
+    from evonas.trained import TrainedNetwork
+
+__all__ = ["RunError", "TrainedNetwork", "UserError", "open_run", "search", "train"]
+
+
+def __getattr__(name: str) -> _Any:
+    """Public names are imported when they are used: `import evonas` costs nothing."""
+    homes = {"RunError": "errors", "UserError": "errors", "TrainedNetwork": "trained"}
+    homes |= dict.fromkeys(("open_run", "search", "train"), "api")
+    if name not in homes:
+        raise AttributeError(f"module 'evonas' has no attribute {name!r}")
+    return getattr(_import_module(f"evonas.{homes[name]}"), name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import click
 
 from evonas import __version__
-from evonas.device import DEVICES, PRECISIONS, choose_device, choose_precision
+from evonas.device import DEVICES, PRECISIONS
 from evonas.errors import RunError, UserError
 
 INTERRUPTED = 130
@@ -25,16 +24,24 @@ class Duration(click.ParamType):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", value.strip())
-        if not found or not any(found.groups()):
-            self.fail(f"{value!r} is no duration; write 90s, 10m or 1h30m", param, ctx)
-        hours, minutes, seconds = (float(part or 0) for part in found.groups())
-        total = 3600 * hours + 60 * minutes + seconds
-        if not total > 0:
-            self.fail(f"{value!r} allows nothing; use more than 0", param, ctx)
-        return total
+        from evonas.api import seconds_of
+
+        try:
+            return value if isinstance(value, float) else seconds_of(value)
+        except UserError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Count(click.ParamType):
+    """200000, 200k, 20M: a number."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", str(value))
+        if not found:
+            self.fail(f"{value!r} is no count; write 200000, 200k or 20M", param, ctx)
+        return round(float(found[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[found[2]])
 
 
 class InputShape(click.ParamType):
@@ -64,14 +71,14 @@ class Words(click.Option):
         option.process = take_all
 
 
+positive = click.IntRange(min=1)
+
+
 def settings_option(function: Any) -> Any:
     return click.option(
         "--set", "words", cls=Words, multiple=True, metavar="NAME=VALUE ...",
         help="Change settings of the system, its space or its recipes; `evonas list` shows them.",
     )(function)  # fmt: skip
-
-
-positive = click.IntRange(min=1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -80,14 +87,32 @@ def cli() -> None:
     """Neural architecture search as evolutionary computation, on DEAP and PyTorch."""
 
 
+def data_options(function: Any) -> Any:
+    for option in (
+        click.option("--data-dir", type=click.Path(), help="Where named data sets lie or are downloaded to."),
+        click.option("--validation", type=float, default=0.2, show_default=True, metavar="SHARE",
+                     help="Share of the training images that networks are judged on."),
+        click.option("--size", type=positive, help="Resize images to SIZE x SIZE."),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def device_options(function: Any) -> Any:
+    for option in (
+        click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
+                     help="auto: bfloat16 where the hardware has it."),
+        click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
 @cli.command()
 @click.argument("system")
 @click.option("--data", default="digits", show_default=True, metavar="NAME|PATH",
               help="A data set by name, an .npz file, or a folder of images.")  # fmt: skip
-@click.option("--size", type=positive, help="Resize images to SIZE x SIZE.")
-@click.option("--validation", type=float, default=0.2, show_default=True, metavar="SHARE",
-              help="Share of the training images that the search is judged on.")  # fmt: skip
-@click.option("--data-dir", type=click.Path(), help="Where named data sets lie or are downloaded to.")
+@data_options
 @click.option("--preset", help="A named set-up of the system; the default fits the size of the images.")
 @settings_option
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory. [default: runs/SYSTEM-DATA-SEED]")
@@ -95,72 +120,32 @@ def cli() -> None:
 @click.option("--epochs", "epochs", type=positive, help="Stop after this many epochs of training.")
 @click.option("--time", "seconds", type=Duration(), help="Time for the search and the winner's final training: 10m.")
 @click.option("--timeout", type=Duration(), help="Limit for one evaluation; a network over it is a failure.")
+@click.option("--objectives", help="accuracy, and what it is weighed against: accuracy,parameters [multiply_adds, "
+              "latency]. Several: NSGA-II.")  # fmt: skip
+@click.option("--max-parameters", type=Count(), help="No network above is trained: 200k.")
+@click.option("--max-multiply-adds", type=Count(), help="No network above is trained, for one image: 20M.")
+@click.option("--init", multiple=True, metavar="CODE|DIR", help="A network to begin with, or the best of another run.")
 @click.option("--workers", type=positive, help="Evaluations at a time. [default: one a core, or one on a GPU]")
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
-@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
-              help="auto: bfloat16 where the hardware has it.")  # fmt: skip
+@device_options
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--baseline/--no-baseline", default=True, help="Also random search and a hand-written network.")
 def search(
     system: str,
     data: str,
-    size: int | None,
-    validation: float,
-    data_dir: str | None,
-    preset: str | None,
     words: tuple[str, ...],
-    out: Path | None,
     evaluations: int | None,
     epochs: int | None,
     seconds: float | None,
-    timeout: float | None,
-    workers: int | None,
-    device: str,
-    precision: str,
-    seed: int,
-    baseline: bool,
+    **options: Any,
 ) -> None:
-    """Search for a network by SYSTEM (such as genet), train the winner, and compare it."""
-    from evonas.data import DATASETS, Source, load
+    """Search for a network by SYSTEM (such as genet, or my_space.py:MySpace), train the winner, and compare it."""
+    from evonas.api import search as go
     from evonas.loop import Budget
-    from evonas.runs import Config, Run
     from evonas.systems import read_settings
-    from evonas.systems import system as find
 
-    known = find(system)
-    settings = read_settings(words)
-    if preset is not None:
-        known.preset(preset)
-    where = str(Path(data).resolve()) if data not in DATASETS and Path(data).exists() else data
-    source = Source(where, size=size, validation=validation, seed=seed, root=data_dir)
-    images = load(source)
-    preset = preset or known.preset_for(images.input_shape)
-    setup = known.preset(preset).fitted_having(images.input_shape, len(images.classes), settings)
-    if seconds is None and epochs is None and evaluations is None:
-        evaluations = setup.strategy.evaluations
-    device = choose_device(device)
-    config = Config(
-        system=system,
-        preset=preset,
-        settings=setup.settings(),
-        source=source,
-        seed=seed,
-        budgets=(Budget(evaluations, epochs, seconds),),
-        workers=workers or (1 if device == "cuda" else os.cpu_count() or 1),
-        device=device,
-        precision=choose_precision(precision, device),
-        timeout_s=timeout,
-        baseline=baseline,
-    )
-    run = Run.new(out or _free(Path("runs") / f"{system}-{Path(data).stem}-{seed}"), config)
-    sizes = (
-        f"{len(images.y_train)} training, {len(images.y_validation)} validation and {len(images.y_test)} test images"
-    )
-    click.echo(
-        f"{system} ({preset}) on {data}: {sizes} of {'x'.join(map(str, images.input_shape))}\n"
-        f"{config.workers} worker{'s' * (config.workers > 1)} on {device} in {config.precision}; in {run.directory}"
-    )
-    _go(run)
+    limited = evaluations is not None or epochs is not None or seconds is not None
+    budget = Budget(evaluations, epochs, seconds) if limited else None
+    _show(go(system, data, budget=budget, settings=read_settings(words), **options))
 
 
 @cli.command()
@@ -172,6 +157,7 @@ def resume(directory: Path, evaluations: int | None, seconds: float | None, work
     """Go on with the run in DIRECTORY where it stopped, or take a finished one further."""
     from dataclasses import replace
 
+    from evonas.api import go_on
     from evonas.runs import Run
 
     run = Run.open(directory)
@@ -183,7 +169,107 @@ def resume(directory: Path, evaluations: int | None, seconds: float | None, work
     if workers is not None:
         run = Run(directory, replace(run.config, workers=workers))
     run.write_config()
-    _go(run)
+    _show(go_on(run))
+
+
+@cli.command()
+@click.argument("what", metavar="DIR|SYSTEM")
+@click.argument("which", metavar="[ID|CODE]", required=False)
+@click.option("--recipe", default="final", show_default=True,
+              help="final or search, as the run or system has them, or genet-cifar10, resnet-cifar, ...")  # fmt: skip
+@click.option("--epochs", type=positive, help="Train this long; milestones keep their share.")
+@click.option("--data", metavar="NAME|PATH", help="[default: the run's; of a system: digits]")
+@data_options
+@click.option("--preset", help="Of a SYSTEM; the default fits the size of the images.")
+@settings_option
+@click.option("--all-data", is_flag=True, help="Train on the validation images too, and keep the last epoch.")
+@click.option("--out", type=click.Path(path_type=Path), help="[default: DIR/trained/ID, or trained/SYSTEM-DATA-SEED]")
+@click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="[default: the run's; of a system: 0]")
+@device_options
+def train(what: str, which: str | None, data: str | None, words: tuple[str, ...], out: Path | None,
+          **options: Any) -> None:  # fmt: skip
+    """Train one network to the end: the winner of the run in DIR (or individual ID), or CODE of a SYSTEM.
+
+    After every epoch there is a checkpoint; --resume goes on from it. The epoch with the best validation accuracy is
+    kept, and the test images are read once, at the end.
+    """
+    from evonas.api import train as go
+    from evonas.systems import read_settings
+
+    epochs = 0
+
+    def tell(row: Any) -> None:
+        nonlocal epochs
+        epochs = row.epoch
+        accuracy = "" if row.accuracy is None else f", validation accuracy {row.accuracy:.2%}"
+        click.echo(f"epoch {row.epoch}: loss {row.loss:.4f}{accuracy}")
+
+    try:
+        trained = go(what, which, data=data, settings=read_settings(words), out=out, on_epoch=tell, **options)
+    except KeyboardInterrupt:
+        _leave(f"interrupted after epoch {epochs}; go on with the same command and --resume", INTERRUPTED)
+    facts = trained.facts
+    click.echo(f"{facts['code']}: epoch {facts['epoch']} of {facts['epochs']} kept, test accuracy "
+               f"{facts['test_accuracy']:.2%}; in {trained.folder}")  # fmt: skip
+
+
+@cli.command()
+@click.argument("what", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("which", metavar="[ID]", required=False, type=click.IntRange(0))
+@click.option("--to", "folder", required=True, type=click.Path(path_type=Path), help="The folder to make.")
+@click.option("--onnx", is_flag=True, help="Also network.onnx (pip install 'evonas[onnx]').")
+def export(what: Path, which: int | None, folder: Path, onnx: bool) -> None:
+    """Write a trained network as plain PyTorch: the winner of the run in DIR, its individual ID, or what
+    'evonas train' left in DIR. The folder needs torch and safetensors only."""
+    from evonas.export import export as go
+    from evonas.trained import TrainedNetwork
+
+    trained = (
+        TrainedNetwork.open(what) if which is None and TrainedNetwork.exists(what) else _found(what, which).trained()
+    )
+    difference = go(trained, folder, onnx=onnx)
+    click.echo(f"ok: the exported network gives the same outputs (largest difference {difference:.1g})")
+    for path in sorted(folder.iterdir()):
+        click.echo(path)
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("which", metavar="[ID]", required=False, type=click.IntRange(0))
+@click.option("--top", type=positive, help="The best so many networks of the search.")
+@click.option("--front", is_flag=True, help="The networks that no other one beats in all objectives.")
+@click.option("--csv", "as_csv", is_flag=True, help="Every evaluation as CSV.")
+@click.option("--png", type=click.Path(path_type=Path), help="Draw the individual's network into this file.")
+def show(directory: Path, which: int | None, top: int | None, front: bool, as_csv: bool, png: Path | None) -> None:
+    """What the run in DIRECTORY has found so far, or all about its individual ID."""
+    from evonas.inspection import csv_text, fact_lines, individual_lines, network_rows, picture, summary_rows
+    from evonas.inspection import top as best_of
+    from evonas.progress import new_console
+    from evonas.runs import Run
+
+    run = Run.open(directory)
+    if as_csv:
+        click.echo(csv_text(run.rows()), nl=False)
+        return
+    if which is not None:
+        for line in individual_lines(run[which]):
+            click.echo(line)
+        if png is not None:
+            picture(run[which], png)
+        return
+    if png is not None:
+        raise UserError("--png draws one individual; say which: evonas show DIR ID --png FILE")
+    console = new_console()
+    if front:
+        records = [found.record for found in run.front]
+        _print_table(console, network_rows(records, run.config.objectives), f"the Pareto front of {directory}")
+        return
+    if top is None:
+        for name, text in fact_lines(run):
+            console.print(f"{name}: {text}", highlight=False, markup=False, soft_wrap=True)
+        _print_table(console, summary_rows(run.summary, run.config.objectives), "")
+    _print_table(console, network_rows(best_of(run, top or 5), run.config.objectives), f"the best of {directory}")
 
 
 @cli.command()
@@ -277,7 +363,7 @@ def list_(as_json: bool) -> None:
 @cli.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def plot(directory: Path) -> None:
-    """Draw the pictures of the run in DIRECTORY anew, also while it goes on."""
+    """Draw the pictures and report.html of the run in DIRECTORY anew, also while it goes on."""
     from evonas.runs import Run
 
     for path in Run.open(directory).plot():
@@ -306,55 +392,44 @@ def _leave(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _go(run: Any) -> None:
-    from rich.console import Console
+def _found(directory: Path, which: int | None) -> Any:
+    from evonas.runs import Run
 
-    from evonas.progress import Progress
+    run = Run.open(directory)
+    return run.best if which is None else run[which]
 
-    signal.signal(signal.SIGTERM, _interrupt)
-    console = Console() if sys.stdout.isatty() else Console(width=120)  # a file has no width of its own
-    try:
-        with Progress(console) as progress:
-            summary = run.go(progress)
-    except KeyboardInterrupt:
+
+def _show(run: Any) -> None:
+    """The end of a search: a table, or how to go on."""
+    from evonas.inspection import summary_rows
+    from evonas.progress import new_console
+
+    if run.interrupted:
         _leave(f"interrupted; nothing told is lost: go on with 'evonas resume {run.directory}'", INTERRUPTED)
-    except RunError as error:
-        raise RunError(f"{error} (evonas resume {run.directory})") from error
-    _show(console, summary, run.directory)
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def _show(console: Any, summary: dict[str, Any], directory: Path) -> None:
-    from rich.table import Table
-
-    table = Table(title=f"after {summary['evaluations']} evaluations in {summary['wall_s']:.0f} s")
-    for column in ("", "code", "validation", "test", "parameters", "multiply-adds"):
-        table.add_column(
-            column, justify="left" if column in ("", "code") else "right", overflow="fold", no_wrap=column != "code"
-        )
-    for role in ("winner", "random_search", "reference"):
-        if role in summary:
-            row = summary[role]
-            table.add_row(role.replace("_", " "), row["code"], _percent(row["validation_accuracy"]),
-                          _percent(row["test_accuracy"]), f"{row['parameters']:,}",
-                          f"{row['multiply_adds']:,}")  # fmt: skip
-    console.print(table)
+    console, summary = new_console(), run.summary
+    title = f"after {summary['evaluations']} evaluations in {summary['wall_s']:.0f} s"
+    _print_table(console, summary_rows(summary, run.config.objectives), title)
     if summary["failed"]:
         console.print(f"{summary['failed']} of the evaluations failed; journal.jsonl says why")
-    console.print(f"the winner as PyTorch weights: {directory}/best; pictures: {directory}/plots", soft_wrap=True)
+    if run.config.limits:
+        console.print(f"{summary['rejected']} networks were over the limits and not trained")
+    if len(run.config.objectives) > 1:
+        console.print(
+            f"{len(run.front)} networks on the Pareto front: evonas show {run.directory} --front", soft_wrap=True
+        )
+    console.print(f"the winner as PyTorch weights: {run.directory}/best; all pictures: {run.directory}/report.html",
+                  soft_wrap=True)  # fmt: skip
 
 
-def _percent(fraction: float | None) -> str:
-    return "failed" if fraction is None else f"{fraction:.2%}"
+def _print_table(console: Any, rows: Any, title: str) -> None:
+    from rich.table import Table
 
-
-def _free(path: Path) -> Path:
-    """This path, or with the first number after it that is not taken."""
-    number = 2
-    free = path
-    while free.exists():
-        free, number = path.with_name(f"{path.name}-{number}"), number + 1
-    return free
+    if not rows:
+        return
+    table = Table(title=title)
+    for column in rows[0]:
+        words = column in ("", "code", "made by", "parents")
+        table.add_column(column, justify="left" if words else "right", overflow="fold", no_wrap=column != "code")
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)

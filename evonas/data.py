@@ -101,6 +101,13 @@ class ImageData:
         return tuple(np.maximum(deviation, SMALLEST_STD).tolist())
 
     @functools.cached_property
+    def pixel(self) -> float:
+        """What one step of an image file's pixels (0 to 255) is in the units of x; 1.0 where x goes below 0."""
+        low, high = float(self.x_train.min()), float(self.x_train.max())
+        brightest = next((full for full in (1, 16, 255) if high <= full), 255)  # floats, the digits, uint8
+        return brightest / 255 if low >= 0 else 1.0
+
+    @functools.cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits; equal for equal arrays in equal parts."""
         digest = hashlib.sha256()
@@ -403,6 +410,13 @@ def _check_labels(name: str, y_train: np.ndarray, y_test: np.ndarray, classes: t
                 f"{name}: y_{part} holds label {y.max()}, but there are {len(classes)} classes, numbered from 0; "
                 "give every class images in y_train and, where there is an array `classes`, a name"
             )
+
+
+def splitted(name: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """x, y of a training part and of a test part, which is the same for every seed. Raises UserError as `load` does."""
+    y = _npz_labels(name, y)
+    x_train, y_train, x_test, y_test, _ = _without_test_part(name, x, y, _npz_classes(name, None, y))
+    return x_train, y_train, x_test, y_test
 
 
 def _without_test_part(name: str, x: np.ndarray, y: np.ndarray, classes: tuple[str, ...]) -> Parts:

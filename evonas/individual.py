@@ -12,10 +12,23 @@ from deap import base
 
 
 class Fitness(base.Fitness):
-    """Values of an evaluation, all to be maximised unless a subclass says so. A failed evaluation has no values:
-    its fitness stays invalid, compares below every other, and selection gives it no chance."""
+    """Values of an evaluation, one for each weight: positive to be maximised, negative to be minimised.
 
-    weights = (1.0,)
+    A failed evaluation has no values: its fitness stays invalid, compares below every other, and selection gives it no
+    chance. Weights belong to the object, so that a space need not know what it is searched for.
+    """
+
+    weights: tuple[float, ...] = (1.0,)
+
+    def __init__(self, values: Any = (), weights: Any = None) -> None:
+        if weights is not None:
+            self.weights = tuple(weights)
+        super().__init__(values)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Fitness:
+        copy = self.__class__(weights=self.weights)
+        copy.wvalues = self.wvalues
+        return copy
 
     def setValues(self, values: Any) -> None:
         if len(values):

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Evaluation, Outcome, attempt
 from evonas.executors import WorkerLost
-from evonas.individual import Individual
+from evonas.individual import Fitness, Individual
 from evonas.journal import Event, Journal, JournalError
 from evonas.strategies import Strategy
 
 LOOP_EVENTS = ("asked", "told", "ended", "finished")
 REPEATS_LIMIT = 10_000  # reused results in a row after which a search has nothing new to say
+REJECTED_LIMIT = 10_000  # proposals in a row that break a limit
 HOPELESS = 10  # failures, and nothing else, after which the fault is not the genomes'
 
 
@@ -40,17 +41,25 @@ class Budget:
 
 @dataclass
 class Part:
-    """What one strategy has asked and been told so far. A part may be taken up again with a larger budget."""
+    """What one strategy has asked and been told so far. A part may be taken up again with a larger budget.
+
+    weights   of the fitness: one for each value of an outcome, positive to maximise
+    rejects   why an individual is not to be evaluated, as where it breaks a limit; empty: it is. What is rejected is
+              told to the strategy with an invalid fitness, costs nothing and does not count as an evaluation
+    """
 
     phase: str
     strategy: Strategy
     evaluation: Callable[[Individual], Evaluation]
+    weights: tuple[float, ...] = (1.0,)
+    rejects: Callable[[Individual], str] = lambda individual: ""
     asked: list[Individual] = field(default_factory=list)
     outcomes: dict[int, Outcome] = field(default_factory=dict)  # by id of the individual
     trained: int = 0  # results that were not reused, and what they cost:
     epochs: int = 0
     seconds: float = 0.0
     repeats: int = 0  # reused results since the last one that was not
+    rejected: int = 0
     ended_because: str | None = None
 
     def told(self) -> Iterator[tuple[Individual, Outcome]]:
@@ -114,6 +123,7 @@ class _Sitting:
         self.loop, self.part, self.budget, self.reserve_s = loop, part, budget, reserve_s
         self.keys: dict[int, str] = {}
         self.running: dict[Future, Individual] = {}
+        self.rejected_in_a_row = 0
         self.joined: dict[str, list[Individual]] = {}  # key in flight -> individuals that wait for the same result
 
     # ---- the past -------------------------------------------------------------------------------------------------
@@ -127,15 +137,19 @@ class _Sitting:
                 self.loop.on_event(event, True)
                 return True
             if event["event"] == "asked":
-                individual = self._ask()
+                individual = self._propose()
                 proposed = None if individual is None else (individual.id, list(individual), self.part.phase)
                 recorded = (event["id"], event["genome"], event["phase"])
                 if individual is None or proposed != recorded:
                     raise JournalError(f"{self.loop.journal.path}, line {line}: the journal has {recorded} where the "
                                        f"strategy proposes {proposed}; resume with the settings and the evonas that "
                                        f"began the run")  # fmt: skip
-                self._identify(individual, event["key"])
                 waiting[event["id"]] = individual
+                if event["key"]:  # without one it was rejected
+                    self._identify(individual, event["key"])
+                    self.part.asked.append(individual)
+            elif event["status"] == "rejected":
+                self._hear_rejection(waiting.pop(event["id"]))
             else:
                 outcome = Outcome(
                     tuple(event["values"]),
@@ -144,11 +158,15 @@ class _Sitting:
                     event["cost"]["seconds"],
                     tuple(event["curve"]),
                     event["error"],
+                    event.get("measures", {}),
                 )
                 self._hear(waiting.pop(event["id"]), outcome, event["reused"])
             self.loop.on_event(event, True)
         for individual in waiting.values():
-            self._submit(individual)
+            if _id(individual) in self.keys:
+                self._submit(individual)
+            else:
+                self._reject(individual)
         return False
 
     # ---- the present ----------------------------------------------------------------------------------------------
@@ -160,13 +178,18 @@ class _Sitting:
                 because = self._spent()
                 if because:
                     break
-                individual = self._ask()
+                individual = self._propose()
                 if individual is None:
                     because = "" if self.running else "nothing more to propose"
                     break
+                if self.part.rejects(individual):
+                    self._write(_asked(individual, self.part.phase, ""))
+                    self._reject(individual)
+                    continue
                 evaluation = self.part.evaluation(individual)
                 self._identify(individual, self._key(evaluation.key(tuple(individual))))
                 self._write(_asked(individual, self.part.phase, self.keys[_id(individual)]))
+                self.part.asked.append(individual)
                 self._submit(individual)
             if self.running:
                 done, _ = wait(self.running, return_when=FIRST_COMPLETED)
@@ -175,15 +198,28 @@ class _Sitting:
         self.part.ended_because = because
         self._write({"event": "ended", "id": self.part.phase, "because": because})
 
-    def _ask(self) -> Individual | None:
+    def _propose(self) -> Individual | None:
         proposed = self.part.strategy.generate(1)
         if not proposed:
             return None
         (individual,) = proposed
         individual.id = self.loop._next_id
         self.loop._next_id += 1
-        self.part.asked.append(individual)
         return individual
+
+    def _reject(self, individual: Individual) -> None:
+        reason = self.part.rejects(individual)
+        self._write(_told(individual, Outcome(status="rejected", error=f"limit: {reason}"), reused=False))
+        self._hear_rejection(individual)
+        if self.rejected_in_a_row >= REJECTED_LIMIT:
+            raise UserError(f"the last {REJECTED_LIMIT:,} proposals have all been rejected, at last for {reason}; "
+                            "raise the limits, or shrink the space")  # fmt: skip
+
+    def _hear_rejection(self, individual: Individual) -> None:
+        self.part.rejected += 1
+        self.rejected_in_a_row += 1
+        self._set_fitness(individual, ())
+        self.part.strategy.update([individual])
 
     def _key(self, identity: str) -> str:
         """A strategy that trains repeats again on purpose gets the next replicate; every other one replicate 0."""
@@ -226,7 +262,8 @@ class _Sitting:
             raise RunError(f"the first {HOPELESS} evaluations have all failed; the last one said: {outcome.reason}")
 
     def _hear(self, individual: Individual, outcome: Outcome, reused: bool) -> None:
-        individual.fitness.values = outcome.values
+        self.rejected_in_a_row = 0
+        self._set_fitness(individual, outcome.values)
         self.part.outcomes[_id(individual)] = outcome
         self.loop._known.setdefault(self.keys[_id(individual)], outcome)
         if reused:
@@ -237,6 +274,14 @@ class _Sitting:
             self.part.epochs += outcome.epochs
             self.part.seconds += outcome.seconds
         self.part.strategy.update([individual])
+
+    def _set_fitness(self, individual: Individual, values: tuple[float, ...]) -> None:
+        if individual.fitness.weights != self.part.weights:
+            individual.fitness = Fitness(weights=self.part.weights)
+        if values:
+            individual.fitness.values = values
+        else:
+            del individual.fitness.values
 
     def _write(self, event: Event) -> None:
         self.loop.on_event(self.loop.journal.append(event), False)
@@ -288,6 +333,7 @@ def _told(individual: Individual, outcome: Outcome, reused: bool) -> Event:
         "cost": cost,
         "reused": reused,
         "curve": list(outcome.curve),
+        "measures": outcome.measures,
         "error": outcome.error,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from evonas.journal import Event
 from evonas.loop import Budget
+from evonas.runs import Run
 from evonas.space import Space
 
 PLAIN_EVERY_S = 10.0
@@ -18,17 +20,42 @@ PLAIN_EVERY_S = 10.0
 _TITLES = {"search": "search", "baseline": "random search", "final": "final training"}
 
 
+def new_console() -> Console:
+    """Standard output; a file has no width of its own."""
+    console = Console()
+    return console if console.is_terminal or console.is_jupyter else Console(width=120, file=sys.stdout)
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def part(self, name: str, space: Space, budget: Budget, already: int) -> None: ...
+
+    def event(self, event: Event, replayed: bool) -> None: ...
+
+
 class Progress:
     """Counts what it is shown. Best so far, evaluations a minute, failures, time left."""
 
-    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.console, self.clock = console, clock
-        self.live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
+    def __init__(
+        self, run: Run, console: Console | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.run, self.clock = run, clock
+        self.console = console or new_console()
+        live = self.console.is_terminal or self.console.is_jupyter
+        self.live = Live(console=self.console, transient=True, auto_refresh=False) if live else None
+        self.name, self.weight = next(iter(run.config.objectives.items()))
         self._shown = -PLAIN_EVERY_S
         self.phase = ""
         self.told = self.fresh = self.failed = self.reused = 0
 
     def __enter__(self) -> Progress:
+        self.console.print(self.run.about(), highlight=False, markup=False, soft_wrap=True)
         if self.live:
             self.live.start()
         return self
@@ -54,15 +81,17 @@ class Progress:
         if event["event"] == "asked":
             if event["role"] is None:
                 self.genomes[event["id"]] = tuple(event["genome"])
-        elif event["event"] == "told":
+        elif event["event"] == "told" and event["status"] != "rejected":
             self.told += 1
             self.fresh += not replayed
             self.reused += event["reused"]
             self.failed += event["status"] == "failed"
             self.elapsed = event.get("t", self.elapsed)
             genome = self.genomes.pop(event["id"], None)
-            if genome is not None and event["values"] and (self.best is None or event["values"][0] > self.best[0]):
-                self.best = event["values"][0], self.space.format(genome)
+            if genome is not None and event["values"]:
+                value = event["values"][0]
+                if self.best is None or self.weight * value > self.weight * self.best[0]:
+                    self.best = value, self.space.format(genome)
             if not replayed and self.phase != "final":
                 self._say()
 
@@ -80,7 +109,8 @@ class Progress:
         done = f"{self.already + self.told}/{total}" if total else f"{self.already + self.told}"
         parts = [f"{_TITLES[self.phase]}: {done} evaluations"]
         if self.best:
-            parts.append(f"best {self.best[0]:.2%} {self.best[1]}")
+            value = f"{self.best[0]:.2%}" if self.name == "accuracy" else f"{self.best[0]:.4g}"
+            parts.append(f"best {value} {self.best[1]}")
         parts.append(f"{60 * self.fresh / seconds:.0f} a minute")
         parts += [f"{self.reused} reused"] * bool(self.reused) + [f"{self.failed} failed"] * bool(self.failed)
         left = self._seconds_left(seconds)

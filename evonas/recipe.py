@@ -78,3 +78,19 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"milestones": list(self.milestones)}
+
+
+# Named recipes: those of papers, under the system's name, and one for residual networks on CIFAR.
+RECIPES: dict[str, Recipe] = {
+    # Xie and Yuille 2017, section 4. The paper says nothing of batch size, momentum, weight decay or augmentation;
+    # these are ours: 128 images, Nesterov momentum 0.9, weight decay 5e-4, none.
+    "genet-mnist": Recipe(epochs=25, batch_size=128, learning_rate=1e-3, schedule="step", milestones=(20, 24)),
+    "genet-cifar10": Recipe(
+        epochs=240, batch_size=128, learning_rate=1e-2, schedule="step", milestones=(120, 180, 220)
+    ),
+    # He et al. 2016 (arXiv:1512.03385), section 4.2: 64,000 steps of 128 images, a tenth after 32,000 and 48,000
+    "resnet-cifar": Recipe(
+        epochs=164, batch_size=128, learning_rate=0.1, weight_decay=1e-4, schedule="step", milestones=(82, 123),
+        crop=4, flip=True,
+    ),
+}  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from evonas.data import ImageData, Source, load
 from evonas.recipe import Recipe
+from evonas.streams import number
 
 EVALUATION_BATCH = 1000
 
@@ -80,51 +83,99 @@ def train(
 ) -> list[float]:
     """Train in place; the accuracy on `validation` after each epoch (nothing where there is none).
 
+    Raises TrainingFailed as `Training.epoch` does.
+    """
+    training = Training(network, part, recipe, seed=seed, precision=precision)
+    curve = []
+    while training.epochs < recipe.epochs:
+        training.epoch(deadline=deadline, clock=clock)
+        if validation is not None:
+            curve.append(accuracy(network, validation, precision=precision))
+    return curve
+
+
+class Training:
+    """A training in progress, one epoch at a time, on the device where the images lie.
+
+    epochs      that have been trained
     precision   float32, or bfloat16 for what autocast holds safe: convolutions and linear layers (weights, batch norm
                 and loss stay float32)
 
-    Shuffling, augmentation and dropout draw from streams of `seed`; the global generators are left as they were.
-    Raises TrainingFailed when the loss stops being finite, when memory runs out, and when `clock` passes `deadline`
-    (seconds).
+    Shuffling, augmentation and dropout of an epoch draw from streams of the seed and its number; the global generators
+    are left as they were. So `state` holds no generator, and a training that goes on from one equals one that never
+    stopped, on a CPU to the bit.
     """
-    device = part.images.device
-    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    generator = torch.Generator(device).manual_seed(seed)
-    optimizer = _optimizer(network, recipe)
-    batch_size = min(recipe.batch_size, len(part))
-    steps = len(part) // batch_size  # a smaller last batch is left out: its statistics would be poorer
-    curve: list[float] = []
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            for epoch in range(recipe.epochs):
-                network.train()
-                total = torch.zeros((), device=device)
-                for step, (images, labels) in enumerate(_batches(part, batch_size, steps, recipe, generator)):
-                    for group in optimizer.param_groups:
-                        group["lr"] = recipe.rate(epoch + (step + 0.5) / steps)
-                    with _autocast(device, precision):
-                        logits = network(images)
-                    loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-                    optimizer.zero_grad(set_to_none=True)
-                    loss.backward()
-                    if recipe.clip_norm:
-                        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
-                    optimizer.step()
-                    total += loss.detach()
-                    if deadline is not None and clock() > deadline:
-                        raise TrainingFailed("time", f"over its time limit in epoch {epoch + 1} of {recipe.epochs}")
-                if not torch.isfinite(total):  # once an epoch: reading it waits for the device
-                    raise TrainingFailed("nan", f"the loss is not finite in epoch {epoch + 1} of {recipe.epochs}")
-                if validation is not None:
-                    curve.append(accuracy(network, validation, precision=precision))
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise TrainingFailed("memory", f"out of memory: {_first_line(error)}") from error
-    except RuntimeError as error:
-        if "not enough memory" in str(error) or "can't allocate memory" in str(error):  # how the CPU allocator says it
+
+    def __init__(
+        self, network: nn.Module, part: Part, recipe: Recipe, *, seed: int, precision: str = "float32"
+    ) -> None:
+        self.device = part.images.device
+        network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network, self.part, self.recipe = network, part, recipe
+        self.seed, self.precision = seed, precision
+        self.optimizer = _optimizer(network, recipe)
+        self.batch_size = min(recipe.batch_size, len(part))
+        self.steps = len(part) // self.batch_size  # a smaller last batch is left out: its statistics would be poorer
+        self.epochs = 0
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "epochs": self.epochs,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.epochs = state["epochs"]
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def epoch(self, *, deadline: float | None = None, clock: Callable[[], float] = time.monotonic) -> float:
+        """Train the next epoch; its mean loss.
+
+        Raises TrainingFailed when the loss stops being finite, when memory runs out, and when `clock` passes `deadline`
+        (seconds).
+        """
+        try:
+            loss = self._epoch(deadline, clock)
+        except (torch.OutOfMemoryError, MemoryError) as error:
             raise TrainingFailed("memory", f"out of memory: {_first_line(error)}") from error
-        raise
-    return curve
+        except RuntimeError as error:
+            if "not enough memory" in str(error) or "can't allocate memory" in str(error):  # the CPU allocator's words
+                raise TrainingFailed("memory", f"out of memory: {_first_line(error)}") from error
+            raise
+        self.epochs += 1
+        return loss
+
+    def _epoch(self, deadline: float | None, clock: Callable[[], float]) -> float:
+        network, recipe, device = self.network, self.recipe, self.device
+        where = f"in epoch {self.epochs + 1} of {recipe.epochs}"
+        seed = number(self.seed, "epoch", self.epochs)
+        generator = torch.Generator(device).manual_seed(seed)
+        total = torch.zeros((), device=device)
+        network.train()
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)  # of dropout
+            for step, (images, labels) in enumerate(
+                _batches(self.part, self.batch_size, self.steps, recipe, generator)
+            ):
+                for group in self.optimizer.param_groups:
+                    group["lr"] = recipe.rate(self.epochs + (step + 0.5) / self.steps)
+                with autocast(device, self.precision):
+                    logits = network(images)
+                loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                if recipe.clip_norm:
+                    nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
+                self.optimizer.step()
+                total += loss.detach()
+                if deadline is not None and clock() > deadline:
+                    raise TrainingFailed("time", f"over its time limit {where}")
+        mean = total.item() / self.steps  # read once an epoch: reading waits for the device
+        if not math.isfinite(mean):
+            raise TrainingFailed("nan", f"the loss is not finite {where}")
+        return mean
 
 
 @torch.inference_mode()
@@ -133,13 +184,14 @@ def accuracy(network: nn.Module, part: Part, *, precision: str = "float32") -> f
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=part.labels.device)
     for start in range(0, len(part), EVALUATION_BATCH):
-        with _autocast(part.images.device, precision):
+        with autocast(part.images.device, precision):
             logits = network(part.images[start : start + EVALUATION_BATCH])
         right += (logits.argmax(1) == part.labels[start : start + EVALUATION_BATCH]).sum()
     return right.item() / len(part)
 
 
-def _autocast(device: torch.device, precision: str) -> torch.autocast:
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """bfloat16 for what autocast holds safe, or nothing where the precision is float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 

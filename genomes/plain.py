@@ -47,3 +47,9 @@ class PlainSpace(Space):
             x = draft.node(f"stage{stage}/pool", [x], MaxPool())
         draft.node("classifier", [x], Flatten(), Linear(self.classes))
         return draft.graph()
+
+
+def reference(input_shape: tuple[int, int, int], classes: int) -> PlainSpace:
+    """The network to compare with on images of this shape: as many stages as they allow, up to three."""
+    stages = min(3, min(input_shape[1:]).bit_length() - 2)
+    return PlainSpace((16, 32, 64)[: max(stages, 1)], input_shape=input_shape, classes=classes)

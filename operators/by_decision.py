@@ -6,7 +6,10 @@ the later answers that are still legal, and the others are drawn anew.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
+
+from deap import base, tools
 
 from evonas.individual import Individual
 from evonas.space import Space
@@ -15,6 +18,11 @@ from evonas.space import Space
 def init_random(space: Space, *, rng: Random) -> Individual:
     """Uniform over the genomes of the space."""
     return Individual(space.random(rng))
+
+
+def init_population(toolbox: base.Toolbox, n: int) -> list[Individual]:
+    """n individuals of the role `individual`, as it is now: whoever decorates that role changes this one too."""
+    return [toolbox.individual() for _ in range(n)]
 
 
 def mut_decisions(individual: Individual, space: Space, indpb: float, *, rng: Random) -> tuple[Individual]:
@@ -38,3 +46,28 @@ def cx_decisions(
             one[name], other[name] = other[name], one[name]
     first[:], second[:] = space.complete(one, rng), space.complete(other, rng)
     return first, second
+
+
+def toolbox(
+    space: Space,
+    *,
+    rng: Random,
+    evaluate: Callable[[Individual], tuple[float, ...]] | None = None,
+    change_rate: float = 0.1,
+    swap_rate: float = 0.5,
+) -> base.Toolbox:
+    """A DEAP toolbox for any space with `next`, with the roles that `deap.algorithms` asks for.
+
+    Roles: individual, population, clone, mate, mutate, select (tournaments of three) and, where a fitness is given,
+    evaluate. `change_rate` is the probability that a mutation answers a decision anew, `swap_rate` that a crossover
+    exchanges one. `select` is DEAP's, which draws from Python's global generator.
+    """
+    box = base.Toolbox()
+    box.register("individual", init_random, space, rng=rng)
+    box.register("population", init_population, box)
+    box.register("mate", cx_decisions, space=space, indpb=swap_rate, rng=rng)
+    box.register("mutate", mut_decisions, space=space, indpb=change_rate, rng=rng)
+    box.register("select", tools.selTournament, tournsize=3)
+    if evaluate is not None:
+        box.register("evaluate", evaluate)
+    return box

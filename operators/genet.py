@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from deap import base, tools
+from deap import base
 
 from evonas.genomes.genet import GeNetSpace
 from evonas.individual import Individual
+from evonas.operators.by_decision import init_population
 
 
 def init_bits(space: GeNetSpace, *, rng: Random) -> Individual:
@@ -61,7 +62,7 @@ def toolbox(
     """
     box = base.Toolbox()
     box.register("individual", init_bits, space, rng=rng)
-    box.register("population", tools.initRepeat, list, box.individual)
+    box.register("population", init_population, box)
     box.register("mate", cx_stages, slices=space.slices, indpb=stage_swap_rate, rng=rng)
     box.register("mutate", mut_bits, indpb=bit_flip_rate, rng=rng)
     box.register("select", sel_roulette_above_worst, rng=rng)

@@ -106,8 +106,9 @@ def test_a_run_leaves_everything_in_its_directory(finished):
     directory, _ = finished
     found = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
     assert found == {
-        "config.json", "journal.jsonl", "summary.json", "plots/history.png", "plots/winner.png", "best/code.txt",
-        "best/graph.json", "best/preprocessing.json", "best/weights.safetensors",
+        "config.json", "journal.jsonl", "summary.json", "report.html", "best/training.json", "best/graph.json",
+        "best/preprocessing.json", "best/weights.safetensors",
+        *(f"plots/{name}.png" for name in ("history", "front", "winner", "genealogy", "curves", "utilisation")),
     }  # fmt: skip
 
 
@@ -149,16 +150,13 @@ def test_the_table_and_plain_lines_of_progress_are_printed(finished):
 
 def test_the_best_network_can_be_built_from_its_folder(finished):
     import torch
-    from safetensors.torch import load_file
 
+    from evonas import TrainedNetwork
     from evonas.data import Source
-    from evonas.graph import Graph
-    from evonas.network import build
     from evonas.training import accuracy, task_on
 
     directory, _ = finished
-    network = build(Graph.from_json(json.loads((directory / "best" / "graph.json").read_text())))
-    network.load_state_dict(load_file(directory / "best" / "weights.safetensors"))
+    network = TrainedNetwork.open(directory / "best").network()
     summary = json.loads((directory / "summary.json").read_text())
     config = json.loads((directory / "config.json").read_text())
     found = accuracy(network, task_on(Source("digits"), "cpu").test, precision=config["precision"])

@@ -1,4 +1,5 @@
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from safetensors.torch import load as load_weights
 
 from evonas.data import Source
-from evonas.evaluation import Calls, Outcome, attempt
+from evonas.evaluation import Calls, EvaluationError, Outcome, attempt
 from evonas.evaluation.trained import TrainedAccuracy
 from evonas.genomes.genet import DIGITS
 from evonas.network import build
@@ -70,7 +71,7 @@ def test_a_time_limit_is_a_recorded_failure():
     assert outcome.error.startswith("time: over its time limit")
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, (0.5, math.nan)])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_not_finite_is_a_recorded_failure(value):
     outcome = attempt(Calls(lambda genome: value), (1,), 0)
     assert outcome.failed
@@ -90,8 +91,39 @@ def test_an_exception_is_a_recorded_failure_with_its_traceback():
 
 def test_any_function_of_a_genome_is_an_evaluation():
     assert attempt(Calls(sum), (1, 0, 1), 0).values == (2,)
-    assert attempt(Calls(lambda genome: (0.5, 2.0)), (1,), 0).values == (0.5, 2.0)
+    assert attempt(Calls(lambda genome: (0.5, 2.0), 2), (1,), 0).values == (0.5, 2.0)
     assert Calls(sum).key((1, 0)) != Calls(sum).key((0, 1))
+
+
+@pytest.mark.parametrize(
+    ("value", "count", "says"),
+    [
+        (None, 1, "returned None for (1, 0); return a number"),
+        ("good", 1, "returned 'good' for (1, 0); return a number"),
+        ((0.5, 2.0), 1, "returned (0.5, 2.0) for (1, 0); return a number"),
+        (0.5, 2, "returned 0.5 for (1, 0); return 2 numbers, one for each objective"),
+        ((1, 2, None), 3, "return 3 numbers"),
+    ],
+)
+def test_an_evaluation_that_breaks_its_contract_is_an_error_and_no_failure_of_the_genome(value, count, says):
+    with pytest.raises(EvaluationError, match=re.escape(says)):
+        attempt(Calls(lambda genome: value, count), (1, 0), 0)
+
+
+def test_objectives_are_values_in_their_order_and_cost_nothing_more():
+    outcome = replace(TRAINED, objectives=("accuracy", "parameters", "multiply_adds"))(GENOME)
+    graph = DIGITS.decode(GENOME)
+    assert outcome.values == (TRAINED(GENOME).values[0], graph.parameters, graph.multiply_adds)
+    assert outcome.measures == {"accuracy": outcome.values[0], "parameters": graph.parameters,
+                                "multiply_adds": graph.multiply_adds}  # fmt: skip
+
+
+def test_latency_is_a_measurement_in_milliseconds():
+    small, large = (
+        replace(TRAINED, objectives=("accuracy", "latency"))(DIGITS.parse(code)).values[1]
+        for code in ("0-00/0-00-000", "1-11/1-11-111")
+    )
+    assert 0 < small < large < 1000
 
 
 def test_an_outcome_is_a_plain_value():

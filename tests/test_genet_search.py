@@ -8,6 +8,7 @@ import pytest
 from evonas.errors import UserError
 from evonas.genomes.genet import CIFAR10, DIGITS
 from evonas.individual import Individual
+from evonas.operators.by_decision import toolbox as uniform
 from evonas.operators.genet import cx_stages, init_bits, mut_bits, sel_roulette_above_worst, toolbox
 from evonas.strategies.genet import GeNet
 from evonas.strategies.random_search import RandomSearch
@@ -204,7 +205,7 @@ def test_evolution_beats_random_search_on_an_additive_fitness():
 
         strategy = search(seed=seed)
         evolved = max(fitness(i) for _ in range(51) for i in advance(strategy, fitness))
-        drawn = max(map(fitness, RandomSearch(CIFAR10, rng=stream(seed, "random")).generate(51 * 20)))
+        drawn = max(map(fitness, RandomSearch(uniform(CIFAR10, rng=stream(seed, "random"))).generate(51 * 20)))
         wins += evolved > drawn
     assert wins >= 18
 

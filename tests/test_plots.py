@@ -1,59 +1,97 @@
 import io
+import random
 import subprocess
 import sys
-from itertools import combinations, pairwise
+from collections import Counter
+from itertools import combinations
 from math import isnan
 
-import numpy as np
 import pytest
+from matplotlib.text import Text
 
-from evonas import layout as placing
-from evonas.genomes.genet import SMALL, GeNetSpace
-from evonas.graph import INPUT, Draft, Graph
-from evonas.layout import Box, apart, layers, layout
-from evonas.operations import BatchNorm, Convolution, ReLU
-from evonas.plots import architecture, history, logbook
+from evonas.errors import UserError
+from evonas.plots import curves, front, genealogy, history, logbook, pareto_front, utilisation
+from evonas.plots.curves import last_population
+from evonas.plots.genealogy import MOST_BESIDE, best_connected, family, generations_between, squeezed
+from evonas.plots.style import count, quantity, readable_range, winner_id
+from evonas.plots.utilisation import AROUND, in_lanes, running_median
 
 
-def record(fitness, *, phase="search", generation=0):
+def record(fitness, *, phase="search", generation=0, **others):
     """An evaluation; without fitness, a failed one."""
-    values = [] if fitness is None else [fitness]
+    values = [] if fitness is None else fitness if isinstance(fitness, list) else [fitness]
     status = "full" if values else "failed"
-    return {"id": 0, "genome": [0], "phase": phase, "generation": generation, "values": values, "status": status,
-            "reused": False, "cost": {"epochs": 1, "seconds": 1.0}, "error": None if values else "nan"}  # fmt: skip
+    told = {"id": 0, "genome": [0], "parents": [], "operator": "random", "phase": phase, "generation": generation,
+            "role": None, "values": values, "status": status, "reused": False, "curve": values[:1], "t": 1.0,
+            "cost": {"epochs": 1, "seconds": 1.0}, "error": None if values else "nan"}  # fmt: skip
+    return told | others
 
 
 def in_flight():
-    return {"id": 9, "genome": [1], "phase": "search", "generation": 1}
+    return {"id": 9, "genome": [1], "phase": "search", "generation": 1, "parents": [], "operator": "random"}
 
 
-def chain_of(length):
-    draft = Draft((3, 8, 8))
-    for nth in range(length):
-        draft.node(f"n{nth}", [f"n{nth - 1}" if nth else INPUT], Convolution(4), BatchNorm(), ReLU())
-    return draft.graph()
+def rejected():
+    return record(None, status="rejected", generation=7)
 
 
-def tangle(size=60, seed=1):
-    """Nodes that take one or two of all nodes before them; every fourth is taller than the others."""
-    rng, draft, names = np.random.default_rng(seed), Draft((4, 8, 8)), [INPUT]
-    for nth in range(size):
-        inputs = rng.choice(names, min(len(names), int(rng.integers(1, 3))), replace=False)
-        operations = [Convolution(4), BatchNorm(), ReLU()] * (1 + nth % 4 // 3)
-        draft.node(f"n{nth}", map(str, inputs), *operations)
-        names.append(f"n{nth}")
-    return draft.graph()
+def winner(parent):
+    return record(0.9, phase="final", generation=None, role="winner", parents=[parent], operator="winner", id=10_000)
 
 
-GRAPHS = {
-    "nothing but an input": Graph((3, 8, 8), ()),
-    "one stage": GeNetSpace((4,), (12,)).decode((1, 0, 1, 1, 0, 1)),
-    "all skips": SMALL.decode(SMALL.parse("1-11/1-11-111/1-11-111-1111")),
-    "supernet": SMALL.decode(SMALL.open()),
-    "long chain": chain_of(40),
-    "tangle": tangle(),
+def sized(*pairs, **others):
+    """Networks with the ids 0, 1, ... of these accuracies and numbers of parameters."""
+    measured = [(accuracy, {"parameters": parameters}) for accuracy, parameters in pairs]
+    return [record(accuracy, id=id, measures=size, **others) for id, (accuracy, size) in enumerate(measured)]
+
+
+def run(size, *, seed=1, generation=20, most_parents=2):
+    """A run of that many evaluations on two workers, with failures, reused results and a winner."""
+    rng, records, free = random.Random(seed), [], [0.0, 0.0]
+    for id in range(size):
+        before = range(max(0, (id // generation - 1) * generation), id // generation * generation)
+        parents = rng.sample(before, rng.randint(1, most_parents)) if before else []
+        operator = f"operator_{rng.randint(1, 4)}" if parents else "random"
+        parameters, reused = round(10 ** rng.uniform(4, 7)), rng.random() < 0.1
+        seconds = 0.0 if reused else rng.uniform(1, 9)
+        worker = min((0, 1), key=free.__getitem__)
+        free[worker] += seconds
+        accuracy = None if rng.random() < 0.1 else min(0.99, rng.gauss(0.3 + parameters**0.2 / 50, 0.05))
+        records.append(record(
+            accuracy, generation=id // generation, id=id, parents=parents, operator=operator, reused=reused,
+            measures={"parameters": parameters}, t=free[worker], cost={"epochs": 3, "seconds": seconds},
+            curve=[accuracy / 2, accuracy * 0.9, accuracy] if accuracy else [],
+        ))  # fmt: skip
+    valid = [record for record in records if record["values"]]
+    best = max(valid, key=lambda record: record["values"][0], default=None)
+    end = max(free) + 20
+    return records + ([winner(best["id"]) | {"t": end, "cost": {"epochs": 9, "seconds": 19.0}}] if best else [])
+
+
+def without_generations(size):
+    return [record | {"generation": None} for record in run(size)]
+
+
+RUNS = {
+    "nothing": [],
+    "in flight": [in_flight()],
+    "rejected": [rejected()],
+    "one": run(1),
+    "one that failed": [record(None)],
+    "a few": run(5),
+    "equal": [record(0.5, id=id, measures={"parameters": 7}) for id in range(3)],
+    "baseline": [record(0.3, phase="baseline", generation=None, measures={"parameters": 7})],
+    "hundred": run(100),
+    "thousand": run(1000),
+    "no generations": without_generations(100),
 }
-every_graph = pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
+FIGURES = {
+    "history": history,
+    "front": front,
+    "genealogy": genealogy,
+    "curves": curves,
+    "utilisation": lambda records, **others: utilisation(records, workers=2, **others),
+}
 
 
 def line_of(figure, label):
@@ -61,10 +99,109 @@ def line_of(figure, label):
     return [tuple(point) for point in line.get_xydata().tolist()]
 
 
+def legend_of(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def texts_of(figure):
+    """All texts that a reader sees."""
+    texts = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    if figure._suptitle:
+        texts.append(figure._suptitle)
+    for axes in figure.axes:
+        texts += axes.texts
+        if axes.axison:
+            texts += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label]
+            for axis in (axes.xaxis, axes.yaxis):
+                low, high = sorted(axis.get_view_interval())
+                ticks = zip(axis.get_majorticklocs(), axis.get_major_ticks(), strict=True)
+                texts += [tick.label1 for at, tick in ticks if low <= at <= high]
+    return list(dict.fromkeys(text for text in texts if text.get_visible() and text.get_text()))
+
+
 def png(figure):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+# ---- every figure -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_texts_lie_inside_the_page_and_apart(name, run):
+    figure = FIGURES[name](run, title="genet (digits) on digits, seed 0")
+    assert figure.get_figwidth() == 7
+    figure.draw_without_rendering()
+    places = [(text.get_text(), Text.get_window_extent(text)) for text in texts_of(figure)]  # without arrows
+    assert len(places) > 1
+    for text, place in places:
+        assert figure.bbox.x0 <= place.x0 < place.x1 <= figure.bbox.x1, text
+        assert figure.bbox.y0 <= place.y0 < place.y1 <= figure.bbox.y1, text
+    for (one, here), (other, there) in combinations(places, 2):
+        assert not here.padded(-0.5).overlaps(there.padded(-0.5)), (one, other)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_texts_are_large_enough_to_be_read(name):
+    assert all(text.get_fontsize() >= 7.5 for text in texts_of(FIGURES[name](run(100), title="a run")))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_network_that_broke_a_limit_changes_nothing(name):
+    records = run(20)
+    assert png(FIGURES[name]([*records, rejected()])) == png(FIGURES[name](records))
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("history", "nothing has been evaluated yet"), ("front", "no network of known size has been evaluated yet"),
+    ("genealogy", "there is no winner yet"), ("curves", "there are no learning curves yet"),
+    ("utilisation", "nothing has run yet"),
+])  # fmt: skip
+def test_a_figure_of_nothing_says_so(name, text):
+    assert [shown.get_text() for shown in FIGURES[name]([in_flight()]).axes[0].texts] == [text]
+
+
+def test_plots_load_neither_torch_nor_pyplot():
+    code = "import sys, evonas.plots; sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib.pyplot')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# ---- numbers with their units -------------------------------------------------------------------------------------
+
+
+def test_counts_are_shortened():
+    assert [count(n) for n in (0, 7, 950, 999, 1000, 17_754, 999_400, 1.25e6, 3e9)] == [
+        "0", "7", "950", "999", "1k", "17.8k", "999k", "1.25M", "3G",
+    ]  # fmt: skip
+
+
+def test_a_count_that_rounds_up_to_the_next_letter_has_no_exponent():
+    assert count(999_960) == "1000k"
+
+
+def test_objectives_are_shown_in_their_units():
+    shown = {name: quantity(name) for name in ("accuracy", "parameters", "latency", "mine")}
+    assert shown["accuracy"].label == "validation accuracy (%)"
+    assert shown["accuracy"].text(97.25) == "97.2 %"
+    assert shown["parameters"].text(17_754) == "17.8k"
+    assert (shown["latency"].label, shown["latency"].text(1.5)) == ("latency (ms)", "1.5 ms")
+    assert (shown["mine"].label, shown["mine"].text(-0.25)) == ("mine", "−0.25")
+
+
+def test_awful_values_lie_below_where_more_is_better_and_above_where_less_is():
+    values = [1.0] + [100 + nth / 10 for nth in range(50)] + [1000.0]
+    assert readable_range(values)[1] == readable_range(values, weight=1)[1] == 1000
+    assert 90 < readable_range(values)[0] < 100
+    low, high = readable_range(values, weight=-1)
+    assert low == 1
+    assert 105 < high < 120
+
+
+def test_equal_values_still_get_an_axis():
+    assert readable_range([50, 50]) == (49, 51)
+    assert readable_range([-0.1], least=0.002) == pytest.approx((-0.101, -0.099))
 
 
 # ---- logbook and history ------------------------------------------------------------------------------------------
@@ -90,8 +227,8 @@ def test_a_generation_that_failed_altogether_has_no_statistics():
     assert all(isnan(row[name]) for name in ("min", "avg", "max", "std"))
 
 
-def test_logbook_leaves_out_other_phases_and_what_is_in_flight():
-    others = [record(0.1, phase="baseline", generation=None), record(0.9, phase="final"), in_flight()]
+def test_logbook_leaves_out_other_phases_and_what_is_in_flight_or_was_rejected():
+    others = [record(0.1, phase="baseline", generation=None), record(0.9, phase="final"), in_flight(), rejected()]
     assert [row["nevals"] for row in logbook([record(0.5), *others])] == [1]
     assert logbook([record(0.5, generation=None)]) == []
 
@@ -102,181 +239,290 @@ def test_best_so_far_only_rises_and_stands_until_the_last_evaluation():
     assert line_of(figure, "search: best so far") == [(1, 30), (3, 30), (4, 50), (5, 50), (6, 50)]
 
 
+def test_best_so_far_only_falls_where_less_is_better():
+    figure = history([record(3.0), record(5.0), record(-2.0)], objectives={"mine": -1.0})
+    assert line_of(figure, "search: best so far") == [(1, 3), (2, 3), (3, -2), (3, -2)]
+    assert figure.axes[0].get_ylabel() == "mine"
+    assert "search: best so far (−2)" in legend_of(figure)
+
+
 def test_baseline_is_counted_from_one_as_well():
     figure = history([record(0.3), record(0.4), record(0.2, phase="baseline", generation=None)])
     assert line_of(figure, "random search: best so far") == [(1, 20), (1, 20)]
 
 
 def test_legend_says_how_many_failed():
-    (legend,) = history([record(0.3), record(None), record(None)]).legends
-    assert "failed (2)" in [text.get_text() for text in legend.get_texts()]
+    assert "failed (2)" in legend_of(history([record(0.3), record(None), record(None)]))
 
 
 def test_a_few_awful_networks_do_not_squash_the_others():
     figure = history([record(0.6 + 0.001 * nth) for nth in range(100)] + [record(0.01), record(0.02)])
     assert figure.axes[0].get_ylim()[0] > 40
-    assert any(text.get_text().endswith("(2)") for text in figure.legends[0].get_texts())  # but they are mentioned
+    assert any(text.startswith("below") and text.endswith("(2)") for text in legend_of(figure))  # but are mentioned
+
+
+def test_awful_losses_are_marked_at_the_upper_edge():
+    losses = [record(-1 - 0.001 * nth) for nth in range(100)] + [record(50.0)]
+    figure = history(losses, objectives={"loss": -1.0})
+    assert figure.axes[0].get_ylim()[1] < 0
+    assert any(text.startswith("above") and text.endswith("(1)") for text in legend_of(figure))
 
 
 def test_history_without_generations_has_no_generation_statistics():
-    (legend,) = history([record(0.3, generation=None), record(0.4, generation=None)]).legends
-    assert [text.get_text() for text in legend.get_texts()] == ["search: networks", "search: best so far (40.0 %)"]
+    figure = history([record(0.3, generation=None), record(0.4, generation=None)])
+    assert legend_of(figure) == ["search: networks", "search: best so far (40.0 %)"]
 
 
-def test_history_of_nothing_says_so():
-    (text,) = history([in_flight()]).axes[0].texts
-    assert text.get_text() == "nothing has been evaluated yet"
+# ---- Pareto front -------------------------------------------------------------------------------------------------
+
+BOTH = {"accuracy": 1.0, "parameters": -1.0}
 
 
-@pytest.mark.parametrize("records", [
-    [], [record(0.5)], [record(None)], [record(0.5)] * 3, [in_flight()], [record(0.3, phase="baseline")],
-    [record(0.5 + 0.0001 * nth if nth % 9 else None, generation=nth // 20) for nth in range(2000)],
-], ids=["none", "one", "failed", "equal", "in flight", "baseline", "2000"])  # fmt: skip
-def test_history_can_be_saved(records):
-    assert png(history(records, title="a run")).startswith(b"\x89PNG")
+def test_pareto_front_holds_what_no_other_beats_in_everything():
+    points = [[0.9, 100], [0.8, 50], [0.8, 60], [0.7, 70], [0.95, 200], [0.5, 10]]
+    found = pareto_front([record(point, id=id) for id, point in enumerate(points)], BOTH)
+    assert [record["id"] for record in found] == [4, 0, 1, 5]
 
 
-# ---- layout -------------------------------------------------------------------------------------------------------
+def test_of_networks_with_equal_values_the_first_stands_in_the_front():
+    found = pareto_front([record([0.9, 5], id=1), record([0.9, 5], id=2)], BOTH)
+    assert [record["id"] for record in found] == [1]
 
 
-def test_layer_is_the_longest_path_from_the_input():
-    draft = Draft((3, 8, 8))
-    a = draft.node("a", [INPUT])
-    b = draft.node("b", [a])
-    draft.node("c", [INPUT, a, b])
-    assert layers(draft.graph()) == {INPUT: 0, "a": 1, "b": 2, "c": 3}
+def test_pareto_front_is_of_what_the_search_could_train():
+    others = [record([0.99, 1], phase="baseline"), record([0.99, 1], phase="final"), record(None), rejected()]
+    assert pareto_front([*others, record([0.5, 9], id=3), in_flight()], BOTH) == [record([0.5, 9], id=3)]
 
 
-def test_apart_moves_no_more_than_it_has_to():
-    assert apart([0, 10], [2, 2]) == [0, 10]
-    assert apart([5, 5], [2, 2]) == [4, 6]
-    assert apart([5, 5, 20], [2, 4, 2]) == [3.5, 6.5, 20]
+def test_pareto_front_agrees_with_a_comparison_of_all_pairs():
+    rng = random.Random(5)
+    records = [record([rng.randint(0, 9) for _ in range(3)], id=id) for id in range(200)]
+    weights = (1, -1, 1)
+
+    def beats(a, b):
+        gains = [w * (x - y) for w, x, y in zip(weights, a["values"], b["values"], strict=True)]
+        return min(gains) >= 0 and (max(gains) > 0 or a["id"] < b["id"])
+
+    expected = {one["id"] for one in records if not any(beats(other, one) for other in records)}
+    found = pareto_front(records, dict(zip("abc", weights, strict=True)))
+    assert {record["id"] for record in found} == expected
 
 
-def test_untangled_edges_do_not_cross_where_they_need_not():
-    draft = Draft((3, 8, 8))
-    top = [draft.node(name, [INPUT]) for name in "abc"]
-    for name, source in zip("xyz", reversed(top), strict=True):
-        draft.node(name, [source])
-    graph = draft.graph()
-    rows, links = placing.with_passages(graph, layers(graph))
-    assert placing.crossings(rows, links) == 3
-    assert placing.crossings(placing.untangled(rows, links, layers(graph)), links) == 0
+def test_front_steps_along_the_best_networks_of_their_size():
+    figure = front(sized((0.5, 100), (0.9, 400), (0.4, 200), (0.7, 200)))
+    assert line_of(figure, "Pareto front") == [(100, 50), (200, 70), (400, 90)]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["#1", "#3", "#0"]
 
 
-@every_graph
-def test_boxes_lie_inside_the_picture_and_do_not_overlap(graph):
-    picture = layout(graph)
-    assert list(picture.boxes) == [INPUT, *(node.name for node in graph.nodes)]
-    assert not any(a.touches(b) for a, b in combinations(picture.boxes.values(), 2))
-    for box in [*picture.boxes.values(), *(band for _, band in picture.bands)]:
-        assert 0 < box.left < box.right < picture.width
-        assert box.bottom < picture.height
+def test_the_line_reaches_no_further_than_the_networks_do():
+    smaller_is_better = front([record([0.5, 1.0]), record([0.9, 2.0])], objectives=BOTH).axes[0].lines[0]
+    larger_is_better = (
+        front([record([0.5, 2.0]), record([0.9, 1.0])], objectives={"accuracy": 1, "b": 1}).axes[0].lines[0]
+    )
+    assert smaller_is_better.get_drawstyle() == "steps-post"
+    assert larger_is_better.get_drawstyle() == "steps-pre"
 
 
-@every_graph
-def test_edges_lead_downwards_but_for_those_to_a_next_column(graph):
-    picture = layout(graph)
-    assert len(picture.routes) == sum(len(node.inputs) for node in graph.nodes)
-    for route in picture.routes:
-        assert route.legs[0].start == pytest.approx(picture.boxes[route.source].bottom)
-        assert route.legs[-1].end == pytest.approx(picture.boxes[route.target].top)
-        for leg, after in pairwise(route.legs):
-            turns = leg.rises or after.rises
-            assert turns or leg.end < after.start
-        for leg in route.legs:
-            if leg.rises:
-                assert not any(box.left <= leg.x <= box.right for box in picture.boxes.values())
+def test_the_second_objective_takes_the_place_of_the_parameters():
+    axes = front([record([0.5, 3.0], measures={"parameters": 7})], objectives={"accuracy": 1, "latency": -1}).axes[0]
+    assert axes.get_xlabel() == "latency (ms)"
+    assert axes.lines[0].get_xdata() == [3.0]
 
 
-def along(route, steps=12):
-    """Points of the drawn curve (Bernstein polynomials)."""
-    t = np.linspace(0, 1, steps)[:, None]
-    points = np.array(route.curve())
-    for a, b, c, d in zip(points[:-1:3], points[1::3], points[2::3], points[3::3], strict=True):
-        yield from (1 - t) ** 3 * a + 3 * t * (1 - t) ** 2 * b + 3 * t**2 * (1 - t) * c + t**3 * d
+def test_sizes_that_differ_by_more_than_tenfold_are_on_a_log_scale():
+    assert front(sized((0.5, 100), (0.9, 900))).axes[0].get_xscale() == "linear"
+    assert front(sized((0.5, 100), (0.9, 1100))).axes[0].get_xscale() == "log"
+    negative = [record([0.5, -100.0]), record([0.6, 5.0])]
+    assert front(negative, objectives={"accuracy": 1, "b": 1}).axes[0].get_xscale() == "linear"
 
 
-@every_graph
-def test_edges_run_through_no_box(graph):
-    picture = layout(graph)
-    shrunk = np.array([(b.left + 1e-6, b.top + 1e-6, b.right - 1e-6, b.bottom - 1e-6) for b in picture.boxes.values()])
-    left, top, right, bottom = shrunk.T
-    for route in picture.routes:
-        for x, y in along(route):
-            assert not np.any((left < x) & (x < right) & (top < y) & (y < bottom)), route
-            assert 0 < x < picture.width
-            assert -0.01 < y < picture.height
+def test_the_winner_is_marked_where_the_search_found_it():
+    figure = front([*sized((0.5, 100), (0.9, 400)), winner(1)])
+    assert line_of(figure, "winner") == [(400, 90)]
+    assert "winner (#1)" in legend_of(figure)
 
 
-@every_graph
-def test_bands_lie_behind_their_own_folder_only(graph):
-    picture = layout(graph)
-    for folder, band in picture.bands:
-        assert all(name.startswith(f"{folder}/") for name, box in picture.boxes.items() if band.touches(box))
+def test_networks_of_unknown_size_are_left_out_of_the_front():
+    figure = front([*sized((0.5, 100)), record(0.9, id=1)])
+    assert line_of(figure, "Pareto front") == [(100, 50)]
 
 
-def test_each_stage_of_a_network_has_its_band():
-    assert [folder for folder, _ in layout(GRAPHS["all skips"]).bands] == ["stage1", "stage2", "stage3"]
+def test_a_front_member_is_always_drawn_however_bad():
+    figure = front(sized(*((0.9 + 0.0001 * nth, 5000 + nth) for nth in range(50)), (0.1, 10)))
+    assert figure.axes[0].get_ylim()[0] < 10
 
 
-def test_a_long_chain_continues_in_further_columns():
-    picture = layout(GRAPHS["long chain"])
-    assert len({round(box.left, 3) for box in picture.boxes.values()}) == 3
-    assert picture.height < 14
+# ---- genealogy ----------------------------------------------------------------------------------------------------
 
 
-def test_touching_edges_do_not_count_as_overlap():
-    assert Box(0, 0, 2, 2).touches(Box(1, 1, 3, 3))
-    assert not Box(0, 0, 2, 2).touches(Box(2, 0, 3, 2))
+def born(*parents_of_each):
+    """Networks with the ids 0, 1, ... of these parents."""
+    return [
+        record(0.5, id=id, parents=list(parents), operator="mate" if len(parents) > 1 else "mutate")
+        for id, parents in enumerate(parents_of_each)
+    ]
 
 
-# ---- picture ------------------------------------------------------------------------------------------------------
+def known(records):
+    return {record["id"]: record for record in records}
 
 
-@every_graph
-def test_architecture_can_be_saved(graph):
-    assert png(architecture(graph)).startswith(b"\x89PNG")
+def boxes_of(records, id):
+    return family(known(records), id, quantity("accuracy")).boxes
 
 
-@pytest.mark.parametrize("name", ["one stage", "supernet", "tangle"])
-def test_texts_fit_into_their_boxes_and_into_the_picture(name):
-    figure = architecture(GRAPHS[name])
-    (axes,) = figure.axes
-    figure.draw_without_rendering()
-    boxes = layout(GRAPHS[name]).boxes.values()
-    for text in axes.texts[1 + len(layout(GRAPHS[name]).bands) :]:  # after the title and the labels of bands
-        if text.get_text() != "+":
-            (x0, y1), (x1, y0) = axes.transData.inverted().transform(text.get_window_extent())
-            assert any(b.left < x0 and x1 < b.right and b.top < y0 and y1 < b.bottom for b in boxes), text
-    title = axes.texts[0].get_window_extent()
-    assert figure.bbox.x0 < title.x0 < title.x1 < figure.bbox.x1
-    assert title.y1 < figure.bbox.y1
+def test_the_winner_is_the_parent_of_its_final_training():
+    assert winner_id([record(0.5, id=3), winner(3)]) == 3
+    assert winner_id([record(0.5, id=3)]) is None
 
 
-def test_title_counts_weights_unless_another_is_given():
-    graph = GRAPHS["all skips"]
-    assert architecture(graph).axes[0].texts[0].get_text() == "311,642 parameters, 38,201,344 multiply-adds"
-    assert architecture(graph, title="the winner").axes[0].texts[0].get_text() == "the winner"
+def test_ancestors_stand_in_the_row_of_the_longest_descent():
+    records = born([], [0], [0, 1], [], [3])  # 0 is both parent and grandparent of 2; 3 and 4 are strangers
+    assert generations_between(known(records), 2) == {2: 0, 1: 1, 0: 2}
+    late_and_short = born([], [0], [0], [2], [1, 3])  # 0 is three generations from 4 by way of 3, and two by way of 1
+    assert generations_between(known(late_and_short), 4)[0] == 3
 
 
-def test_undecided_edges_are_dashed():
-    def lines(graph):
-        return {patch.get_linestyle() == "-" or patch.get_linestyle() == "solid"
-                for patch in architecture(graph).axes[0].patches if not patch.get_fill()}  # fmt: skip
-
-    assert lines(GRAPHS["all skips"]) == {True}
-    assert lines(GRAPHS["supernet"]) == {True, False}
-
-
-def test_sums_and_concatenations_are_marked():
-    draft = Draft((3, 8, 8))
-    a, b = (draft.node(name, [INPUT], ReLU()) for name in "ab")
-    draft.node("joined", [draft.node("sum", [a, b]), a], combine="concat")
-    texts = [text.get_text() for text in architecture(draft.graph()).axes[0].texts]
-    assert (texts.count("+"), texts.count("‖")) == (1, 1)
+def test_each_ancestor_is_drawn_once_and_above_its_children():
+    records = born([], [], [0, 1], [0, 1], [2, 3], [0, 4])
+    boxes = boxes_of(records, 5)
+    assert sorted(boxes) == [0, 1, 2, 3, 4, 5]
+    for child in records:
+        assert all(boxes[parent].bottom < boxes[child["id"]].top for parent in child["parents"])
 
 
-def test_plots_load_neither_torch_nor_pyplot():
-    code = "import sys, evonas.plots; sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib.pyplot')))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+@pytest.mark.parametrize("generation", [1, 3, 20])
+def test_boxes_of_ancestors_lie_on_the_page_and_apart(generation):
+    boxes = boxes_of(run(300, generation=generation, most_parents=min(2, generation)), 299).values()
+    assert not any(a.touches(b) for a, b in combinations(boxes, 2))
+    assert all(box.left > 0 and box.right < 7 for box in boxes)
+
+
+def test_layers_are_drawn_together_no_more_than_it_takes():
+    layers, widths = [[("a", 0), ("b", 0)], [("c", 1)]], dict.fromkeys((("a", 0), ("b", 0), ("c", 1)), 1.0)
+    wide = {("a", 0): -5.0, ("b", 0): 5.0, ("c", 1): 2.0}
+    assert squeezed(layers, wide, widths, 11.0) == wide
+    assert squeezed(layers, wide, widths, 9.0) == pytest.approx({("a", 0): -4, ("b", 0): 4, ("c", 1): 1.6})
+    assert squeezed(layers, wide, widths, 1.0) == {("a", 0): -0.5, ("b", 0): 0.5, ("c", 1): 0}
+
+
+def test_many_ancestors_stand_as_close_as_the_page_demands():
+    boxes = boxes_of(run(1000), 999).values()
+    rows = Counter(box.top for box in boxes)
+    assert max(rows.values()) >= 5
+
+
+def test_the_best_connected_ancestors_are_chosen():
+    # 5 has the parents 3 and 4; 1 is a parent of both, 0 and 2 of one
+    records = known(born([], [], [], [0, 1], [1, 2], [3, 4]))
+    rows = generations_between(records, 5)
+    assert best_connected(records, rows, 2) == [5, 3, 4, 1, 0]
+    assert best_connected(records, rows, 1) == [5, 3, 0]
+
+
+def test_ancestors_without_room_are_counted():
+    founders = [[]] * (MOST_BESIDE + 4)
+    figure = genealogy(born(*founders, range(len(founders))), id=len(founders))
+    ids = [text.get_text() for text in figure.axes[0].texts if text.get_text().startswith("#")]
+    (more,) = [text.get_text() for text in figure.axes[0].texts if text.get_text().startswith("+")]
+    shown = sum(id[1:].isdigit() for id in ids) - 1
+    assert more == f"+{len(founders) - shown} more"
+
+
+def test_a_long_lineage_shows_its_last_rows_and_says_so():
+    chain = born([], *([id] for id in range(39)))
+    texts = [text.get_text() for text in genealogy(chain, id=39).axes[0].texts]
+    assert sum(text[1:].isdigit() for text in texts) == 15
+    assert any("the last 15 of 40 generations" in text for text in texts)
+    assert not any("the last" in text for text in [t.get_text() for t in genealogy(chain, id=14).axes[0].texts])
+
+
+def test_operators_differ_in_colour_and_dashes():
+    figure = genealogy(born([], [], [0, 1], [2]), id=3)
+    (legend,) = figure.legends
+    assert legend_of(figure) == ["mate", "mutate"]
+    first, second = legend.get_lines()
+    assert first.get_color() != second.get_color()
+    assert first.get_linestyle() != second.get_linestyle()
+
+
+def test_ancestors_of_an_unknown_evaluation_are_a_users_error():
+    with pytest.raises(UserError, match="#7"):
+        genealogy(born([]), id=7)
+
+
+# ---- learning curves ----------------------------------------------------------------------------------------------
+
+
+def test_curves_are_of_the_last_generation():
+    records = [record(0.5, id=1), record(0.6, id=2, generation=4), record(0.6, id=3, phase="final"), in_flight()]
+    members, name = last_population(records)
+    assert ([record["id"] for record in members], name) == ([2], "generation 4")
+
+
+def test_without_generations_the_curves_are_of_what_was_told_last():
+    records = [record(0.5, id=id, generation=None, t=100.0 - id) for id in range(30)]
+    members, name = last_population(records)
+    assert ([record["id"] for record in members], name) == (list(range(19, -1, -1)), "last 20 evaluations")
+
+
+def test_the_curve_that_ends_best_bears_its_id():
+    figure = curves([record(0.6, id=1, curve=[0.3, 0.6]), record(0.5, id=2, curve=[0.2, 0.7]), record(None, id=3)])
+    assert [text.get_text() for text in figure.axes[0].texts] == ["#2"]
+    assert legend_of(figure) == ["generation 0: 2 networks", "best: #2 (70.0 %)", "failed, not drawn (1)"]
+
+
+def test_curves_of_a_single_epoch_are_dots():
+    axes = curves([record(0.6, id=1), record(0.5, id=2)]).axes[0]
+    assert all(line.get_linestyle() == "None" for line in axes.lines)
+    assert len(axes.collections[0].get_offsets()) == 1  # and the best, which is a star
+
+
+def test_a_generation_that_failed_altogether_is_said_to_have():
+    (text,) = curves([record(None), record(None)]).axes[0].texts
+    assert text.get_text() == "generation 0: all 2 failed"
+
+
+# ---- utilisation --------------------------------------------------------------------------------------------------
+
+
+def ran(start, end, **others):
+    return record(0.5, t=end, cost={"epochs": 1, "seconds": end - start}, **others)
+
+
+def test_evaluations_that_overlap_stand_in_different_lanes():
+    jobs = in_lanes([ran(0.0, 4.0), ran(1.0, 3.0), ran(3.0, 6.0), ran(4.0, 5.0)], 2)
+    assert [(job.start, job.lane) for job in jobs] == [(0, 0), (1, 1), (3, 1), (4, 0)]
+
+
+def test_there_are_no_more_lanes_than_workers():
+    assert {job.lane for job in in_lanes([ran(0.0, 4.0), ran(0.1, 3.0), ran(0.2, 2.0)], 2)} == {0, 1}
+
+
+def test_reused_results_did_not_run():
+    assert in_lanes([ran(0.0, 1.0), ran(1.0, 1.0, reused=True)], 1) == in_lanes([ran(0.0, 1.0)], 1)
+
+
+def test_the_share_of_busy_time_is_said():
+    figure = utilisation([ran(0.0, 60.0), ran(30.0, 180.0)], workers=2)
+    assert figure.axes[0].get_title("left") == "workers busy 58 % of 3 min"
+    assert utilisation([ran(0.0, 90.0)], workers=1).axes[0].get_title("left") == "workers busy 100 % of 90 s"
+
+
+def test_failed_evaluations_are_hatched_and_counted():
+    figure = utilisation([ran(0.0, 1.0), record(None, t=2.0)], workers=1)
+    assert [bool(bar.get_hatch()) for bar in figure.axes[0].patches] == [False, True]
+    assert legend_of(figure) == ["search", "failed (1)"]
+
+
+def test_each_phase_has_its_colour():
+    records = [ran(0.0, 1.0), ran(1.0, 2.0, phase="baseline"), ran(2.0, 3.0, phase="final")]
+    figure = utilisation(records, workers=1)
+    assert len({bar.get_facecolor() for bar in figure.axes[0].patches}) == 3
+    assert legend_of(figure) == ["search", "random search", "final training"]
+
+
+def test_running_median_is_over_the_values_around():
+    values = [0.0] * AROUND + [100.0] + [0.0] * AROUND
+    assert running_median(values) == [0.0] * len(values)  # one value alone moves no median
+    assert running_median([float(n) for n in range(40)])[20] == 20

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Protocol
 
+from evonas.errors import UserError
+
 Genome = Sequence[Any]
 
 
@@ -19,7 +21,8 @@ class Outcome:
     """What an evaluation gave: plain values that travel between processes.
 
     values    one for each objective; () where it failed
-    status    full, partial, predicted or failed
+    measures  what else is known of the network: accuracy, parameters, multiply_adds, latency (ms)
+    status    full, partial, predicted, failed, or rejected (it broke a limit and was not evaluated)
     epochs    epochs that were trained
     seconds   wall time of the evaluation itself, without loading data for the first time
     curve     validation accuracy after each epoch
@@ -33,6 +36,7 @@ class Outcome:
     seconds: float = 0.0
     curve: tuple[float, ...] = ()
     error: str | None = None
+    measures: dict[str, float] = field(default_factory=dict)
     weights: bytes | None = field(default=None, repr=False)
 
     @property
@@ -49,6 +53,10 @@ class Outcome:
         return cls(status="failed", error=f"{kind}: {message}", **costs)
 
 
+class EvaluationError(UserError):
+    """An evaluation that breaks its contract, whatever the genome: the search stops and says so."""
+
+
 class Evaluation(Protocol):
     """A picklable callable that a worker runs; `key` says when two evaluations are the same one."""
 
@@ -61,25 +69,39 @@ class Evaluation(Protocol):
 
 @dataclass(frozen=True)
 class Calls:
-    """Any function of a genome as an evaluation: it returns a number or a tuple of numbers, and may raise."""
+    """Any function of a genome as an evaluation: it returns `count` numbers (one: the number itself), and may raise.
+
+    Raises EvaluationError where it returns anything else.
+    """
 
     function: Callable[[Genome], Any]
+    count: int = 1
 
     def key(self, genome: Genome) -> str:
         return json.dumps(list(genome))
 
     def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
-        values = self.function(genome)
-        return Outcome(tuple(values) if isinstance(values, Sequence) else (values,))
+        returned = self.function(genome)
+        values = tuple(returned) if isinstance(returned, Sequence) and not isinstance(returned, str) else (returned,)
+        try:
+            numbers = tuple(map(float, values))
+        except (TypeError, ValueError):
+            numbers = ()
+        if len(numbers) != self.count:
+            wanted = "a number" if self.count == 1 else f"{self.count} numbers, one for each objective"
+            raise EvaluationError(f"evaluate returned {returned!r} for {tuple(genome)}; return {wanted}")
+        return Outcome(numbers)
 
 
 def attempt(evaluation: Evaluation, genome: Genome, replicate: int) -> Outcome:
-    """What runs in a worker. Never raises an Exception: whatever goes wrong with one genome is its outcome."""
+    """What runs in a worker. Whatever goes wrong with one genome is its outcome; only EvaluationError is raised."""
     start = time.monotonic()
     try:
         outcome = evaluation(genome, replicate)
         if not outcome.failed and not all(map(math.isfinite, outcome.values)):  # NaN would upset every comparison
             outcome = replace(outcome, values=(), status="failed", error=f"nan: the values are {outcome.values}")
+    except EvaluationError:
+        raise
     except Exception:  # the boundary of a worker: the failure is recorded with its traceback
         outcome = Outcome.failure("error", traceback.format_exc().strip())
     return replace(outcome, seconds=outcome.seconds or round(time.monotonic() - start, 4))

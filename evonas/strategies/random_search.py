@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from random import Random
+
+from deap import base
 
 from evonas.individual import Individual
-from evonas.space import Space
 
 
 class RandomSearch:
-    """Genomes drawn uniformly from the space, with repetition."""
+    """What the role `individual` of a DEAP toolbox draws, with repetition."""
 
-    def __init__(self, space: Space, *, rng: Random) -> None:
-        self.space, self.rng = space, rng
+    def __init__(self, toolbox: base.Toolbox) -> None:
+        self.toolbox = toolbox
 
     def generate(self, n: int | None = None) -> list[Individual]:
-        return [Individual(self.space.random(self.rng)) for _ in range(n or 1)]
+        return [self.toolbox.individual() for _ in range(n or 1)]
 
     def update(self, individuals: Iterable[Individual]) -> None:
         """Nothing is learnt."""

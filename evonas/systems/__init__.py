@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from random import Random
 from typing import Any, get_args, get_origin, get_type_hints
+
+from deap import base
 
 from evonas.errors import UserError
 from evonas.recipe import Recipe
@@ -60,7 +63,9 @@ class Setup:
                 for name in _names(part)
                 if prefix + name in settings
             }
-            parts.append(replace(part, **changes, **(from_data if part is self.space else {})))
+            if part is self.space:
+                changes |= {name: value for name, value in from_data.items() if hasattr(part, name)}
+            parts.append(replace(part, **changes))
         return replace(self, strategy=parts[0], space=parts[1], recipe=parts[2], final=parts[3])
 
     def fitted_having(self, input_shape: Iterable[int], classes: int, settings: Mapping[str, Any]) -> Setup:
@@ -78,8 +83,8 @@ class System:
 
     presets      named set-ups; the first is the default for small images
     preset_for   the name of the preset that fits images of a shape
-    strategy     (space, strategy settings, seed) -> Strategy
-    reference    the hand-written network to compare with, as a space of one genome: (input shape, classes) -> Space
+    toolbox      (space, strategy settings, rng) -> a DEAP toolbox with individual, clone, mutate, perhaps mate, select
+    strategy     (toolbox, strategy settings, rng) -> Strategy, for one objective
     """
 
     name: str
@@ -87,8 +92,8 @@ class System:
     paper: str
     presets: Mapping[str, Setup]
     preset_for: Callable[[tuple[int, ...]], str]
-    strategy: Callable[[Any, Any, int], Strategy]
-    reference: Callable[[tuple[int, ...], int], Space]
+    toolbox: Callable[[Any, Any, Random], base.Toolbox]
+    strategy: Callable[[base.Toolbox, Any, Random], Strategy]
 
     def preset(self, name: str) -> Setup:
         if name not in self.presets:
@@ -97,11 +102,18 @@ class System:
 
 
 def system(name: str) -> System:
-    """The system of this name. Raises UserError, naming the nearest, for an unknown one."""
+    """The system of this name, or of a user's own space: `my_space.py:MySpace`, `package.module:MySpace`.
+
+    Raises UserError, naming the nearest, for an unknown one.
+    """
+    if ":" in name:
+        from evonas.systems.own import imported, own_system
+
+        return own_system(imported(name), name)
     known = systems()
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"systems are {', '.join(known)}"
+        hint = f"did you mean {near[0]}?" if near else f"systems are {', '.join(known)}, or FILE.py:SPACE for your own"
         raise UserError(f"unknown system {name!r}: {hint}")
     return known[name]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from random import Random
+
+from deap import base
 
 from evonas.errors import UserError
 from evonas.genomes import genet as space
-from evonas.genomes.plain import PlainSpace
 from evonas.operators.genet import toolbox
-from evonas.recipe import Recipe
+from evonas.recipe import RECIPES, Recipe
 from evonas.strategies.genet import GeNet
-from evonas.streams import stream
 from evonas.systems import Setup, System
 
 
@@ -38,10 +39,13 @@ class GeNetSettings:
         return self.population * (self.generations + 1)
 
 
-def strategy(space: space.GeNetSpace, settings: GeNetSettings, seed: int) -> GeNet:
-    rng = stream(seed, "genet")
+def _toolbox(space: space.GeNetSpace, settings: GeNetSettings, rng: Random) -> base.Toolbox:
+    return toolbox(space, rng=rng, stage_swap_rate=settings.stage_swap_rate, bit_flip_rate=settings.bit_flip_rate)
+
+
+def _strategy(toolbox: base.Toolbox, settings: GeNetSettings, rng: Random) -> GeNet:
     return GeNet(
-        toolbox(space, rng=rng, stage_swap_rate=settings.stage_swap_rate, bit_flip_rate=settings.bit_flip_rate),
+        toolbox,
         rng=rng,
         population=settings.population,
         crossover_rate=settings.crossover_rate,
@@ -50,17 +54,7 @@ def strategy(space: space.GeNetSpace, settings: GeNetSettings, seed: int) -> GeN
     )
 
 
-def reference(input_shape: tuple[int, ...], classes: int) -> PlainSpace:
-    """As many stages of two convolutions as the images allow, up to three."""
-    stages = min(3, min(input_shape[1:]).bit_length() - 2)
-    filters = (16, 32, 64)[: max(stages, 1)]
-    return PlainSpace(filters, input_shape=input_shape, classes=classes)  # type: ignore[arg-type]
-
-
-# The paper says nothing of batch size, momentum, weight decay or augmentation at the scale of the search; these are
-# ours: 128 images, Nesterov momentum 0.9, weight decay 5e-4, none.
-_MNIST = Recipe(epochs=25, batch_size=128, learning_rate=1e-3, schedule="step", milestones=(20, 24))
-_CIFAR10 = Recipe(epochs=240, batch_size=128, learning_rate=1e-2, schedule="step", milestones=(120, 180, 220))
+_MNIST, _CIFAR10 = RECIPES["genet-mnist"], RECIPES["genet-cifar10"]
 _DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1)
 _SMALL = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
 
@@ -99,6 +93,6 @@ GENET = System(
         ),
     },
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
-    strategy=strategy,
-    reference=reference,
+    toolbox=_toolbox,
+    strategy=_strategy,
 )

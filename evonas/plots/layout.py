@@ -87,7 +87,7 @@ class Layout(NamedTuple):
 def layout(graph: Graph) -> Layout:
     """Where everything of the picture lies. The edges of a node run together until they have to part."""
     depth = layers(graph)
-    rows, links = with_passages(graph, depth)
+    rows, links = with_passages([(edge.source, node.name) for node in graph.nodes for edge in node.inputs], depth)
     rows = untangled(rows, links, depth)
     sizes = {name: box_size(*lines) for name, lines in box_texts(graph).items()}
     width = max(width for width, _ in sizes.values())  # one width for all: a chain looks like a chain
@@ -122,9 +122,9 @@ def way(depth: Mapping[str, int], source: str, target: str) -> list[Point]:
     return [*((source, layer) for layer in range(depth[source], depth[target])), (target, depth[target])]
 
 
-def with_passages(graph: Graph, depth: Mapping[str, int]) -> tuple[Rows, list[Link]]:
-    """The points of each layer, and the links between points of neighbouring layers."""
-    ways = [way(depth, edge.source, node.name) for node in graph.nodes for edge in node.inputs]
+def with_passages(edges: Iterable[tuple[str, str]], depth: Mapping[str, int]) -> tuple[Rows, list[Link]]:
+    """The points of each layer, and the links between points of neighbouring layers, for edges (source, target)."""
+    ways = [way(depth, source, target) for source, target in edges]
     rows: Rows = [[] for _ in range(max(depth.values()) + 1)]
     for point in dict.fromkeys(chain(depth.items(), *ways)):  # each once, in this order
         rows[point[1]].append(point)

@@ -1,0 +1,339 @@
+"""What scripts, notebooks and the command line call: `search` and `open_run`, as `evonas.search`, `evonas.open_run`."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evonas.device import choose_device, choose_precision
+from evonas.errors import RunError, UserError
+from evonas.loop import Budget
+from evonas.objectives import Limits, own_objectives, read_objectives
+from evonas.space import Space
+from evonas.strategies import Strategy
+
+if TYPE_CHECKING:
+    from evonas.runs import Run
+    from evonas.trained import TrainedNetwork
+
+
+def search(
+    what: str | Space,
+    data: Any = None,
+    *,
+    evaluate: Callable[[Sequence[Any]], Any] | None = None,
+    strategy: Strategy | None = None,
+    budget: int | str | Budget | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    preset: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    objectives: str | Sequence[str] | Mapping[str, float] | None = None,
+    max_parameters: int | None = None,
+    max_multiply_adds: int | None = None,
+    init: Sequence[str | Path] = (),
+    size: int | None = None,
+    validation: float = 0.2,
+    data_dir: str | None = None,
+    timeout: float | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    seed: int = 0,
+    baseline: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Search, train the winner to the end, and return the run.
+
+    what               a system such as "genet", a space of your own, or where to import one: "my_space.py:MySpace"
+    data               the name of a data set, a path (.npz, folder of images), numpy arrays or tensors (x, y) or
+                       (x_train, y_train, x_test, y_test), a torch Dataset, or two of them
+    evaluate           genome -> number (to be maximised), or one number for each of `objectives`; in place of training.
+                       It runs in worker processes, and must give the same for the same genome
+    strategy           what proposes genomes, fresh; in place of the system's
+    budget             evaluations, or a time such as "20m", or a `Budget`; None: what the system's settings say
+    out                the run directory; None: runs/SYSTEM-DATA-SEED
+    resume             go on with the run in `out`, if there is one
+    settings           of the system, its space and recipes, by name, as `evonas list` shows them: {"population": 10}
+    objectives         "accuracy,parameters": some of accuracy, parameters, multiply_adds, latency, by NSGA-II; with
+                       `evaluate`: {name: 1 or -1}, to be maximised or minimised
+    max_parameters     } no network above is trained
+    max_multiply_adds  }
+    init               networks to begin with: codes, or directories of runs, whose best is taken
+    size               resize images to size x size
+    validation         share of the training images that the search is judged on
+    timeout            seconds for one evaluation; a network over it is a failure
+    workers            evaluations at a time; None: one a core, or one on a GPU
+    executor           any concurrent.futures executor, in place of local processes
+    device, precision  "auto", or cpu, cuda; float32, bfloat16
+    baseline           compare with random search (as many evaluations) and a hand-written network
+
+    Ctrl-C ends the search and returns the run so far, with `run.interrupted`; `resume=True` goes on with it. A second
+    Ctrl-C is raised. Raises UserError for what cannot be used, before anything is written; RunError where a run fails
+    on the way.
+    """
+    from evonas.conduct import check
+    from evonas.own_data import is_own_data, write_own_data
+    from evonas.runs import OWN_DATA, Config, Given, Run, fitted
+    from evonas.systems import system
+    from evonas.systems.own import name_of, own_system
+
+    known = own_system(what, name_of(what)) if isinstance(what, Space) else system(what)
+    if evaluate is not None and not callable(evaluate):
+        raise UserError(f"evaluate is {evaluate!r}; give a function of a genome that returns a number")
+    if data is None and evaluate is None:
+        raise UserError("there is nothing to judge networks by; give data=..., or evaluate=...")
+    given = Given(known if isinstance(what, Space) else None, evaluate, strategy, executor)
+    own = data is not None and is_own_data(data)
+    directory = Path(out) if out is not None else _free(Path("runs") / _name(known.name, data, own, seed))
+    if Run.exists(directory):
+        if not resume:
+            raise UserError(f"{directory} holds another run; go on with 'evonas resume {directory}' (resume=True in a "
+                            "script), or choose another --out")  # fmt: skip
+        run = Run.open(directory, given)
+        return go_on(run if budget is None else _with_budget(run, budget), progress=progress)
+    made = not directory.exists()
+    try:
+        source = None
+        if data is not None:
+            if own:
+                write_own_data(data, directory / OWN_DATA)
+            where = str((directory / OWN_DATA).resolve()) if own else _place(str(data))
+            source = _source(where, size=size, validation=validation, seed=seed, root=data_dir)
+        preset = _preset(known, preset, source)
+        setup = fitted(known.preset(preset), source, settings or {})
+        device = choose_device(device)
+        config = Config(
+            system=known.name,
+            preset=preset,
+            settings=setup.settings(),
+            source=source,
+            seed=seed,
+            budgets=(_budget(budget, setup.strategy.evaluations),),
+            workers=_workers(workers, executor, device),
+            device=device,
+            precision=choose_precision(precision, device),
+            objectives=_objectives(objectives, evaluate),
+            limits=Limits(max_parameters, max_multiply_adds),
+            init=tuple(_code(each, setup.space) for each in init),
+            timeout_s=timeout,
+            baseline=baseline,
+            by_script=tuple(name for name in ("evaluate", "strategy") if getattr(given, name) is not None),
+        )
+        check(Run(directory, config, given))
+        run = Run.new(directory, config, given)
+    except UserError:
+        if own:
+            (directory / OWN_DATA).unlink(missing_ok=True)
+            if made and directory.exists():
+                directory.rmdir()
+        raise
+    return go_on(run, progress=progress)
+
+
+def open_run(directory: str | Path, space: Space | None = None) -> Run:
+    """The run in a directory. `space`: the script's own, where it cannot be imported from where the run says."""
+    from evonas.runs import Given, Run
+    from evonas.systems.own import own_system
+
+    run = Run.open(directory)
+    return run if space is None else Run(run.directory, run.config, Given(own_system(space, run.config.system)))
+
+
+def go_on(run: Run, *, progress: bool = True) -> Run:
+    """Do what is left of a run, with progress in the terminal or notebook. SIGTERM counts as Ctrl-C."""
+    from evonas.progress import Progress, Silent
+
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _interrupt) if main else None
+    try:
+        with Progress(run) if progress else Silent() as observer:
+            run.go(observer)
+    except KeyboardInterrupt:
+        run.interrupted = True
+    except RunError as error:
+        raise RunError(f"{error} (evonas resume {run.directory})") from error
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
+    return run
+
+
+def train(
+    what: str | Path,
+    which: int | str | None = None,
+    *,
+    data: str | Path | None = None,
+    recipe: str = "final",
+    epochs: int | None = None,
+    all_data: bool = False,
+    out: str | Path | None = None,
+    resume: bool = False,
+    preset: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    size: int | None = None,
+    validation: float = 0.2,
+    data_dir: str | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    on_epoch: Callable[[Any], None] = lambda epoch: None,
+) -> TrainedNetwork:
+    """Train one network to the end, apart from a search.
+
+    what, which   the directory of a run and an id (None: its best); or a system and a code of its space
+    data          other data than the run's; of a system, digits where nothing is said
+    recipe        final or search, as the run or system has them, or a name of `evonas.recipe.RECIPES`
+    all_data      train on the validation part too, and keep the last epoch in place of the best
+    out           where to; None: trained/ID in the run's directory, or trained/SYSTEM-DATA-SEED
+    resume        go on after the last whole epoch of a training that was interrupted
+    on_epoch      called with each `Epoch`: its number, loss and validation accuracy
+
+    Raises UserError for what cannot be used, RunError where the training fails.
+    """
+    from evonas.final_training import Request, check_fit, choose_recipe, train_found, train_to_the_end
+    from evonas.runs import Run, fitted
+    from evonas.systems import system
+
+    options = {"size": size, "validation": validation, "root": data_dir}
+    if (Path(what) / "config.json").exists():
+        if settings or preset:
+            raise UserError("a run has its own preset and settings; give a recipe, epochs or data instead")
+        run = Run.open(what)
+        source = None if data is None else _source(_place(str(data)), seed=run.config.seed, **options)
+        found = run.best if which is None else run[_id(which)]
+        return train_found(
+            found, recipe=recipe, epochs=epochs, data=source, all_data=all_data, seed=seed, device=device,
+            precision=precision, out=None if out is None else Path(out), resume=resume, on_epoch=on_epoch,
+        )  # fmt: skip
+    known = system(str(what))
+    if which is None:
+        raise UserError(f"which network of {what}? Give a code, as in 'evonas decode {what} CODE'")
+    data, seed = data or "digits", seed or 0
+    source = _source(_place(str(data)), seed=seed, **options)
+    setup = fitted(known.preset(_preset(known, preset, source)), source, settings or {})
+    genome = setup.space.parse(str(which))
+    device = choose_device(device)
+    request = Request(
+        graph=setup.space.decode(genome),
+        code=setup.space.format(genome),
+        source=source,
+        recipe=choose_recipe(recipe, epochs, search=setup.recipe, final=setup.final),
+        seed=seed,
+        device=device,
+        precision=choose_precision(precision, device),
+        all_data=all_data,
+    )
+    check_fit(request)
+    folder = Path(out) if out is not None else Path("trained") / _name(known.name, data, False, seed)
+    return train_to_the_end(request, folder, resume=resume, on_epoch=on_epoch)
+
+
+def _id(which: int | str) -> int:
+    try:
+        return int(which)
+    except ValueError:
+        raise UserError(f"{which!r} is no id of a run; ids are numbers, as 'evonas show DIR' lists them") from None
+
+
+def seconds_of(text: str) -> float:
+    """90, 90s, 10m, 1h30m in seconds. Raises UserError for what is no duration."""
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    if not found or not any(found.groups()):
+        raise UserError(f"{text!r} is no duration; write 90s, 10m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    total = 3600 * hours + 60 * minutes + seconds
+    if not total > 0:
+        raise UserError(f"{text!r} allows nothing; use more than 0")
+    return total
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _with_budget(run: Run, budget: int | str | Budget) -> Run:
+    wanted = _budget(budget, None)
+    if wanted in run.config.budgets:
+        return run
+    if wanted.epochs is not None:
+        raise UserError("a run goes on to a number of evaluations or for a time, not to a number of epochs")
+    longer = run.extended(evaluations=wanted.evaluations, seconds=wanted.seconds)
+    longer.write_config()
+    return longer
+
+
+def _budget(budget: int | str | Budget | None, usual: int | None) -> Budget:
+    if isinstance(budget, Budget):
+        return budget
+    if isinstance(budget, str):
+        return Budget(seconds=seconds_of(budget))
+    return Budget(evaluations=usual if budget is None else budget)
+
+
+def _objectives(given: Any, evaluate: Any) -> dict[str, float]:
+    if evaluate is None:
+        return read_objectives("accuracy" if given is None else given)
+    if given is None:
+        return {"fitness": 1.0}
+    if not isinstance(given, Mapping):
+        raise UserError(f"objectives is {given!r}; with evaluate, give {{name: 1 or -1}}, such as {{'score': 1}}")
+    return own_objectives(given)
+
+
+def _source(name: str, **options: Any) -> Any:
+    from evonas.data import Source
+
+    return Source(name, **options)
+
+
+def _place(data: str) -> str:
+    """Of a file or folder, where it lies, whatever directory a later command is run in."""
+    from evonas.data import DATASETS
+
+    return str(Path(data).resolve()) if data not in DATASETS and Path(data).exists() else data
+
+
+def _preset(known: Any, preset: str | None, source: Any) -> str:
+    from evonas.data import load
+
+    if preset is not None:
+        known.preset(preset)
+        return preset
+    return next(iter(known.presets)) if source is None else known.preset_for(load(source).input_shape)
+
+
+def _workers(workers: int | None, executor: Any, device: str) -> int:
+    if workers is not None:
+        return workers
+    known = getattr(executor, "_max_workers", None)  # of the executors of the standard library
+    return known or (1 if device == "cuda" else os.cpu_count() or 1)
+
+
+def _code(given: str | Path, space: Space) -> str:
+    """A code to begin with, or the best of a run in a directory."""
+    if isinstance(given, Path) or (Path(given) / "config.json").exists():
+        return space.format(space.parse(open_run(given).best.code))
+    return space.format(space.parse(given))
+
+
+def _name(system: str, data: Any, own: bool, seed: int) -> str:
+    short = system.rpartition(":")[2].lower()
+    what = "own" if own else "evaluate" if data is None else Path(str(data)).stem
+    return f"{short}-{what}-{seed}"
+
+
+def _free(path: Path) -> Path:
+    """This path, or with the first number after it that is not taken."""
+    number = 2
+    free = path
+    while free.exists():
+        free, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return free

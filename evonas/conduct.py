@@ -1,0 +1,282 @@
+"""The order of a run, read from top to bottom: search, final trainings, baselines, summary."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any, Protocol
+
+from evonas.data import load
+from evonas.errors import RunError, UserError
+from evonas.evaluation import Calls, Evaluation, Genome, Outcome
+from evonas.evaluation.trained import TrainedAccuracy
+from evonas.files import write_json
+from evonas.genomes import plain
+from evonas.individual import Individual
+from evonas.journal import Event, Journal
+from evonas.loop import Budget, Loop, Part
+from evonas.objectives import Best, Guard, best
+from evonas.operators import by_decision
+from evonas.recipe import Recipe
+from evonas.runs import Run
+from evonas.space import Space
+from evonas.strategies import Strategy
+from evonas.strategies.listed import Listed
+from evonas.strategies.nsga2 import NSGA2
+from evonas.strategies.random_search import RandomSearch
+from evonas.streams import stream
+from evonas.trained import keep
+
+FINAL_MARGIN = 1.15  # final training beside the reference network is a little slower than an epoch of the search
+
+
+class Observer(Protocol):
+    """What wants to know how a run goes on."""
+
+    def part(self, name: str, space: Space, budget: Budget, already: int) -> None: ...
+
+    def event(self, event: Event, replayed: bool) -> None: ...
+
+
+class Conduct:
+    """One sitting of a run. What the journal holds is replayed, in the same order."""
+
+    def __init__(self, run: Run, journal: Journal, executor: Executor, observer: Observer) -> None:
+        self.run, self.config, self.given = run, run.config, run.given
+        self.journal, self.observer = journal, observer
+        self.setup, self.objectives = run.setup, tuple(run.config.objectives)
+        self.weights = tuple(run.config.objectives.values())
+        self.guard = Guard(self.setup.space, self.config.limits)
+        self.loop = Loop(journal, executor, self.config.workers, on_event=observer.event, on_outcome=self._keep_winner)
+        if self.config.source is not None:
+            self.data = load(self.config.source)
+            self.reference = plain.reference(self.data.input_shape, len(self.data.classes))
+        self.trains = self.config.source is not None  # final networks
+        self.compares = self.trains and self.given.evaluate is None  # the reference, by the fitness of the search
+        self.tested: dict[str, Outcome] = {}  # by role
+
+    def go(self) -> dict[str, Any]:
+        space = self.setup.space
+        search = self._part("search", self.given.strategy or self._strategy())
+        baseline = self._part("baseline", self._random_search())
+        summary: dict[str, Any] = {}
+        for budget in self.config.budgets:
+            self.observer.part("search", space, budget, len(search.asked))
+            self.loop.run(search, budget, reserve_s=lambda: self._final_seconds(search))
+            winner = self._best(search)
+            rivals: dict[str, Any] = {}
+            by_hand = self._individual("reference", ())
+            if self.trains:
+                self._test(self._individual("winner", winner.genome, winner.id), *[by_hand] * self.config.baseline)
+            if self.config.baseline:
+                as_many = Budget(len(search.outcomes) + self.compares)  # and the reference
+                self.observer.part("baseline", space, as_many, len(baseline.asked))
+                self.loop.run(baseline, as_many)
+                lucky = self._best(baseline)
+                if self.trains:
+                    self._test(self._individual("random_search", lucky.genome, lucky.id))
+                rivals["random_search"] = self._result("random_search", lucky.genome, lucky.value)
+                if self.trains:
+                    values = next(baseline.told())[1].values if self.compares else ()
+                    rivals["reference"] = self._result("reference", (), values[0] if values else None)
+            summary = self._summary(search, self._result("winner", winner.genome, winner.value), rivals)
+            write_json(self.run.directory / "summary.json", summary)
+            self.loop.finish()
+            self.run.plot()
+        return summary
+
+    # ---- strategies -----------------------------------------------------------------------------------------------
+
+    def _strategy(self) -> Strategy:
+        """The system's own for one objective, NSGA-II over the same toolbox for several."""
+        system, settings = self.run.system, self.setup.strategy
+        rng = stream(self.config.seed, system.name)
+        toolbox = system.toolbox(self.setup.space, settings, rng)
+        if self.config.limits:
+            self.guard.decorate(toolbox)
+        if self.config.init:
+            first = [Individual(self.setup.space.parse(code)) for code in self.config.init]
+            toolbox.decorate("individual", partial(_beginning_with, first))
+        if len(self.objectives) == 1:
+            return system.strategy(toolbox, settings, rng)
+        rates = {
+            name: getattr(settings, name) for name in ("crossover_rate", "mutation_rate") if hasattr(settings, name)
+        }
+        return NSGA2(toolbox, rng=rng, population=settings.population, **rates)
+
+    def _random_search(self) -> Strategy:
+        toolbox = by_decision.toolbox(self.setup.space, rng=stream(self.config.seed, "random search"))
+        if self.config.limits:
+            Guard(self.setup.space, self.config.limits).decorate(toolbox)
+        random = RandomSearch(toolbox)
+        return Listed([self._individual("reference", ())], then=random) if self.compares else random
+
+    def _part(self, phase: str, strategy: Strategy) -> Part:
+        return Part(phase, strategy, self._proxy, self.weights, self._broken_limit if self.config.limits else _no_limit)
+
+    def _broken_limit(self, individual: Individual) -> str:
+        """The last line: whatever a strategy proposes, nothing over the limits is trained."""
+        if individual.role == "reference":
+            return ""
+        return self.config.limits.broken_by(self.setup.space.decode(individual))
+
+    # ---- evaluations ----------------------------------------------------------------------------------------------
+
+    def _test(self, *individuals: Individual) -> None:
+        part = Part("final", Listed(individuals), self._final)
+        self.observer.part("final", self.setup.space, Budget(len(individuals)), 0)
+        self.loop.run(part, Budget())
+        self.tested |= {individual.role or "": outcome for individual, outcome in part.told()}
+
+    def _proxy(self, individual: Individual) -> Evaluation:
+        """As a search sees a network: the search recipe, the validation part, the time limit."""
+        if self.given.evaluate is not None:
+            return Calls(self.given.evaluate, len(self.objectives))
+        limit = self.config.timeout_s
+        return self._trained(individual, self.setup.recipe, objectives=self.objectives, timeout_s=limit)
+
+    def _final(self, individual: Individual) -> Evaluation:
+        """As the table shows a network: the final recipe, all but the test part, which is read, once."""
+        return self._trained(individual, self.setup.final, final=True)
+
+    def _trained(self, individual: Individual, recipe: Recipe, **options: Any) -> TrainedAccuracy:
+        config = self.config
+        assert config.source is not None, "only a run with data trains"
+        return TrainedAccuracy(
+            space=self._space(individual.role),
+            source=config.source,
+            recipe=recipe,
+            seed=config.seed,
+            device=config.device,
+            precision=config.precision,
+            **options,
+        )
+
+    def _space(self, role: str | None) -> Space:
+        return self.reference if role == "reference" else self.setup.space
+
+    def _final_seconds(self, search: Part) -> float:
+        """An estimate of the final training of the best network so far, from what its search evaluation took."""
+        told = [outcome for _, outcome in search.told() if outcome.values and outcome.epochs]
+        if not told:
+            return 0.0
+        best = max(told, key=lambda outcome: self.weights[0] * outcome.values[0])
+        train, validation = len(self.data.y_train), len(self.data.y_validation)
+        return FINAL_MARGIN * best.seconds / best.epochs * self.setup.final.epochs * (train + validation) / train
+
+    def _keep_winner(self, individual: Individual, outcome: Outcome) -> None:
+        """The winner's weights are on disk before the journal says that it was trained."""
+        if individual.role != "winner" or outcome.weights is None:
+            return
+        space, config = self.setup.space, self.config
+        keep(
+            self.run.directory / "best",
+            weights=outcome.weights,
+            graph=space.decode(individual).simplified(),
+            data=self.data,
+            facts={
+                "id": individual.parents[0],
+                "code": space.format(individual),
+                "test_accuracy": outcome.values[0],
+                "epochs": outcome.epochs,
+                "trained_on": "train+validation",
+                "recipe": self.setup.final.to_json(),
+                "data": config.source and config.source.name,
+                "precision": config.precision,
+            },
+        )
+
+    def _individual(self, role: str, genome: Genome, parent: int | None = None) -> Individual:
+        individual = Individual(genome)
+        individual.role, individual.operator = role, role
+        individual.parents = () if parent is None else (parent,)
+        return individual
+
+    # ---- the end --------------------------------------------------------------------------------------------------
+
+    def _best(self, part: Part) -> Best:
+        told = (
+            (individual.id or 0, tuple(individual), outcome.values[0])
+            for individual, outcome in part.told()
+            if outcome.values and individual.role is None
+        )
+        found = best(told, self.weights[0])
+        if found is None:
+            reasons = {outcome.reason for outcome in part.outcomes.values()} or {
+                "the budget was spent before the first"
+            }
+            raise RunError(f"no network of the {part.phase} could be evaluated ({'; '.join(sorted(reasons))}); resume "
+                           "with a larger budget, or begin anew with other settings")  # fmt: skip
+        return found
+
+    def _result(self, role: str, genome: Genome, value: float | None) -> dict[str, Any]:
+        outcome, space = self.tested.get(role), self._space(role)
+        graph = space.decode(genome)
+        shown: dict[str, Any] = {"code": space.format(genome)}
+        if self.given.evaluate is None:
+            shown["validation_accuracy"] = value
+        elif role != "reference":
+            shown[self.objectives[0]] = value
+        if outcome is not None:
+            shown |= {"test_accuracy": outcome.values[0] if outcome.values else None, "error": outcome.error}
+        return shown | {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
+
+    def _summary(self, search: Part, winner: dict[str, Any], rivals: dict[str, Any]) -> dict[str, Any]:
+        failures = [outcome for outcome in search.outcomes.values() if outcome.failed]
+        return {
+            "system": self.config.system,
+            "preset": self.config.preset,
+            "data": self.config.source and self.config.source.name,
+            "seed": self.config.seed,
+            "objectives": self.config.objectives,
+            "evaluations": len(search.outcomes),
+            "trained": search.trained,
+            "failed": len(failures),
+            "rejected": search.rejected + self.guard.rejected,
+            "ended_because": search.ended_because,
+            "wall_s": round(self.journal.seconds, 1),
+            "winner": winner,
+            **rivals,
+        }
+
+
+def _beginning_with(first: list[Individual], draw: Any) -> Any:
+    """A role `individual` that hands out these, then what it draws itself."""
+    waiting = list(first)
+
+    def individual(*args: Any, **kwargs: Any) -> Individual:
+        if not waiting:
+            return draw(*args, **kwargs)
+        given = waiting.pop(0)
+        given.operator = "init"
+        return given
+
+    return individual
+
+
+def _no_limit(individual: Individual) -> str:
+    return ""
+
+
+def check(run: Run) -> None:
+    """What would stop a run later is said before anything is written. Raises UserError."""
+    setup, config = run.setup, run.config
+    first = [setup.space.parse(code) for code in config.init]
+    room = getattr(setup.strategy, "population", None)
+    if room is not None and len(first) > room:
+        raise UserError(
+            f"{len(first)} networks to begin with, but the population is {room}; set population={len(first)}"
+        )
+    for code, genome in zip(config.init, first, strict=True):
+        broken = config.limits.broken_by(setup.space.decode(genome)) if config.limits else ""
+        if broken:
+            raise UserError(f"{code} has {broken}; begin with a smaller network, or raise the limit")
+    draw = partial(by_decision.init_random, setup.space, rng=stream(config.seed, "check"))
+    if config.limits:
+        config.limits.check(setup.space, draw)
+    if config.source is not None:
+        data, graph = load(config.source), setup.space.decode(draw())
+        if graph.input_shape != data.input_shape or graph.output_shape != (len(data.classes),):
+            raise UserError(f"{setup.space.name} has networks from {graph.input_shape} to {graph.output_shape}, but "
+                            f"the data have images of {data.input_shape} and {len(data.classes)} classes; give it "
+                            "the fields input_shape and classes, and decode by them")  # fmt: skip

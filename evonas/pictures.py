@@ -1,0 +1,68 @@
+"""All pictures of a run, and the page that holds them, from its journal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evonas import plots
+from evonas.files import write_bytes, write_text
+from evonas.inspection import fact_lines, network_rows, summary_rows, top
+from evonas.report import page
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from evonas.runs import Run
+
+CAPTIONS = {
+    "history": "What each evaluation gave, in the order in which they were asked for.",
+    "front": "What accuracy costs: every network that was evaluated, and those that no other one beats in both.",
+    "winner": "The winner, from its input to its output.",
+    "genealogy": "The ancestors of the winner: what made each of them, and what it gained.",
+    "curves": "How the networks of the last population learnt.",
+    "utilisation": "Which evaluation ran when, and how long evaluations took.",
+}
+
+
+def draw(run: Run) -> list[Path]:
+    """Draw plots/*.png and report.html; the paths of what was written. The journal may still be growing."""
+    figures = _figures(run)
+    written = []
+    for name, figure in figures.items():
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=150)
+        written.append(run.directory / "plots" / f"{name}.png")
+        write_bytes(written[-1], drawn.getvalue())
+    written.append(run.directory / "report.html")
+    html = page(
+        title=_title(run),
+        facts=dict(fact_lines(run)),
+        summary=summary_rows(run.summary, run.config.objectives),
+        top=network_rows(top(run, 10), run.config.objectives),
+        figures=figures,
+        captions={name: CAPTIONS[name] for name in figures},
+    )
+    write_text(written[-1], html)
+    return written
+
+
+def _title(run: Run) -> str:
+    data = "" if run.config.source is None else f" on {Path(run.config.source.name).stem}"
+    return f"{run.config.system.rpartition(':')[2]}{data}, seed {run.config.seed}"
+
+
+def _figures(run: Run) -> dict[str, Figure]:
+    records, objectives, title = run.records(), run.config.objectives, _title(run)
+    figures: dict[str, Any] = {
+        "history": plots.history(records, objectives=objectives, title=title),
+        "front": plots.front(records, objectives=objectives, title=title),
+    }
+    if any(record.get("values") for record in records if record["phase"] == "search"):
+        best = run.best
+        figures["winner"] = plots.architecture(best.graph.simplified(), title=f"the winner, {best.code}")
+        figures["genealogy"] = plots.genealogy(records, id=best.id, objectives=objectives, title=title)
+    figures["curves"] = plots.curves(records, title=title)
+    figures["utilisation"] = plots.utilisation(records, workers=run.config.workers, title=title)
+    return figures

@@ -1,0 +1,24 @@
+"""Figures of a run and of a network: plain values go in, a matplotlib Figure comes out.
+
+Nothing is shown or saved, and pyplot is left alone. All figures but that of a network are as wide as a page.
+"""
+
+from evonas.plots.architecture import architecture
+from evonas.plots.curves import curves
+from evonas.plots.front import front, pareto_front
+from evonas.plots.genealogy import genealogy
+from evonas.plots.history import history, logbook
+from evonas.plots.training import training_curve
+from evonas.plots.utilisation import utilisation
+
+__all__ = [
+    "architecture",
+    "curves",
+    "front",
+    "genealogy",
+    "history",
+    "logbook",
+    "pareto_front",
+    "training_curve",
+    "utilisation",
+]

@@ -1,0 +1,98 @@
+"""Learning curves of the last population of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+
+from evonas.plots.style import BLUE, GREY, VERMILION, Record, dress, evaluated, legend, page, quantity, say
+
+LAST = 20  # networks shown of a search without generations
+
+Curves = dict[int, list[float]]  # id -> per cent after each epoch
+
+
+def curves(records: Iterable[Record], *, title: str | None = None) -> Figure:
+    """Validation accuracy after each epoch, of the last generation or else of the LAST networks told last.
+
+    The network that ends best stands out and bears its id. The failed are counted, not drawn.
+    """
+    shown = quantity("accuracy")
+    figure = page(4.0, title)
+    axes = figure.add_subplot()
+    dress(axes, x="epochs", y=shown.label)
+    members, name = last_population(records)
+    failed = sum(not record["values"] for record in members)
+    trained = {r["id"]: [100 * accuracy for accuracy in r["curve"]] for r in members if r["values"] and r.get("curve")}
+    if not trained:
+        say(axes, f"{name}: all {failed} failed" if failed else "there are no learning curves yet")
+        return figure
+    best = max(trained, key=lambda id: trained[id][-1])
+    draw = _draw_curves if max(map(len, trained.values())) > 1 else _draw_dots
+    others, own = draw(axes, trained, best)
+    axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    entries = {f"{name}: {len(trained)} networks": others} if len(trained) > 1 else {}
+    entries[f"best: #{best} ({shown.text(trained[best][-1])})"] = own
+    if failed:
+        entries[f"failed, not drawn ({failed})"] = Line2D([], [], linestyle="", marker="x", color=GREY, markersize=4)
+    legend(figure, entries)
+    return figure
+
+
+def last_population(records: Iterable[Record]) -> tuple[list[Record], str]:
+    """The highest generation of the search, or else the LAST networks told last; with what to call them."""
+    search = evaluated(records, "search")
+    generations = {record["generation"] for record in search} - {None}
+    if generations:
+        last = max(generations)
+        return [record for record in search if record["generation"] == last], f"generation {last}"
+    return sorted(search, key=lambda record: record["t"])[-LAST:], f"last {min(LAST, len(search))} evaluations"
+
+
+def _draw_curves(axes: Axes, trained: Curves, best: int) -> tuple[Any, Any]:
+    """A line a network, which a dot ends. The best one is thick."""
+    alpha = min(0.6, max(0.12, 12 / len(trained)))  # a thousand lines must not merge into a carpet
+    for id, numbers in trained.items():
+        color, width, opaque = (VERMILION, 2.2, 1) if id == best else (BLUE, 1.0, alpha)
+        epochs = range(1, len(numbers) + 1)
+        axes.plot(epochs, numbers, color=color, linewidth=width, alpha=opaque, zorder=3 if id == best else 2)
+        axes.plot(epochs[-1], numbers[-1], "o", color=color, markersize=3.5, alpha=opaque, markeredgewidth=0,
+                  zorder=4 if id == best else 2)  # fmt: skip
+    longest = max(map(len, trained.values()))
+    axes.set_xlim(1 - 0.02 * (longest - 1), longest + 0.09 * (longest - 1))
+    _label(axes, best, len(trained[best]), trained[best][-1], (20, 0))
+    return (
+        Line2D([], [], color=BLUE, linewidth=1, marker="o", markersize=3.5, alpha=0.7),
+        Line2D([], [], color=VERMILION, linewidth=2.2, marker="o", markersize=3.5),
+    )
+
+
+def _draw_dots(axes: Axes, trained: Curves, best: int) -> tuple[Any, Any]:
+    """After a single epoch: dots side by side in the order asked, so that equal ones are seen. The best is a star."""
+    places = dict(zip(trained, 1 + np.linspace(-0.3, 0.3, len(trained) + 2)[1:-1], strict=True))
+    others = [id for id in trained if id != best]
+    size = min(20, max(4, 2400 / len(trained)))  # points^2
+    axes.scatter([places[id] for id in others], [trained[id][0] for id in others], s=size, color=BLUE, alpha=0.6,
+                 linewidths=0)  # fmt: skip
+    axes.plot(places[best], trained[best][0], "*", color=VERMILION, markersize=11, markeredgewidth=0)
+    axes.set_xlim(0.5, 1.5)
+    axes.margins(y=0.12)
+    _label(axes, best, places[best], trained[best][0], (0, 11))
+    return (
+        Line2D([], [], color=BLUE, linestyle="", marker="o", markersize=4, alpha=0.6, markeredgewidth=0),
+        Line2D([], [], color=VERMILION, linestyle="", marker="*", markersize=11, markeredgewidth=0),
+    )
+
+
+def _label(axes: Axes, id: int, x: float, y: float, shift: tuple[float, float]) -> None:
+    """The id, shifted by points."""
+    axes.annotate(f"#{id}", (x, y), shift, textcoords="offset points", fontsize=8, ha="center", va="center",
+                  color=VERMILION, weight="bold", zorder=5,
+                  path_effects=[withStroke(linewidth=2.5, foreground="white")])  # fmt: skip

@@ -1,0 +1,143 @@
+"""What the figures share: records, colours, axes, and numbers with their units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+Record = Mapping[str, Any]
+Objectives = Mapping[str, float]  # name -> weight: +1 is maximised, -1 minimised; in the order of a record's values
+
+ACCURACY: Objectives = {"accuracy": 1.0}
+WIDTH = 7.0  # inches, of a page
+
+# from Okabe and Ito's palette, which colour-blind readers can tell apart
+ORANGE, SKY, GREEN, BLUE = "#E69F00", "#56B4E9", "#009E73", "#0072B2"
+VERMILION, PURPLE, BLACK, GREY = "#D55E00", "#CC79A7", "#222222", "#777777"
+
+
+# ---- records ------------------------------------------------------------------------------------------------------
+
+
+def told(records: Iterable[Record]) -> list[Record]:
+    """What has been evaluated; what broke a limit was never trained and counts as if it had not been asked."""
+    return [record for record in records if "values" in record and record["status"] != "rejected"]
+
+
+def evaluated(records: Iterable[Record], phase: str) -> list[Record]:
+    """What has been told of a phase, without the reference network beside it."""
+    return [record for record in told(records) if record["phase"] == phase and record.get("role") is None]
+
+
+def winner_id(records: Iterable[Record]) -> int | None:
+    """The network of the search that a run has chosen, once its final training has been told."""
+    ids = [record["parents"][0] for record in told(records) if record.get("role") == "winner" and record["parents"]]
+    return ids[-1] if ids else None
+
+
+# ---- numbers with their units -------------------------------------------------------------------------------------
+
+
+class Quantity(NamedTuple):
+    """How an objective or a measure is shown.
+
+    label     of an axis, with the unit
+    factor    from the value to the number shown
+    unit      behind a number: "%", "ms"; "" for counts and for whatever a user has measured
+    """
+
+    label: str
+    factor: float = 1.0
+    unit: str = ""
+
+    @property
+    def is_count(self) -> bool:
+        return self.label in ("parameters", "multiply-adds")
+
+    def text(self, number: float) -> str:
+        """A number as shown, with its unit."""
+        if self.is_count:
+            return count(number)
+        digits = f"{number:.1f}" if self.unit == "%" else f"{number:.4g}"
+        return f"{digits} {self.unit}".rstrip().replace("-", "−")  # as on the axes
+
+
+_KNOWN = {
+    "accuracy": Quantity("validation accuracy (%)", 100.0, "%"),
+    "parameters": Quantity("parameters"),
+    "multiply_adds": Quantity("multiply-adds"),
+    "latency": Quantity("latency (ms)", unit="ms"),
+}
+
+
+def quantity(objective: str) -> Quantity:
+    """A user's own objective goes by its own name, without a unit."""
+    return _KNOWN.get(objective, Quantity(objective))
+
+
+def count(number: float) -> str:
+    """A count in thousands, millions or billions: 950, 17.8k, 1.2M."""
+    size, letter = next((s for s in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if abs(number) >= s[0]), (1.0, ""))
+    return f"{number / size:.3g}{letter}" if abs(number / size) < 999.5 else f"{number / size:.0f}{letter}"
+
+
+def readable_range(values: Sequence[float], *, weight: float = 1.0, least: float = 2.0) -> tuple[float, float]:
+    """Limits that leave out few awful values: worse than the worse quartile by over twice the quartiles' distance.
+
+    weight    below 0 where less is better
+    least     width of the limits that one network, or equal ones, still get
+    """
+    first, third = np.percentile(values, [25, 75])
+    low, high = min(values), max(values)
+    if weight > 0:
+        low = max(low, first - 2 * (third - first))
+    else:
+        high = min(high, third + 2 * (third - first))
+    slack = max(0.0, least - (high - low)) / 2
+    return float(low - slack), float(high + slack)
+
+
+# ---- axes ---------------------------------------------------------------------------------------------------------
+
+
+def page(height: float, title: str | None) -> Figure:
+    """An empty figure as wide as a page; the height is in inches."""
+    figure = Figure(figsize=(WIDTH, height), dpi=150, layout="constrained")
+    if title:
+        figure.suptitle(title, fontsize=10, wrap=True)
+    return figure
+
+
+def dress(axes: Axes, *, x: str, y: str) -> None:
+    """Labels, and no more ink than it takes to read the numbers."""
+    axes.set_xlabel(x, fontsize=9)
+    axes.set_ylabel(y, fontsize=9)
+    axes.tick_params(labelsize=8.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#E5E5E5", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def show_counts(axes: Axes, **which: Quantity) -> None:
+    """Tick labels with k, M or G on the axes, "x" or "y", that show a count."""
+    for name, shown in which.items():
+        if shown.is_count:
+            getattr(axes, f"{name}axis").set_major_formatter(FuncFormatter(lambda number, _: count(number)))
+
+
+def say(axes: Axes, text: str) -> None:
+    """A text where there is nothing to draw."""
+    axes.set(xticks=[], yticks=[])
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", fontsize=10)
+
+
+def legend(figure: Figure, entries: Mapping[str, Any], *, columns: int = 3) -> None:
+    """The legend stands below everything else, so it hides nothing."""
+    if entries:
+        figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns, fontsize=8,
+                      frameon=False)  # fmt: skip

@@ -1,0 +1,34 @@
+"""The curve of one training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from evonas.plots.style import BLUE, GREY, ORANGE, dress, page
+
+
+def training_curve(
+    rows: Sequence[tuple[int, float, float | None]], *, chosen: int | None = None, title: str | None = None
+) -> Figure:
+    """Loss and validation accuracy over epochs; a row is (epoch, loss, accuracy or None). `chosen` is marked."""
+    figure = page(4.0, title)
+    accuracies = [(epoch, 100 * accuracy) for epoch, _, accuracy in rows if accuracy is not None]
+    panels = figure.subplots(1 + bool(accuracies), sharex=True, squeeze=False)[:, 0]
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].plot(
+        [epoch for epoch, _, _ in rows], [loss for _, loss, _ in rows], color=ORANGE, marker=".", ms=3, lw=1.4
+    )
+    dress(panels[0], x="" if accuracies else "epoch", y="training loss")
+    if accuracies:
+        panels[1].plot(*zip(*accuracies, strict=True), color=BLUE, marker=".", ms=3, lw=1.4)
+        dress(panels[1], x="epoch", y="validation accuracy (%)")
+    for panel in panels:
+        if chosen is not None:
+            panel.axvline(chosen, color=GREY, linestyle=":", linewidth=1)
+    if chosen is not None:
+        panels[0].annotate(f"kept: epoch {chosen}", (chosen, 1), xycoords=("data", "axes fraction"), fontsize=8,
+                           xytext=(-3, -2), textcoords="offset points", ha="right", va="top")  # fmt: skip
+    return figure

@@ -1,0 +1,69 @@
+"""What generational algorithms share: a generation is handed out, and the next one waits until all of it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from evonas.errors import UserError
+from evonas.individual import Individual
+
+
+class Generational:
+    """Subclasses say what the first generation and the next ones are, and what to do with one that has been told.
+
+    toolbox     a DEAP toolbox with individual, clone and what the subclass asks for
+    population  individuals of a generation
+    """
+
+    def __init__(self, toolbox: Any, *, population: int, rates: dict[str, float]) -> None:
+        if population < 2:
+            raise UserError(f"population is {population}; use at least 2")
+        for name, rate in rates.items():
+            if not 0 <= rate <= 1:
+                raise UserError(f"{name} is {rate}; a probability lies between 0 and 1")
+        self.toolbox, self.size = toolbox, population
+        self.generation = -1
+        self.in_hand: list[Individual] = []  # the generation that is being evaluated
+        self._given = self._told = 0
+
+    def generate(self, n: int | None = None) -> list[Individual]:
+        """The next individuals of the generation in hand; [] until the last of it has been told."""
+        if self._given == len(self.in_hand):
+            if self._told < len(self.in_hand):
+                return []
+            self._begin(self.breed() if self.in_hand else [self.toolbox.individual() for _ in range(self.size)])
+        end = len(self.in_hand) if n is None else min(self._given + n, len(self.in_hand))
+        given, self._given = self.in_hand[self._given : end], end
+        return given
+
+    def update(self, individuals: Iterable[Individual]) -> None:
+        for individual in individuals:
+            self._told += 1
+            self.hear(individual)
+        if self._told == len(self.in_hand):
+            self.end()
+
+    def breed(self) -> list[Individual]:
+        """The next generation, from the one in hand, all of which has been told."""
+        raise NotImplementedError(f"{type(self).__name__} has no `breed`")
+
+    def hear(self, individual: Individual) -> None:
+        """One individual has its fitness."""
+
+    def end(self) -> None:
+        """The whole generation in hand has its fitness."""
+
+    def copy(self, parent: Individual) -> Individual:
+        """A child that is still its parent, to be varied."""
+        child = self.toolbox.clone(parent)
+        del child.fitness.values
+        child.parents = () if parent.id is None else (parent.id,)
+        child.id, child.operator = None, "copy"
+        return child
+
+    def _begin(self, generation: list[Individual]) -> None:
+        self.in_hand, self.generation = generation, self.generation + 1
+        self._given = self._told = 0
+        for individual in generation:
+            individual.generation = self.generation

@@ -1,0 +1,85 @@
+"""NSGA-II (Deb, Pratap, Agarwal and Meyarivan 2002, IEEE Trans. Evolutionary Computation 6(2)) over DEAP's selNSGA2."""
+
+from __future__ import annotations
+
+from random import Random
+
+from deap import base, tools
+
+from evonas.individual import Individual
+from evonas.strategies.generational import Generational
+
+NEW = 20  # tries for a child that has not been met yet
+
+
+class NSGA2(Generational):
+    """Parents and offspring compete for the N places of the next population, by front and then by crowding distance.
+
+    toolbox          a DEAP toolbox with individual, clone, mutate and, where genomes can be crossed, mate
+    population       N, of the parents and of each generation of offspring
+    crossover_rate   for each pair of parents
+    mutation_rate    for each child that was not crossed (all of them where there is no mate)
+
+    In a space of discrete genomes copies would fill the population: a genome competes once, and children that were met
+    before are varied again, up to 20 times. With a single objective the N best of parents and offspring survive.
+    """
+
+    def __init__(
+        self,
+        toolbox: base.Toolbox,
+        *,
+        rng: Random,
+        population: int = 20,
+        crossover_rate: float = 0.5,
+        mutation_rate: float = 1.0,
+    ) -> None:
+        rates = {"crossover_rate": crossover_rate, "mutation_rate": mutation_rate}
+        super().__init__(toolbox, population=population, rates=rates)
+        self.rng, self.p_c, self.p_m = rng, crossover_rate, mutation_rate
+        self.parents: list[Individual] = []  # P_t
+        self.met: set[tuple] = set()
+
+    def end(self) -> None:
+        """Environmental selection (section III-C): P_{t+1} from the union of P_t and Q_t."""
+        union = {tuple(individual): individual for individual in reversed([*self.parents, *self.in_hand])}
+        valid = [individual for individual in reversed(union.values()) if individual.fitness.valid]
+        self.met.update(union)
+        several = valid and len(valid[0].fitness.weights) > 1
+        self.parents = tools.selNSGA2(valid, self.size, nd="log") if several else tools.selBest(valid, self.size)
+
+    def breed(self) -> list[Individual]:
+        offspring: list[Individual] = []
+        while len(offspring) < self.size:
+            children = self._children()
+            for _ in range(NEW):
+                if not all(tuple(child) in self.met for child in children):
+                    break
+                children = self._children()
+            self.met.update(map(tuple, children))
+            offspring += children
+        return offspring[: self.size]
+
+    def _children(self) -> list[Individual]:
+        if not self.parents:  # all have failed so far
+            return [self.toolbox.individual()]
+        if hasattr(self.toolbox, "mate") and self.rng.random() < self.p_c:
+            pair = [self.copy(self._tournament()) for _ in range(2)]
+            parents = pair[0].parents + pair[1].parents
+            pair = list(self.toolbox.mate(*pair))
+            for child in pair:
+                child.parents, child.operator = parents, "crossover"
+            return pair
+        child = self.copy(self._tournament())
+        if self.rng.random() < self.p_m:
+            (child,) = self.toolbox.mutate(child)
+            child.operator = "mutation"
+        return [child]
+
+    def _tournament(self) -> Individual:
+        """Of two parents, the one that dominates, or else the one in the less crowded place (section III-B)."""
+        one, other = (self.rng.choice(self.parents) for _ in range(2))
+        if one.fitness.dominates(other.fitness):
+            return one
+        if other.fitness.dominates(one.fitness):
+            return other
+        return max(one, other, key=lambda parent: getattr(parent.fitness, "crowding_dist", 0.0))

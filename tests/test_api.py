@@ -1,0 +1,411 @@
+"""`evonas.search` and what comes back, as a script uses them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch.utils.data import TensorDataset
+
+import evonas
+from evonas.genomes.genet import DIGITS
+from evonas.genomes.plain import PlainSpace
+from evonas.individual import Individual
+from evonas.loop import Budget
+
+TINY = {"population": 4, "epochs": 1, "final.epochs": 2, "filters": (4, 8)}
+
+
+def search(what="genet", data="digits", *, out, **options):
+    options = {"budget": 5, "settings": TINY, "workers": 1, "progress": False} | options
+    return evonas.search(what, data, out=out, **options)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return search(out=tmp_path_factory.mktemp("api") / "run", max_parameters=3600, budget=8)
+
+
+# ---- a search over data -------------------------------------------------------------------------------------------
+
+
+def test_the_best_comes_back_as_a_trained_module(run):
+    network = run.best.network()
+    assert isinstance(network, torch.nn.Module)
+    assert not network.training
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    assert run.best.trained().test_accuracy == run.summary["winner"]["test_accuracy"] > 0.3
+    assert run.best.graph == DIGITS.__class__(filters=(4, 8)).decode(run.best.genome)
+    assert run.best.values["accuracy"] == max(r["values"][0] for r in run.records() if r["phase"] == "search")
+
+
+def test_limits_hold_for_every_trained_individual_and_the_summary_counts_the_rejected(run):
+    trained = [record["measures"]["parameters"] for record in run.records()]
+    assert trained
+    assert max(trained) <= 3600
+    assert run.summary["rejected"] > 0
+    assert run.summary["evaluations"] == 8
+
+
+def test_records_are_plain_dicts_and_rows_are_flat(run):
+    record = run.records()[0]
+    assert {"id", "genome", "code", "parents", "phase", "values", "status", "measures", "cost", "curve", "t"} <= set(
+        record
+    )
+    assert json.dumps(record)
+    rows = run.rows()
+    assert len(rows) == len(run.records())
+    assert all(not isinstance(value, dict | list) for row in rows for value in row.values())
+    assert rows[0]["accuracy"] == record["values"][0]
+
+
+def test_a_frame_of_pandas_is_made_where_pandas_is(run):
+    pandas = pytest.importorskip("pandas")
+    frame = run.to_pandas()
+    assert isinstance(frame, pandas.DataFrame)
+    assert frame.accuracy.max() == max(record["values"][0] for record in run.records())
+
+
+def test_an_individual_has_what_is_known_of_it(run):
+    first = run[0]
+    assert (first.id, first.code) == (0, run.records()[0]["code"])
+    assert "accuracy" in repr(first)
+    with pytest.raises(evonas.UserError, match=r"has no individual 99: ids are 0 to"):
+        run[99]
+
+
+def test_a_run_is_opened_again_by_its_directory(run, tmp_path):
+    again = evonas.open_run(run.directory)
+    assert again.best.code == run.best.code
+    weights = [each.best.network().state_dict() for each in (run, again)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    with pytest.raises(evonas.UserError, match="holds no run"):
+        evonas.open_run(tmp_path)
+
+
+def test_any_individual_can_be_trained_afterwards(run):
+    other = next(run[record["id"]] for record in run.records() if record["code"] != run.best.code)
+    with pytest.raises(evonas.UserError, match=r"has no trained network yet: call .train\(\)"):
+        other.network()
+    trained = other.train(epochs=1)
+    assert trained.facts["epochs"] == 1
+    assert isinstance(other.network(), torch.nn.Module)
+
+
+def test_the_same_seed_gives_the_same_search_and_another_seed_another(tmp_path):
+    one, again, other = (search(out=tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
+    seen = [[(r["genome"], r["values"]) for r in each.records()] for each in (one, again, other)]
+    assert seen[0] == seen[1] != seen[2]
+
+
+def test_a_search_goes_on_where_it_stopped_with_resume(tmp_path):
+    search(out=tmp_path / "run", budget=4)
+    with pytest.raises(evonas.UserError, match=r"holds another run.*resume=True"):
+        search(out=tmp_path / "run")
+    longer = search(out=tmp_path / "run", budget=9, resume=True)
+    whole = search(out=tmp_path / "whole", budget=9)
+    searched = [
+        [(r["genome"], r["values"]) for r in each.records() if r["phase"] == "search"] for each in (longer, whole)
+    ]
+    assert searched[0] == searched[1]
+    assert longer.summary["evaluations"] == 9
+
+
+def test_networks_to_begin_with_come_first(tmp_path, run):
+    second = search(out=tmp_path / "init", init=["0-00/0-00-000", run.directory], budget=3)
+    codes = [record["code"] for record in second.records()]
+    assert codes[:2] == ["0-00/0-00-000", run.best.code]
+    assert [record["operator"] for record in second.records()][:2] == ["init", "init"]
+
+
+def test_several_objectives_give_a_pareto_front(tmp_path):
+    found = search(out=tmp_path / "run", objectives="accuracy,parameters", budget=12)
+    front = found.front
+    assert all(set(each.values) == {"accuracy", "parameters"} for each in front)
+    for one in front:
+        for other in front:
+            if one.id != other.id:
+                better = one.values["accuracy"] > other.values["accuracy"]
+                assert better or one.values["parameters"] < other.values["parameters"]
+    assert found.best.code in [each.code for each in front]
+
+
+def test_the_largest_accuracy_wins_among_several_objectives(tmp_path):
+    found = search(out=tmp_path / "run", objectives=("accuracy", "multiply_adds"), budget=6)
+    searched = [record for record in found.records() if record["phase"] == "search"]
+    assert found.best.values["accuracy"] == max(record["values"][0] for record in searched)
+
+
+# ---- a script's own data ------------------------------------------------------------------------------------------
+
+DIGITS_X, DIGITS_Y = load_digits().images, load_digits().target
+SOME = slice(0, 400)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (DIGITS_X[SOME], DIGITS_Y[SOME]),
+        (DIGITS_X[SOME], DIGITS_Y[SOME], DIGITS_X[400:600], DIGITS_Y[400:600]),
+        (torch.tensor(DIGITS_X[SOME])[:, None], torch.tensor(DIGITS_Y[SOME])),
+        TensorDataset(torch.tensor(DIGITS_X[SOME], dtype=torch.float32)[:, None], torch.tensor(DIGITS_Y[SOME])),
+        (
+            TensorDataset(torch.tensor(DIGITS_X[SOME])[:, None], torch.tensor(DIGITS_Y[SOME])),
+            TensorDataset(torch.tensor(DIGITS_X[400:600])[:, None], torch.tensor(DIGITS_Y[400:600])),
+        ),
+        (DIGITS_X[SOME], np.array([f"number {label}" for label in DIGITS_Y[SOME]])),
+    ],
+    ids=["x and y", "train and test", "tensors", "a dataset", "two datasets", "labels by name"],
+)
+def test_own_images_are_searched_and_kept_in_the_run_directory(tmp_path, data):
+    found = search(data=data, out=tmp_path / "run", budget=2, settings=TINY | {"population": 2})
+    assert found.best.network()(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+    assert (tmp_path / "run" / "data.npz").exists()
+    moved = (tmp_path / "run").rename(tmp_path / "elsewhere")
+    assert evonas.open_run(moved).best.train(epochs=1).facts["epochs"] == 1
+
+
+def test_names_of_classes_are_kept(tmp_path):
+    named = (DIGITS_X[SOME], np.array([f"number {label}" for label in DIGITS_Y[SOME]]))
+    found = search(data=named, out=tmp_path / "run", budget=2, settings=TINY | {"population": 2})
+    assert found.best.trained().preprocessing["classes"][3] == "number 3"
+
+
+def test_images_of_a_dataset_may_be_pictures(tmp_path):
+    from PIL import Image
+
+    class Pictures:
+        classes = ("dark", "light")
+
+        def __len__(self):
+            return 60
+
+        def __getitem__(self, number):
+            return Image.new("RGB", (8, 8), (200 * (number % 2) + number % 7, 3, 3)), number % 2
+
+    found = search(data=Pictures(), out=tmp_path / "run", budget=2, settings=TINY | {"population": 2})
+    assert found.best.graph.input_shape == (3, 8, 8)
+    assert found.best.trained().preprocessing["classes"] == ["dark", "light"]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ((DIGITS_X[SOME], DIGITS_Y[:10]), "400 images but 10 labels"),
+        ((DIGITS_X[SOME].reshape(400, 64), DIGITS_Y[SOME]), r"the images have shape \(400, 64\)"),
+        ((DIGITS_X[SOME], np.zeros(400, int)), "fewer than two classes"),
+        ((DIGITS_X[SOME], DIGITS_Y[SOME] - 1), "negative label -1"),
+        ((DIGITS_X[SOME], DIGITS_Y[SOME], DIGITS_X[SOME]), "give the name of a data set"),
+        (42, "data is int"),
+        (None, "nothing to judge networks by"),
+        ("nothing.npz", "no such file"),
+    ],
+)
+def test_data_that_cannot_be_used_are_refused_and_leave_nothing(tmp_path, data, says):
+    with pytest.raises(evonas.UserError, match=says):
+        search(data=data, out=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- a fitness of one's own ---------------------------------------------------------------------------------------
+
+
+def ones(genome):
+    return sum(genome)
+
+
+def test_a_fitness_of_ones_own_needs_no_data(tmp_path):
+    found = search(DIGITS, None, evaluate=ones, out=tmp_path / "run", budget=150, settings={})
+    assert found.best.values["fitness"] >= 8
+    assert found.best.graph.parameters > 0
+    assert "test_accuracy" not in found.summary["winner"]
+    with pytest.raises(evonas.UserError, match="the run has no data to train on"):
+        found.best.train()
+
+
+def test_a_fitness_to_be_minimised_is(tmp_path):
+    found = search(DIGITS, None, evaluate=ones, objectives={"ones": -1}, out=tmp_path / "run", budget=150, settings={})
+    assert found.best.values == {"ones": min(record["values"][0] for record in found.records())}
+    assert found.best.values["ones"] <= 1
+
+
+def test_several_values_of_ones_own_fitness_are_a_front(tmp_path):
+    def both(genome):
+        return sum(genome[:4]), sum(genome[2:])
+
+    found = search(DIGITS, None, evaluate=both, objectives={"head": 1, "tail": -1}, out=tmp_path / "run", budget=200,
+                   settings={})  # fmt: skip
+    assert {tuple(each.values.values()) for each in found.front} >= {(4, 2), (2, 0)}
+
+
+def test_ones_own_fitness_and_data_give_a_trained_winner(tmp_path):
+    found = search(data="digits", evaluate=ones, out=tmp_path / "run", budget=4, baseline=True)
+    assert set(found.summary) >= {"winner", "random_search", "reference"}
+    assert found.best.network()(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+    assert found.summary["winner"]["fitness"] == found.best.values["fitness"]
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (lambda genome: None, r"evaluate returned None for .*; return a number"),
+        (lambda genome: (0.5, 1.0), r"evaluate returned \(0.5, 1.0\)"),
+        (lambda genome: "high", "evaluate returned 'high'"),
+    ],
+)
+def test_a_fitness_that_returns_something_else_stops_the_search(tmp_path, function, says):
+    with pytest.raises(evonas.UserError, match=says):
+        search(DIGITS, None, evaluate=function, out=tmp_path / "run", settings={})
+
+
+def test_a_fitness_that_is_not_a_number_is_a_failure_and_costs_nothing_told(tmp_path):
+    found = search(DIGITS, None, evaluate=lambda genome: float("nan") if genome[0] else sum(genome),
+                   out=tmp_path / "run", budget=40, settings={})  # fmt: skip
+    failed = [record for record in found.records() if record["status"] == "failed"]
+    assert failed
+    assert all(record["genome"][0] == 1 and record["values"] == [] for record in failed)
+    assert found.best.genome[0] == 0
+
+
+def test_a_fitness_that_always_fails_stops_with_its_reason(tmp_path):
+    with pytest.raises(evonas.RunError, match=r"first 10 evaluations have all failed.*no such layer.*evonas resume"):
+        search(DIGITS, None, evaluate=lambda genome: {}["no such layer"], out=tmp_path / "run", settings={}, budget=50)
+
+
+class Counting:
+    """A strategy of a script: all genomes in a row."""
+
+    def __init__(self):
+        self.genomes = DIGITS.genomes()
+
+    def generate(self, n=None):
+        return [Individual(next(self.genomes))]
+
+    def update(self, individuals):
+        pass
+
+
+def test_a_strategy_of_ones_own_is_driven_and_its_proposals_over_a_limit_cost_nothing(tmp_path):
+    found = search(DIGITS, None, evaluate=ones, strategy=Counting(), out=tmp_path / "run", budget=20, settings={},
+                   max_parameters=25_000)  # fmt: skip
+    records = found.records()
+    assert [tuple(record["genome"]) for record in records] == list(islice(DIGITS.genomes(), len(records)))
+    evaluated = [record for record in records if record["status"] == "full"]
+    rejected = [record for record in records if record["status"] == "rejected"]
+    assert len(evaluated) == found.summary["evaluations"] == 20
+    assert len(rejected) == found.summary["rejected"] > 0
+    assert all(DIGITS.decode(record["genome"]).parameters <= 25_000 for record in evaluated)
+    assert all("over the limit of 25,000" in record["error"] for record in rejected)
+
+
+def test_a_run_with_rejected_proposals_resumes_to_the_same_end(tmp_path):
+    options = {"evaluate": ones, "max_parameters": 25_000, "settings": {}, "budget": 12}
+    search(DIGITS, None, strategy=Counting(), out=tmp_path / "run", **options)
+    journal = tmp_path / "run" / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    for cut in range(1, len(lines), 3):
+        journal.write_text("".join(lines[:cut]))
+        found = search(DIGITS, None, strategy=Counting(), out=tmp_path / "run", resume=True, **options)
+        assert [(r["genome"], r["status"]) for r in found.records()] == [
+            (event["genome"], told["status"])
+            for event, told in zip(
+                [json.loads(line) for line in lines if '"asked"' in line],
+                [json.loads(line) for line in lines if '"told"' in line],
+                strict=True,
+            )
+        ]
+
+
+def test_a_scripts_run_says_on_the_command_line_how_to_go_on(tmp_path):
+    search(DIGITS, None, evaluate=ones, out=tmp_path / "run", settings={})
+    longer = evonas.open_run(tmp_path / "run").extended(evaluations=50, seconds=None)
+    with pytest.raises(evonas.UserError, match=r"its own evaluate; run the script again with resume=True"):
+        longer.go(None)
+
+
+# ---- what is refused ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"objectives": "accuracy,size"}, "unknown objective 'size'"),
+        ({"objectives": ("accuracy", "accuracy")}, "name each once"),
+        ({"objectives": "parameters"}, "put accuracy first"),
+        ({"max_parameters": 0}, "max_parameters is 0"),
+        ({"max_parameters": 100}, r"none of 5,000 random networks keeps the limits; the smallest had 678 parameters"),
+        ({"init": ["0-00"]}, "has 1 stages, not 2"),
+        ({"init": ["1-11/1-11-111"], "max_parameters": 3600}, "over the limit of 3,600"),
+        ({"init": ["0-00/0-00-000"] * 5}, "5 networks to begin with, but the population is 4"),
+        ({"budget": "soon"}, "'soon' is no duration"),
+        ({"budget": 0}, "allows nothing"),
+        ({"settings": {"populations": 3}}, "did you mean population"),
+        ({"workers": 0}, "workers is 0"),
+        ({"evaluate": 3}, "give a function of a genome"),
+        ({"evaluate": ones, "objectives": "accuracy"}, "give {name: 1 or -1}"),
+        ({"evaluate": ones, "objectives": {"score": "high"}}, "use 1 to maximise and -1 to minimise"),
+    ],
+)
+def test_wrong_use_is_said_before_anything_is_written(tmp_path, options, says):
+    with pytest.raises(evonas.UserError, match=says):
+        search(out=tmp_path / "run", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_space_that_does_not_fit_the_data_is_refused(tmp_path):
+    class Stubborn(PlainSpace):
+        def decode(self, genome):
+            return PlainSpace((4,), input_shape=(1, 8, 8), classes=7).decode(genome)
+
+    with pytest.raises(evonas.UserError, match=r"to \(7,\), but the data have images of .* and 10 classes"):
+        search(Stubborn(), out=tmp_path / "run", settings={})
+
+
+def test_budgets_are_evaluations_a_time_or_both(tmp_path):
+    found = search(DIGITS, None, evaluate=ones, out=tmp_path / "a", budget="1s", settings={"generations": 10**6})
+    assert "seconds" in found.summary["ended_because"] or "evaluated before" in found.summary["ended_because"]
+    found = search(
+        DIGITS, None, evaluate=ones, out=tmp_path / "b", budget=Budget(evaluations=7, seconds=60), settings={}
+    )
+    assert found.summary["evaluations"] == 7
+
+
+# ---- interruption -------------------------------------------------------------------------------------------------
+
+SCRIPT = """
+    import time
+    import evonas
+    from evonas.genomes.genet import DIGITS
+
+    def slow(genome):
+        time.sleep(0.05)
+        return sum(genome)
+
+    if __name__ == "__main__":
+        run = evonas.search(DIGITS, evaluate=slow, budget=400, out="run", resume=True, workers=2)
+        print("back", run.interrupted, len(run.records()), run.best.values["fitness"])
+"""
+
+
+def test_ctrl_c_gives_the_script_the_run_so_far(tmp_path):
+    (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
+    process = subprocess.Popen(
+        [sys.executable, "script.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if line.startswith("search:"):
+            os.kill(process.pid, signal.SIGINT)
+            break
+    printed, error = process.communicate(timeout=60)
+    back = next(line for line in printed.splitlines() if line.startswith("back"))
+    assert back.startswith("back True ")
+    assert 0 < int(back.split()[2]) < 400
+    assert "Traceback" not in error
+    assert process.returncode == 0
