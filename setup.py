@@ -41,7 +41,16 @@ setup(
         "safetensors>=0.4",  # weights that can be opened without trust
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "networkx>=3.2", "pandas>=2.1"],
+        "test": [
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",  # two tests at a time: most wait for processes of their own to start
+            "hypothesis>=6.100",
+            "networkx>=3.2",
+            "pandas>=2.1",
+        ],
+        "onnx": ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"],
+        "docs": ["sphinx>=8", "myst-parser>=4", "furo>=2024.8", "sphinx-click>=6"],
         "dev": ["ruff>=0.6", "mypy>=1.11"],
     },
     entry_points={"console_scripts": ["evonas = evonas.command_line:main"]},

@@ -102,7 +102,8 @@ class Conduct:
         rates = {
             name: getattr(settings, name) for name in ("crossover_rate", "mutation_rate") if hasattr(settings, name)
         }
-        return NSGA2(toolbox, rng=rng, population=settings.population, **rates)
+        # parents and offspring compete: together they are the system's population (benchmarks/pareto.py)
+        return NSGA2(toolbox, rng=rng, population=max(2, settings.population // 2), **rates)
 
     def _random_search(self) -> Strategy:
         toolbox = by_decision.toolbox(self.setup.space, rng=stream(self.config.seed, "random search"))

@@ -74,24 +74,15 @@ class Processes(Executor):
             _pass_on(inner, future)
 
     def _rerun_suspects(self) -> None:
-        while (suspect := self._suspects.get()) is not None:
+        while (suspect := self._suspects.get()) is not None and not self._closed:
             future, (fn, args, kwargs) = suspect
-            self._alone = self._alone or _pool(1)
-            try:
-                inner = self._alone.submit(fn, *args, **kwargs)
-                inner.exception()  # waits
-            except BrokenProcessPool as error:  # died idle, between two suspects: this one has not been tried yet
-                self._alone = None
-                if not self._closed:
-                    self._suspects.put(suspect)
-                else:
-                    future.set_exception(error)
-                continue
-            if isinstance(inner.exception(), BrokenProcessPool):
-                self._alone = None
+            self._alone = _pool(1)  # a new one each time: a process that died idle would accuse the next suspect
+            inner = self._alone.submit(fn, *args, **kwargs)
+            if isinstance(inner.exception(), BrokenProcessPool):  # waits
                 future.set_exception(WorkerLost("it ended its worker process twice, the second time alone in it"))
             else:
                 _pass_on(inner, future)
+            self._alone.shutdown(wait=False)
 
 
 def _pass_on(inner: Future, future: Future) -> None:

@@ -250,8 +250,7 @@ def _table(curve: list[Epoch]) -> str:
 
 def _draw(path: Path, curve: list[Epoch], chosen: Epoch, code: str) -> None:
     from evonas import plots
+    from evonas.pictures import png
 
-    drawn = io.BytesIO()
     rows = [(row.epoch, row.loss, row.accuracy) for row in curve]
-    plots.training_curve(rows, chosen=chosen.epoch, title=code).savefig(drawn, format="png", dpi=150)
-    write_bytes(path, drawn.getvalue())
+    write_bytes(path, png(plots.training_curve(rows, chosen=chosen.epoch, title=code)))

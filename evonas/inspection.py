@@ -148,7 +148,6 @@ def picture(found: Found, path: Path) -> None:
     """The network of an individual as a PNG. Raises RunError where it cannot be written."""
     from evonas import plots
     from evonas.files import write_bytes
+    from evonas.pictures import png
 
-    drawn = io.BytesIO()
-    plots.architecture(found.graph.simplified(), title=found.code).savefig(drawn, format="png", dpi=150)
-    write_bytes(path, drawn.getvalue())
+    write_bytes(path, png(plots.architecture(found.graph.simplified(), title=found.code)))

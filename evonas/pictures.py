@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evonas import plots
 from evonas.files import write_bytes, write_text
 from evonas.inspection import fact_lines, network_rows, summary_rows, top
-from evonas.report import page
+from evonas.report import DPI, page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,24 +28,27 @@ CAPTIONS = {
 
 def draw(run: Run) -> list[Path]:
     """Draw plots/*.png and report.html; the paths of what was written. The journal may still be growing."""
-    figures = _figures(run)
-    written = []
-    for name, figure in figures.items():
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="png", dpi=150)
-        written.append(run.directory / "plots" / f"{name}.png")
-        write_bytes(written[-1], drawn.getvalue())
+    pictures = {name: png(figure) for name, figure in _figures(run).items()}
+    written = [run.directory / "plots" / f"{name}.png" for name in pictures]
+    for path, picture in zip(written, pictures.values(), strict=True):
+        write_bytes(path, picture)
     written.append(run.directory / "report.html")
     html = page(
         title=_title(run),
         facts=dict(fact_lines(run)),
         summary=summary_rows(run.summary, run.config.objectives),
         top=network_rows(top(run, 10), run.config.objectives),
-        figures=figures,
-        captions={name: CAPTIONS[name] for name in figures},
+        pictures=pictures,
+        captions=CAPTIONS,
     )
     write_text(written[-1], html)
     return written
+
+
+def png(figure: Figure) -> bytes:
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)
+    return drawn.getvalue()
 
 
 def _title(run: Run) -> str:

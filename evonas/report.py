@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import io
+import struct
 from collections.abc import Mapping, Sequence
 from html import escape
-
-from matplotlib.figure import Figure
 
 DPI = 150  # dots an inch of the pictures: twice as fine as text, where a page is shown at 96 dots an inch
 
@@ -40,7 +38,7 @@ def page(
     facts: Mapping[str, str],
     summary: Sequence[Mapping[str, str]],
     top: Sequence[Mapping[str, str]],
-    figures: Mapping[str, Figure],
+    pictures: Mapping[str, bytes],
     captions: Mapping[str, str],
 ) -> str:
     """The page as text.
@@ -48,8 +46,8 @@ def page(
     facts       what the run was: data, budget, device, versions, ...
     summary     a row each for the winner and what it is compared with
     top         a row each for the best networks
-    figures     by name, which is the heading; pictures are drawn at DPI dots an inch
-    captions    a sentence or two on each figure, by the same name; it is the alternative text of the picture too
+    pictures    PNG at DPI dots an inch, by name, which is the heading
+    captions    a sentence or two on each picture, by the same name; it is the alternative text of the picture too
 
     A table without rows is left out. Columns stand in the order in which the rows name them.
     """
@@ -58,7 +56,7 @@ def page(
         _definitions(facts),
         _table("Winner and baselines", summary),
         _table("Best networks", top),
-        *(_figure(name, figure, captions.get(name, "")) for name, figure in figures.items()),
+        *(_figure(name, png, captions.get(name, "")) for name, png in pictures.items()),
     ]
     return (
         "<!DOCTYPE html>\n"
@@ -93,12 +91,10 @@ def _wide(name: str) -> str:
     return f'<div class="wide" role="region" aria-label="{escape(name)}" tabindex="0">'
 
 
-def _figure(name: str, figure: Figure, caption: str) -> str:
+def _figure(name: str, png: bytes, caption: str) -> str:
     """The picture in its own size, so that its text stays as large as the page's; it scrolls where there is no room."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI)
-    data = base64.b64encode(drawn.getvalue()).decode()
-    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    data = base64.b64encode(png).decode()
+    width, height = (round(96 / DPI * dots) for dots in struct.unpack(">2I", png[16:24]))  # of the PNG's header
     return (
         f'<h2>{escape(name[:1].upper() + name[1:])}</h2>\n<figure>{_wide(name)}<img width="{width}" height="{height}" '
         f'alt="{escape(caption or name)}" src="data:image/png;base64,{data}"></div>\n'

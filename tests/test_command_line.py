@@ -12,6 +12,8 @@ import time
 import numpy as np
 import pytest
 
+from evonas.command_line import main
+
 TINY = ["--set", "population=4", "epochs=1", "final.epochs=1", "filters=4,4", "--workers", "1"]
 
 
@@ -24,6 +26,24 @@ def evonas(tmp_path):
             [sys.executable, "-m", "evonas", *map(str, arguments)],
             cwd=tmp_path, capture_output=True, text=True, timeout=240, **options,
         )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def inside(tmp_path, monkeypatch, capsys):
+    """The same without a process of its own, which takes a second to start."""
+
+    def run(*arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["evonas", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as leaving:
+            code = leaving.code
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
 
     return run
 
@@ -41,8 +61,8 @@ def outcomes(directory):
 # ---- decode, list, help -------------------------------------------------------------------------------------------
 
 
-def test_decode_prints_the_network(evonas):
-    done = evonas("decode", "genet", "1-01/1-01-100", "--json")
+def test_decode_prints_the_network(inside):
+    done = inside("decode", "genet", "1-01/1-01-100", "--json")
     assert done.returncode == 0
     shown = json.loads(done.stdout)
     assert set(shown) == {"space", "genome", "code", "nodes", "parameters", "multiply_adds", "digest"}
@@ -53,28 +73,28 @@ def test_decode_prints_the_network(evonas):
     assert nodes["stage2/node4"]["ops"] == ["conv 24 3x3", "batch_norm", "relu"]
 
 
-def test_decode_takes_settings_input_and_classes(evonas):
+def test_decode_takes_settings_input_and_classes(inside):
     settings = ["--set", "stages=3,4,5", "filters=8,16,32", "--input", "3x32x32", "--classes", "7"]
-    done = evonas("decode", "genet", "1-01/0-01-100/0-11-101-0001", *settings, "--json")
+    done = inside("decode", "genet", "1-01/0-01-100/0-11-101-0001", *settings, "--json")
     shown = json.loads(done.stdout)
     assert shown["space"]["input_shape"] == [3, 32, 32]
     assert shown["nodes"][-1]["ops"][-1] == "linear 7"
-    assert "parameters" in evonas("decode", "genet", "1-01/1-01-100").stdout
+    assert "parameters" in inside("decode", "genet", "1-01/1-01-100").stdout
 
 
-def test_decode_draws_the_network(evonas, tmp_path):
-    assert evonas("decode", "genet", "1-01/1-01-100", "--png", "network.png").returncode == 0
+def test_decode_draws_the_network(inside, tmp_path):
+    assert inside("decode", "genet", "1-01/1-01-100", "--png", "network.png").returncode == 0
     assert (tmp_path / "network.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_list_names_systems_presets_settings_and_data(evonas):
-    shown = json.loads(evonas("list", "--json").stdout)
+def test_list_names_systems_presets_settings_and_data(inside):
+    shown = json.loads(inside("list", "--json").stdout)
     (genet,) = [system for system in shown["systems"] if system["name"] == "genet"]
     assert set(genet["presets"]) == {"digits", "small", "mnist", "cifar10"}
     assert genet["presets"]["cifar10"]["evaluations"] == 1020
     assert genet["presets"]["digits"]["settings"]["population"] == 20
     assert {"digits", "cifar10", "svhn"} <= {each["name"] for each in shown["data"]}
-    assert "genet" in evonas("list").stdout
+    assert "genet" in inside("list").stdout
 
 
 @pytest.mark.parametrize(
@@ -164,19 +184,19 @@ def test_the_best_network_can_be_built_from_its_folder(finished):
     assert isinstance(network, torch.nn.Module)
 
 
-def test_resuming_a_finished_run_says_so(finished, evonas):
+def test_resuming_a_finished_run_says_so(finished, inside):
     directory, _ = finished
     before = (directory / "journal.jsonl").read_bytes()
-    done = evonas("resume", directory)
+    done = inside("resume", directory)
     assert done.returncode == 0
     assert "is finished" in done.stdout
     assert (directory / "journal.jsonl").read_bytes() == before
 
 
-def test_plots_can_be_drawn_again(finished, evonas):
+def test_plots_can_be_drawn_again(finished, inside):
     directory, _ = finished
     (directory / "plots" / "history.png").unlink()
-    assert evonas("plot", directory).returncode == 0
+    assert inside("plot", directory).returncode == 0
     assert (directory / "plots" / "history.png").exists()
 
 
@@ -347,8 +367,8 @@ def refused(done, *says, code=2):
         (["sarch"], ["No such command 'sarch'"]),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_code_2(evonas, tmp_path, arguments, says):
-    refused(evonas(*arguments), *says)
+def test_wrong_use_is_one_line_and_exit_code_2(inside, tmp_path, arguments, says):
+    refused(inside(*arguments), *says)
     assert not (tmp_path / "runs").exists()
 
 
@@ -372,19 +392,19 @@ def npz(path, **changes):
         ),
     ],
 )
-def test_an_npz_that_cannot_be_used_is_one_line_and_exit_code_2(evonas, tmp_path, changes, says):
+def test_an_npz_that_cannot_be_used_is_one_line_and_exit_code_2(inside, tmp_path, changes, says):
     npz(tmp_path / "mine.npz", **changes)
-    refused(evonas("search", "genet", "--data", "mine.npz"), says)
+    refused(inside("search", "genet", "--data", "mine.npz"), says)
 
 
-def test_a_directory_that_holds_another_run_is_left_alone(finished, evonas):
+def test_a_directory_that_holds_another_run_is_left_alone(finished, inside):
     directory, _ = finished
     before = (directory / "journal.jsonl").read_bytes()
-    refused(evonas("search", "genet", "--out", directory), "holds another run", "evonas resume")
+    refused(inside("search", "genet", "--out", directory), "holds another run", "evonas resume")
     assert (directory / "journal.jsonl").read_bytes() == before
 
 
-def test_an_edited_journal_is_refused_by_line(finished, evonas, tmp_path):
+def test_an_edited_journal_is_refused_by_line(finished, inside, tmp_path):
     directory, _ = finished
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -392,7 +412,7 @@ def test_an_edited_journal_is_refused_by_line(finished, evonas, tmp_path):
     lines = (directory / "journal.jsonl").read_text().splitlines(keepends=True)
     lines[4] = lines[4].replace('"id": ', '"id": 1')
     (copy / "journal.jsonl").write_text("".join(lines))
-    refused(evonas("resume", copy), "line 5: changed after it was written")
+    refused(inside("resume", copy), "line 5: changed after it was written")
 
 
 def test_a_full_disk_fails_in_one_line_and_the_run_goes_on_when_there_is_room(tmp_path, evonas):

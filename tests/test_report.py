@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from evonas.pictures import png
 from evonas.report import page
 
 VOID = {"meta", "link", "img"}
@@ -40,12 +41,12 @@ class Reading(HTMLParser):
 def picture():
     figure = Figure(figsize=(7, 1), dpi=100)
     figure.add_subplot()
-    return figure
+    return png(figure)
 
 
 def written(**others):
     parts = {"title": "a run", "facts": {"data": "digits"}, "summary": [{"network": "winner"}], "top": [{"id": "#7"}],
-             "figures": {"history": picture()}, "captions": {"history": "how it went"}}  # fmt: skip
+             "pictures": {"history": picture()}, "captions": {"history": "how it went"}}  # fmt: skip
     return page(**parts | others)
 
 
@@ -70,7 +71,7 @@ def test_everything_is_escaped():
     evil = '<script>alert("1")</script>&\''
     row = [{evil: evil}]
     text = written(
-        title=evil, facts={evil: evil}, summary=row, top=row, figures={evil: picture()}, captions={evil: evil}
+        title=evil, facts={evil: evil}, summary=row, top=row, pictures={evil: picture()}, captions={evil: evil}
     )
     assert "<script" not in text
     assert Reading(text).texts.count(evil) == 2 + 2 + 2 * 2 + 2  # title and heading, fact, tables, figure
@@ -101,8 +102,8 @@ def test_pictures_are_fine_enough_for_print_and_shown_in_their_own_size():
 
 
 def test_every_picture_has_an_alternative_text():
-    figures = {"history": picture(), "front": picture()}
-    alternatives = [image["alt"] for image in Reading(written(figures=figures)).all("img")]
+    pictures = {"history": picture(), "front": picture()}
+    alternatives = [image["alt"] for image in Reading(written(pictures=pictures)).all("img")]
     assert alternatives == ["how it went", "front"]
 
 

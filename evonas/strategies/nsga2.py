@@ -41,9 +41,9 @@ class NSGA2(Generational):
 
     def end(self) -> None:
         """Environmental selection (section III-C): P_{t+1} from the union of P_t and Q_t."""
-        union = {tuple(individual): individual for individual in reversed([*self.parents, *self.in_hand])}
-        valid = [individual for individual in reversed(union.values()) if individual.fitness.valid]
-        self.met.update(union)
+        self.met.update(map(tuple, self.in_hand))
+        union = {tuple(individual): individual for individual in [*self.in_hand, *self.parents]}
+        valid = [individual for individual in union.values() if individual.fitness.valid]
         several = valid and len(valid[0].fitness.weights) > 1
         self.parents = tools.selNSGA2(valid, self.size, nd="log") if several else tools.selBest(valid, self.size)
 
