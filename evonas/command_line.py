@@ -326,6 +326,7 @@ def decode(system: str, code: str, preset: str | None, words: tuple[str, ...], i
 def list_(as_json: bool) -> None:
     """The systems with their presets and settings, and the data sets."""
     from evonas.data import DATASETS
+    from evonas.recipe import RECIPES
     from evonas.systems import systems
 
     if as_json:
@@ -343,6 +344,7 @@ def list_(as_json: bool) -> None:
                 }
                 for each in systems().values()
             ],
+            "recipes": {name: recipe.to_json() for name, recipe in RECIPES.items()},
             "data": [{"name": name, "about": about} for name, about in DATASETS.items()],
         }  # fmt: skip
         click.echo(json.dumps(shown, indent=2))
@@ -354,7 +356,7 @@ def list_(as_json: bool) -> None:
         click.echo("  settings, as in the first preset:")
         for name, value in next(iter(each.presets.values())).settings().items():
             click.echo(f"    {name}={','.join(map(str, value)) if isinstance(value, list) else value}")
-    click.echo("data:")
+    click.echo(f"recipes: final and search, as the run or system has them; {', '.join(RECIPES)}\ndata:")
     for name, about in DATASETS.items():
         click.echo(f"  {name}: {about}")
     click.echo("  FILE.npz: x_train, y_train, x_test, y_test\n  FOLDER: one folder of images a class")

@@ -1,9 +1,12 @@
 """The command line as a user meets it: each test starts `evonas` in a process of its own."""
 
+import csv
 import json
 import os
 import random
+import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -243,6 +246,123 @@ def test_a_users_arrays_are_searched(tmp_path, evonas):
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["winner"]["test_accuracy"] > 0.8
 
 
+# ---- what is done with a run ----------------------------------------------------------------------------------------
+
+
+def test_show_says_how_a_run_went_and_what_it_found(finished, inside):
+    directory, _ = finished
+    shown = inside("show", directory).stdout
+    assert "evaluations: 8 (" in shown
+    assert "objectives: accuracy (max)" in shown
+    assert "random search" in shown
+    top = inside("show", directory, "--top", 3).stdout
+    codes = [json.loads(line)["genome"] for line in (directory / "journal.jsonl").read_text().splitlines()
+             if '"search"' in line and '"asked"' in line]  # fmt: skip
+    assert codes
+    assert sum(line.startswith("│") for line in top.splitlines()) == 3
+
+
+def test_show_tells_all_about_one_individual(finished, inside, tmp_path):
+    directory, _ = finished
+    winner = next(event for event in events(directory, "asked") if event["role"] == "winner")
+    (parent,) = winner["parents"]
+    done = inside("show", directory, parent, "--png", "one.png")
+    assert f"individual {parent} of" in done.stdout
+    assert "trained in" in done.stdout
+    assert "stage2/output" in done.stdout
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_evaluation_comes_out_as_csv(finished, inside):
+    directory, _ = finished
+    rows = list(csv.DictReader(inside("show", directory, "--csv").stdout.splitlines()))
+    assert len(rows) == len(events(directory, "asked"))
+    told = {event["id"]: event for event in events(directory, "told")}
+    for row in rows:
+        assert float(row["accuracy"]) == told[int(row["id"])]["values"][0]
+        assert int(row["parameters"]) > 0
+
+
+def test_the_winner_is_exported(finished, inside, tmp_path):
+    directory, _ = finished
+    done = inside("export", directory, "--to", "out")
+    assert done.stdout.startswith("ok: the exported network gives the same outputs")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"network.py", "weights.safetensors"}
+    refused(inside("export", directory, "--to", "out"), "out is there already", "choose another --to")
+
+
+def test_an_individual_is_trained_to_the_end_and_exported(finished, inside, tmp_path):
+    directory = tmp_path / "run"
+    shutil.copytree(finished[0], directory)
+    done = inside("train", directory, 0, "--epochs", 2)
+    assert re.search(
+        r"epoch 2: loss [\d.]+, validation accuracy [\d.]+%\n.*epoch \d of 2 kept, test accuracy", done.stdout
+    )
+    refused(inside("train", directory, 0, "--epochs", 2), "add --resume")
+    assert "of 2 kept" in inside("train", directory, 0, "--epochs", 2, "--resume").stdout
+    assert inside("export", directory, 0, "--to", "by-id").returncode == 0
+    assert inside("export", directory / "trained" / "0", "--to", "by-folder").returncode == 0
+    one, other = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("by-id", "by-folder"))
+    assert one == other
+
+
+def test_a_code_is_trained_without_any_search(inside, tmp_path):
+    done = inside(
+        "train", "genet", "0-00/0-00-000", "--epochs", 1, "--all-data", "--set", "filters=4,4", "--out", "net"
+    )
+    assert "epoch 1 of 1 kept" in done.stdout
+    facts = json.loads((tmp_path / "net" / "training.json").read_text())
+    assert (facts["code"], facts["trained_on"], facts["epochs"]) == ("0-00/0-00-000", "train+validation", 1)
+
+
+def test_limits_objectives_and_first_networks_of_a_search(inside, tmp_path):
+    done = inside("search", "genet", "--out", "run", "--max-parameters", "1.5k", "--objectives", "accuracy,parameters",
+                  "--init", "0-00/0-00-000", "--evaluations", "4", "--no-baseline", *TINY)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "on the Pareto front: evonas show run --front" in done.stdout
+    assert "were over the limits and not trained" in done.stdout
+    told = events(tmp_path / "run", "told")
+    assert max(event["measures"]["parameters"] for event in told) <= 1500
+    assert events(tmp_path / "run", "asked")[0]["operator"] == "init"
+    assert "the Pareto front of run" in inside("show", "run", "--front").stdout
+
+
+def test_a_space_of_ones_own_is_searched_by_its_file(evonas, tmp_path):
+    (tmp_path / "my_space.py").write_text(OWN_SPACE)
+    arguments = ["--out", "run", "--evaluations", "4", "--no-baseline", "--set", "population=2", "epochs=1",
+                 "final.epochs=1", "width=4"]  # fmt: skip
+    done = evonas("search", "my_space.py:Own", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["settings"]["width"] == 4
+    assert evonas("resume", "run", "--evaluations", "5").returncode == 0
+    assert "layer1" in evonas("show", "run", "0").stdout
+
+
+OWN_SPACE = """
+from dataclasses import dataclass
+from evonas.graph import INPUT, Draft
+from evonas.operations import Convolution, Flatten, Linear, ReLU
+from evonas.space import Decision, Space
+
+@dataclass(frozen=True)
+class Own(Space):
+    name = "own"
+    width: int = 8
+    input_shape: tuple[int, int, int] = (1, 8, 8)
+    classes: int = 10
+
+    def next(self, prefix):
+        return Decision("kernel", (1, 3, 5), 0) if not prefix else None
+
+    def decode(self, genome):
+        self.decisions(genome)
+        draft = Draft(self.input_shape)
+        draft.node("layer1", [INPUT], Convolution(self.width, genome[0]), ReLU())
+        draft.node("classifier", ["layer1"], Flatten(), Linear(self.classes))
+        return draft.graph()
+"""
+
+
 # ---- interruptions ------------------------------------------------------------------------------------------------
 
 
@@ -362,6 +482,21 @@ def refused(done, *says, code=2):
         (["search", "genet", "--out", "/dev/null/run"], ["cannot make the directory", "choose another --out"]),
         (["search"], ["Missing argument 'SYSTEM'"]),
         (["search", "genet", "--evaluation", "3"], ["No such option", "--evaluations"]),
+        (["search", "genet", "--max-parameters", "many"], ["'many' is no count; write 200000, 200k or 20M"]),
+        (["search", "genet", "--max-parameters", "100"], ["none of 5,000 random networks keeps the limits"]),
+        (["search", "genet", "--objectives", "accuracy,size"], ["unknown objective 'size'"]),
+        (["search", "genet", "--objectives", "accuracy,accuracy"], ["name each once"]),
+        (["search", "genet", "--init", "1-01"], ["has 1 stages, not 2"]),
+        (["search", "missing.py:Space"], ["missing.py: no such file"]),
+        (["search", "json:Space"], ["there is no space 'Space' in json"]),
+        (["search", "no_such_module:Space"], ["no_such_module cannot be imported"]),
+        (["train", "genet"], ["which network of genet? Give a code"]),
+        (["train", "genet", "1-01"], ["has 1 stages, not 2"]),
+        (["train", "genet", "1-01/1-01-100", "--recipe", "best"], ["unknown recipe 'best'", "genet-cifar10"]),
+        (["train", "nowhere", "3"], ["unknown system 'nowhere'"]),
+        (["export", "nowhere", "--to", "x"], ["nowhere holds no run"]),
+        (["export", "nowhere"], ["Missing option '--to'"]),
+        (["show", "nowhere"], ["nowhere holds no run"]),
         (["resume", "nowhere"], ["nowhere holds no run"]),
         (["plot", "nowhere"], ["nowhere holds no run"]),
         (["sarch"], ["No such command 'sarch'"]),
@@ -402,6 +537,22 @@ def test_a_directory_that_holds_another_run_is_left_alone(finished, inside):
     before = (directory / "journal.jsonl").read_bytes()
     refused(inside("search", "genet", "--out", directory), "holds another run", "evonas resume")
     assert (directory / "journal.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [["show"], ["train"], ["export", "--to", "x"]], ids=["show", "train", "export"])
+def test_an_id_that_does_not_exist_is_one_line(finished, inside, command):
+    name, *options = command
+    refused(inside(name, finished[0], 99, *options), "has no individual 99: ids are 0 to", "evonas show")
+
+
+def test_an_individual_without_a_final_training_is_not_exported(finished, inside):
+    winner = next(event for event in events(finished[0], "asked") if event["role"] == "winner")
+    other = next(event["id"] for event in events(finished[0], "asked") if event["genome"] != winner["genome"])
+    refused(inside("export", finished[0], other, "--to", "x"), f"individual {other} has no trained network yet")
+
+
+def test_a_picture_of_no_individual_in_particular_is_refused(finished, inside):
+    refused(inside("show", finished[0], "--png", "x.png"), "say which: evonas show DIR ID --png FILE")
 
 
 def test_an_edited_journal_is_refused_by_line(finished, inside, tmp_path):
