@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from evonas.device import choose_device, choose_precision
@@ -19,6 +20,7 @@ from evonas.space import Space
 from evonas.strategies import Strategy
 
 if TYPE_CHECKING:
+    from evonas.comparison import Comparison
     from evonas.runs import Run
     from evonas.trained import TrainedNetwork
 
@@ -28,7 +30,7 @@ def search(
     data: Any = None,
     *,
     evaluate: Callable[[Sequence[Any]], Any] | None = None,
-    strategy: Strategy | None = None,
+    strategy: Strategy | Callable[[Space, Random], Strategy] | None = None,
     budget: int | str | Budget | None = None,
     out: str | Path | None = None,
     resume: bool = False,
@@ -57,7 +59,7 @@ def search(
                        (x_train, y_train, x_test, y_test), a torch Dataset, or two of them
     evaluate           genome -> number (to be maximised), or one number for each of `objectives`; in place of training.
                        It runs in worker processes, and must give the same for the same genome
-    strategy           what proposes genomes, fresh; in place of the system's
+    strategy           what proposes genomes, fresh, in place of the system's; or (space, rng) -> strategy
     budget             evaluations, or a time such as "20m", or a `Budget`; None: what the system's settings say
     out                the run directory; None: runs/SYSTEM-DATA-SEED
     resume             go on with the run in `out`, if there is one
@@ -234,6 +236,81 @@ def train(
     check_fit(request)
     folder = Path(out) if out is not None else Path("trained") / _name(known.name, data, False, seed)
     return train_to_the_end(request, folder, resume=resume, on_epoch=on_epoch)
+
+
+def compare(
+    space: str,
+    *,
+    table: str | Path | None = None,
+    data: str | None = None,
+    strategies: str = "random,aging,local",
+    seeds: int = 100,
+    budget: int | str = 200,
+    regret: float | None = None,
+    free_repeats: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    out: str | Path | None = None,
+) -> Comparison:
+    """Strategies beside each other, over the seeds 0 to `seeds` - 1.
+
+    space         with a table: nasbench201 or nasbench-macro; without one, a system, whose networks are trained
+    table         the file of the table
+    data          cifar10, cifar100 or imagenet16 of a table; any data set or path for training
+    strategies    of random, aging, local and nsga2, with settings: "random,aging:population=10,sample=10"
+    budget        queries, or seconds of evaluation such as "20000s" (of a table: simulated)
+    regret        points of accuracy: count the queries until the incumbent is this close to the best
+    free_repeats  a network that was met before costs nothing (otherwise it costs again, as in the papers)
+    out           directory for comparison.json, trials.json and regret.png; of training, the runs too
+
+    Raises UserError for what cannot be used.
+    """
+    from evonas.comparison import Comparison, by_training, on_table, read_contenders
+    from evonas.evaluation.table import read_table
+    from evonas.executors import Processes, Serial
+
+    contenders = read_contenders(strategies)
+    limit = _queries_or_seconds(budget)
+    if regret is not None and regret < 0:
+        raise UserError(f"regret is {regret}; use points of accuracy, 0 or more")
+    data = data or ("digits" if table is None else "cifar10")
+    directory = Path(out) if out is not None else Path("comparisons") / f"{space}-{Path(data).stem}"
+    if table is None:
+        found = by_training(
+            space, data, contenders, seeds=seeds, budget=limit, settings=settings or {}, workers=workers,
+            directory=directory,
+        )  # fmt: skip
+        best = max(max(trial.incumbent) for trials in found.values() for trial in trials)
+    else:
+        if settings:
+            raise UserError("a table has no settings; give those of strategies as aging:population=10")
+        read = read_table(space, Path(table), data)
+        workers = min(workers or os.cpu_count() or 1, seeds)
+        executor = Processes(workers) if workers > 1 else Serial()
+        try:
+            found = on_table(read, contenders, seeds=seeds, budget=limit, free_repeats=free_repeats, executor=executor,
+                             workers=workers)  # fmt: skip
+        finally:
+            executor.shutdown()
+        best = read.best_test
+    title = f"{space} on {Path(data).stem}: {seeds} seeds, {_counted(limit)}"
+    comparison = Comparison(title, found, best, regret, directory)
+    comparison.write()
+    return comparison
+
+
+def _queries_or_seconds(budget: int | str) -> Budget:
+    text = str(budget)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s?)", text)
+    if not found or (not found[2] and "." in found[1]):
+        raise UserError(f"budget is {text!r}; write a number of queries, or seconds of evaluation such as 20000s")
+    return Budget(cost_seconds=float(found[1])) if found[2] else Budget(int(found[1]))
+
+
+def _counted(budget: Budget) -> str:
+    if budget.cost_seconds is not None:
+        return f"{budget.cost_seconds:,.0f} s of evaluation"
+    return f"{budget.evaluations:,} queries"
 
 
 def _id(which: int | str) -> int:

@@ -363,6 +363,54 @@ def list_(as_json: bool) -> None:
 
 
 @cli.command()
+@click.option(
+    "--space", required=True, help="nasbench201 or nasbench-macro with a --table; or a system, such as genet."
+)
+@click.option("--table", type=click.Path(path_type=Path), help="A table of trained networks; without one, networks are "
+              "trained.")  # fmt: skip
+@click.option("--data", help="cifar10, cifar100 or imagenet16 of a table; any data for training. [default: cifar10, or "
+              "digits]")  # fmt: skip
+@click.option("--strategies", default="random,aging,local", show_default=True, metavar="NAME[:SETTING=VALUE,...],...",
+              help="Of random, aging, local and nsga2: aging:population=10,sample=10.")  # fmt: skip
+@click.option("--seeds", type=positive, default=100, show_default=True, help="Trials of each strategy.")
+@click.option("--budget", default="200", show_default=True, metavar="N|Ns", help="Queries, or seconds of evaluation "
+              "(simulated, of a table).")  # fmt: skip
+@click.option("--regret", type=float, help="Count queries until the incumbent is this close to the best (points).")
+@click.option("--free-repeats", is_flag=True, help="A network that was met before costs nothing.")
+@click.option("--workers", type=positive, help="[default: one a core]")
+@settings_option
+@click.option("--out", type=click.Path(path_type=Path), help="[default: comparisons/SPACE-DATA]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--png", type=click.Path(path_type=Path), help="Draw the regret over queries into this file.")
+def compare(
+    space: str,
+    table: Path | None,
+    data: str | None,
+    words: tuple[str, ...],
+    as_json: bool,
+    png: Path | None,
+    **options: Any,
+) -> None:
+    """Strategies beside each other, over many seeds: on a table of trained networks, or by training."""
+    from evonas.api import compare as go
+    from evonas.files import write_bytes
+    from evonas.progress import new_console
+    from evonas.systems import read_settings
+
+    found = go(space, table=table, data=data, settings=read_settings(words), **options)
+    if png is not None:
+        from evonas.pictures import png as drawn
+
+        write_bytes(png, drawn(found.figure()))
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+        return
+    console = new_console()
+    _print_table(console, found.rows(), found.title)
+    console.print(f"all of it: {found.directory}", soft_wrap=True)
+
+
+@cli.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def plot(directory: Path) -> None:
     """Draw the pictures and report.html of the run in DIRECTORY anew, also while it goes on."""

@@ -57,7 +57,7 @@ class Conduct:
 
     def go(self) -> dict[str, Any]:
         space = self.setup.space
-        search = self._part("search", self.given.strategy or self._strategy())
+        search = self._part("search", self._given_strategy() or self._strategy())
         baseline = self._part("baseline", self._random_search())
         summary: dict[str, Any] = {}
         for budget in self.config.budgets:
@@ -86,6 +86,12 @@ class Conduct:
         return summary
 
     # ---- strategies -----------------------------------------------------------------------------------------------
+
+    def _given_strategy(self) -> Strategy | None:
+        given = self.given.strategy
+        if callable(given):
+            return given(self.setup.space, stream(self.config.seed, "strategy"))
+        return given
 
     def _strategy(self) -> Strategy:
         """The system's own for one objective, NSGA-II over the same toolbox for several."""

@@ -250,6 +250,13 @@ class Draft:
         self.nodes.append(Node(name, edges, tuple(operations), combine))
         return name
 
+    def candidate(self, name: str, source: str | None, gate: Gate, *operations: Operation) -> tuple[str | None, Gate]:
+        """A node that is one of several choices, and the gated edge from it, for the sum in which the choices meet.
+
+        Where the gate is closed there is no node.
+        """
+        return (self.node(name, [source], *operations) if gate != 0 else None), gate
+
     def graph(self) -> Graph:
         """The finished graph; its output is the node that was added last."""
         return Graph(self.input_shape, tuple(self.nodes))

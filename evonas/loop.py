@@ -10,7 +10,7 @@ from evonas.errors import RunError, UserError
 from evonas.evaluation import Evaluation, Outcome, attempt
 from evonas.executors import WorkerLost
 from evonas.individual import Fitness, Individual
-from evonas.journal import Event, Journal, JournalError
+from evonas.journal import Event, Journal, JournalError, Unwritten
 from evonas.strategies import Strategy
 
 LOOP_EVENTS = ("asked", "told", "ended", "finished")
@@ -26,14 +26,16 @@ class Budget:
     evaluations   results, reused ones and failures included
     epochs        trained epochs
     seconds       of run time; an evaluation that would probably end later is not begun
+    cost_seconds  of evaluation, as outcomes say: the simulated ones of a table
     """
 
     evaluations: int | None = None
     epochs: int | None = None
     seconds: float | None = None
+    cost_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("evaluations", "epochs", "seconds"):
+        for name in ("evaluations", "epochs", "seconds", "cost_seconds"):
             amount = getattr(self, name)
             if amount is not None and not amount > 0:
                 raise UserError(f"a budget of {amount} {name} allows nothing; use more than 0")
@@ -43,9 +45,10 @@ class Budget:
 class Part:
     """What one strategy has asked and been told so far. A part may be taken up again with a larger budget.
 
-    weights   of the fitness: one for each value of an outcome, positive to maximise
-    rejects   why an individual is not to be evaluated, as where it breaks a limit; empty: it is. What is rejected is
-              told to the strategy with an invalid fitness, costs nothing and does not count as an evaluation
+    weights        of the fitness: one for each value of an outcome, positive to maximise
+    rejects        why an individual is not to be evaluated, as where it breaks a limit; empty: it is. What is rejected
+                   is told to the strategy with an invalid fitness, costs nothing and does not count as an evaluation
+    repeats_cost   a genome that comes again is evaluated again, as where a table stands for trainings
     """
 
     phase: str
@@ -53,6 +56,7 @@ class Part:
     evaluation: Callable[[Individual], Evaluation]
     weights: tuple[float, ...] = (1.0,)
     rejects: Callable[[Individual], str] = lambda individual: ""
+    repeats_cost: bool = False
     asked: list[Individual] = field(default_factory=list)
     outcomes: dict[int, Outcome] = field(default_factory=dict)  # by id of the individual
     trained: int = 0  # results that were not reused, and what they cost:
@@ -80,7 +84,7 @@ class Loop:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Journal | Unwritten,
         executor: Executor,
         workers: int,
         *,
@@ -228,7 +232,7 @@ class _Sitting:
 
     @property
     def _retrains(self) -> bool:
-        return getattr(self.part.strategy, "retrains_repeats", False)
+        return self.part.repeats_cost or getattr(self.part.strategy, "retrains_repeats", False)
 
     def _identify(self, individual: Individual, key: str) -> None:
         self.keys[_id(individual)] = key
@@ -293,6 +297,8 @@ class _Sitting:
             return f"{budget.evaluations} evaluations"
         if budget.epochs is not None and part.epochs >= budget.epochs:
             return f"{budget.epochs} epochs"
+        if budget.cost_seconds is not None and part.seconds >= budget.cost_seconds:
+            return f"{budget.cost_seconds:g} seconds of evaluation"
         if budget.seconds is not None:
             expected = part.seconds / part.trained if part.trained else 0.0
             if self.loop.journal.seconds + expected + self.reserve_s() >= budget.seconds:

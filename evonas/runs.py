@@ -19,6 +19,7 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from evonas.data import Source, load
@@ -93,13 +94,13 @@ class Given:
 
     system      of a user's own space
     evaluate    genome -> values, in place of training
-    strategy    in place of the system's; fresh, since the journal is replayed into it
+    strategy    in place of the system's; fresh, since the journal is replayed into it; or (space, rng) -> strategy
     executor    in place of local processes
     """
 
     system: System | None = None
     evaluate: Callable[[Genome], Any] | None = None
-    strategy: Strategy | None = None
+    strategy: Strategy | Callable[[Space, Random], Strategy] | None = None
     executor: Executor | None = None
 
 
@@ -132,7 +133,8 @@ class Run:
         try:
             run.write_config()
         except RunError as error:
-            raise UserError(f"{error}; choose another --out") from error
+            reason = getattr(error.__cause__, "strerror", error)
+            raise UserError(f"cannot write into {directory}: {reason}; choose another --out") from error
         return run
 
     @staticmethod

@@ -12,7 +12,7 @@ from random import Random
 from deap import base, tools
 
 from evonas.individual import Individual
-from evonas.space import Space
+from evonas.space import Decision, Space, Token
 
 
 def init_random(space: Space, *, rng: Random) -> Individual:
@@ -34,6 +34,35 @@ def mut_decisions(individual: Individual, space: Space, indpb: float, *, rng: Ra
             answers[decision.name] = rng.choice(others)
     individual[:] = space.complete(answers, rng)
     return (individual,)
+
+
+def mut_one_decision(individual: Individual, space: Space, *, rng: Random) -> tuple[Individual]:
+    """Answer one decision, drawn uniformly, by another option. Changes the individual in place."""
+    decisions = space.decisions(individual)
+    places = [place for place, decision in enumerate(decisions) if len(decision.options) > 1]
+    place = rng.choice(places)
+    individual[:] = _with_answer(individual, place, rng.choice(_others(decisions, individual, place)), space, rng)
+    return (individual,)
+
+
+def neighbours(individual: Individual, space: Space, *, rng: Random) -> list[Individual]:
+    """All genomes in which one decision has another answer, in order; later answers are kept where they are legal."""
+    decisions = space.decisions(individual)
+    return [
+        Individual(_with_answer(individual, place, option, space, rng))
+        for place in range(len(decisions))
+        for option in _others(decisions, individual, place)
+    ]
+
+
+def _others(decisions: list[Decision], individual: Individual, place: int) -> list[Token]:
+    return [option for option in decisions[place].options if option != individual[place]]
+
+
+def _with_answer(individual: Individual, place: int, option: Token, space: Space, rng: Random) -> tuple[Token, ...]:
+    answers = space.route(individual)
+    answers[list(answers)[place]] = option
+    return space.complete(answers, rng)
 
 
 def cx_decisions(

@@ -585,7 +585,11 @@ def test_a_full_disk_fails_in_one_line_and_the_run_goes_on_when_there_is_room(tm
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
 def test_a_directory_without_write_permission_is_one_line(tmp_path, evonas):
     (tmp_path / "closed").mkdir(mode=0o500)
-    refused(evonas("search", "genet", "--out", "closed"), "Permission denied", "choose another --out")
+    refused(
+        evonas("search", "genet", "--out", "closed"),
+        "cannot write into closed: Permission denied",
+        "choose another --out",
+    )
 
 
 def test_a_time_limit_that_nothing_meets_fails_in_one_line(tmp_path, evonas):

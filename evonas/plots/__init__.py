@@ -8,6 +8,7 @@ from evonas.plots.curves import curves
 from evonas.plots.front import front, pareto_front
 from evonas.plots.genealogy import genealogy
 from evonas.plots.history import history, logbook
+from evonas.plots.regret import regret
 from evonas.plots.training import training_curve
 from evonas.plots.utilisation import utilisation
 
@@ -19,6 +20,7 @@ __all__ = [
     "history",
     "logbook",
     "pareto_front",
+    "regret",
     "training_curve",
     "utilisation",
 ]

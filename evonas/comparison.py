@@ -1,0 +1,261 @@
+"""Strategies beside each other, over many seeds: on one table of trained networks, or by training."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from deap import base
+
+from evonas.errors import UserError
+from evonas.evaluation.table import Table
+from evonas.executors import Serial
+from evonas.files import write_bytes, write_json
+from evonas.journal import Unwritten
+from evonas.loop import Budget, Loop, Part
+from evonas.operators import by_decision
+from evonas.space import Space
+from evonas.strategies import Strategy
+from evonas.strategies.aging import AgingEvolution
+from evonas.strategies.local_search import LocalSearch
+from evonas.strategies.nsga2 import NSGA2
+from evonas.strategies.random_search import RandomSearch
+from evonas.streams import stream
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def toolbox_of(space: Space, rng: Random) -> base.Toolbox:
+    """The roles that the compared strategies share: uniform individuals, one changed decision, all neighbours."""
+    box = by_decision.toolbox(space, rng=rng)
+    box.register("mutate", by_decision.mut_one_decision, space=space, rng=rng)
+    box.register("neighbours", by_decision.neighbours, space=space, rng=rng)
+    return box
+
+
+STRATEGIES: dict[str, Callable[..., Strategy]] = {
+    "random": lambda box, *, rng: RandomSearch(box),
+    "aging": AgingEvolution,
+    "local": LocalSearch,
+    "nsga2": NSGA2,
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A strategy with its settings, by name, so that it travels to workers: `aging:population=10,sample=10`."""
+
+    text: str
+    name: str
+    settings: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def read(cls, text: str) -> Contender:
+        """Raises UserError for an unknown strategy or setting, and for a value of another type."""
+        name, _, words = text.partition(":")
+        if name not in STRATEGIES:
+            raise UserError(f"unknown strategy {name!r}; strategies are {', '.join(STRATEGIES)}")
+        parameters = inspect.signature(STRATEGIES[name]).parameters
+        known = {key: each.default for key, each in parameters.items() if each.default is not inspect.Parameter.empty}
+        settings = []
+        for word in filter(None, words.split(",")):
+            key, _, value = word.partition("=")
+            if key not in known:
+                raise UserError(f"{name} has no setting {key!r}; it has {', '.join(known) or 'none'}")
+            settings.append((key, _value(f"{name}:{key}", value, type(known[key]))))
+        return cls(text, name, tuple(settings))
+
+    def strategy(self, space: Space, rng: Random) -> Strategy:
+        return STRATEGIES[self.name](toolbox_of(space, rng), rng=rng, **dict(self.settings))
+
+
+def read_contenders(text: str) -> list[Contender]:
+    """`random,aging:population=10,sample=10,local`: settings follow their strategy; a name begins the next one."""
+    parts: list[str] = []
+    for word in text.split(","):
+        if parts and "=" in word and ":" not in word:
+            parts[-1] += f",{word}"
+        else:
+            parts.append(word)
+    contenders = [Contender.read(part.strip()) for part in parts]
+    if len({contender.text for contender in contenders}) < len(contenders):
+        raise UserError(f"strategies {text!r}: one of them is given twice")
+    return contenders
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One strategy with one seed.
+
+    incumbent   after each query, the accuracy (per cent) of the best network by the signal so far: its test accuracy on
+                a table, its validation accuracy where networks are trained
+    final       the test accuracy of the last incumbent
+    """
+
+    incumbent: tuple[float, ...]
+    final: float
+
+
+def trial(table: Table, contender: Contender, seed: int, budget: Budget, *, free_repeats: bool = False) -> Trial:
+    """The signal of a trial is drawn by its seed, the same for every strategy."""
+    evaluation = table.signal(stream(seed, "signal").randrange(len(next(iter(table.signals.values())))))
+    part = Part("search", contender.strategy(table.space, stream(seed, contender.text)), lambda individual: evaluation,
+                repeats_cost=not free_repeats)  # fmt: skip
+    Loop(Unwritten(), Serial(), 1).run(part, budget)
+    best, incumbent = -math.inf, []
+    for individual, outcome in part.told():
+        if outcome.values[0] > best:
+            best, worth = outcome.values[0], table.test[evaluation.key(individual)]
+        incumbent.append(worth)
+    return Trial(tuple(incumbent), incumbent[-1])
+
+
+def trials(table: Table, contender: Contender, seeds: Iterable[int], budget: Budget, free_repeats: bool) -> list[Trial]:
+    return [trial(table, contender, seed, budget, free_repeats=free_repeats) for seed in seeds]
+
+
+def on_table(
+    table: Table,
+    contenders: Sequence[Contender],
+    *,
+    seeds: int,
+    budget: Budget,
+    free_repeats: bool = False,
+    executor: Executor | None = None,
+    workers: int = 1,
+) -> dict[str, list[Trial]]:
+    """All trials, by the text of the contender. Seeds are 0 to seeds - 1, spread over the workers of the executor."""
+    executor = executor or Serial()
+    shares = [range(first, seeds, workers) for first in range(workers)]
+    running = {
+        contender.text: [executor.submit(trials, table, contender, share, budget, free_repeats) for share in shares]
+        for contender in contenders
+    }
+    found: dict[str, list[Trial]] = {}
+    for text, futures in running.items():
+        parts = [future.result() for future in futures]
+        found[text] = [parts[seed % workers][seed // workers] for seed in range(seeds)]
+    return found
+
+
+def by_training(
+    system: str,
+    data: str,
+    contenders: Sequence[Contender],
+    *,
+    seeds: int,
+    budget: Budget,
+    settings: Mapping[str, Any],
+    workers: int | None,
+    directory: Path,
+) -> dict[str, list[Trial]]:
+    """The same on a system's space by training: a run for each strategy and seed, in `directory`, where it is resumed.
+
+    The winner of each run is trained by the final recipe and tested.
+    """
+    from evonas.api import search
+
+    found: dict[str, list[Trial]] = {contender.text: [] for contender in contenders}
+    for seed in range(seeds):
+        for contender in contenders:
+            run = search(
+                system, data, strategy=contender.strategy, budget=budget, settings=settings, seed=seed, workers=workers,
+                out=directory / f"{re.sub(r'[^a-z0-9]+', '-', contender.text)}-{seed}", resume=True, progress=False,
+            )  # fmt: skip
+            if run.interrupted:
+                raise KeyboardInterrupt
+            values = [100 * r["values"][0] for r in run.records() if r["phase"] == "search" and r.get("values")]
+            tested = (run.summary or {})["winner"]["test_accuracy"]
+            found[contender.text].append(Trial(tuple(accumulate(values, max)), 100 * tested))
+    return found
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Trials by strategy, and what they come to; `best` is the accuracy from which regret is counted."""
+
+    title: str
+    trials: Mapping[str, Sequence[Trial]]
+    best: float
+    regret: float | None
+    directory: Path
+
+    def to_json(self) -> dict[str, Any]:
+        shown = {text: summary(trials, self.best, self.regret) for text, trials in self.trials.items()}
+        return {"title": self.title, "best": self.best, "regret": self.regret, "strategies": shown}
+
+    def rows(self) -> list[dict[str, str]]:
+        rows = []
+        for text, found in self.to_json()["strategies"].items():
+            row = {"": text, "test accuracy (%)": f"{found['mean']:.2f} ± {found['std']:.2f}",
+                   "queries": f"{found['queries']:g}"}  # fmt: skip
+            if self.regret is not None:
+                middle = found["median_queries_to_regret"]
+                row[f"median queries to {self.regret:g}"] = "more" if middle is None else f"{middle:g}"
+                row["reached by"] = f"{found['reached_share']:.1%}"
+            rows.append(row)
+        return rows
+
+    def figure(self) -> Figure:
+        from evonas import plots
+
+        curves = {text: regret_over_queries(trials, self.best) for text, trials in self.trials.items()}
+        return plots.regret(curves, title=self.title)
+
+    def write(self) -> None:
+        """comparison.json, trials.json and regret.png into the directory."""
+        from evonas.pictures import png
+
+        write_json(self.directory / "comparison.json", self.to_json())
+        write_json(self.directory / "trials.json", {text: [t.final for t in ts] for text, ts in self.trials.items()})
+        write_bytes(self.directory / "regret.png", png(self.figure()))
+
+
+def summary(trials: Sequence[Trial], best: float, regret: float | None) -> dict[str, float | int | None]:
+    """mean and std of the final test accuracy in per cent; the median of the queries until the incumbent's regret is
+    at most `regret` (None where fewer than half get there), and the share of trials that get there."""
+    finals = [trial.final for trial in trials]
+    shown: dict[str, float | int | None] = {
+        "mean": round(statistics.fmean(finals), 4),
+        "std": round(statistics.stdev(finals), 4) if len(finals) > 1 else 0.0,
+        "queries": round(statistics.fmean(len(trial.incumbent) for trial in trials), 1),
+    }
+    if regret is not None:
+        reached = [_reached(trial, best - regret) for trial in trials]
+        middle = statistics.median(reached)
+        shown["median_queries_to_regret"] = None if math.isinf(middle) else middle
+        shown["reached_share"] = round(sum(map(math.isfinite, reached)) / len(reached), 4)
+    return shown
+
+
+def regret_over_queries(trials: Sequence[Trial], best: float) -> np.ndarray:
+    """trials x queries: the regret after each query, in points; a trial that ended keeps its last one."""
+    longest = max(len(trial.incumbent) for trial in trials)
+    rows = [trial.incumbent + trial.incumbent[-1:] * (longest - len(trial.incumbent)) for trial in trials]
+    return best - np.array(rows)
+
+
+def _reached(trial: Trial, accuracy: float) -> float:
+    return next((n for n, worth in enumerate(trial.incumbent, 1) if worth >= accuracy - 1e-9), math.inf)
+
+
+def _value(name: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise UserError(f"{name} is {text!r}; use true or false")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError:
+        raise UserError(f"{name} is {text!r}; use {'a whole number' if kind is int else 'a number'}") from None

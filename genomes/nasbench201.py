@@ -1,0 +1,142 @@
+"""NAS-Bench-201's cells (Dong and Yang 2020, arXiv:2001.00326), the topology space of NATS-Bench, section 3.1.
+
+A cell has four nodes; node 0 is its input, and each edge from an earlier node carries one of five operations. Nodes sum
+what arrives; node 3 is the output. The skeleton has three stages of equal cells with residual blocks between them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from evonas.errors import UserError
+from evonas.graph import INPUT, Draft, Graph
+from evonas.operations import (
+    AveragePool,
+    BatchNorm,
+    Convolution,
+    GlobalAveragePool,
+    Identity,
+    Linear,
+    Operation,
+    ReLU,
+    Zero,
+)
+from evonas.space import CodeError, Decision, Genome, Space
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # the official names and order
+EDGES = tuple((source, target) for target in (1, 2, 3) for source in range(target))  # in the order of the official text
+
+
+@dataclass(frozen=True)
+class NASBench201Space(Space):
+    """Genomes are six names of operations, in the order of the official strings: 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2.
+
+    channels   of the first stage; doubled twice
+    cells      in each of the three stages
+    """
+
+    name: ClassVar[str] = "nasbench201"
+    channels: int = 16
+    cells: int = 5
+    input_shape: tuple[int, int, int] = (3, 32, 32)
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.cells) < 1 or self.classes < 2:
+            raise UserError("channels and cells are at least 1, classes at least 2")
+        if min(self.input_shape[1:]) < 4:
+            raise UserError(f"images of {self.input_shape} are too small to be halved twice; use at least 4 pixels")
+
+    def next(self, prefix: Genome) -> Decision | None:
+        if len(prefix) == len(EDGES):
+            return None
+        source, target = EDGES[len(prefix)]
+        return Decision(f"{target}<-{source}", OPERATIONS, len(prefix))
+
+    def format(self, genome: Genome) -> str:
+        """The official string: |op~0|+|op~0|op~1|+|op~0|op~1|op~2|."""
+        self.decisions(genome)
+        return self.key(genome)
+
+    def key(self, genome: Genome) -> str:
+        """The official string, unchecked: what tables are looked up by."""
+        a, b, c, d, e, f = genome
+        return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
+
+    def parse(self, code: str) -> tuple[str, ...]:
+        found = re.findall(r"([\w]+)~(\d)", code)
+        genome = tuple(operation for operation, _ in found)
+        if [int(source) for _, source in found] != [source for source, _ in EDGES]:
+            example = self.key(("none",) * len(EDGES))
+            raise CodeError(f"code {code!r} is no cell of NAS-Bench-201; one looks like {example}")
+        self.decisions(genome)
+        return genome
+
+    def decode(self, genome: Genome) -> Graph:
+        choices = self.choices(genome)
+        draft = Draft(self.input_shape)
+        channels = self.channels
+        x = draft.node("stem", [INPUT], Convolution(channels), BatchNorm())
+        number = 0
+        for stage in (1, 2, 3):
+            if stage > 1:
+                channels *= 2
+                x = _residual(draft, f"reduction{stage - 1}", x, channels)
+            for _ in range(self.cells):
+                number += 1
+                x = _cell(draft, f"cell{number}", x, channels, choices)
+        draft.node("classifier", [x], BatchNorm(), ReLU(), GlobalAveragePool(), Linear(self.classes))
+        return draft.graph()
+
+
+def _cell(draft: Draft, cell: str, x: str | None, channels: int, choices: dict) -> str | None:
+    nodes = [x]
+    for target in (1, 2, 3):
+        arriving = []
+        for source in range(target):
+            for option, gate in choices[f"{target}<-{source}"].items():
+                name = f"{cell}/{target}-{source}/{option}"
+                arriving.append(draft.candidate(name, nodes[source], gate, *_candidate(option, channels)))
+        nodes.append(draft.node(f"{cell}/node{target}", arriving))
+    return nodes[-1]
+
+
+def _candidate(operation: str, channels: int) -> tuple[Operation, ...]:
+    return {
+        "none": (Zero(),),
+        "skip_connect": (Identity(),),
+        "nor_conv_1x1": (ReLU(), Convolution(channels, 1), BatchNorm()),
+        "nor_conv_3x3": (ReLU(), Convolution(channels, 3), BatchNorm()),
+        "avg_pool_3x3": (AveragePool(3, 1, 1),),
+    }[operation]
+
+
+def _residual(draft: Draft, name: str, x: str | None, channels: int) -> str | None:
+    """The official residual block that halves the image: two 3x3 convolutions beside average pooling and a 1x1."""
+    a = draft.node(f"{name}/a", [x], ReLU(), Convolution(channels, 3, stride=2), BatchNorm())
+    b = draft.node(f"{name}/b", [a], ReLU(), Convolution(channels, 3), BatchNorm())
+    shortcut = draft.node(f"{name}/shortcut", [x], AveragePool(2, 2), Convolution(channels, 1))
+    return draft.node(f"{name}/sum", [b, shortcut])
+
+
+def official_string(genome: Genome) -> str:
+    """The text by which the authors count 6,466 different cells: equal for cells that they call isomorphic.
+
+    Each node writes out the sorted sum of its inputs; a skip writes its source, and a zero, or an operation on a node
+    that is nothing but one zero, writes #. Zeros stay in sums, so this tells more cells apart than `Graph.digest`.
+    """
+    nodes = ["0"]
+    for target in (1, 2, 3):
+        terms = []
+        for operation, (source, end) in zip(genome, EDGES, strict=True):
+            if end == target:
+                if operation == "none" or nodes[source] == "#":
+                    terms.append("#")
+                elif operation == "skip_connect":
+                    terms.append(nodes[source])
+                else:
+                    terms.append(f"({nodes[source]})@{operation}")
+        nodes.append("+".join(sorted(terms)))
+    return nodes[-1]
