@@ -41,7 +41,9 @@ def mut_one_decision(individual: Individual, space: Space, *, rng: Random) -> tu
     decisions = space.decisions(individual)
     places = [place for place, decision in enumerate(decisions) if len(decision.options) > 1]
     place = rng.choice(places)
-    individual[:] = _with_answer(individual, place, rng.choice(_others(decisions, individual, place)), space, rng)
+    individual[:] = _with_answer(
+        decisions, individual, place, rng.choice(_others(decisions, individual, place)), space, rng
+    )
     return (individual,)
 
 
@@ -49,7 +51,7 @@ def neighbours(individual: Individual, space: Space, *, rng: Random) -> list[Ind
     """All genomes in which one decision has another answer, in order; later answers are kept where they are legal."""
     decisions = space.decisions(individual)
     return [
-        Individual(_with_answer(individual, place, option, space, rng))
+        Individual(_with_answer(decisions, individual, place, option, space, rng))
         for place in range(len(decisions))
         for option in _others(decisions, individual, place)
     ]
@@ -59,9 +61,11 @@ def _others(decisions: list[Decision], individual: Individual, place: int) -> li
     return [option for option in decisions[place].options if option != individual[place]]
 
 
-def _with_answer(individual: Individual, place: int, option: Token, space: Space, rng: Random) -> tuple[Token, ...]:
-    answers = space.route(individual)
-    answers[list(answers)[place]] = option
+def _with_answer(
+    decisions: list[Decision], individual: Individual, place: int, option: Token, space: Space, rng: Random
+) -> tuple[Token, ...]:
+    answers = {decision.name: token for decision, token in zip(decisions, individual, strict=True)}
+    answers[decisions[place].name] = option
     return space.complete(answers, rng)
 
 

@@ -1,0 +1,114 @@
+"""Searches over a table: queries a second of the loop beside a hand-written DEAP loop; NSGA-II survival beside pymoo.
+
+    python benchmarks/tables.py nasbench201.csv.gz        (pip install pymoo, for the second part)
+
+Aging evolution (P=100, S=25) on NAS-Bench-201, one thread. Repeats are interleaved; medians of three.
+"""
+
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+from deap import base, creator, tools
+
+from evonas.comparison import Contender
+from evonas.evaluation.table import Table, read_table
+from evonas.executors import Serial
+from evonas.individual import Fitness, Individual
+from evonas.journal import Journal, Unwritten
+from evonas.loop import Budget, Loop, Part
+from evonas.streams import stream
+
+REPEATS = 3
+creator.create("HandFitness", base.Fitness, weights=(1.0,))
+creator.create("HandIndividual", list, fitness=creator.HandFitness)
+
+
+def ours(table: Table, queries: int, *, journal: bool) -> float:
+    strategy = Contender.read("aging:population=100,sample=25").strategy(table.space, stream(0, "aging"))
+    part = Part("search", strategy, lambda individual: table.signal(0), repeats_cost=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.jsonl"
+        kept = Journal(path, table.space.to_json(), clock=time.monotonic) if journal else Unwritten()
+        start = time.perf_counter()
+        Loop(kept, Serial(), 1).run(part, Budget(queries))
+        return queries / (time.perf_counter() - start)
+
+
+def by_hand(table: Table, queries: int) -> float:
+    """As a DEAP user would write it for this one space, with the global generator."""
+    options = [decision.options for decision in table.space.decisions(next(iter(table.space.genomes())))]
+    box = base.Toolbox()
+    box.register("clone", lambda individual: creator.HandIndividual(individual))
+
+    def evaluate(individual):
+        return (table.signals[table.space.key(individual)][0],)
+
+    start = time.perf_counter()
+    population: deque = deque()
+    history = []
+    for _ in range(queries):
+        if len(population) < 100:
+            child = creator.HandIndividual(random.choice(each) for each in options)
+        else:
+            parent = max((random.choice(population) for _ in range(25)), key=lambda i: i.fitness.values[0])
+            child = box.clone(parent)
+            place = random.randrange(6)
+            child[place] = random.choice([option for option in options[place] if option != child[place]])
+        child.fitness.values = evaluate(child)
+        population.append(child)
+        history.append(child)
+        if len(population) > 100:
+            population.popleft()
+    return queries / (time.perf_counter() - start)
+
+
+def speeds(table: Table) -> None:
+    for queries in (1_000, 10_000, 100_000):
+        found: dict[str, list[float]] = {"loop": [], "loop with journal": [], "hand-written DEAP": []}
+        for _ in range(REPEATS):
+            found["loop"].append(ours(table, queries, journal=False))
+            found["loop with journal"].append(ours(table, queries, journal=True))
+            found["hand-written DEAP"].append(by_hand(table, queries))
+        middle = {name: statistics.median(values) for name, values in found.items()}
+        ratio = middle["hand-written DEAP"] / middle["loop"]
+        print(f"{queries:>7,} queries: " + ", ".join(f"{name} {value:,.0f}/s" for name, value in middle.items())
+              + f"; by hand {ratio:.1f} times as fast as the loop", flush=True)  # fmt: skip
+
+
+def survival() -> None:
+    rng = random.Random(0)
+    points = [(rng.random(), rng.random()) for _ in range(1000)]
+    individuals = [Individual([number]) for number in range(1000)]
+    for individual, point in zip(individuals, points, strict=True):
+        individual.fitness = Fitness(point, weights=(-1.0, -1.0))
+    took: dict[str, list[float]] = {"selNSGA2, log sort (ours)": [], "pymoo": []}
+    for _ in range(20):
+        start = time.perf_counter()
+        tools.selNSGA2(individuals, 500, nd="log")
+        took["selNSGA2, log sort (ours)"].append(time.perf_counter() - start)
+        took["pymoo"].append(_pymoo(np.array(points)))
+    for name, seconds in took.items():
+        print(f"survival of 500 of 1,000, two objectives, {name}: {1000 * statistics.median(seconds):.1f} ms")
+
+
+def _pymoo(points: np.ndarray) -> float:
+    from pymoo.core.population import Population
+    from pymoo.core.problem import Problem
+    from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
+
+    population = Population.new("F", points)
+    problem = Problem(n_var=1, n_obj=2)
+    start = time.perf_counter()
+    RankAndCrowding().do(problem, population, n_survive=500)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    speeds(read_table("nasbench201", Path(sys.argv[1])))
+    survival()
