@@ -82,6 +82,7 @@ SOURCES: dict[type[Operation], Callable[[Any, Shape], str]] = {
     operations.Dropout: lambda op, shape: _call("nn.Dropout", op.rate),
     operations.Identity: lambda op, shape: "nn.Identity()",
     operations.Zero: lambda op, shape: _call("Zeros", op.stride),
+    operations.Crop: lambda op, shape: _call("Crop", op.rows, op.columns),
 }  # fmt: skip
 
 # what PyTorch has no module for
@@ -101,6 +102,16 @@ CLASSES = {
 
     def forward(self, x):
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride] if self.stride > 1 else x)
+''',
+    "Crop": '''class Crop(nn.Module):
+    """Without the first rows and columns."""
+
+    def __init__(self, rows, columns):
+        super().__init__()
+        self.rows, self.columns = rows, columns
+
+    def forward(self, x):
+        return x[:, :, self.rows :, self.columns :]
 ''',
 }
 

@@ -42,6 +42,17 @@ class Zeros(nn.Module):
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride] if self.stride > 1 else x)
 
 
+class Crop(nn.Module):
+    """Without the first rows and columns."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        super().__init__()
+        self.rows, self.columns = rows, columns
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, self.rows :, self.columns :]
+
+
 MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
     operations.Convolution: lambda op, shape: skip_init(
         nn.Conv2d, shape[0], op.channels, op.kernel, op.stride, op.padding, op.dilation, op.groups, op.bias
@@ -56,6 +67,7 @@ MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
     operations.Dropout: lambda op, shape: nn.Dropout(op.rate),
     operations.Identity: lambda op, shape: nn.Identity(),
     operations.Zero: lambda op, shape: Zeros(op.stride),
+    operations.Crop: lambda op, shape: Crop(op.rows, op.columns),
 }
 
 

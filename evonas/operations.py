@@ -10,6 +10,7 @@ from math import prod
 from typing import Any, ClassVar
 
 Shape = tuple[int, ...]
+Sides = int | tuple[int, int]  # of both sides, or (height, width)
 
 
 @dataclass(frozen=True)
@@ -37,24 +38,34 @@ class Operation:
 
 @dataclass(frozen=True)
 class Convolution(Operation):
-    """2-d convolution. Padding None keeps the size at stride 1."""
+    """2-d convolution. Kernel, stride and padding are one number, or (height, width); padding None keeps the size at
+    stride 1."""
 
     name = "conv"
     channels: int
-    kernel: int = 3
-    stride: int = 1
-    padding: int | None = None
+    kernel: Sides = 3
+    stride: Sides = 1
+    padding: Sides | None = None
     dilation: int = 1
     groups: int = 1
     bias: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.kernel, self.stride, self.dilation, self.groups) < 1:
+        for name in ("kernel", "stride", "padding"):
+            if isinstance(getattr(self, name), list):  # from JSON
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        if min(self.channels, *_sides(self.kernel), *_sides(self.stride), self.dilation, self.groups) < 1:
             raise ValueError(f"{self!r}: channels, kernel, stride, dilation and groups are at least 1")
         if self.padding is None:
-            if self.kernel % 2 == 0:
+            if any(side % 2 == 0 for side in _sides(self.kernel)):
                 raise ValueError(f"kernel {self.kernel} is even; use an odd one such as 3 or 5, or say the padding")
-            object.__setattr__(self, "padding", self.dilation * (self.kernel - 1) // 2)
+            object.__setattr__(self, "padding", self._same)
+
+    @property
+    def _same(self) -> Sides:
+        """The padding that keeps the size at stride 1."""
+        high, wide = (self.dilation * (side - 1) // 2 for side in _sides(self.kernel))
+        return high if high == wide else (high, wide)
 
     @property
     def keeps_zero(self) -> bool:  # type: ignore[override]
@@ -64,21 +75,23 @@ class Convolution(Operation):
         channels, *size = _image(self, shape)
         if channels % self.groups or self.channels % self.groups:
             raise ValueError(f"{channels} -> {self.channels} channels do not divide into {self.groups} groups")
-        reach = self.dilation * (self.kernel - 1) + 1
+        reach = tuple(self.dilation * (side - 1) + 1 for side in _sides(self.kernel))
         return (self.channels, *_slide(self, size, reach, self.stride, self.padding or 0))
 
     def parameters(self, shape: Shape) -> int:
-        weights = shape[0] // self.groups * self.channels * self.kernel**2
+        weights = shape[0] // self.groups * self.channels * prod(_sides(self.kernel))
         return weights + self.channels * self.bias
 
     def multiply_adds(self, shape: Shape) -> int:
-        return shape[0] // self.groups * self.kernel**2 * prod(self.shape(shape))
+        return shape[0] // self.groups * prod(_sides(self.kernel)) * prod(self.shape(shape))
 
     def __str__(self) -> str:
-        extras = [f"stride {self.stride}"] * (self.stride != 1) + [f"dilation {self.dilation}"] * (self.dilation != 1)
+        stride = self.stride if isinstance(self.stride, int) else _text(self.stride)
+        padding = self.padding if isinstance(self.padding, int) else _text(self.padding)
+        extras = [f"stride {stride}"] * (self.stride != 1) + [f"dilation {self.dilation}"] * (self.dilation != 1)
         extras += [f"{self.groups} groups"] * (self.groups != 1) + ["bias"] * self.bias
-        extras += [f"padding {self.padding}"] * (self.padding != self.dilation * (self.kernel - 1) // 2)
-        return " ".join([f"conv {self.channels} {self.kernel}x{self.kernel}", *extras])
+        extras += [f"padding {padding}"] * (self.padding != self._same)
+        return " ".join([f"conv {self.channels} {_text(_sides(self.kernel))}", *extras])
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,7 @@ class _Pool(Operation):
 
     def shape(self, shape: Shape) -> Shape:
         channels, *size = _image(self, shape)
-        return (channels, *_slide(self, size, self.kernel, self.stride, self.padding))
+        return (channels, *_slide(self, size, (self.kernel, self.kernel), self.stride, self.padding))
 
     def __str__(self) -> str:
         return f"{self.name} {self.kernel}x{self.kernel} stride {self.stride}"
@@ -198,10 +211,28 @@ class Zero(Operation):
         return (channels, *(-(-side // self.stride) for side in size))
 
 
+@dataclass(frozen=True)
+class Crop(Operation):
+    """Without the first rows and columns: the shifted half of a factorized reduction."""
+
+    name = "crop"
+    rows: int = 1
+    columns: int = 1
+
+    def shape(self, shape: Shape) -> Shape:
+        channels, height, width = _image(self, shape)
+        if height <= self.rows or width <= self.columns:
+            raise ValueError(f"{self} leaves nothing of {_text(shape[1:])}")
+        return (channels, height - self.rows, width - self.columns)
+
+    def __str__(self) -> str:
+        return f"crop {self.rows},{self.columns}"
+
+
 OPERATIONS: dict[str, type[Operation]] = {
     kind.name: kind
     for kind in (
-        Convolution, BatchNorm, ReLU, MaxPool, AveragePool, GlobalAveragePool, Flatten, Linear, Dropout, Identity, Zero
+        Convolution, BatchNorm, ReLU, MaxPool, AveragePool, GlobalAveragePool, Flatten, Linear, Dropout, Identity, Zero, Crop
     )
 }  # fmt: skip
 
@@ -226,10 +257,15 @@ def _image(operation: Operation, shape: Shape) -> Shape:
     return shape
 
 
-def _slide(operation: Operation, size: list[int], reach: int, stride: int, padding: int) -> tuple[int, ...]:
-    if min(size) + 2 * padding < reach:
+def _slide(operation: Operation, size: list[int], reach: tuple[int, ...], stride: Sides, padding: Sides) -> Shape:
+    room = [side + 2 * pad - span for side, pad, span in zip(size, _sides(padding), reach, strict=True)]
+    if min(room) < 0:
         raise ValueError(f"{operation} does not fit into {_text(size)}; use larger images or fewer strides before it")
-    return tuple((side + 2 * padding - reach) // stride + 1 for side in size)
+    return tuple(left // step + 1 for left, step in zip(room, _sides(stride), strict=True))
+
+
+def _sides(value: Sides) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
 
 
 def _text(shape: Any) -> str:

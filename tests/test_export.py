@@ -22,6 +22,7 @@ from evonas.operations import (
     AveragePool,
     BatchNorm,
     Convolution,
+    Crop,
     Dropout,
     Flatten,
     GlobalAveragePool,
@@ -45,10 +46,13 @@ def every_operation():
     draft.node("left+right/3=conv", ["stem"], Identity())
     draft.node("none", ["stem"], Zero())
     draft.node("sum", ["left+right/3-conv", "left+right/3=conv", "none"])
+    draft.node("flat_1x7", ["stem"], Convolution(8, (1, 7), (1, 2)), Convolution(8, (7, 1), (2, 1)))
+    draft.node("cropped", ["stem"], Crop(1, 1), Convolution(8, 1, stride=2, padding=0))
     draft.node("shrunk", ["stem"], Zero(stride=2))
     draft.node("max", ["sum"], MaxPool(3, 2, 1))
     draft.node("mean", ["sum"], AveragePool(3, 2, 1))
-    draft.node("joined", ["max", "mean", "shrunk"], combine="concat")
+    draft.node("padded", ["cropped"], Convolution(8, 1, padding=1, dilation=1), MaxPool(2, 1))
+    draft.node("joined", ["max", "mean", "shrunk", "flat_1x7", "padded"], combine="concat")
     draft.node("pooled", ["joined"], GlobalAveragePool())
     draft.node("flat", ["pooled"], Flatten(), Linear(10, bias=False))
     return draft.graph()
