@@ -26,7 +26,7 @@ setup(
         "evonas.operators",
     ],
     package_dir={"evonas.genomes": "genomes", "evonas.operators": "operators"},
-    package_data={"evonas": ["py.typed"]},
+    package_data={"evonas": ["py.typed"], "evonas.genomes": ["genotypes.json"]},
     install_requires=[
         "torch>=2.4",
         "torchvision>=0.19",

@@ -221,11 +221,11 @@ def train(
     data, seed = data or "digits", seed or 0
     source = _source(_place(str(data)), seed=seed, **options)
     setup = fitted(known.preset(_preset(known, preset, source)), source, settings or {})
-    genome = setup.space.parse(str(which))
+    code, graph = setup.space.read(str(which))
     device = choose_device(device)
     request = Request(
-        graph=setup.space.decode(genome),
-        code=setup.space.format(genome),
+        graph=graph,
+        code=code,
         source=source,
         recipe=choose_recipe(recipe, epochs, search=setup.recipe, final=setup.final),
         seed=seed,

@@ -74,6 +74,25 @@ class Words(click.Option):
 positive = click.IntRange(min=1)
 
 
+class Fields(click.Command):
+    """A command that takes the settings of a system as options too: `--layers 20` is `--set layers=20`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = {name for param in self.params for name in (*param.opts, *param.secondary_opts)} | {"--help", "-h"}
+        read, waiting = [], list(args)
+        while waiting:
+            word = waiting.pop(0)
+            name, equals, value = word.partition("=")
+            if word.startswith("--") and len(word) > 2 and name not in known:
+                if not equals and not waiting:
+                    raise click.UsageError(f"{name} wants a value", ctx)
+                field = name[2:].replace("-", "_")
+                read += ["--set", f"{field}={value if equals else waiting.pop(0)}"]
+            else:
+                read.append(word)
+        return super().parse_args(ctx, read)
+
+
 def settings_option(function: Any) -> Any:
     return click.option(
         "--set", "words", cls=Words, multiple=True, metavar="NAME=VALUE ...",
@@ -172,7 +191,7 @@ def resume(directory: Path, evaluations: int | None, seconds: float | None, work
     _show(go_on(run))
 
 
-@cli.command()
+@cli.command(cls=Fields)
 @click.argument("what", metavar="DIR|SYSTEM")
 @click.argument("which", metavar="[ID|CODE]", required=False)
 @click.option("--recipe", default="final", show_default=True,
@@ -272,18 +291,31 @@ def show(directory: Path, which: int | None, top: int | None, front: bool, as_cs
     _print_table(console, network_rows(best_of(run, top or 5), run.config.objectives), f"the best of {directory}")
 
 
-@cli.command()
+@cli.command(cls=Fields)
 @click.argument("system")
-@click.argument("code")
+@click.argument("code", required=False)
+@click.option("--genotype", help="A published genotype by its name, in place of CODE.")
 @click.option("--preset", help="A named set-up of the system. [default: the first one]")
 @settings_option
 @click.option("--input", "input_shape", type=InputShape(), help="Shape of the images: 3x32x32.")
 @click.option("--classes", type=click.IntRange(min=2), help="Number of classes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--png", type=click.Path(path_type=Path), help="Draw the network into this file.")
-def decode(system: str, code: str, preset: str | None, words: tuple[str, ...], input_shape: tuple[int, ...] | None,
-           classes: int | None, as_json: bool, png: Path | None) -> None:  # fmt: skip
-    """Show the network that CODE means in SYSTEM's space."""
+def decode(
+    system: str,
+    code: str | None,
+    genotype: str | None,
+    preset: str | None,
+    words: tuple[str, ...],
+    input_shape: tuple[int, ...] | None,
+    classes: int | None,
+    as_json: bool,
+    png: Path | None,
+) -> None:
+    """Show the network that CODE means in SYSTEM's space.
+
+    Fields of the space are options: --layers 20 --channels 36.
+    """
     from evonas.systems import read_settings
     from evonas.systems import system as find
 
@@ -292,9 +324,9 @@ def decode(system: str, code: str, preset: str | None, words: tuple[str, ...], i
     plain = setup.space.to_json()
     shape = input_shape or plain["input_shape"]
     setup = setup.fitted_having(shape, classes or plain["classes"], read_settings(words))
-    genome = setup.space.parse(code)
-    graph = setup.space.decode(genome)
-    code = setup.space.format(genome)
+    if (code is None) == (genotype is None):
+        raise UserError("give a code, or --genotype NAME, and not both")
+    code, graph = setup.space.read(code or genotype or "")
     if png is not None:
         from evonas import plots
 
@@ -311,7 +343,6 @@ def decode(system: str, code: str, preset: str | None, words: tuple[str, ...], i
     ]
     shown = {
         "space": setup.space.to_json(),
-        "genome": list(genome),
         "code": code,
         "nodes": nodes,
         "parameters": graph.parameters,

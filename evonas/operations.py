@@ -232,7 +232,8 @@ class Crop(Operation):
 OPERATIONS: dict[str, type[Operation]] = {
     kind.name: kind
     for kind in (
-        Convolution, BatchNorm, ReLU, MaxPool, AveragePool, GlobalAveragePool, Flatten, Linear, Dropout, Identity, Zero, Crop
+        Convolution, BatchNorm, ReLU, MaxPool, AveragePool, GlobalAveragePool, Flatten, Linear, Dropout, Identity, Zero,
+        Crop,
     )
 }  # fmt: skip
 

@@ -155,6 +155,12 @@ class Space:
         self.decisions(genome)
         return genome
 
+    def read(self, code: str) -> tuple[str, Graph]:
+        """A code as this space writes it, and its graph. Spaces that know published codes outside themselves, or names
+        of them, read those too. Raises CodeError, naming the place."""
+        genome = self.parse(code)
+        return self.format(genome), self.decode(genome)
+
     def to_json(self) -> dict[str, Any]:
         """Name and fields, for journals and keys: two spaces with equal JSON decode alike."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -120,9 +120,10 @@ def system(name: str) -> System:
 
 def systems() -> dict[str, System]:
     """All systems by name."""
+    from evonas.systems.darts import DARTS
     from evonas.systems.genet import GENET
 
-    return {each.name: each for each in (GENET,)}
+    return {each.name: each for each in (GENET, DARTS)}
 
 
 def read_settings(words: Iterable[str]) -> dict[str, str]:

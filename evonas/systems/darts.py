@@ -1,0 +1,75 @@
+"""The DARTS cells as a system: evolution over them, and the networks of the published ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from random import Random
+
+from deap import base
+
+from evonas.errors import UserError
+from evonas.genomes.darts import DARTSSpace
+from evonas.operators import by_decision
+from evonas.recipe import RECIPES, Recipe
+from evonas.strategies.aging import AgingEvolution
+from evonas.systems import Setup, System
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgingSettings:
+    """population P and sample S of aging evolution, and how many evaluations it makes in all."""
+
+    population: int = 20
+    sample: int = 5
+    evaluations: int = 60
+
+    def __post_init__(self) -> None:
+        if min(self.population, self.sample, self.evaluations) < 1:
+            raise UserError(f"population is {self.population}, sample {self.sample} and evaluations "
+                            f"{self.evaluations}; use at least 1 of each")  # fmt: skip
+
+
+def _toolbox(space: DARTSSpace, settings: AgingSettings, rng: Random) -> base.Toolbox:
+    box = by_decision.toolbox(space, rng=rng)
+    box.register("mutate", by_decision.mut_one_decision, space=space, rng=rng)
+    return box
+
+
+def _strategy(toolbox: base.Toolbox, settings: AgingSettings, rng: Random) -> AgingEvolution:
+    return AgingEvolution(toolbox, rng=rng, population=settings.population, sample=settings.sample)
+
+
+_DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1, clip_norm=5)
+_SMALL = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True, clip_norm=5)
+
+DARTS = System(
+    name="darts",
+    about="cells of two nodes' sums, normal and reduction; searched here by aging evolution",
+    paper="Liu, Simonyan and Yang 2019, DARTS, arXiv:1806.09055 (the space and its published cells)",
+    presets={
+        "small": Setup(
+            DARTSSpace(layers=5, channels=8),
+            AgingSettings(),
+            _SMALL,
+            replace(_SMALL, epochs=20),
+            about="five cells on pictures of 16x16 and more, on a small machine",
+        ),
+        "digits": Setup(
+            DARTSSpace(layers=3, channels=8, input_shape=(1, 8, 8)),
+            AgingSettings(population=10, evaluations=40),
+            _DIGITS,
+            replace(_DIGITS, epochs=40),
+            about="three cells on 8x8 pictures, in minutes",
+        ),
+        "cifar10": Setup(
+            DARTSSpace(layers=20, channels=36),
+            AgingSettings(population=100, sample=25, evaluations=1000),
+            RECIPES["darts"],
+            RECIPES["darts"],
+            about="the networks of the paper's table: 20 cells, 36 channels, 600 epochs",
+        ),
+    },
+    preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
+    toolbox=_toolbox,
+    strategy=_strategy,
+)

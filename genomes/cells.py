@@ -1,0 +1,118 @@
+"""The operations of cells, as named nodes of a draft, and how cells are stacked (Liu, Simonyan and Yang 2019, "DARTS",
+arXiv:1806.09055, section 3 and its published code)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evonas.graph import Draft
+from evonas.operations import (
+    AveragePool,
+    BatchNorm,
+    Convolution,
+    Crop,
+    Identity,
+    MaxPool,
+    Operation,
+    ReLU,
+    Zero,
+)
+
+Edge = tuple[str | None, object]  # a node, or none, and its gate
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an operation stands: below this name, on this source, at this width and stride.
+
+    affine   batch norms learn a scale and a shift (in a final network; a supernet's do not)
+    search   pooling is followed by batch norm, as in a supernet
+    """
+
+    draft: Draft
+    name: str
+    source: str | None
+    channels: int
+    stride: int
+    affine: bool = True
+    search: bool = False
+
+    def node(self, *operations: Operation) -> str | None:
+        return self.draft.node(self.name, [self.source], *operations)
+
+    def norm(self) -> BatchNorm:
+        return BatchNorm(affine=self.affine)
+
+
+def none(at: Placement) -> str | None:
+    return at.node(Zero(at.stride))
+
+
+def _pool(kind: type[MaxPool] | type[AveragePool]) -> Callable[[Placement], str | None]:
+    def pool(at: Placement) -> str | None:
+        return at.node(kind(3, at.stride, 1), *[BatchNorm(affine=False)] * at.search)
+
+    return pool
+
+
+def skip_connect(at: Placement) -> str | None:
+    return at.node(Identity()) if at.stride == 1 else factorized_reduce(at)
+
+
+def factorized_reduce(at: Placement) -> str | None:
+    """Half the size by two strided 1x1 convolutions, the second on the input shifted by one pixel, side by side."""
+    rectified = at.draft.node(f"{at.name}/relu", [at.source], ReLU())
+    half = at.channels // 2
+    even = at.draft.node(f"{at.name}/even", [rectified], Convolution(half, 1, stride=2, padding=0))
+    odd_half = Convolution(at.channels - half, 1, stride=2, padding=0)
+    odd = at.draft.node(f"{at.name}/odd", [rectified], Crop(1, 1), odd_half)
+    return at.draft.node(f"{at.name}/joined", [even, odd], at.norm(), combine="concat")
+
+
+def _separable(kernel: int) -> Callable[[Placement], str | None]:
+    def separable(at: Placement) -> str | None:
+        """Twice: ReLU, depthwise and pointwise convolution, batch norm; the first has the stride."""
+        c = at.channels
+        once = [
+            (ReLU(), Convolution(c, kernel, stride, groups=c), Convolution(c, 1), at.norm())
+            for stride in (at.stride, 1)
+        ]
+        return at.node(*once[0], *once[1])
+
+    return separable
+
+
+def _dilated(kernel: int) -> Callable[[Placement], str | None]:
+    def dilated(at: Placement) -> str | None:
+        c = at.channels
+        depthwise = Convolution(c, kernel, at.stride, dilation=2, groups=c)
+        return at.node(ReLU(), depthwise, Convolution(c, 1), at.norm())
+
+    return dilated
+
+
+def conv_7x1_1x7(at: Placement) -> str | None:
+    c = at.channels
+    wide = Convolution(c, (1, 7), (1, at.stride), (0, 3))
+    return at.node(ReLU(), wide, Convolution(c, (7, 1), (at.stride, 1), (3, 0)), at.norm())
+
+
+OPERATIONS: dict[str, Callable[[Placement], str | None]] = {
+    "none": none,
+    "max_pool_3x3": _pool(MaxPool),
+    "avg_pool_3x3": _pool(AveragePool),
+    "skip_connect": skip_connect,
+    "sep_conv_3x3": _separable(3),
+    "sep_conv_5x5": _separable(5),
+    "dil_conv_3x3": _dilated(3),
+    "dil_conv_5x5": _dilated(5),
+    "sep_conv_7x7": _separable(7),
+    "conv_7x1_1x7": conv_7x1_1x7,
+}
+
+
+def prepared(draft: Draft, name: str, source: str | None, channels: int, *, halve: bool, affine: bool) -> str | None:
+    """An input of a cell at the cell's width, and half the size where the cell before was a reduction."""
+    at = Placement(draft, name, source, channels, 2 if halve else 1, affine)
+    return factorized_reduce(at) if halve else at.node(ReLU(), Convolution(channels, 1), at.norm())

@@ -1,0 +1,293 @@
+"""The DARTS cells (Liu, Simonyan and Yang 2019, "DARTS: Differentiable Architecture Search", arXiv:1806.09055).
+
+A cell has two inputs, the outputs of the two cells before it (0 the older, 1 the newer), and four nodes, each the sum
+of two operations on two different earlier states. Its output is the concatenation of the nodes. There is one normal and
+one reduction cell; a network is a stack of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from evonas.errors import UserError
+from evonas.gates import Gate
+from evonas.genomes.cells import OPERATIONS as KNOWN
+from evonas.genomes.cells import Placement, prepared
+from evonas.graph import INPUT, Draft, Graph
+from evonas.operations import BatchNorm, Convolution, GlobalAveragePool, Linear, ReLU
+from evonas.space import CodeError, Decision, Genome, Open, Space, Token
+
+OPERATIONS = (  # in the order of the published weights
+    "none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
+    "dil_conv_5x5",
+)  # fmt: skip
+CELLS = ("normal", "reduce")
+NODES = (2, 3, 4, 5)
+EDGES = tuple((source, target) for target in NODES for source in range(target))  # 14 a cell, by target
+INPUTS = 2  # of each node
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """Cells as they are published: for each node its (operation, input) pairs, and the nodes that are concatenated.
+
+    Decoding takes any number of pairs a node, inputs that repeat, and `none`.
+    """
+
+    normal: tuple[tuple[tuple[str, int], ...], ...]
+    normal_concat: tuple[int, ...]
+    reduce: tuple[tuple[tuple[str, int], ...], ...]
+    reduce_concat: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for cell in CELLS:
+            nodes = getattr(self, cell)
+            for number, pairs in enumerate(nodes, 2):
+                for operation, source in pairs:
+                    if operation not in KNOWN:
+                        raise CodeError(f"{cell} cell: unknown operation {operation!r}; use {', '.join(KNOWN)}")
+                    if not 0 <= source < number:
+                        raise CodeError(f"{cell} cell: node {number} has the input {source}; use 0 to {number - 1}")
+            strange = [state for state in getattr(self, f"{cell}_concat") if not 0 <= state < len(nodes) + 2]
+            if strange or not getattr(self, f"{cell}_concat"):
+                raise CodeError(
+                    f"{cell} cell: it concatenates {strange or 'nothing'}; use states 0 to {len(nodes) + 1}"
+                )
+
+    @classmethod
+    def of_pairs(cls, data: Mapping[str, Any]) -> Genotype:
+        """From the form that DARTS publishes: normal, normal_concat, reduce, reduce_concat, with two pairs a node."""
+
+        def nodes(pairs: Any) -> tuple:
+            pairs = [(str(operation), int(source)) for operation, source in pairs]
+            if len(pairs) % 2:
+                raise CodeError(f"the genotype has {len(pairs)} pairs; there are two for each node")
+            return tuple(tuple(pairs[at : at + 2]) for at in range(0, len(pairs), 2))
+
+        try:
+            return cls(
+                nodes(data["normal"]), tuple(data["normal_concat"]), nodes(data["reduce"]), tuple(data["reduce_concat"])
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, CodeError):
+                raise
+            raise CodeError(
+                f"no genotype of DARTS: {error}; give normal, normal_concat, reduce, reduce_concat"
+            ) from None
+
+    def to_pairs(self) -> dict[str, Any]:
+        """The inverse of `of_pairs`, for cells with two pairs a node."""
+        flat = {cell: [list(pair) for pairs in getattr(self, cell) for pair in pairs] for cell in CELLS}
+        return {
+            "normal": flat["normal"], "normal_concat": list(self.normal_concat),
+            "reduce": flat["reduce"], "reduce_concat": list(self.reduce_concat),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DARTSSpace(Space):
+    """Genomes are the operations of all edges: 14 of the normal cell, then 14 of the reduction cell, `none` where there
+    is no edge. Exactly two edges lead into a node.
+
+    layers    cells; reduction cells stand at layers // 3 and 2 * layers // 3
+    channels  of the first cells; doubled in each reduction
+    stem      cifar: one 3x3 convolution; imagenet: three strided ones, an eighth of the size
+    search    the form of a supernet: batch norms do not learn a scale, and pooling has one too
+    """
+
+    name: ClassVar[str] = "darts"
+    layers: int = 8
+    channels: int = 16
+    stem: str = "cifar"
+    search: bool = False
+    input_shape: tuple[int, int, int] = (3, 32, 32)
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        if self.layers < 1 or self.channels < 2 or self.classes < 2:
+            raise UserError("layers is at least 1, channels and classes at least 2")
+        if self.channels % 2:
+            raise UserError(f"channels is {self.channels}; use an even number: reductions are made of two halves")
+        if self.stem not in ("cifar", "imagenet"):
+            raise UserError(f"stem is {self.stem!r}; use cifar or imagenet")
+        halvings = len(self.reductions) + (3 if self.stem == "imagenet" else 0)
+        if any(side % 2**halvings for side in self.input_shape[1:]):
+            raise UserError(f"images of {self.input_shape[1:]} cannot be halved {halvings} times; use sides that are "
+                            f"multiples of {2**halvings} (`--size`)")  # fmt: skip
+
+    @property
+    def reductions(self) -> set[int]:
+        return {self.layers // 3, 2 * self.layers // 3}
+
+    # ---- the genome -----------------------------------------------------------------------------------------------
+
+    def next(self, prefix: Genome) -> Decision | None:
+        if len(prefix) == 2 * len(EDGES):
+            return None
+        cell, place = divmod(len(prefix), len(EDGES))
+        source, target = EDGES[place]
+        taken: int | None = 0
+        for token in prefix[len(prefix) - source :] if source else ():
+            taken = None if taken is None or isinstance(token, Open) else taken + (token != "none")
+        name = f"{CELLS[cell]}/{target}<-{source}"
+        if taken is None:  # an open edge among those before: all may come
+            return Decision(name, OPERATIONS, (len(prefix), None))
+        missing, left = INPUTS - taken, target - source
+        options: tuple[str, ...] = OPERATIONS if 0 < missing < left else OPERATIONS[1:] if missing else OPERATIONS[:1]
+        return Decision(name, options, (len(prefix), taken))
+
+    def genotype(self, genome: Genome) -> Genotype:
+        """The cells as they are published."""
+        self.decisions(genome)
+        cells = {}
+        for number, cell in enumerate(CELLS):
+            tokens = genome[number * len(EDGES) : (number + 1) * len(EDGES)]
+            edges = [(str(token), edge) for token, edge in zip(tokens, EDGES, strict=True) if token != "none"]
+            cells[cell] = tuple(tuple((op, source) for op, (source, end) in edges if end == node) for node in NODES)
+        return Genotype(cells["normal"], NODES, cells["reduce"], NODES)
+
+    def genome(self, genotype: Genotype) -> tuple[Token, ...]:
+        """The genome of a published genotype of this space. Raises CodeError for one outside it."""
+        genome: list[Token] = []
+        for cell in CELLS:
+            pairs = {(source, target): op for target, node in zip(NODES, getattr(genotype, cell), strict=False)
+                     for op, source in node}  # fmt: skip
+            if len(getattr(genotype, cell)) != len(NODES) or getattr(genotype, f"{cell}_concat") != NODES:
+                raise CodeError(
+                    f"the {cell} cell has other nodes than 2, 3, 4, 5, all concatenated; decode it as a genotype"
+                )
+            genome += [pairs.get(edge, "none") for edge in EDGES]
+        self.decisions(genome)
+        return tuple(genome)
+
+    def format(self, genome: Genome) -> str:
+        """Edges by node, such as `normal 0:sep_conv_3x3 1:skip_connect | ... reduce ...`."""
+        found = self.genotype(genome)
+        return " ".join(
+            f"{cell} "
+            + " | ".join(" ".join(f"{source}:{op}" for op, source in pairs) for pairs in getattr(found, cell))
+            for cell in CELLS
+        )
+
+    def parse(self, code: str) -> tuple[Token, ...]:
+        """A code as `format` gives it, the name of a published genotype (DARTS_V2), or DARTS's form as JSON."""
+        return self.genome(self.genotype_of(code))
+
+    def read(self, code: str) -> tuple[str, Graph]:
+        """As `parse` reads it; published genotypes outside the space (repeated inputs, other nodes) are decoded too."""
+        genotype = self.genotype_of(code)
+        try:
+            written = self.format(self.genome(genotype))
+        except CodeError:
+            written = code if code in published() else json.dumps(genotype.to_pairs())
+        return written, self.decode_genotype(genotype)
+
+    @staticmethod
+    def genotype_of(code: str) -> Genotype:
+        """The genotype that a code names: see `parse`. It may lie outside the space."""
+        if code in published():
+            return published()[code].genotype
+        if code.lstrip().startswith("{"):
+            try:
+                return Genotype.of_pairs(json.loads(code))
+            except json.JSONDecodeError as error:
+                raise CodeError(f"the genotype is no JSON: {error}") from None
+        normal, found, reduced = code.partition(" reduce ")
+        if not code.startswith("normal ") or not found:
+            raise CodeError(f"code {code!r} is no genotype; give a published one ({', '.join(published())}), its JSON, "
+                            "or `normal 0:op 1:op | ... reduce ...`")  # fmt: skip
+        return Genotype(_nodes(normal.removeprefix("normal ")), NODES, _nodes(reduced), NODES)
+
+    # ---- its meaning ----------------------------------------------------------------------------------------------
+
+    def decode(self, genome: Genome) -> Graph:
+        choices = self.choices(genome)
+
+        def cell(kind: str) -> tuple[list[list], tuple[int, ...]]:
+            edges: list[list] = [[] for _ in NODES]
+            for source, target in EDGES:
+                for operation, gate in choices[f"{kind}/{target}<-{source}"].items():
+                    if operation != "none" and gate != 0:  # what is not there adds nothing
+                        edges[target - 2].append((source, str(operation), gate))
+            return edges, NODES
+
+        return self._stack(cell)
+
+    def decode_genotype(self, genotype: Genotype) -> Graph:
+        """The network of any published genotype, whether or not it is of the space."""
+
+        def cell(kind: str) -> tuple[list[list], tuple[int, ...]]:
+            edges = [[(source, op, 1) for op, source in pairs] for pairs in getattr(genotype, kind)]
+            return edges, getattr(genotype, f"{kind}_concat")
+
+        return self._stack(cell)
+
+    def _stack(self, cell: Callable[[str], tuple[list[list], tuple[int, ...]]]) -> Graph:
+        """Cells by kind give, for each node, its (source, operation, gate), and the states that are concatenated."""
+        draft, affine = Draft(self.input_shape), not self.search
+        older, newer, halved = self._stem(draft)
+        channels = self.channels
+        for number in range(self.layers):
+            kind = "reduce" if number in self.reductions else "normal"
+            if kind == "reduce":
+                channels *= 2
+            name = f"cell{number}"
+            states = [
+                prepared(draft, f"{name}/input0", older, channels, halve=halved, affine=affine),
+                prepared(draft, f"{name}/input1", newer, channels, halve=False, affine=affine),
+            ]
+            nodes, joined = cell(kind)
+            for target, edges in enumerate(nodes, 2):
+                arriving: list[tuple[str | None, Gate]] = []
+                for nth, (source, operation, gate) in enumerate(edges):
+                    stride = 2 if kind == "reduce" and source < 2 else 1
+                    repeated = (source, operation) in [(s, o) for s, o, _ in edges[:nth]]
+                    place = f"{name}/{target}-{source}/{operation}" + f"+{nth}" * repeated
+                    at = Placement(draft, place, states[source], channels, stride, affine, self.search)
+                    arriving.append((KNOWN[operation](at), gate))
+                states.append(draft.node(f"{name}/node{target}", arriving))
+            older, newer = newer, draft.node(f"{name}/output", [states[n] for n in joined], combine="concat")
+            halved = kind == "reduce"
+        draft.node("classifier", [newer], GlobalAveragePool(), Linear(self.classes))
+        return draft.graph()
+
+    def _stem(self, draft: Draft) -> tuple[str | None, str | None, bool]:
+        """The two inputs of the first cell, and whether the older one is twice as large."""
+        if self.stem == "cifar":
+            stem = draft.node("stem", [INPUT], Convolution(3 * self.channels), BatchNorm())
+            return stem, stem, False
+        c = self.channels
+        first = (Convolution(c // 2, 3, stride=2), BatchNorm(), ReLU(), Convolution(c, 3, stride=2), BatchNorm())
+        older = draft.node("stem0", [INPUT], *first)
+        return older, draft.node("stem1", [older], ReLU(), Convolution(c, 3, stride=2), BatchNorm()), True
+
+
+@dataclass(frozen=True)
+class Published:
+    """A genotype of the literature, with the network that it was published in."""
+
+    genotype: Genotype
+    source: str
+
+
+@cache
+def published() -> dict[str, Published]:
+    """Published genotypes by name."""
+    path = Path(__file__).with_name("genotypes.json")
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return {name: Published(Genotype.of_pairs(entry), entry["source"]) for name, entry in data.items()}
+
+
+def _nodes(text: str) -> tuple[tuple[tuple[str, int], ...], ...]:
+    nodes = []
+    for node in text.split("|"):
+        pairs = [word.partition(":") for word in node.split()]
+        if any(not source.isdigit() for source, _, _ in pairs):
+            raise CodeError(f"{node.strip()!r} is no node; write input:operation for each edge, such as 0:sep_conv_3x3")
+        nodes.append(tuple((operation, int(source)) for source, _, operation in pairs))
+    return tuple(nodes)
