@@ -300,7 +300,7 @@ def show(directory: Path, which: int | None, top: int | None, front: bool, as_cs
 @click.option("--input", "input_shape", type=InputShape(), help="Shape of the images: 3x32x32.")
 @click.option("--classes", type=click.IntRange(min=2), help="Number of classes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--png", type=click.Path(path_type=Path), help="Draw the network into this file.")
+@click.option("--png", type=click.Path(path_type=Path), help="Draw the network, or its cells, into this file.")
 def decode(
     system: str,
     code: str | None,
@@ -326,12 +326,15 @@ def decode(
     setup = setup.fitted_having(shape, classes or plain["classes"], read_settings(words))
     if (code is None) == (genotype is None):
         raise UserError("give a code, or --genotype NAME, and not both")
-    code, graph = setup.space.read(code or genotype or "")
+    given = code or genotype or ""
+    code, graph = setup.space.read(given)
     if png is not None:
         from evonas import plots
 
+        cells = setup.space.cells_of(given)
+        figure = plots.architecture(graph, title=code) if cells is None else plots.cells(cells, title=given)
         try:
-            plots.architecture(graph, title=code).savefig(png, format="png", dpi=150)
+            figure.savefig(png, format="png", dpi=150)
         except OSError as error:
             raise UserError(f"cannot write {png}: {error.strerror}; choose another file") from None
     if not as_json:

@@ -146,8 +146,7 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def picture(found: Found, path: Path) -> None:
     """The network of an individual as a PNG. Raises RunError where it cannot be written."""
-    from evonas import plots
     from evonas.files import write_bytes
-    from evonas.pictures import png
+    from evonas.pictures import picture_of, png
 
-    write_bytes(path, png(plots.architecture(found.graph.simplified(), title=found.code)))
+    write_bytes(path, png(picture_of(found)))

@@ -14,12 +14,12 @@ from evonas.report import DPI, page
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from evonas.runs import Run
+    from evonas.runs import Found, Run
 
 CAPTIONS = {
     "history": "What each evaluation gave, in the order in which they were asked for.",
     "front": "What accuracy costs: every network that was evaluated, and those that no other one beats in both.",
-    "winner": "The winner, from its input to its output.",
+    "winner": "The winner, from its input to its output, or the cells that it is made of.",
     "genealogy": "The ancestors of the winner: what made each of them, and what it gained.",
     "curves": "How the networks of the last population learnt.",
     "utilisation": "Which evaluation ran when, and how long evaluations took.",
@@ -45,6 +45,17 @@ def draw(run: Run) -> list[Path]:
     return written
 
 
+def picture_of(found: Found) -> Figure:
+    """The network of an individual, or the cells that it is made of."""
+    cells = found.run.space.cells_of(found.code)
+    title = f"individual {found.id} of {found.run.directory.name}"
+    return (
+        plots.architecture(found.graph.simplified(), title=f"{title}: {found.code}")
+        if cells is None
+        else plots.cells(cells, title=title)
+    )
+
+
 def png(figure: Figure) -> bytes:
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI)
@@ -64,7 +75,7 @@ def _figures(run: Run) -> dict[str, Figure]:
     }
     if any(record.get("values") for record in records if record["phase"] == "search"):
         best = run.best
-        figures["winner"] = plots.architecture(best.graph.simplified(), title=f"the winner, {best.code}")
+        figures["winner"] = picture_of(best)
         figures["genealogy"] = plots.genealogy(records, id=best.id, objectives=objectives, title=title)
     figures["curves"] = plots.curves(records, title=title)
     figures["utilisation"] = plots.utilisation(records, workers=run.config.workers, title=title)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from random import Random
 from typing import Any, ClassVar
@@ -160,6 +160,10 @@ class Space:
         of them, read those too. Raises CodeError, naming the place."""
         genome = self.parse(code)
         return self.format(genome), self.decode(genome)
+
+    def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int]]] | None:
+        """The cells that a code's network is made of, as `plots.cells` takes them; None where it is made of none."""
+        return None
 
     def to_json(self) -> dict[str, Any]:
         """Name and fields, for journals and keys: two spaces with equal JSON decode alike."""

@@ -8,7 +8,7 @@ one reduction cell; a network is a stack of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -186,6 +186,13 @@ class DARTSSpace(Space):
         except CodeError:
             written = code if code in published() else json.dumps(genotype.to_pairs())
         return written, self.decode_genotype(genotype)
+
+    def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int]]]:
+        found = self.genotype_of(code)
+        return {
+            "normal cell": (found.normal, found.normal_concat),
+            "reduction cell (operations on 0 and 1 halve the size)": (found.reduce, found.reduce_concat),
+        }
 
     @staticmethod
     def genotype_of(code: str) -> Genotype:

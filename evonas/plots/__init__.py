@@ -4,6 +4,7 @@ Nothing is shown or saved, and pyplot is left alone. All figures but that of a n
 """
 
 from evonas.plots.architecture import architecture
+from evonas.plots.cells import cells
 from evonas.plots.curves import curves
 from evonas.plots.front import front, pareto_front
 from evonas.plots.genealogy import genealogy
@@ -14,6 +15,7 @@ from evonas.plots.utilisation import utilisation
 
 __all__ = [
     "architecture",
+    "cells",
     "curves",
     "front",
     "genealogy",
