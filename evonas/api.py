@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from evonas.device import choose_device, choose_precision
+from evonas.device import choose_device, choose_precision, cores
 from evonas.errors import RunError, UserError
 from evonas.loop import Budget
 from evonas.objectives import Limits, own_objectives, read_objectives
@@ -21,7 +21,7 @@ from evonas.strategies import Strategy
 
 if TYPE_CHECKING:
     from evonas.comparison import Comparison
-    from evonas.runs import Run
+    from evonas.runs import Config, Run
     from evonas.trained import TrainedNetwork
 
 
@@ -37,8 +37,8 @@ def search(
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
     objectives: str | Sequence[str] | Mapping[str, float] | None = None,
-    max_parameters: int | None = None,
-    max_multiply_adds: int | None = None,
+    max_parameters: int | str | None = None,
+    max_multiply_adds: int | str | None = None,
     init: Sequence[str | Path] = (),
     size: int | None = None,
     validation: float = 0.2,
@@ -62,11 +62,11 @@ def search(
     strategy           what proposes genomes, fresh, in place of the system's; or (space, rng) -> strategy
     budget             evaluations, or a time such as "20m", or a `Budget`; None: what the system's settings say
     out                the run directory; None: runs/SYSTEM-DATA-SEED
-    resume             go on with the run in `out`, if there is one
+    resume             go on with the run in `out`, if there is one; all but the budget must be as it was begun
     settings           of the system, its space and recipes, by name, as `evonas list` shows them: {"population": 10}
     objectives         "accuracy,parameters": some of accuracy, parameters, multiply_adds, latency, by NSGA-II; with
                        `evaluate`: {name: 1 or -1}, to be maximised or minimised
-    max_parameters     } no network above is trained
+    max_parameters     } no network above is trained: 20_000 or "20k"
     max_multiply_adds  }
     init               networks to begin with: codes, or directories of runs, whose best is taken
     size               resize images to size x size
@@ -82,12 +82,13 @@ def search(
     on the way.
     """
     from evonas.conduct import check
+    from evonas.data import load
     from evonas.own_data import is_own_data, write_own_data
     from evonas.runs import OWN_DATA, Config, Given, Run, fitted
     from evonas.systems import system
     from evonas.systems.own import name_of, own_system
 
-    known = own_system(what, name_of(what)) if isinstance(what, Space) else system(what)
+    known = own_system(what, name_of(what)) if isinstance(what, Space) else system(_place_of_space(what))
     if evaluate is not None and not callable(evaluate):
         raise UserError(f"evaluate is {evaluate!r}; give a function of a genome that returns a number")
     if data is None and evaluate is None:
@@ -95,48 +96,57 @@ def search(
     given = Given(known if isinstance(what, Space) else None, evaluate, strategy, executor)
     own = data is not None and is_own_data(data)
     directory = Path(out) if out is not None else _free(Path("runs") / _name(known.name, data, own, seed))
-    if Run.exists(directory):
-        if not resume:
-            raise UserError(f"{directory} holds another run; go on with 'evonas resume {directory}' (resume=True in a "
-                            "script), or choose another --out")  # fmt: skip
-        run = Run.open(directory, given)
-        return go_on(run if budget is None else _with_budget(run, budget), progress=progress)
+    begun = Run.exists(directory)
+    if begun and not resume:
+        raise UserError(f"{directory} holds another run; go on with 'evonas resume {directory}' (resume=True in a "
+                        "script), or choose another --out")  # fmt: skip
     made = not directory.exists()
+    arrays = directory / (f"resumed-{time.time_ns()}.npz" if begun else OWN_DATA)  # loaded data are kept by name
     try:
-        source = None
+        source, images = None, None
         if data is not None:
             if own:
-                write_own_data(data, directory / OWN_DATA)
-            where = str((directory / OWN_DATA).resolve()) if own else _place(str(data))
+                write_own_data(data, arrays)
+            where = str(arrays.resolve()) if own else _place(str(data))
             source = _source(where, size=size, validation=validation, seed=seed, root=data_dir)
+            images = (load(source).input_shape, len(load(source).classes))
         preset = _preset(known, preset, source)
-        setup = fitted(known.preset(preset), source, settings or {})
+        setup = fitted(known.preset(preset), images, settings or {})
         device = choose_device(device)
         config = Config(
             system=known.name,
             preset=preset,
             settings=setup.settings(),
             source=source,
+            images=images,
+            data=None if source is None else load(source).fingerprint,
             seed=seed,
             budgets=(_budget(budget, setup.strategy.evaluations),),
             workers=_workers(workers, executor, device),
             device=device,
             precision=choose_precision(precision, device),
             objectives=_objectives(objectives, evaluate),
-            limits=Limits(max_parameters, max_multiply_adds),
+            limits=Limits.read(max_parameters, max_multiply_adds),
             init=tuple(_code(each, setup.space) for each in init),
             timeout_s=timeout,
             baseline=baseline,
             by_script=tuple(name for name in ("evaluate", "strategy") if getattr(given, name) is not None),
         )
+        if begun:
+            run = Run.open(directory, given)
+            _check_same(run, config)
+            return go_on(run if budget is None else _with_budget(run, budget), progress=progress)
         check(Run(directory, config, given))
         run = Run.new(directory, config, given)
     except UserError:
-        if own:
-            (directory / OWN_DATA).unlink(missing_ok=True)
+        if own and not begun:
+            arrays.unlink(missing_ok=True)
             if made and directory.exists():
                 directory.rmdir()
         raise
+    finally:
+        if own and begun:
+            arrays.unlink(missing_ok=True)
     return go_on(run, progress=progress)
 
 
@@ -161,7 +171,8 @@ def go_on(run: Run, *, progress: bool = True) -> Run:
     except KeyboardInterrupt:
         run.interrupted = True
     except RunError as error:
-        raise RunError(f"{error} (evonas resume {run.directory})") from error
+        how = "run the script again with resume=True" if run.config.by_script else f"evonas resume {run.directory}"
+        raise RunError(f"{error} ({how})") from error
     finally:
         if main:
             signal.signal(signal.SIGTERM, before)
@@ -200,6 +211,7 @@ def train(
 
     Raises UserError for what cannot be used, RunError where the training fails.
     """
+    from evonas.data import load
     from evonas.final_training import Request, check_fit, choose_recipe, train_found, train_to_the_end
     from evonas.runs import Run, fitted
     from evonas.systems import system
@@ -220,7 +232,8 @@ def train(
         raise UserError(f"which network of {what}? Give a code, as in 'evonas decode {what} CODE'")
     data, seed = data or "digits", seed or 0
     source = _source(_place(str(data)), seed=seed, **options)
-    setup = fitted(known.preset(_preset(known, preset, source)), source, settings or {})
+    images = (load(source).input_shape, len(load(source).classes))
+    setup = fitted(known.preset(_preset(known, preset, source)), images, settings or {})
     code, graph = setup.space.read(str(which))
     device = choose_device(device)
     request = Request(
@@ -285,7 +298,7 @@ def compare(
         if settings:
             raise UserError("a table has no settings; give those of strategies as aging:population=10")
         read = read_table(space, Path(table), data)
-        workers = min(workers or os.cpu_count() or 1, seeds)
+        workers = min(workers or cores(), seeds)
         executor = Processes(workers) if workers > 1 else Serial()
         try:
             found = on_table(read, contenders, seeds=seeds, budget=limit, free_repeats=free_repeats, executor=executor,
@@ -336,6 +349,25 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
+def _check_same(run: Run, config: Config) -> None:
+    """A run goes on as it was begun: budget, workers and devices may change, and nothing else.
+
+    Of an `evaluate` or `strategy` only whether there is one is known.
+    """
+    fields = ("preset", "settings", "images", "data", "seed", "objectives", "limits", "init", "timeout_s", "baseline",
+              "by_script")  # fmt: skip
+    was = [name for name in fields if getattr(run.config, name) != getattr(config, name)]
+    if run.config.system.rpartition(":")[2] != config.system.rpartition(":")[2]:
+        was.insert(0, "system")
+    if was:
+        shown = "; ".join(f"{name} was {getattr(run.config, name)!r:.60}, is {getattr(config, name)!r:.60}"
+                          for name in was if name != "settings")  # fmt: skip
+        settings = [name for name, value in config.settings.items() if run.config.settings.get(name) != value]
+        changed = ", ".join(was) + (f" ({', '.join(settings)})" if settings else "")
+        raise UserError(f"{run.directory} holds a run with other {changed}: {shown or 'see its config.json'}; resume "
+                        "it as it was begun, or choose another out")  # fmt: skip
+
+
 def _with_budget(run: Run, budget: int | str | Budget) -> Run:
     wanted = _budget(budget, None)
     if wanted in run.config.budgets:
@@ -378,6 +410,12 @@ def _place(data: str) -> str:
     return str(Path(data).resolve()) if data not in DATASETS and Path(data).exists() else data
 
 
+def _place_of_space(name: str) -> str:
+    """Of FILE.py:SPACE, where the file lies, whatever directory a later command is run in."""
+    file, _, what = name.rpartition(":")
+    return f"{Path(file).resolve()}:{what}" if file.endswith(".py") and Path(file).exists() else name
+
+
 def _preset(known: Any, preset: str | None, source: Any) -> str:
     from evonas.data import load
 
@@ -391,7 +429,7 @@ def _workers(workers: int | None, executor: Any, device: str) -> int:
     if workers is not None:
         return workers
     known = getattr(executor, "_max_workers", None)  # of the executors of the standard library
-    return known or (1 if device == "cuda" else os.cpu_count() or 1)
+    return known or (1 if device == "cuda" else cores())
 
 
 def _code(given: str | Path, space: Space) -> str:

@@ -38,10 +38,12 @@ class Count(click.ParamType):
     name = "count"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", str(value))
-        if not found:
-            self.fail(f"{value!r} is no count; write 200000, 200k or 20M", param, ctx)
-        return round(float(found[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[found[2]])
+        from evonas.objectives import read_count
+
+        try:
+            return read_count(value)
+        except UserError as error:
+            self.fail(str(error), param, ctx)
 
 
 class InputShape(click.ParamType):
@@ -183,7 +185,9 @@ def resume(directory: Path, evaluations: int | None, seconds: float | None, work
     if evaluations is not None or seconds is not None:
         run = run.extended(evaluations=evaluations, seconds=seconds)
     elif run.finished():
-        click.echo(f"{directory} is finished; to go on longer: evonas resume {directory} --evaluations N")
+        script = "run its script with resume=True and a larger budget"
+        how = script if run.config.by_script else f"evonas resume {directory} --evaluations N"
+        click.echo(f"{directory} is finished; to go on longer: {how}")
         return
     if workers is not None:
         run = Run(directory, replace(run.config, workers=workers))
@@ -229,8 +233,8 @@ def train(what: str, which: str | None, data: str | None, words: tuple[str, ...]
     except KeyboardInterrupt:
         _leave(f"interrupted after epoch {epochs}; go on with the same command and --resume", INTERRUPTED)
     facts = trained.facts
-    click.echo(f"{facts['code']}: epoch {facts['epoch']} of {facts['epochs']} kept, test accuracy "
-               f"{facts['test_accuracy']:.2%}; in {trained.folder}")  # fmt: skip
+    kept = f"epoch {facts['epoch']} of {facts['epochs']} kept, test accuracy {facts['test_accuracy']:.2%}"
+    click.echo(f"{facts['code']}: {kept}\nto take it away: evonas export {trained.folder} --to FOLDER")
 
 
 @cli.command()
@@ -244,11 +248,13 @@ def export(what: Path, which: int | None, folder: Path, onnx: bool) -> None:
     from evonas.export import export as go
     from evonas.trained import TrainedNetwork
 
-    trained = (
-        TrainedNetwork.open(what) if which is None and TrainedNetwork.exists(what) else _found(what, which).trained()
-    )
+    alone = which is None and (what / "request.json").exists()  # what `evonas train` left
+    trained = TrainedNetwork.open(what) if alone else _found(what, which).trained()
     difference = go(trained, folder, onnx=onnx)
     click.echo(f"ok: the exported network gives the same outputs (largest difference {difference:.1g})")
+    click.echo(f"weights of {trained.folder}, {trained.test_accuracy:.2%} test accuracy")
+    if trained.preprocessing["pixel"] is None:
+        click.echo("the training images went below 0: say in `read` of network.py how pixels become such values")
     for path in sorted(folder.iterdir()):
         click.echo(path)
 

@@ -96,7 +96,7 @@ class Conduct:
     def _strategy(self) -> Strategy:
         """The system's own for one objective, NSGA-II over the same toolbox for several."""
         system, settings = self.run.system, self.setup.strategy
-        rng = stream(self.config.seed, system.name)
+        rng = stream(self.config.seed, self.setup.space.name)
         toolbox = system.toolbox(self.setup.space, settings, rng)
         if self.config.limits:
             self.guard.decorate(toolbox)
@@ -125,7 +125,11 @@ class Conduct:
         """The last line: whatever a strategy proposes, nothing over the limits is trained."""
         if individual.role == "reference":
             return ""
-        return self.config.limits.broken_by(self.setup.space.decode(individual))
+        try:
+            graph = self.setup.space.decode(individual)
+        except Exception:  # a user's decode may raise anything: the evaluation fails, and says why
+            return ""
+        return self.config.limits.broken_by(graph)
 
     # ---- evaluations ----------------------------------------------------------------------------------------------
 
@@ -268,6 +272,7 @@ def _no_limit(individual: Individual) -> str:
 def check(run: Run) -> None:
     """What would stop a run later is said before anything is written. Raises UserError."""
     setup, config = run.setup, run.config
+    graph = setup.space.check(stream(config.seed, "check"))
     first = [setup.space.parse(code) for code in config.init]
     room = getattr(setup.strategy, "population", None)
     if room is not None and len(first) > room:
@@ -282,7 +287,7 @@ def check(run: Run) -> None:
     if config.limits:
         config.limits.check(setup.space, draw)
     if config.source is not None:
-        data, graph = load(config.source), setup.space.decode(draw())
+        data = load(config.source)
         if graph.input_shape != data.input_shape or graph.output_shape != (len(data.classes),):
             raise UserError(f"{setup.space.name} has networks from {graph.input_shape} to {graph.output_shape}, but "
                             f"the data have images of {data.input_shape} and {len(data.classes)} classes; give it "

@@ -101,11 +101,11 @@ class ImageData:
         return tuple(np.maximum(deviation, SMALLEST_STD).tolist())
 
     @functools.cached_property
-    def pixel(self) -> float:
-        """What one step of an image file's pixels (0 to 255) is in the units of x; 1.0 where x goes below 0."""
+    def pixel(self) -> float | None:
+        """What one step of an image file's pixels (0 to 255) is in the units of x; None: not known, x goes below 0."""
         low, high = float(self.x_train.min()), float(self.x_train.max())
         brightest = next((full for full in (1, 16, 255) if high <= full), 255)  # floats, the digits, uint8
-        return brightest / 255 if low >= 0 else 1.0
+        return brightest / 255 if low >= 0 else None
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -436,6 +436,8 @@ def _split(
     counts = np.bincount(y, minlength=len(classes))
     if counts.min() < 2:
         rare = int(counts.argmin())
+        if rare == 0 and counts[0] == 0:
+            raise UserError(f"{name}: no image has the label 0; number the classes from 0, as in y - y.min()")
         raise UserError(
             f"{name}: class {rare} ({classes[rare]}) has {counts[rare]} images to train and validate with; give at "
             "least two of every class, and number the classes 0, 1, 2, ... without gaps"

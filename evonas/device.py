@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import os
 from pathlib import Path
 
 from evonas.errors import UserError
@@ -11,11 +12,18 @@ DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
+def cores() -> int:
+    """CPU cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def choose_device(choice: str) -> str:
     """cuda where it can be used, else cpu. Raises UserError where cuda is asked for and there is none.
 
     Where the machine has no library of a driver, torch need not be asked: importing it takes seconds.
     """
+    if choice not in DEVICES:
+        raise UserError(f"device is {choice!r}; use one of {', '.join(DEVICES)}")
     if choice == "cpu" or (choice == "auto" and ctypes.util.find_library("cuda") is None):
         return "cpu"
     import torch
@@ -28,7 +36,12 @@ def choose_device(choice: str) -> str:
 
 
 def choose_precision(choice: str, device: str) -> str:
-    """bfloat16 where the hardware multiplies in it, else float32 (measurements: benchmarks/README.md)."""
+    """bfloat16 where the hardware multiplies in it, else float32 (measurements: benchmarks/README.md).
+
+    Raises UserError for an unknown choice.
+    """
+    if choice not in PRECISIONS:
+        raise UserError(f"precision is {choice!r}; use one of {', '.join(PRECISIONS)}")
     if choice != "auto":
         return choice
     if device == "cuda":

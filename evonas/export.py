@@ -162,6 +162,8 @@ def read(path):
     """An image file as (1, C, H, W): resized, and grey where the network takes one channel."""
     from PIL import Image
 
+    if PIXEL is None:
+        raise SystemExit("network.py: say in `read` how pixels become values of the training data, and set PIXEL")
     channels, height, width = INPUT_SHAPE
     image = Image.open(path).convert("L" if channels == 1 else "RGB").resize((width, height))
     pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(1, height, width, channels)
@@ -197,7 +199,9 @@ def source(trained: TrainedNetwork) -> str:
         classes=pprint.pformat(tuple(trained.preprocessing["classes"]), width=100, compact=True),
     )
     pixel = trained.preprocessing["pixel"]
-    head += f"PIXEL = {pixel!r}  # a pixel of an image file, 0 to 255, times this is a value of the training data\n"
+    known = "a pixel of an image file, 0 to 255, times this is a value of the training data"
+    unknown = "the training images went below 0: `read` cannot know how; say how in it, and set this"
+    head += f"PIXEL = {pixel!r}  # {unknown if pixel is None else known}\n"
     body = network_source(graph)
     extra = "".join(f"\n\n{text}" for name, text in CLASSES.items() if f"{name}(" in body)
     return f"{head}{extra}\n\n{body}{TAIL}"

@@ -174,7 +174,7 @@ def train_found(
     config, setup = found.run.config, found.run.setup
     source = data or config.source
     if source is None:
-        raise UserError("the run has no data to train on; give some")
+        raise UserError("the run has no data to train on; give some (--data)")
     device = choose_device(device) if device else config.device
     request = Request(
         graph=found.graph,
@@ -227,8 +227,11 @@ def _check_folder(folder: Path, asked: dict[str, Any], resume: bool) -> None:
         raise UserError(f"{folder} holds a training; add --resume to go on with it, or choose another --out")
     changed = [name for name in asked if begun.get(name) != asked[name]]
     if changed:
-        raise UserError(f"{folder} holds a training with other {', '.join(changed)}; resume it as it was begun, or "
-                        "choose another --out")  # fmt: skip
+        before, now = begun.get("recipe", {}), asked["recipe"]
+        fields = [f"{name} {before.get(name)}" for name in now if before.get(name) != now[name]]
+        recipe = f" (it was begun with {', '.join(fields)})" if fields else ""
+        raise UserError(f"{folder} holds a training with other {', '.join(changed)}{recipe}; resume it as it was "
+                        "begun, or choose another --out")  # fmt: skip
 
 
 def _write_checkpoint(path: Path, training: dict, curve: list[Epoch], best: tuple[float, dict[str, Any]]) -> None:

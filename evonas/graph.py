@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import Any
 
 from evonas import gates, operations
+from evonas.errors import UserError
 from evonas.gates import Gate
 from evonas.operations import Identity, Operation, Shape, Zero
 
@@ -23,7 +24,7 @@ INPUT = "input"
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=-]*")
 
 
-class GraphError(ValueError):
+class GraphError(UserError):
     """A graph that cannot be: a name that clashes, shapes that do not fit. The message names the node."""
 
 

@@ -190,8 +190,7 @@ class _Sitting:
                     self._write(_asked(individual, self.part.phase, ""))
                     self._reject(individual)
                     continue
-                evaluation = self.part.evaluation(individual)
-                self._identify(individual, self._key(evaluation.key(tuple(individual))))
+                self._identify(individual, self._key(self._identity(individual)))
                 self._write(_asked(individual, self.part.phase, self.keys[_id(individual)]))
                 self.part.asked.append(individual)
                 self._submit(individual)
@@ -224,6 +223,13 @@ class _Sitting:
         self.rejected_in_a_row += 1
         self._set_fitness(individual, ())
         self.part.strategy.update([individual])
+
+    def _identity(self, individual: Individual) -> str:
+        """Where a genome has none, because it cannot be decoded, its evaluation will fail, and say why."""
+        try:
+            return self.part.evaluation(individual).key(tuple(individual))
+        except Exception as error:  # a user's decode may raise anything
+            return f"{type(error).__name__} of {list(individual)}"
 
     def _key(self, identity: str) -> str:
         """A strategy that trains repeats again on purpose gets the next replicate; every other one replicate 0."""

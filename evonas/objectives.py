@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from evonas.errors import UserError
@@ -48,6 +50,14 @@ def own_objectives(objectives: Mapping[str, float]) -> dict[str, float]:
     return {name: float(weight) for name, weight in objectives.items()}
 
 
+def read_count(value: int | str) -> int:
+    """200000, 200k, 20M as a number. Raises UserError for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", str(value))
+    if not found:
+        raise UserError(f"{value!r} is no count; write 200000, 200k or 20M")
+    return round(float(found[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[found[2]])
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a network may cost at most; None: any cost. Checked on the graph, before anything is trained."""
@@ -64,6 +74,11 @@ class Limits:
     def __bool__(self) -> bool:
         return self.parameters is not None or self.multiply_adds is not None
 
+    @classmethod
+    def read(cls, parameters: int | str | None, multiply_adds: int | str | None) -> Limits:
+        """Of numbers, or texts such as 200k and 20M. Raises UserError for other texts."""
+        return cls(*(None if limit is None else read_count(limit) for limit in (parameters, multiply_adds)))
+
     def broken_by(self, graph: Graph) -> str:
         """Which limit the graph breaks, and by how much; empty where it keeps all."""
         for name in ("parameters", "multiply_adds"):
@@ -76,7 +91,10 @@ class Limits:
         """Raises UserError where none of `DRAWS` random genomes keeps the limits, with the smallest cost met."""
         smallest: dict[str, int] = {}
         for _ in range(DRAWS):
-            graph = space.decode(draw())
+            try:
+                graph = space.decode(draw())
+            except Exception:  # a user's decode may raise anything; `Space.check` says so where it always does
+                continue
             if not self.broken_by(graph):
                 return
             for name in ("parameters", "multiply_adds"):
@@ -103,7 +121,10 @@ class Guard:
         self.rejected = 0
 
     def fits(self, genome: Genome) -> bool:
-        fits = not self.limits.broken_by(self.space.decode(genome))
+        try:
+            fits = not self.limits.broken_by(self.space.decode(genome))
+        except Exception:  # a user's decode may raise anything: what has no graph keeps no limit
+            fits = False
         self.rejected += not fits
         return fits
 
@@ -156,6 +177,6 @@ def best(told: Iterable[tuple[int, tuple, float]], weight: float) -> Best | None
         ids.setdefault(genome, number)
     if not values:
         return None
-    means = {genome: sum(found) / len(found) for genome, found in values.items()}
+    means = {genome: fmean(found) for genome, found in values.items()}  # exact: equal values have an equal mean
     genome = max(means, key=lambda genome: weight * means[genome])
     return Best(ids[genome], genome, means[genome])

@@ -64,13 +64,13 @@ def _parts(data: Any) -> list[Any]:
 
 def _is_dataset(data: Any) -> bool:
     return hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "shape") and not isinstance(
-        data, str | bytes | list | tuple
+        data, str | bytes | list | tuple | dict
     )  # fmt: skip
 
 
 def _arrays(part: Any) -> tuple[np.ndarray, np.ndarray]:
     if _is_dataset(part):
-        pairs = [part[number] for number in range(len(part))]
+        pairs = [_item(part, number) for number in range(len(part))]
         if not pairs or any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in pairs):
             raise UserError("the dataset gives no (image, label) pairs; wrap it so that it does")
         images = [_image(image) for image, _ in pairs]
@@ -79,6 +79,10 @@ def _arrays(part: Any) -> tuple[np.ndarray, np.ndarray]:
             raise UserError(f"the images of the dataset differ in shape: {shapes[0]} and {shapes[1]}; resize them")
         return np.stack(images), np.array([int(label) if _is_number(label) else label for _, label in pairs])
     x, y = part
+    if _is_tensor(x) and x.ndim == 4 and x.shape[1] > 4 and x.shape[3] in (1, 3):
+        raise UserError(f"the tensor of images has shape {tuple(x.shape)}, channels last; give it as N x C x H x W")
+    if _is_tensor(x) and x.ndim == 3:
+        x = x[:, None]
     x = _image(x) if _is_tensor(x) else np.asarray(x)
     y = np.asarray(y)
     if x.ndim not in (3, 4):
@@ -86,6 +90,13 @@ def _arrays(part: Any) -> tuple[np.ndarray, np.ndarray]:
     if len(x) != len(y):
         raise UserError(f"there are {len(x)} images but {len(y)} labels; give one label an image")
     return x, y
+
+
+def _item(dataset: Any, number: int) -> Any:
+    try:
+        return dataset[number]
+    except Exception as error:  # a user's dataset may raise anything
+        raise UserError(f"item {number} of the dataset cannot be had: {type(error).__name__}: {error}") from error
 
 
 def _image(image: Any) -> np.ndarray:
@@ -97,15 +108,19 @@ def _image(image: Any) -> np.ndarray:
 
 
 def _names(part: Any) -> Sequence[str] | None:
+    while not hasattr(part, "classes") and hasattr(part, "dataset"):  # torch's Subset
+        part = part.dataset
     names = getattr(part, "classes", None)
     return None if names is None else [str(name) for name in names]
 
 
 def _numbered(y: np.ndarray, names: Sequence[str] | None) -> tuple[np.ndarray, Sequence[str] | None]:
     """Class numbers, where labels are names."""
+    if y.dtype.kind == "O" and all(isinstance(label, str) for label in y):
+        y = y.astype(str)
     if y.dtype.kind not in "US":
         return y, names
-    found, numbers = np.unique(y, return_inverse=True)
+    found, numbers = np.unique(np.char.decode(y) if y.dtype.kind == "S" else y, return_inverse=True)
     return numbers, [str(name) for name in found]
 
 

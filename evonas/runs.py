@@ -43,6 +43,8 @@ class Config:
     """What was chosen for a run. `budgets` grows by one each time a finished run is taken further.
 
     source     None where a search trains nothing
+    images     shape of an image of the source, and its number of classes: with them a run is read without its data
+    data       fingerprint of the data
     by_script  what only the script that began the run can give again: evaluate, strategy
     """
 
@@ -50,6 +52,8 @@ class Config:
     preset: str
     settings: dict[str, Any]
     source: Source | None
+    images: tuple[tuple[int, ...], int] | None
+    data: str | None
     seed: int
     budgets: tuple[Budget, ...]
     workers: int
@@ -80,6 +84,7 @@ class Config:
             **chosen
             | {
                 "source": None if data["source"] is None else Source(**data["source"]),
+                "images": None if data["images"] is None else (tuple(data["images"][0]), data["images"][1]),
                 "budgets": tuple(Budget(**budget) for budget in data["budgets"]),
                 "limits": Limits(**data["limits"]),
                 "init": tuple(data["init"]),
@@ -104,12 +109,9 @@ class Given:
     executor: Executor | None = None
 
 
-def fitted(preset: Setup, source: Source | None, settings: Mapping[str, Any]) -> Setup:
-    """A set-up with these settings, for the data of a source."""
-    if source is None:
-        return preset.having(settings)
-    data = load(source)
-    return preset.fitted_having(data.input_shape, len(data.classes), settings)
+def fitted(preset: Setup, images: tuple[tuple[int, ...], int] | None, settings: Mapping[str, Any]) -> Setup:
+    """A set-up with these settings, for images of a shape and a number of classes."""
+    return preset.having(settings) if images is None else preset.fitted_having(*images, settings)
 
 
 class Run:
@@ -120,7 +122,8 @@ class Run:
         self.interrupted = False  # the last `search` was ended by Ctrl-C
 
     def __repr__(self) -> str:
-        return f"Run({str(self.directory)!r}, {len(self.records())} evaluations)"
+        told = sum(event["event"] == "told" for _, event in read(self.journal_path)[0])
+        return f"Run({str(self.directory)!r}, {told} evaluations)"
 
     @classmethod
     def new(cls, directory: Path, config: Config, given: Given = Given()) -> Run:
@@ -180,12 +183,22 @@ class Run:
 
     @property
     def system(self) -> System:
-        return self.given.system or system(self.config.system)
+        """Raises UserError where the run is of a space of one's own that is not found again."""
+        if self.given.system is not None or ":" not in self.config.system:
+            return self.given.system or system(self.config.system)
+        file, _, what = self.config.system.rpartition(":")
+        places = [Path(file), *(place / Path(file).name for place in (Path(), *self.directory.resolve().parents[:3]))]
+        found = next((str(place) for place in places if place.exists()), file)
+        try:
+            return system(f"{found}:{what}")
+        except UserError as error:
+            raise UserError(f"{error}; in a script, evonas.open_run({str(self.directory)!r}, space=...) opens the run "
+                            "with a space that is given") from None  # fmt: skip
 
     @property
     def setup(self) -> Setup:
         """The set-up, fitted to the data."""
-        return fitted(self.system.preset(self.config.preset), self.config.source, self.config.settings)
+        return fitted(self.system.preset(self.config.preset), self.config.images, self.config.settings)
 
     @property
     def space(self) -> Space:
@@ -365,16 +378,17 @@ class Found:
 
     @property
     def folder(self) -> Path | None:
-        """Where its trained network lies: trained/ID, or best/ for the winner; None: nowhere."""
+        """Where its trained network lies: best/ for the winner, as the search left it, else trained/ID; None: nowhere.
+
+        What `train` makes of the winner lies in trained/ID, and is opened from there.
+        """
         from evonas.trained import TrainedNetwork
 
-        trained = self.run.directory / "trained" / str(self.id)
-        if TrainedNetwork.exists(trained):
-            return trained
         best = self.run.directory / "best"
         if TrainedNetwork.exists(best) and TrainedNetwork.open(best).facts.get("code") == self.code:
             return best
-        return None
+        trained = self.run.directory / "trained" / str(self.id)
+        return trained if TrainedNetwork.exists(trained) else None
 
     def network(self) -> Any:
         """The trained network, a torch.nn.Module in evaluation mode; it takes normalised images (see `trained`).
@@ -388,7 +402,9 @@ class Found:
         from evonas.trained import TrainedNetwork
 
         if self.folder is None:
-            raise UserError(f"individual {self.id} has no trained network yet: call .train(), or "
+            ended = self.run.summary is not None
+            first = "" if ended else f"the run has not come to its end ('evonas resume {self.run.directory}'); "
+            raise UserError(f"individual {self.id} has no trained network yet: {first}call .train(), or "
                             f"'evonas train {self.run.directory} {self.id}'")  # fmt: skip
         return TrainedNetwork.open(self.folder)
 

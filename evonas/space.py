@@ -36,6 +36,8 @@ class Open:
         return "{" + "|".join(map(str, self.options)) + "}"
 
 
+LONGEST = 10_000  # tokens of a genome
+CHECKED, DECODED = 200, 20  # random genomes on which a space is checked, and of which one must decode
 Token = Hashable
 Genome = Sequence[Token]
 
@@ -160,6 +162,48 @@ class Space:
         of them, read those too. Raises CodeError, naming the place."""
         genome = self.parse(code)
         return self.format(genome), self.decode(genome)
+
+    def check(self, rng: Random) -> Graph:
+        """Hold what `next` says against its contract, over random genomes; the first graph that one of them means.
+
+        Raises UserError where a name is asked twice, there are no options, one state has two futures, a genome has no
+        end, and where none of the first genomes can be decoded.
+        """
+        futures: dict[Hashable, tuple[str, tuple]] = {}
+        genomes = [self._checked_genome(rng, futures) for _ in range(CHECKED)]
+        reasons = []
+        for genome in genomes[:DECODED]:
+            try:
+                graph = self.decode(genome)
+            except Exception as error:  # a user's decode may raise anything
+                reasons.append(f"fails for the genome {genome}: {type(error).__name__}: {error}")
+                continue
+            if isinstance(graph, Graph):
+                return graph
+            reasons.append(f"returns {graph!r} for the genome {genome}; return a Graph")
+        raise UserError(f"{self.name}: `decode` {reasons[0]}")
+
+    def _checked_genome(self, rng: Random, futures: dict[Hashable, tuple[str, tuple]]) -> tuple[Token, ...]:
+        genome: tuple[Token, ...] = ()
+        names: set[str] = set()
+        while (decision := self.next(genome)) is not None:
+            if not isinstance(decision, Decision) or not decision.options:
+                raise UserError(f"{self.name}: `next` gives {decision!r} after {genome}; give a Decision with options, "
+                                "or None where the genome is complete")  # fmt: skip
+            if decision.name in names:
+                raise UserError(f"{self.name}: {decision.name!r} is asked twice, the second time after {genome}; names "
+                                "are unique in a genome")  # fmt: skip
+            future = futures.setdefault(decision.state, (decision.name, decision.options))
+            if future != (decision.name, decision.options):
+                raise UserError(f"{self.name}: the state {decision.state!r} of {decision.name} (after {genome}) stands "
+                                f"for {future[0]} with the options {_listed(future[1])} as well; put into the state "
+                                "all that decides what may follow")  # fmt: skip
+            names.add(decision.name)
+            if len(names) > LONGEST:
+                raise UserError(f"{self.name}: a genome has more than {LONGEST:,} tokens; `next` returns None where it "
+                                "is complete")  # fmt: skip
+            genome += (rng.choice(decision.options),)
+        return genome
 
     def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int]]] | None:
         """The cells that a code's network is made of, as `plots.cells` takes them; None where it is made of none."""

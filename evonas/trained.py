@@ -40,6 +40,9 @@ class TrainedNetwork:
     facts: dict[str, Any]
     preprocessing: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"<{self.facts['code']}, {self.test_accuracy:.2%} test accuracy, in {self.folder}>"
+
     @staticmethod
     def exists(folder: Path) -> bool:
         return (folder / "training.json").exists() and (folder / "weights.safetensors").exists()
@@ -56,6 +59,9 @@ class TrainedNetwork:
                 read_json(folder / "preprocessing.json"),
             )
         except FileNotFoundError:
+            if (folder / "request.json").exists():
+                raise UserError(f"{folder} holds a training that has not ended; go on with the same 'evonas train' and "
+                                "--resume") from None  # fmt: skip
             raise UserError(f"{folder} holds no trained network; train one with 'evonas train'") from None
 
     @property

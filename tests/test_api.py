@@ -15,10 +15,13 @@ from sklearn.datasets import load_digits
 from torch.utils.data import TensorDataset
 
 import evonas
+from evonas.data import load
 from evonas.genomes.genet import DIGITS
 from evonas.genomes.plain import PlainSpace
 from evonas.individual import Individual
 from evonas.loop import Budget
+from evonas.space import Decision, Space
+from evonas.training import task_on
 
 TINY = {"population": 4, "epochs": 1, "final.epochs": 2, "filters": (4, 8)}
 
@@ -275,7 +278,9 @@ def test_a_fitness_that_is_not_a_number_is_a_failure_and_costs_nothing_told(tmp_
 
 
 def test_a_fitness_that_always_fails_stops_with_its_reason(tmp_path):
-    with pytest.raises(evonas.RunError, match=r"first 10 evaluations have all failed.*no such layer.*evonas resume"):
+    with pytest.raises(
+        evonas.RunError, match=r"first 10 evaluations have all failed.*no such layer.*run the script again"
+    ):
         search(DIGITS, None, evaluate=lambda genome: {}["no such layer"], out=tmp_path / "run", settings={}, budget=50)
 
 
@@ -409,3 +414,198 @@ def test_ctrl_c_gives_the_script_the_run_so_far(tmp_path):
     assert 0 < int(back.split()[2]) < 400
     assert "Traceback" not in error
     assert process.returncode == 0
+
+
+# ---- what is resumed is what was begun ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"data": (DIGITS_X[SOME] * 0.5, DIGITS_Y[SOME])}, "with other data"),
+        ({"data": (DIGITS_X[SOME], DIGITS_Y[SOME] % 5)}, "with other .*images"),
+        ({"seed": 3}, "seed was 0, is 3"),
+        ({"max_parameters": 3000}, "with other limits"),
+        ({"settings": TINY | {"population": 5}}, r"with other settings \(population\)"),
+        ({"objectives": "accuracy,parameters"}, "with other objectives"),
+        ({"evaluate": ones, "objectives": {"accuracy": 1}}, "with other by_script"),
+        ({"what": DIGITS}, "with other system"),
+    ],
+)
+def test_a_run_is_not_resumed_as_another_one(tmp_path, change, says):
+    same = {"data": (DIGITS_X[SOME], DIGITS_Y[SOME]), "out": tmp_path / "run", "budget": 2}
+    begun = search(**same)
+    files = sorted(path.name for path in begun.directory.iterdir())
+    with pytest.raises(evonas.UserError, match=says):
+        search(**same | change, resume=True)
+    assert sorted(path.name for path in begun.directory.iterdir()) == files
+    assert len(search(**same, resume=True).records()) == len(begun.records())
+
+
+def test_a_run_is_read_without_its_data(tmp_path):
+    np.savez(tmp_path / "mine.npz", x_train=DIGITS_X[:300].astype("uint8"), y_train=DIGITS_Y[:300],
+             x_test=DIGITS_X[300:400].astype("uint8"), y_test=DIGITS_Y[300:400])  # fmt: skip
+    search(data=tmp_path / "mine.npz", out=tmp_path / "run", budget=2)
+    (tmp_path / "mine.npz").unlink()
+    load.cache_clear()  # as in another process
+    task_on.cache_clear()
+    found = evonas.open_run((tmp_path / "run").rename(tmp_path / "moved"))
+    assert found.best.network()(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+    assert found.plot()
+    with pytest.raises(evonas.UserError, match="no such file or folder"):
+        found.best.train(epochs=1)
+
+
+def test_what_the_search_left_stays_the_winners_network(tmp_path):
+    found = search(out=tmp_path / "run", budget=3, settings=TINY | {"final.epochs": 6})
+    before = found.best.trained().test_accuracy
+    again = found.best.train(epochs=1)
+    assert again.folder == found.directory / "trained" / str(found.best.id)
+    assert found.best.trained().folder == found.directory / "best"
+    assert found.best.trained().test_accuracy == before == found.summary["winner"]["test_accuracy"]
+
+
+def test_equal_means_are_equal_and_the_earlier_genome_wins():
+    from evonas.objectives import best
+
+    value = 0.9756944444444444
+    told = [(0, (1,), value), *((number, (2,), value) for number in range(1, 24))]
+    assert best(told, 1.0).id == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"device": "tpu"}, "device is 'tpu'; use one of auto, cpu, cuda"),
+        ({"precision": "half"}, "precision is 'half'; use one of auto, float32, bfloat16"),
+        ({"max_parameters": "many"}, "'many' is no count"),
+        ({"settings": {"population": 2.5}}, "population is 2.5; use a whole number"),
+        ({"settings": {"flip": 1}}, "flip is 1; use true or false"),
+        ({"data": {"x": 1}}, "data is dict; give the name of a data set"),
+        ({"data": (torch.zeros(20, 16, 16, 3), torch.arange(20) % 2)}, "channels last; give it as N x C x H x W"),
+        ({"data": (DIGITS_X[SOME], DIGITS_Y[SOME] + 1)}, "no image has the label 0; number the classes from 0"),
+    ],
+)
+def test_more_wrong_use_is_said_before_anything_is_written(tmp_path, options, says):
+    with pytest.raises(evonas.UserError, match=says):
+        search(**{"out": tmp_path / "run"} | options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_limits_may_be_texts_and_a_short_training_needs_no_warm_up_setting(tmp_path):
+    noise = np.random.default_rng(0).random((60, 16, 16)), np.arange(60) % 2
+    found = search(data=noise, out=tmp_path / "run", budget=2,
+                   settings={"population": 2, "epochs": 1, "final.epochs": 1, "filters": (2, 2, 2)},
+                   max_parameters="2k")  # fmt: skip
+    assert found.config.preset == "small"
+    assert found.config.settings["warmup"] == 0
+    assert found.config.limits.parameters == 2000
+
+
+def test_classes_of_a_subset_are_those_of_its_dataset(tmp_path):
+    from torch.utils.data import Subset
+
+    whole = TensorDataset(torch.tensor(DIGITS_X[SOME])[:, None], torch.tensor(DIGITS_Y[SOME]))
+    whole.classes = [f"digit {number}" for number in range(10)]
+    found = search(data=Subset(whole, range(300)), out=tmp_path / "run", budget=2)
+    assert found.best.trained().preprocessing["classes"][4] == "digit 4"
+
+
+# ---- spaces with mistakes in them ---------------------------------------------------------------------------------
+
+
+class Chain(PlainSpace):
+    """Two kinds of layers; options of the second hang on the first. Subclasses make one mistake each."""
+
+    def next(self, prefix):
+        if len(prefix) == 2:
+            return None
+        options = ("a", "b") if not prefix or prefix[0] == "a" else ("b", "c")
+        return Decision(f"layer{len(prefix)}", options, self.state(prefix))
+
+    def state(self, prefix):
+        return tuple(prefix)
+
+    def decode(self, genome):
+        self.decisions(genome)
+        return PlainSpace((4, 4), 1, self.input_shape, self.classes).decode(())
+
+    def format(self, genome):
+        return Space.format(self, genome)
+
+
+class Blurred(Chain):
+    def state(self, prefix):
+        return len(prefix)
+
+
+class Endless(Chain):
+    def next(self, prefix):
+        return Decision(f"layer{len(prefix)}", (0, 1), len(prefix))
+
+
+class Repeating(Chain):
+    def next(self, prefix):
+        return Decision("layer", (0, 1), len(prefix)) if len(prefix) < 2 else None
+
+
+class Empty(Chain):
+    def next(self, prefix):
+        return Decision("layer", (), 0) if not prefix else None
+
+
+class Forgetful(Chain):
+    def decode(self, genome):
+        pass
+
+
+class Broken(Chain):
+    def decode(self, genome):
+        raise ZeroDivisionError("no channels")
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (Blurred, r"the state 1 of layer1 .* stands for layer1 with the options .* as well"),
+        (Endless, "more than 10,000 tokens; `next` returns None where it is complete"),
+        (Repeating, "'layer' is asked twice"),
+        (Empty, "give a Decision with options"),
+        (Forgetful, r"`decode` returns None for the genome \('"),
+        (Broken, r"`decode` fails for the genome \('.*ZeroDivisionError: no channels"),
+    ],
+)
+def test_mistakes_of_a_space_are_named_before_anything_is_written(tmp_path, kind, says):
+    with pytest.raises(evonas.UserError, match=says):
+        search(kind(input_shape=(1, 8, 8)), out=tmp_path / "run", settings={})
+    assert list(tmp_path.iterdir()) == []
+
+
+class Fickle(Chain):
+    """Some genomes have no network."""
+
+    def decode(self, genome):
+        if genome[0] == "b":
+            raise ValueError("b comes never first")
+        return super().decode(genome)
+
+
+@pytest.mark.parametrize("limit", [None, 10**6])
+def test_a_genome_that_cannot_be_decoded_is_a_failure_and_no_crash(tmp_path, limit):
+    found = search(Fickle(input_shape=(1, 8, 8)), out=tmp_path / "run", settings={"epochs": 1, "final.epochs": 1},
+                   budget=4, strategy=Counted(), max_parameters=limit, seed=1)  # fmt: skip
+    told = {tuple(record["genome"]): record for record in found.records() if record["phase"] == "search"}
+    assert told["a", "a"]["status"] == told["a", "b"]["status"] == "full"
+    assert told["b", "b"]["status"] == told["b", "c"]["status"] == "failed"
+    assert "b comes never first" in told["b", "b"]["error"]
+
+
+class Counted:
+    def __init__(self):
+        self.genomes = iter([("a", "a"), ("b", "b"), ("a", "b"), ("b", "c")])
+
+    def generate(self, n=None):
+        return [Individual(next(self.genomes))]
+
+    def update(self, individuals):
+        pass

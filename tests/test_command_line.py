@@ -158,7 +158,7 @@ def test_the_config_says_everything_that_was_resolved(finished):
     assert config["device"] == "cpu" or config["device"].startswith("cuda")
     assert config["precision"] in ("float32", "bfloat16")
     assert config["settings"]["population"] == 4
-    assert config["budgets"] == [{"evaluations": 8, "epochs": None, "seconds": None}]
+    assert config["budgets"] == [{"evaluations": 8, "epochs": None, "seconds": None, "cost_seconds": None}]
 
 
 def test_the_table_and_plain_lines_of_progress_are_printed(finished):

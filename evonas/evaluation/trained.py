@@ -58,6 +58,10 @@ class TrainedAccuracy:
 
         graph = self.space.decode(genome)
         task = task_on(self.source, self.device)
+        if graph.output_shape != (task.classes,):
+            return Outcome.failure(
+                "shape", f"the network ends in {graph.output_shape}; there are {task.classes} classes"
+            )
         seed = number(self.seed, "train", self._training(genome), replicate)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # two threads cost more than they give where several processes share a machine

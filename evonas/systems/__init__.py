@@ -63,6 +63,8 @@ class Setup:
                 for name in _names(part)
                 if prefix + name in settings
             }
+            if "epochs" in changes and hasattr(part, "warmup"):  # a shorter training has no room for a long warm-up
+                changes.setdefault("warmup", min(part.warmup, max(changes["epochs"] - 1, 0)))
             if part is self.space:
                 changes |= {name: value for name, value in from_data.items() if hasattr(part, name)}
             parts.append(replace(part, **changes))
@@ -149,6 +151,9 @@ def _read(name: str, value: Any, kind: Any) -> Any:
         items = value.split(",") if isinstance(value, str) else value
         return tuple(_read(name, item, get_args(kind)[0]) for item in items if item != "")
     if not isinstance(value, str):
+        plain: Any = {int: int, float: (int, float), bool: bool, str: str}.get(kind, object)
+        if not isinstance(value, plain) or (isinstance(value, bool) and kind in (int, float)):
+            raise UserError(f"{name} is {value!r}; use {_WORDS.get(kind, 'a text')}")
         return value
     if kind is bool:
         if value.lower() not in ("true", "false", "yes", "no", "1", "0"):
@@ -157,5 +162,7 @@ def _read(name: str, value: Any, kind: Any) -> Any:
     try:
         return kind(value)
     except ValueError:
-        word = {int: "a whole number", float: "a number"}.get(kind, "another value")
-        raise UserError(f"{name} is {value!r}; use {word}") from None
+        raise UserError(f"{name} is {value!r}; use {_WORDS.get(kind, 'another value')}") from None
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false"}

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -47,6 +48,8 @@ class OwnSettings:
 
 def own_system(space: Space, name: str) -> System:
     """`name` is what a run's config says: `FILE.py:SPACE` or `MODULE:SPACE`, from which a run can be opened again."""
+    if not isinstance(getattr(space, "name", None), str):
+        raise UserError(f"{type(space).__name__} has no name; give it one: name: ClassVar[str] = 'my space'")
     recipe = Recipe(epochs=4, batch_size=64, learning_rate=0.05)
     about = (inspect.getdoc(type(space)) or "a space of your own").splitlines()[0]
     return System(
@@ -94,7 +97,9 @@ def _made(kind: type, name: str) -> object:
 
 
 def _module(where: str) -> ModuleType:
+    folder = str(Path(where).resolve().parent if where.endswith(".py") else Path.cwd())
     try:
+        sys.path.insert(0, folder)  # as python does for a script: a space may import what lies beside it
         if not where.endswith(".py"):
             return importlib.import_module(where)
         path = Path(where).resolve()
@@ -111,7 +116,11 @@ def _module(where: str) -> ModuleType:
     except UserError:
         raise
     except Exception as error:  # a user's module may raise anything as it is imported
-        raise UserError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(f"{where} cannot be imported: {type(error).__name__}: {error} ({line.filename}, line "
+                        f"{line.lineno})") from error  # fmt: skip
+    finally:
+        sys.path.remove(folder)
     _travels_by_value(module)
     return module
 
