@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 CAPTIONS = {
     "history": "What each evaluation gave, in the order in which they were asked for.",
-    "front": "What accuracy costs: every network that was evaluated, and those that no other one beats in both.",
+    "front": "What accuracy costs: every network that was evaluated, and those that no other one beats in both of "
+    "these, whatever the objectives of the search.",
     "winner": "The winner, from its input to its output, or the cells that it is made of.",
     "genealogy": "The ancestors of the winner: what made each of them, and what it gained.",
     "curves": "How the networks of the last population learnt.",
