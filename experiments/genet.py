@@ -1,8 +1,8 @@
 """Genetic CNN (Xie and Yuille 2017, arXiv:1703.01513) in one screen: binary strings evolve on handwritten digits.
 
 Run it as it stands, `python experiments/genet.py`: about half a minute on two cores; run again, it goes on where it
-stopped. To go further, change the space (`evonas.genomes.genet` has the paper's MNIST and CIFAR10), the data, the recipe,
-or a role of the toolbox.
+stopped. To go further, change the space (`evonas.genomes.genet` has the paper's MNIST and CIFAR10), the data, the
+recipe, or a role of the toolbox.
 """
 
 import evonas
