@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+import platform
+import re
 from pathlib import Path
 
 from evonas.errors import UserError
@@ -15,6 +17,18 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 def cores() -> int:
     """CPU cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def hardware(device: str) -> str:
+    """What a device is called: the model of the CPU or GPU."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(encoding="utf-8", errors="replace") if info.exists() else ""
+    found = re.search(r"^model name\s*: (.+)$", text, re.M)
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 def choose_device(choice: str) -> str:

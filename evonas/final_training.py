@@ -4,14 +4,15 @@ Beside what a trained network's folder holds (`evonas.trained`), a training leav
 
 request.json      what was asked for; a training is only resumed as it was begun
 checkpoint.pt     weights and optimizer after the last whole epoch, the best weights so far, the curve
-curve.csv         epoch, loss, validation accuracy
-curve.png         the same as a picture
+curve.csv         epoch, loss, validation accuracy; written after each epoch
+curve.png         the same as a picture; drawn every ten seconds, and at the end
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from evonas.trained import TrainedNetwork, keep
 
 if TYPE_CHECKING:
     from evonas.runs import Found
+
+DRAW_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def train_to_the_end(
             best = state["best"]
         for row in curve:
             on_epoch(row)
+        drawn = time.monotonic()
         while training.epochs < request.recipe.epochs:
             loss = training.epoch()
             value = None if request.all_data else accuracy(network, task.validation, precision=request.precision)
@@ -123,6 +127,9 @@ def train_to_the_end(
                 best = (value or 0.0, {k: v.detach().cpu().clone() for k, v in network.state_dict().items()})
             _write_checkpoint(checkpoint, training.state(), curve, best)
             write_text(folder / "curve.csv", _table(curve))
+            if time.monotonic() - drawn > DRAW_EVERY_S:
+                _draw(folder / "curve.png", curve, None, request.code)
+                drawn = time.monotonic()
             on_epoch(curve[-1])
         assert best is not None, "a recipe has at least one epoch"
         chosen = curve[-1] if request.all_data else max(curve, key=lambda row: row.accuracy or 0.0)
@@ -251,9 +258,9 @@ def _table(curve: list[Epoch]) -> str:
     return text.getvalue()
 
 
-def _draw(path: Path, curve: list[Epoch], chosen: Epoch, code: str) -> None:
+def _draw(path: Path, curve: list[Epoch], chosen: Epoch | None, code: str) -> None:
     from evonas import plots
     from evonas.pictures import png
 
     rows = [(row.epoch, row.loss, row.accuracy) for row in curve]
-    write_bytes(path, png(plots.training_curve(rows, chosen=chosen.epoch, title=code)))
+    write_bytes(path, png(plots.training_curve(rows, chosen=chosen.epoch if chosen else None, title=code)))

@@ -47,7 +47,7 @@ class Progress:
     ) -> None:
         self.run, self.clock = run, clock
         self.console = console or new_console()
-        live = self.console.is_terminal or self.console.is_jupyter
+        live = self.console.is_terminal and not self.console.is_jupyter  # a notebook would want widgets for it
         self.live = Live(console=self.console, transient=True, auto_refresh=False) if live else None
         self.name, self.weight = next(iter(run.config.objectives.items()))
         self._shown = -PLAIN_EVERY_S

@@ -23,6 +23,7 @@ from random import Random
 from typing import Any
 
 from evonas.data import Source, load
+from evonas.device import hardware
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Genome
 from evonas.executors import Processes, Serial
@@ -75,11 +76,12 @@ class Config:
     def to_json(self) -> dict[str, Any]:
         packages = ("evonas", "torch", "torchvision", "deap", "numpy", "scikit-learn")
         versions = {name: metadata.version(name) for name in packages}
-        return asdict(self) | {"versions": {"python": platform.python_version(), **versions}}
+        versions |= {"python": platform.python_version()}
+        return asdict(self) | {"versions": versions, "hardware": hardware(self.device)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Config:
-        chosen = {key: value for key, value in data.items() if key != "versions"}
+        chosen = {key: value for key, value in data.items() if key not in ("versions", "hardware")}
         return cls(
             **chosen
             | {

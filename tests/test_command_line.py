@@ -157,6 +157,7 @@ def test_the_config_says_everything_that_was_resolved(finished):
     assert {"torch", "deap", "evonas", "python"} <= set(config["versions"])
     assert config["device"] == "cpu" or config["device"].startswith("cuda")
     assert config["precision"] in ("float32", "bfloat16")
+    assert config["hardware"]
     assert config["settings"]["population"] == 4
     assert config["budgets"] == [{"evaluations": 8, "epochs": None, "seconds": None, "cost_seconds": None}]
 

@@ -128,6 +128,16 @@ def systems() -> dict[str, System]:
     return {each.name: each for each in (GENET, DARTS)}
 
 
+def check_generational(settings: Any, *rates: str) -> None:
+    """Raises UserError where population, generations or one of the rates is out of its range."""
+    if settings.population < 2 or settings.generations < 0:
+        raise UserError(f"population is {settings.population} and generations {settings.generations}; use at least 2 "
+                        "and 0")  # fmt: skip
+    for name in rates:
+        if not 0 <= getattr(settings, name) <= 1:
+            raise UserError(f"{name} is {getattr(settings, name)}; a probability lies between 0 and 1")
+
+
 def read_settings(words: Iterable[str]) -> dict[str, str]:
     """["population=20", ...] -> {"population": "20"}. Raises UserError for a word without = and for a repetition."""
     settings: dict[str, str] = {}

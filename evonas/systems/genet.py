@@ -7,12 +7,11 @@ from random import Random
 
 from deap import base
 
-from evonas.errors import UserError
 from evonas.genomes import genet as space
 from evonas.operators.genet import toolbox
 from evonas.recipe import RECIPES, Recipe
 from evonas.strategies.genet import GeNet
-from evonas.systems import Setup, System
+from evonas.systems import Setup, System, check_generational
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +27,7 @@ class GeNetSettings:
     average_repeats: bool = False
 
     def __post_init__(self) -> None:
-        if self.population < 2 or self.generations < 0:
-            raise UserError(f"population is {self.population} and generations {self.generations}; use at least 2 and 0")
-        for name in ("crossover_rate", "stage_swap_rate", "mutation_rate", "bit_flip_rate"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"{name} is {getattr(self, name)}; a probability lies between 0 and 1")
+        check_generational(self, "crossover_rate", "stage_swap_rate", "mutation_rate", "bit_flip_rate")
 
     @property
     def evaluations(self) -> int:

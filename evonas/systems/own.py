@@ -19,7 +19,7 @@ from evonas.operators.by_decision import toolbox
 from evonas.recipe import Recipe
 from evonas.space import Space
 from evonas.strategies.nsga2 import NSGA2
-from evonas.systems import Setup, System
+from evonas.systems import Setup, System, check_generational
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +35,7 @@ class OwnSettings:
     swap_rate: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.population < 2 or self.generations < 0:
-            raise UserError(f"population is {self.population} and generations {self.generations}; use at least 2 and 0")
-        for name in ("crossover_rate", "mutation_rate", "change_rate", "swap_rate"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"{name} is {getattr(self, name)}; a probability lies between 0 and 1")
+        check_generational(self, "crossover_rate", "mutation_rate", "change_rate", "swap_rate")
 
     @property
     def evaluations(self) -> int:
