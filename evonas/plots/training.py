@@ -29,6 +29,8 @@ def training_curve(
         if chosen is not None:
             panel.axvline(chosen, color=GREY, linestyle=":", linewidth=1)
     if chosen is not None:
+        early = chosen <= (rows[0][0] + rows[-1][0]) / 2  # the text stands where there is room for it
         panels[0].annotate(f"kept: epoch {chosen}", (chosen, 1), xycoords=("data", "axes fraction"), fontsize=8,
-                           xytext=(-3, -2), textcoords="offset points", ha="right", va="top")  # fmt: skip
+                           xytext=(3 if early else -3, -2), textcoords="offset points", va="top",
+                           ha="left" if early else "right")  # fmt: skip
     return figure
