@@ -1,11 +1,12 @@
 """Accuracy against parameters on digits: the hypervolume of NSGA-II's front and of random search's, paired by seed.
 
-    python benchmarks/pareto.py
+    python benchmarks/pareto.py [FIRST_SEED]
 
 Both make 100 evaluations of GeNet's digits space (networks of 3,742 to 35,182 weights). The hypervolume is that of
 (validation error, parameters / 35,182) below the reference point (1, 1), by moocore; larger is better.
 """
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -31,8 +32,8 @@ def front(seed: int, folder: Path, *, random: bool) -> list[tuple[float, float]]
 
 
 def main() -> None:
-    wins = 0
-    for seed in range(SEEDS):
+    wins, first = 0, int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    for seed in range(first, first + SEEDS):
         with tempfile.TemporaryDirectory() as folder:
             fronts = [front(seed, Path(folder) / name, random=name == "random") for name in ("nsga2", "random")]
         ours, theirs = (moocore.hypervolume(points, ref=(1.0, 1.0)) for points in fronts)
