@@ -103,9 +103,6 @@ class Limits:
                         f"{smallest['parameters']:,} parameters and {smallest['multiply_adds']:,} multiply-adds: "
                         "raise the limits, or shrink the space (`--set filters=...`)")  # fmt: skip
 
-    def to_json(self) -> dict[str, Any]:
-        return {"parameters": self.parameters, "multiply_adds": self.multiply_adds}
-
 
 class Guard:
     """Keeps a DEAP toolbox within limits: what it makes is drawn again until it fits. `rejected` counts the others.

@@ -19,8 +19,6 @@ from evonas.operations import (
     Zero,
 )
 
-Edge = tuple[str | None, object]  # a node, or none, and its gate
-
 
 @dataclass(frozen=True)
 class Placement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,7 +10,7 @@ from evonas.errors import UserError
 from evonas.individual import Individual
 
 
-class Generational:
+class Generational(ABC):
     """Subclasses say what the first generation and the next ones are, and what to do with one that has been told.
 
     toolbox     a DEAP toolbox with individual, clone and what the subclass asks for
@@ -44,14 +45,14 @@ class Generational:
         if self._told == len(self.in_hand):
             self.end()
 
+    @abstractmethod
     def breed(self) -> list[Individual]:
         """The next generation, from the one in hand, all of which has been told."""
-        raise NotImplementedError(f"{type(self).__name__} has no `breed`")
 
-    def hear(self, individual: Individual) -> None:
+    def hear(self, individual: Individual) -> None:  # noqa: B027  most algorithms need not know
         """One individual has its fitness."""
 
-    def end(self) -> None:
+    def end(self) -> None:  # noqa: B027  likewise
         """The whole generation in hand has its fitness."""
 
     def copy(self, parent: Individual) -> Individual:
