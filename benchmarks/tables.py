@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from deap import base, creator, tools
 
-from evonas.comparison import Contender
+from evonas.comparison import Contender, toolbox_of
 from evonas.evaluation.table import Table, read_table
 from evonas.executors import Serial
 from evonas.individual import Fitness, Individual
@@ -30,7 +30,8 @@ creator.create("HandIndividual", list, fitness=creator.HandFitness)
 
 
 def ours(table: Table, queries: int, *, journal: bool) -> float:
-    strategy = Contender.read("aging:population=100,sample=25").strategy(table.space, stream(0, "aging"))
+    rng = stream(0, "aging")
+    strategy = Contender.read("aging:population=100,sample=25").strategy(toolbox_of(table.space, rng), rng)
     part = Part("search", strategy, lambda individual: table.signal(0), repeats_cost=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.jsonl"

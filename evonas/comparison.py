@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def toolbox_of(space: Space, rng: Random) -> base.Toolbox:
-    """The roles that the compared strategies share: uniform individuals, one changed decision, all neighbours."""
+    """The roles that the strategies share on a table: uniform individuals, one changed decision, all neighbours."""
     box = by_decision.toolbox(space, rng=rng)
     box.register("mutate", by_decision.mut_one_decision, space=space, rng=rng)
     box.register("neighbours", by_decision.neighbours, space=space, rng=rng)
@@ -76,8 +76,8 @@ class Contender:
             settings.append((key, _value(f"{name}:{key}", value, type(known[key]))))
         return cls(text, name, tuple(settings))
 
-    def strategy(self, space: Space, rng: Random) -> Strategy:
-        return STRATEGIES[self.name](toolbox_of(space, rng), rng=rng, **dict(self.settings))
+    def strategy(self, toolbox: base.Toolbox, rng: Random) -> Strategy:
+        return STRATEGIES[self.name](toolbox, rng=rng, **dict(self.settings))
 
 
 def read_contenders(text: str) -> list[Contender]:
@@ -110,8 +110,9 @@ class Trial:
 def trial(table: Table, contender: Contender, seed: int, budget: Budget, *, free_repeats: bool = False) -> Trial:
     """The signal of a trial is drawn by its seed, the same for every strategy."""
     evaluation = table.signal(stream(seed, "signal").randrange(len(next(iter(table.signals.values())))))
-    part = Part("search", contender.strategy(table.space, stream(seed, contender.text)), lambda individual: evaluation,
-                repeats_cost=not free_repeats)  # fmt: skip
+    rng = stream(seed, contender.text)
+    strategy = contender.strategy(toolbox_of(table.space, rng), rng)
+    part = Part("search", strategy, lambda individual: evaluation, repeats_cost=not free_repeats)
     Loop(Unwritten(), Serial(), 1).run(part, budget)
     best, incumbent = -math.inf, []
     for individual, outcome in part.told():
@@ -160,18 +161,30 @@ def by_training(
     workers: int | None,
     directory: Path,
 ) -> dict[str, list[Trial]]:
-    """The same on a system's space by training: a run for each strategy and seed, in `directory`, where it is resumed.
+    """The same by training, with the system's own operators: a run for each strategy and seed, in `directory`, where it
+    is resumed.
 
     The winner of each run is trained by the final recipe and tested.
     """
     from evonas.api import search
+    from evonas.systems import system as find
+
+    known = find(system)
+
+    def strategy(contender: Contender) -> Callable[[Space, Random], Strategy]:
+        def made(space: Space, rng: Random) -> Strategy:
+            box = known.toolbox(space, next(iter(known.presets.values())).strategy, rng)
+            box.register("neighbours", by_decision.neighbours, space=space, rng=rng)
+            return contender.strategy(box, rng)
+
+        return made
 
     found: dict[str, list[Trial]] = {contender.text: [] for contender in contenders}
     for seed in range(seeds):
         for contender in contenders:
             run = search(
-                system, data, strategy=contender.strategy, budget=budget, settings=settings, seed=seed, workers=workers,
-                out=directory / f"{re.sub(r'[^a-z0-9]+', '-', contender.text)}-{seed}", resume=True, progress=False,
+                system, data, strategy=strategy(contender), budget=budget, settings=settings, seed=seed,
+                workers=workers, out=directory / f"{re.sub(r'[^a-z0-9]+', '-', contender.text)}-{seed}", resume=True, progress=False,
             )  # fmt: skip
             if run.interrupted:
                 raise KeyboardInterrupt

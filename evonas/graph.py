@@ -70,15 +70,20 @@ class Graph:
             if node.name in shapes:
                 raise GraphError(f"{node.name}: two nodes have this name")
             _check_name(node.name)
-            shape = self._combined(node, shapes)
-            for operation in node.operations:
-                try:
-                    shape = operation.shape(shape)
-                except ValueError as error:
-                    raise GraphError(f"{node.name}: {error}") from None
-            shapes[node.name] = shape
+            shapes[node.name] = self.infer(node, shapes)
         _check_folders(shapes, self.nodes)
         object.__setattr__(self, "shapes", shapes)
+
+    @classmethod
+    def infer(cls, node: Node, shapes: Mapping[str, Shape]) -> Shape:
+        """The shape of a node's output, from those of earlier nodes. Raises GraphError where they do not fit."""
+        shape = cls._combined(node, shapes)
+        for operation in node.operations:
+            try:
+                shape = operation.shape(shape)
+            except ValueError as error:
+                raise GraphError(f"{node.name}: {error}") from None
+        return shape
 
     @staticmethod
     def _combined(node: Node, shapes: Mapping[str, Shape]) -> Shape:
@@ -236,6 +241,13 @@ class Draft:
     def __init__(self, input_shape: Shape) -> None:
         self.input_shape = tuple(input_shape)
         self.nodes: list[Node] = []
+        self._shapes: dict[str, Shape] = {INPUT: self.input_shape}  # of the first nodes, as far as somebody has asked
+
+    def shape(self, name: str) -> Shape:
+        """The shape of a node's output: decoders that adapt widths and sizes ask for it."""
+        for node in self.nodes[len(self._shapes) - 1 :]:
+            self._shapes[node.name] = Graph.infer(node, self._shapes)
+        return self._shapes[name]
 
     def node(
         self,

@@ -92,6 +92,8 @@ RECIPES: dict[str, Recipe] = {
     "darts": Recipe(
         epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, cutout=16, clip_norm=5,
     ),
+    # Real et al. 2019, "Methods"
+    "amoebanet": Recipe(epochs=600, batch_size=128, learning_rate=0.024, weight_decay=5e-4, crop=4, flip=True),
     # He et al. 2016 (arXiv:1512.03385), section 4.2: 64,000 steps of 128 images, a tenth after 32,000 and 48,000
     "resnet-cifar": Recipe(
         epochs=164, batch_size=128, learning_rate=0.1, weight_decay=1e-4, schedule="step", milestones=(82, 123),

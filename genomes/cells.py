@@ -39,6 +39,16 @@ class Placement:
     def node(self, *operations: Operation) -> str | None:
         return self.draft.node(self.name, [self.source], *operations)
 
+    @property
+    def width(self) -> int:
+        """Channels of the source."""
+        return self.channels if self.source is None else self.draft.shape(self.source)[0]
+
+    @property
+    def fits(self) -> bool:
+        """The source has the width and the size of the result."""
+        return self.stride == 1 and self.width == self.channels
+
     def norm(self) -> BatchNorm:
         return BatchNorm(affine=self.affine)
 
@@ -58,27 +68,34 @@ def skip_connect(at: Placement) -> str | None:
     return at.node(Identity()) if at.stride == 1 else factorized_reduce(at)
 
 
-def factorized_reduce(at: Placement) -> str | None:
-    """Half the size by two strided 1x1 convolutions, the second on the input shifted by one pixel, side by side."""
-    rectified = at.draft.node(f"{at.name}/relu", [at.source], ReLU())
+def factorized_reduce(at: Placement, *, relu: bool = True) -> str | None:
+    """Half the size by two strided 1x1 convolutions, the second on the input shifted by one pixel, side by side.
+
+    Odd sides are rounded up: what the shift reaches beyond the image is zero.
+    """
+    source = at.draft.node(f"{at.name}/relu", [at.source], ReLU()) if relu else at.source
+    if source is None:
+        return None
     half = at.channels // 2
-    even = at.draft.node(f"{at.name}/even", [rectified], Convolution(half, 1, stride=2, padding=0))
-    odd_half = Convolution(at.channels - half, 1, stride=2, padding=0)
-    odd = at.draft.node(f"{at.name}/odd", [rectified], Crop(1, 1), odd_half)
+    even = at.draft.node(f"{at.name}/even", [source], Convolution(half, 1, stride=2, padding=0))
+    rest = at.channels - half
+    shifted: tuple[Operation, ...] = (Crop(1, 1), Convolution(rest, 1, stride=2, padding=0))
+    if any(side % 2 for side in at.draft.shape(source)[1:]):
+        shifted = (Convolution(rest, 1, stride=2, padding=1), Crop(1, 1))
+    odd = at.draft.node(f"{at.name}/odd", [source], *shifted)
     return at.draft.node(f"{at.name}/joined", [even, odd], at.norm(), combine="concat")
 
 
-def _separable(kernel: int) -> Callable[[Placement], str | None]:
-    def separable(at: Placement) -> str | None:
+def separable(kernel: int) -> Callable[[Placement], str | None]:
+    def twice(at: Placement) -> str | None:
         """Twice: ReLU, depthwise and pointwise convolution, batch norm; the first has the stride."""
-        c = at.channels
-        once = [
-            (ReLU(), Convolution(c, kernel, stride, groups=c), Convolution(c, 1), at.norm())
-            for stride in (at.stride, 1)
-        ]
-        return at.node(*once[0], *once[1])
+        steps: list[Operation] = []
+        for width, stride in ((at.width, at.stride), (at.channels, 1)):
+            depthwise = Convolution(width, kernel, stride, groups=width)
+            steps += [ReLU(), depthwise, Convolution(at.channels, 1), at.norm()]
+        return at.node(*steps)
 
-    return separable
+    return twice
 
 
 def _dilated(kernel: int) -> Callable[[Placement], str | None]:
@@ -101,11 +118,11 @@ OPERATIONS: dict[str, Callable[[Placement], str | None]] = {
     "max_pool_3x3": _pool(MaxPool),
     "avg_pool_3x3": _pool(AveragePool),
     "skip_connect": skip_connect,
-    "sep_conv_3x3": _separable(3),
-    "sep_conv_5x5": _separable(5),
+    "sep_conv_3x3": separable(3),
+    "sep_conv_5x5": separable(5),
     "dil_conv_3x3": _dilated(3),
     "dil_conv_5x5": _dilated(5),
-    "sep_conv_7x7": _separable(7),
+    "sep_conv_7x7": separable(7),
     "conv_7x1_1x7": conv_7x1_1x7,
 }
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar
 
 from evonas.errors import UserError
 from evonas.gates import Gate
 from evonas.genomes.cells import OPERATIONS as KNOWN
 from evonas.genomes.cells import Placement, prepared
+from evonas.genomes.genotype import CELLS, Genotype, published
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import BatchNorm, Convolution, GlobalAveragePool, Linear, ReLU
 from evonas.space import CodeError, Decision, Genome, Open, Space, Token
@@ -26,67 +25,9 @@ OPERATIONS = (  # in the order of the published weights
     "none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
     "dil_conv_5x5",
 )  # fmt: skip
-CELLS = ("normal", "reduce")
 NODES = (2, 3, 4, 5)
 EDGES = tuple((source, target) for target in NODES for source in range(target))  # 14 a cell, by target
 INPUTS = 2  # of each node
-
-
-@dataclass(frozen=True)
-class Genotype:
-    """Cells as they are published: for each node its (operation, input) pairs, and the nodes that are concatenated.
-
-    Decoding takes any number of pairs a node, inputs that repeat, and `none`.
-    """
-
-    normal: tuple[tuple[tuple[str, int], ...], ...]
-    normal_concat: tuple[int, ...]
-    reduce: tuple[tuple[tuple[str, int], ...], ...]
-    reduce_concat: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        for cell in CELLS:
-            nodes = getattr(self, cell)
-            for number, pairs in enumerate(nodes, 2):
-                for operation, source in pairs:
-                    if operation not in KNOWN:
-                        raise CodeError(f"{cell} cell: unknown operation {operation!r}; use {', '.join(KNOWN)}")
-                    if not 0 <= source < number:
-                        raise CodeError(f"{cell} cell: node {number} has the input {source}; use 0 to {number - 1}")
-            strange = [state for state in getattr(self, f"{cell}_concat") if not 0 <= state < len(nodes) + 2]
-            if strange or not getattr(self, f"{cell}_concat"):
-                raise CodeError(
-                    f"{cell} cell: it concatenates {strange or 'nothing'}; use states 0 to {len(nodes) + 1}"
-                )
-
-    @classmethod
-    def of_pairs(cls, data: Mapping[str, Any]) -> Genotype:
-        """From the form that DARTS publishes: normal, normal_concat, reduce, reduce_concat, with two pairs a node."""
-
-        def nodes(pairs: Any) -> tuple:
-            pairs = [(str(operation), int(source)) for operation, source in pairs]
-            if len(pairs) % 2:
-                raise CodeError(f"the genotype has {len(pairs)} pairs; there are two for each node")
-            return tuple(tuple(pairs[at : at + 2]) for at in range(0, len(pairs), 2))
-
-        try:
-            return cls(
-                nodes(data["normal"]), tuple(data["normal_concat"]), nodes(data["reduce"]), tuple(data["reduce_concat"])
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, CodeError):
-                raise
-            raise CodeError(
-                f"no genotype of DARTS: {error}; give normal, normal_concat, reduce, reduce_concat"
-            ) from None
-
-    def to_pairs(self) -> dict[str, Any]:
-        """The inverse of `of_pairs`, for cells with two pairs a node."""
-        flat = {cell: [list(pair) for pairs in getattr(self, cell) for pair in pairs] for cell in CELLS}
-        return {
-            "normal": flat["normal"], "normal_concat": list(self.normal_concat),
-            "reduce": flat["reduce"], "reduce_concat": list(self.reduce_concat),
-        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -153,6 +94,7 @@ class DARTSSpace(Space):
 
     def genome(self, genotype: Genotype) -> tuple[Token, ...]:
         """The genome of a published genotype of this space. Raises CodeError for one outside it."""
+        genotype.check(KNOWN)
         genome: list[Token] = []
         for cell in CELLS:
             pairs = {(source, target): op for target, node in zip(NODES, getattr(genotype, cell), strict=False)
@@ -167,12 +109,7 @@ class DARTSSpace(Space):
 
     def format(self, genome: Genome) -> str:
         """Edges by node, such as `normal 0:sep_conv_3x3 1:skip_connect | ... reduce ...`."""
-        found = self.genotype(genome)
-        return " ".join(
-            f"{cell} "
-            + " | ".join(" ".join(f"{source}:{op}" for op, source in pairs) for pairs in getattr(found, cell))
-            for cell in CELLS
-        )
+        return str(self.genotype(genome))
 
     def parse(self, code: str) -> tuple[Token, ...]:
         """A code as `format` gives it, the name of a published genotype (DARTS_V2), or DARTS's form as JSON."""
@@ -188,27 +125,12 @@ class DARTSSpace(Space):
         return written, self.decode_genotype(genotype)
 
     def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int]]]:
-        found = self.genotype_of(code)
-        return {
-            "normal cell": (found.normal, found.normal_concat),
-            "reduction cell (operations on 0 and 1 halve the size)": (found.reduce, found.reduce_concat),
-        }
+        return self.genotype_of(code).drawn()
 
     @staticmethod
     def genotype_of(code: str) -> Genotype:
         """The genotype that a code names: see `parse`. It may lie outside the space."""
-        if code in published():
-            return published()[code].genotype
-        if code.lstrip().startswith("{"):
-            try:
-                return Genotype.of_pairs(json.loads(code))
-            except json.JSONDecodeError as error:
-                raise CodeError(f"the genotype is no JSON: {error}") from None
-        normal, found, reduced = code.partition(" reduce ")
-        if not code.startswith("normal ") or not found:
-            raise CodeError(f"code {code!r} is no genotype; give a published one ({', '.join(published())}), its JSON, "
-                            "or `normal 0:op 1:op | ... reduce ...`")  # fmt: skip
-        return Genotype(_nodes(normal.removeprefix("normal ")), NODES, _nodes(reduced), NODES)
+        return Genotype.read(code, joined=lambda nodes: tuple(range(INPUTS, len(nodes) + INPUTS)))
 
     # ---- its meaning ----------------------------------------------------------------------------------------------
 
@@ -227,6 +149,8 @@ class DARTSSpace(Space):
 
     def decode_genotype(self, genotype: Genotype) -> Graph:
         """The network of any published genotype, whether or not it is of the space."""
+
+        genotype.check(KNOWN)
 
         def cell(kind: str) -> tuple[list[list], tuple[int, ...]]:
             edges = [[(source, op, 1) for op, source in pairs] for pairs in getattr(genotype, kind)]
@@ -272,29 +196,3 @@ class DARTSSpace(Space):
         first = (Convolution(c // 2, 3, stride=2), BatchNorm(), ReLU(), Convolution(c, 3, stride=2), BatchNorm())
         older = draft.node("stem0", [INPUT], *first)
         return older, draft.node("stem1", [older], ReLU(), Convolution(c, 3, stride=2), BatchNorm()), True
-
-
-@dataclass(frozen=True)
-class Published:
-    """A genotype of the literature, with the network that it was published in."""
-
-    genotype: Genotype
-    source: str
-
-
-@cache
-def published() -> dict[str, Published]:
-    """Published genotypes by name."""
-    path = Path(__file__).with_name("genotypes.json")
-    data = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Published(Genotype.of_pairs(entry), entry["source"]) for name, entry in data.items()}
-
-
-def _nodes(text: str) -> tuple[tuple[tuple[str, int], ...], ...]:
-    nodes = []
-    for node in text.split("|"):
-        pairs = [word.partition(":") for word in node.split()]
-        if any(not source.isdigit() for source, _, _ in pairs):
-            raise CodeError(f"{node.strip()!r} is no node; write input:operation for each edge, such as 0:sep_conv_3x3")
-        nodes.append(tuple((operation, int(source)) for source, _, operation in pairs))
-    return tuple(nodes)

@@ -5,7 +5,8 @@ import io
 import pytest
 from matplotlib.patches import FancyBboxPatch, PathPatch
 
-from evonas.genomes.darts import DARTSSpace, published
+from evonas.genomes.darts import DARTSSpace
+from evonas.genomes.genotype import published
 from evonas.plots import cells
 from evonas.plots.cells import depths
 from evonas.streams import stream

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from evonas.genomes.darts import EDGES, NODES, OPERATIONS, DARTSSpace, Genotype, published
+from evonas.genomes.darts import EDGES, NODES, OPERATIONS, DARTSSpace
+from evonas.genomes.genotype import Genotype, published
 from evonas.network import build, extract
 from evonas.space import CodeError, UserError
 from evonas.streams import stream

@@ -122,10 +122,11 @@ def system(name: str) -> System:
 
 def systems() -> dict[str, System]:
     """All systems by name."""
+    from evonas.systems.amoebanet import AMOEBANET
     from evonas.systems.darts import DARTS
     from evonas.systems.genet import GENET
 
-    return {each.name: each for each in (GENET, DARTS)}
+    return {each.name: each for each in (GENET, AMOEBANET, DARTS)}
 
 
 def check_generational(settings: Any, *rates: str) -> None:

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
 from deap import base
 
-from evonas.errors import UserError
 from evonas.genomes.darts import DARTSSpace
 from evonas.operators import by_decision
 from evonas.recipe import RECIPES, Recipe
-from evonas.strategies.aging import AgingEvolution
 from evonas.systems import Setup, System
-
-
-@dataclass(frozen=True, kw_only=True)
-class AgingSettings:
-    """population P and sample S of aging evolution, and how many evaluations it makes in all."""
-
-    population: int = 20
-    sample: int = 5
-    evaluations: int = 60
-
-    def __post_init__(self) -> None:
-        if min(self.population, self.sample, self.evaluations) < 1:
-            raise UserError(f"population is {self.population}, sample {self.sample} and evaluations "
-                            f"{self.evaluations}; use at least 1 of each")  # fmt: skip
+from evonas.systems.aging import AgingSettings, aging
 
 
 def _toolbox(space: DARTSSpace, settings: AgingSettings, rng: Random) -> base.Toolbox:
     box = by_decision.toolbox(space, rng=rng)
     box.register("mutate", by_decision.mut_one_decision, space=space, rng=rng)
     return box
-
-
-def _strategy(toolbox: base.Toolbox, settings: AgingSettings, rng: Random) -> AgingEvolution:
-    return AgingEvolution(toolbox, rng=rng, population=settings.population, sample=settings.sample)
 
 
 _DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1, clip_norm=5)
@@ -71,5 +52,5 @@ DARTS = System(
     },
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
     toolbox=_toolbox,
-    strategy=_strategy,
+    strategy=aging,
 )

@@ -1,0 +1,193 @@
+"""Cells as the literature publishes them, apart from any skeleton: genotypes, their notations, and those that ship.
+
+States 0 and 1 of a cell are its inputs, the outputs of the two cells before it: 0 the older, 1 the newer. DARTS counts
+so; slim and tpu (NASNet, AmoebaNet, PNASNet) count the other way round, and `from_lists` and `to_lists` turn it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from evonas.space import CodeError
+
+CELLS = ("normal", "reduce")
+Node = tuple[tuple[str, int], ...]  # the (operation, input) pairs that a node sums
+SLIM = {  # names of slim and tpu -> those here
+    "none": "skip_connect", "separable_3x3_2": "sep_conv_3x3", "separable_5x5_2": "sep_conv_5x5",
+    "separable_7x7_2": "sep_conv_7x7", "avg_pool_3x3": "avg_pool_3x3", "max_pool_3x3": "max_pool_3x3",
+    "1x7_7x1": "conv_7x1_1x7", "1x3_3x1": "conv_3x1_1x3", "dilated_3x3_2": "dil_conv_3x3", "1x1": "conv_1x1",
+    "3x3": "conv_3x3", "max_pool_5x5": "max_pool_5x5", "max_pool_7x7": "max_pool_7x7",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """Cells as they are published: for each node its (operation, input) pairs, and the nodes that are concatenated.
+
+    Decoding takes any number of pairs a node, inputs that repeat, and `none`.
+    """
+
+    normal: tuple[Node, ...]
+    normal_concat: tuple[int, ...]
+    reduce: tuple[Node, ...]
+    reduce_concat: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for cell in CELLS:
+            nodes = getattr(self, cell)
+            for number, pairs in enumerate(nodes, 2):
+                for _, source in pairs:
+                    if not 0 <= source < number:
+                        raise CodeError(f"{cell} cell: node {number} has the input {source}; use 0 to {number - 1}")
+            strange = [state for state in getattr(self, f"{cell}_concat") if not 0 <= state < len(nodes) + 2]
+            if strange or not getattr(self, f"{cell}_concat"):
+                raise CodeError(
+                    f"{cell} cell: it concatenates {strange or 'nothing'}; use states 0 to {len(nodes) + 1}"
+                )
+
+    @classmethod
+    def of_pairs(cls, data: Mapping[str, Any]) -> Genotype:
+        """From the form that DARTS publishes: normal, normal_concat, reduce, reduce_concat, with two pairs a node."""
+
+        def nodes(pairs: Any) -> tuple:
+            pairs = [(str(operation), int(source)) for operation, source in pairs]
+            if len(pairs) % 2:
+                raise CodeError(f"the genotype has {len(pairs)} pairs; there are two for each node")
+            return tuple(tuple(pairs[at : at + 2]) for at in range(0, len(pairs), 2))
+
+        try:
+            return cls(
+                nodes(data["normal"]), tuple(data["normal_concat"]), nodes(data["reduce"]), tuple(data["reduce_concat"])
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, CodeError):
+                raise
+            raise CodeError(
+                f"no genotype of DARTS: {error}; give normal, normal_concat, reduce, reduce_concat"
+            ) from None
+
+    def to_pairs(self) -> dict[str, Any]:
+        """The inverse of `of_pairs`, for cells with two pairs a node."""
+        flat = {cell: [list(pair) for pairs in getattr(self, cell) for pair in pairs] for cell in CELLS}
+        return {
+            "normal": flat["normal"], "normal_concat": list(self.normal_concat),
+            "reduce": flat["reduce"], "reduce_concat": list(self.reduce_concat),
+        }  # fmt: skip
+
+    @classmethod
+    def from_lists(cls, normal: Mapping[str, Sequence], reduce: Mapping[str, Sequence]) -> Genotype:
+        """From the lists of slim and tpu: for each cell `operations`, `hiddenstate_indices` and `used_hiddenstates`.
+
+        Two entries make a block; a state whose flag is 0 is part of the output. There 0 is the newer input.
+        """
+
+        def cell(lists: Mapping[str, Sequence]) -> tuple[tuple[Node, ...], tuple[int, ...]]:
+            named, sources = lists["operations"], [_turned(int(state)) for state in lists["hiddenstate_indices"]]
+            strange = [name for name in named if name not in SLIM]
+            if strange or len(named) != len(sources) or len(named) % 2:
+                raise CodeError(f"no lists of slim: {strange or 'two operations and two states make a block'}; "
+                                f"operations are {', '.join(SLIM)}")  # fmt: skip
+            pairs = [(SLIM[name], source) for name, source in zip(named, sources, strict=True)]
+            joined = sorted(_turned(state) for state, used in enumerate(lists["used_hiddenstates"]) if not used)
+            return tuple(tuple(pairs[at : at + 2]) for at in range(0, len(pairs), 2)), tuple(joined)
+
+        return cls(*cell(normal), *cell(reduce))
+
+    def to_lists(self) -> dict[str, dict[str, list]]:
+        """The inverse of `from_lists`, for cells with two pairs a node. Raises CodeError for an operation that slim and
+        tpu lack."""
+        names = {own: theirs for theirs, own in SLIM.items()}
+        lists: dict[str, dict[str, list]] = {}
+        for kind in CELLS:
+            nodes, joined = getattr(self, kind), getattr(self, f"{kind}_concat")
+            pairs = [pair for node in nodes for pair in node]
+            if missing := {operation for operation, _ in pairs} - set(names):
+                raise CodeError(f"slim and tpu have no name for {', '.join(sorted(missing))}")
+            lists[kind] = {
+                "operations": [names[operation] for operation, _ in pairs],
+                "hiddenstate_indices": [_turned(source) for _, source in pairs],
+                "used_hiddenstates": [int(_turned(state) not in joined) for state in range(len(nodes) + 2)],
+            }
+        return lists
+
+    @classmethod
+    def read(cls, code: str, joined: Callable[[Sequence[Node]], tuple[int, ...]]) -> Genotype:
+        """A code as `str` gives it, the name of a published genotype, or DARTS's form as JSON.
+
+        joined   which states are concatenated, for the form that does not say
+        """
+        if code in published():
+            return published()[code].genotype
+        if code.lstrip().startswith("{"):
+            try:
+                return cls.of_pairs(json.loads(code))
+            except json.JSONDecodeError as error:
+                raise CodeError(f"the genotype is no JSON: {error}") from None
+        normal, found, reduced = code.partition(" reduce ")
+        if not code.startswith("normal ") or not found:
+            raise CodeError(f"code {code!r} is no genotype; give a published one ({', '.join(published())}), its JSON, "
+                            "or `normal 0:op 1:op | ... reduce ...`")  # fmt: skip
+        first, second = _nodes(normal.removeprefix("normal ")), _nodes(reduced)
+        return cls(first, joined(first), second, joined(second))
+
+    def __str__(self) -> str:
+        return " ".join(
+            f"{cell} " + " | ".join(" ".join(f"{source}:{op}" for op, source in pairs) for pairs in getattr(self, cell))
+            for cell in CELLS
+        )
+
+    def check(self, operations: Collection[str]) -> None:
+        """Raises CodeError for an operation that is not among these."""
+        for cell in CELLS:
+            for operation, _ in (pair for pairs in getattr(self, cell) for pair in pairs):
+                if operation not in operations:
+                    raise CodeError(f"{cell} cell: unknown operation {operation!r}; use {', '.join(operations)}")
+
+    def drawn(self) -> dict[str, tuple[tuple[Node, ...], tuple[int, ...]]]:
+        """Both cells by what is written above them, as `plots.cells` takes them."""
+        return {
+            "normal cell": (self.normal, self.normal_concat),
+            "reduction cell (operations on 0 and 1 halve the size)": (self.reduce, self.reduce_concat),
+        }
+
+
+def unused(nodes: Sequence[Node]) -> tuple[int, ...]:
+    """The states that no node takes: what a searched cell of the NASNet space concatenates."""
+    taken = {source for pairs in nodes for _, source in pairs}
+    return tuple(state for state in range(len(nodes) + 2) if state not in taken)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A genotype of the literature, with the network that it was published in."""
+
+    genotype: Genotype
+    source: str
+
+
+@cache
+def published() -> dict[str, Published]:
+    """Published genotypes by name."""
+    path = Path(__file__).with_name("genotypes.json")
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return {name: Published(Genotype.of_pairs(entry), entry["source"]) for name, entry in data.items()}
+
+
+def _nodes(text: str) -> tuple[Node, ...]:
+    nodes = []
+    for node in text.split("|"):
+        pairs = [word.partition(":") for word in node.split()]
+        if any(not source.isdigit() for source, _, _ in pairs):
+            raise CodeError(f"{node.strip()!r} is no node; write input:operation for each edge, such as 0:sep_conv_3x3")
+        nodes.append(tuple((operation, int(source)) for source, _, operation in pairs))
+    return tuple(nodes)
+
+
+def _turned(state: int) -> int:
+    """The other numbering of a cell's two inputs."""
+    return 1 - state if state < 2 else state

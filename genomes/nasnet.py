@@ -1,0 +1,298 @@
+"""The NASNet cells (Zoph et al. 2018, "Learning Transferable Architectures for Scalable Image Recognition",
+arXiv:1707.07012), which AmoebaNet (Real et al. 2019, arXiv:1802.01548) and PNAS (Liu et al. 2018, arXiv:1712.00559)
+search too, in the skeleton of their published code (slim and tpu).
+
+A cell has two inputs, the outputs of the two cells before it (0 the older, 1 the newer), and five blocks. A block takes
+two earlier states, applies an operation to each, and adds. The output concatenates the states that no block takes.
+Where TensorFlow pads a strided operation at the end alone, PyTorch pads both sides: sizes and counts are the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from evonas.errors import UserError
+from evonas.gates import Gate
+from evonas.genomes.cells import Placement, factorized_reduce, separable
+from evonas.genomes.genotype import CELLS, Genotype, Node, published, unused
+from evonas.graph import INPUT, Draft, Graph
+from evonas.operations import (
+    AveragePool,
+    BatchNorm,
+    Convolution,
+    GlobalAveragePool,
+    Identity,
+    Linear,
+    MaxPool,
+    Operation,
+    ReLU,
+    Sides,
+)
+from evonas.space import CodeError, Decision, Genome, Open, Space, Token
+
+BLOCKS = (2, 3, 4, 5, 6)  # the states that they make
+ELEMENTS = 2  # inputs, and operations, of a block
+AMOEBANET = (  # Real et al. 2019, the main experiment; PNAS has the same eight
+    "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "avg_pool_3x3", "max_pool_3x3", "dil_conv_3x3",
+    "conv_7x1_1x7",
+)  # fmt: skip
+NASNET = (  # Zoph et al. 2018, section 3
+    "skip_connect", "conv_3x1_1x3", "conv_7x1_1x7", "dil_conv_3x3", "avg_pool_3x3", "max_pool_3x3", "max_pool_5x5",
+    "max_pool_7x7", "conv_1x1", "conv_3x3", "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7",
+)  # fmt: skip
+
+
+def _skip(at: Placement) -> str | None:
+    return at.node(Identity()) if at.fits else at.node(ReLU(), Convolution(at.channels, 1, at.stride, 0), BatchNorm())
+
+
+def _pool(kind: type[MaxPool] | type[AveragePool], kernel: int) -> Callable[[Placement], str | None]:
+    def pool(at: Placement) -> str | None:
+        widen = (Convolution(at.channels, 1), BatchNorm()) if at.width != at.channels else ()
+        return at.node(kind(kernel, at.stride, kernel // 2), *widen)
+
+    return pool
+
+
+def _bottleneck(share: float, *kernels: Sides, dilation: int = 1) -> Callable[[Placement], str | None]:
+    """1x1 to a share of the width, these convolutions, the first or its two halves strided, and 1x1 back: each
+    ReLU, convolution, batch norm (tpu)."""
+
+    def bottleneck(at: Placement) -> str | None:
+        inner = max(int(at.channels * share), 1)
+        steps: list[Operation] = [ReLU(), Convolution(inner, 1), BatchNorm()]
+        for kernel in kernels:
+            stride: Sides = at.stride if isinstance(kernel, int) else _along(kernel, at.stride)
+            steps += [ReLU(), Convolution(inner, kernel, stride, dilation=dilation), BatchNorm()]
+        return at.node(*steps, ReLU(), Convolution(at.channels, 1), BatchNorm())
+
+    return bottleneck
+
+
+def _along(kernel: tuple[int, int], stride: int) -> tuple[int, int]:
+    """The stride along the long side of a kernel."""
+    return (stride, 1) if kernel[0] > 1 else (1, stride)
+
+
+OPERATIONS: dict[str, Callable[[Placement], str | None]] = {
+    "skip_connect": _skip,
+    "conv_3x1_1x3": _bottleneck(3 / 8, (1, 3), (3, 1)),
+    "conv_7x1_1x7": _bottleneck(1 / 4, (1, 7), (7, 1)),
+    "dil_conv_3x3": _bottleneck(1 / 4, 3, dilation=2),
+    "avg_pool_3x3": _pool(AveragePool, 3),
+    "max_pool_3x3": _pool(MaxPool, 3),
+    "max_pool_5x5": _pool(MaxPool, 5),
+    "max_pool_7x7": _pool(MaxPool, 7),
+    "conv_1x1": lambda at: at.node(ReLU(), Convolution(at.channels, 1, at.stride, 0), BatchNorm()),
+    "conv_3x3": _bottleneck(1 / 4, 3),
+    "sep_conv_3x3": separable(3),
+    "sep_conv_5x5": separable(5),
+    "sep_conv_7x7": separable(7),
+}
+
+
+@dataclass(frozen=True)
+class NASNetSpace(Space):
+    """Genomes are two inputs and two operations for each of five blocks: of the normal cell, then of the reduction one.
+
+    normals      N: normal cells of each of the three stacks
+    channels     F: filters of the first stack; doubled by each reduction
+    operations   that a genome may take
+    reduction    cell: a cell of its own stands between two stacks (NASNet, AmoebaNet); stride: the first cell of the
+                 second and third stack has stride 2 (PNAS), and a genome is one cell
+    """
+
+    name: ClassVar[str] = "nasnet"
+    normals: int = 2
+    channels: int = 24
+    operations: tuple[str, ...] = AMOEBANET
+    reduction: str = "cell"
+    input_shape: tuple[int, int, int] = (3, 32, 32)
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        if self.normals < 1 or self.channels < 4 or self.channels % 2 or self.classes < 2:
+            raise UserError(f"normals is {self.normals}, channels {self.channels} and classes {self.classes}; use at "
+                            "least 1, an even number from 4, and at least 2")  # fmt: skip
+        strange = [name for name in self.operations if name not in OPERATIONS]
+        if strange or not self.operations:
+            raise UserError(f"operations has {', '.join(strange) or 'nothing'}; use some of {', '.join(OPERATIONS)}")
+        if self.reduction not in ("cell", "stride"):
+            raise UserError(f"reduction is {self.reduction!r}; use cell or stride")
+        if min(self.input_shape[1:]) < 4:
+            raise UserError(f"images of {self.input_shape} are too small to be halved twice; use at least 4 pixels")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The cells that a genome describes."""
+        return CELLS if self.reduction == "cell" else CELLS[:1]
+
+    # ---- the genome -----------------------------------------------------------------------------------------------
+
+    def next(self, prefix: Genome) -> Decision | None:
+        position = len(prefix)
+        if position == len(self.kinds) * len(BLOCKS) * 2 * ELEMENTS:
+            return None
+        block, place = divmod(position, 2 * ELEMENTS)
+        cell, state = self.kinds[block // len(BLOCKS)], BLOCKS[block % len(BLOCKS)]
+        if place < ELEMENTS:
+            return Decision(f"{cell}/{state}/input{place + 1}", tuple(range(state)), position)
+        return Decision(f"{cell}/{state}/operation{place - ELEMENTS + 1}", self.operations, position)
+
+    def genotype(self, genome: Genome) -> Genotype:
+        """The cells as they are published, with the states that no block takes as their output."""
+        self.decisions(genome)
+        blocks = [genome[at : at + 4] for at in range(0, len(genome), 4)]
+        nodes: tuple[Node, ...] = tuple(((str(c), _state(a)), (str(d), _state(b))) for a, b, c, d in blocks)
+        normal, reduce = nodes[: len(BLOCKS)], nodes[-len(BLOCKS) :]
+        return Genotype(normal, unused(normal), reduce, unused(reduce))
+
+    def genome(self, genotype: Genotype) -> tuple[Token, ...]:
+        """The genome of a genotype of this space. Raises CodeError for one outside it."""
+        genotype.check(OPERATIONS)
+        genome: list[Token] = []
+        for cell in self.kinds:
+            nodes = getattr(genotype, cell)
+            if len(nodes) != len(BLOCKS) or any(len(pairs) != ELEMENTS for pairs in nodes):
+                raise CodeError(f"the {cell} cell has not five blocks of two operations; decode it as a genotype")
+            if getattr(genotype, f"{cell}_concat") != unused(nodes):
+                raise CodeError(f"the {cell} cell does not concatenate exactly what no block takes; decode it as a "
+                                "genotype")  # fmt: skip
+            for (first, a), (second, b) in nodes:
+                genome += [a, b, first, second]
+        if self.kinds == CELLS[:1] and genotype.reduce != genotype.normal:
+            raise CodeError("the reduction cell differs from the normal one; use a space with reduction=cell")
+        self.decisions(genome)
+        return tuple(genome)
+
+    def format(self, genome: Genome) -> str:
+        """Blocks as input:operation pairs, such as `normal 0:sep_conv_3x3 1:skip_connect | ... reduce ...`."""
+        return str(self.genotype(genome))
+
+    def parse(self, code: str) -> tuple[Token, ...]:
+        """A code as `format` gives it, the name of a published genotype (NASNet-A-slim), or DARTS's form as JSON."""
+        return self.genome(self.genotype_of(code))
+
+    def read(self, code: str) -> tuple[str, Graph]:
+        """As `parse` reads it; genotypes outside the space (explicit output lists) are decoded too."""
+        genotype = self.genotype_of(code)
+        try:
+            written = self.format(self.genome(genotype))
+        except CodeError:
+            written = code if code in published() else json.dumps(genotype.to_pairs())
+        return written, self.decode_genotype(genotype)
+
+    def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int]]]:
+        return dict(list(self.genotype_of(code).drawn().items())[: len(self.kinds)])
+
+    @staticmethod
+    def genotype_of(code: str) -> Genotype:
+        """The genotype that a code names: see `parse`. It may lie outside the space."""
+        return Genotype.read(code, joined=unused)
+
+    # ---- its meaning ----------------------------------------------------------------------------------------------
+
+    def decode(self, genome: Genome) -> Graph:
+        """Operations may be left open; inputs may not, because they decide what is concatenated."""
+        choices = self.choices(genome)
+        cells: dict[str, tuple[list[list[_Term]], tuple[int, ...]]] = {}
+        for kind in self.kinds:
+            blocks: list[list[_Term]] = []
+            for state in BLOCKS:
+                terms: list[_Term] = []
+                for element in range(1, ELEMENTS + 1):
+                    sources = choices[f"{kind}/{state}/input{element}"]
+                    source = next((_state(option) for option, gate in sources.items() if gate == 1), None)
+                    if source is None:
+                        raise CodeError(f"{kind}/{state}/input{element} is open; leave operations open, not inputs: "
+                                        "they decide what a cell concatenates")  # fmt: skip
+                    found = choices[f"{kind}/{state}/operation{element}"]
+                    terms += [(element, source, str(op), gate) for op, gate in found.items() if gate != 0]
+                blocks.append(terms)
+            taken = {source for terms in blocks for _, source, _, _ in terms}
+            cells[kind] = blocks, tuple(state for state in range(len(BLOCKS) + 2) if state not in taken)
+        return self._stack(cells)
+
+    def decode_genotype(self, genotype: Genotype) -> Graph:
+        """The network of a genotype, with the output lists that it gives. Raises CodeError for operations that this
+        skeleton lacks."""
+        genotype.check(OPERATIONS)
+        cells = {}
+        for kind in CELLS:
+            terms = [
+                [(nth, source, op, 1) for nth, (op, source) in enumerate(pairs, 1)] for pairs in getattr(genotype, kind)
+            ]
+            cells[kind] = terms, getattr(genotype, f"{kind}_concat")
+        return self._stack(cells)
+
+    def _stack(self, cells: Mapping[str, tuple[Sequence[Sequence[_Term]], Sequence[int]]]) -> Graph:
+        draft = Draft(self.input_shape)
+        older, newer = None, str(draft.node("stem", [INPUT], Convolution(3 * self.channels), BatchNorm()))
+        channels = self.channels
+        for number, (kind, stride) in enumerate(self._order()):
+            channels *= stride
+            blocks, joined = cells[kind]
+            output = _cell(draft, f"cell{number}", older, newer, channels, stride, blocks, joined)
+            older, newer = newer, output
+        draft.node("classifier", [newer], ReLU(), GlobalAveragePool(), Linear(self.classes))
+        return draft.graph()
+
+    def _order(self) -> list[tuple[str, int]]:
+        """Kind and stride of each cell."""
+        stack = [("normal", 1)] * self.normals
+        if self.reduction == "cell":
+            return stack + [("reduce", 2), *stack] * 2
+        return stack + [("normal", 2), *stack[1:]] * 2
+
+
+_Term = tuple[int, int, str, Gate]  # which element of a block, its source, its operation, whether it is there
+
+
+def _cell(
+    draft: Draft, name: str, older: str | None, newer: str, channels: int, stride: int,
+    blocks: Sequence[Sequence[_Term]], joined: Sequence[int],
+) -> str:  # fmt: skip
+    """A cell below this name; without an older input, as in the first cell, the newer one stands in, as it is."""
+    second = str(draft.node(f"{name}/input1", [newer], ReLU(), Convolution(channels, 1), BatchNorm()))
+    states: list[str] = [newer if older is None else _fitted(draft, f"{name}/input0", older, second), second]
+    for state, terms in enumerate(blocks, 2):
+        arriving = []
+        for element, source, operation, gate in terms:
+            strides = stride if source < 2 else 1
+            at = Placement(draft, f"{name}/{state}-{element}/{source}-{operation}", states[source], channels, strides)
+            arriving.append((OPERATIONS[operation](at), gate))
+        states.append(str(draft.node(f"{name}/node{state}", arriving)))
+    made = draft.shape(states[-1])
+    outputs = [_joining(draft, f"{name}/output{state}", states[state], made) for state in joined]
+    return str(draft.node(f"{name}/output", outputs, combine="concat"))
+
+
+def _fitted(draft: Draft, name: str, older: str, newer: str) -> str:
+    """The older input at the width and size of the prepared newer one."""
+    shape, wanted = draft.shape(older), draft.shape(newer)
+    if shape == wanted:
+        return older
+    at = Placement(draft, name, older, wanted[0], 1 if shape[1:] == wanted[1:] else 2)
+    if at.stride == 2:
+        return str(factorized_reduce(at))
+    return str(at.node(ReLU(), Convolution(at.channels, 1), BatchNorm()))
+
+
+def _joining(draft: Draft, name: str, state: str, wanted: tuple[int, ...]) -> str:
+    """A state at the width and size of those that it is concatenated with."""
+    shape = draft.shape(state)
+    if shape == wanted:
+        return state
+    at = Placement(draft, name, state, wanted[0], 1 if shape[1:] == wanted[1:] else 2)
+    if at.stride == 2:
+        return str(factorized_reduce(at, relu=False))
+    return str(at.node(Convolution(at.channels, 1), BatchNorm()))
+
+
+def _state(token: Token | Open) -> int:
+    if not isinstance(token, int):
+        raise CodeError(f"{token} is no state; inputs are whole numbers")
+    return token
