@@ -184,7 +184,8 @@ def by_training(
         for contender in contenders:
             run = search(
                 system, data, strategy=strategy(contender), budget=budget, settings=settings, seed=seed,
-                workers=workers, out=directory / f"{re.sub(r'[^a-z0-9]+', '-', contender.text)}-{seed}", resume=True, progress=False,
+                workers=workers, out=directory / f"{re.sub(r'[^a-z0-9]+', '-', contender.text)}-{seed}", resume=True,
+                progress=False,
             )  # fmt: skip
             if run.interrupted:
                 raise KeyboardInterrupt

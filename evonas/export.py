@@ -83,6 +83,7 @@ SOURCES: dict[type[Operation], Callable[[Any, Shape], str]] = {
     operations.Identity: lambda op, shape: "nn.Identity()",
     operations.Zero: lambda op, shape: _call("Zeros", op.stride),
     operations.Crop: lambda op, shape: _call("Crop", op.rows, op.columns),
+    operations.FirstChannels: lambda op, shape: _call("FirstChannels", op.channels),
 }  # fmt: skip
 
 # what PyTorch has no module for
@@ -112,6 +113,16 @@ CLASSES = {
 
     def forward(self, x):
         return x[:, :, self.rows :, self.columns :]
+''',
+    "FirstChannels": '''class FirstChannels(nn.Module):
+    """The first channels of an image."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x):
+        return x[:, : self.channels]
 ''',
 }
 

@@ -53,6 +53,17 @@ class Crop(nn.Module):
         return x[:, :, self.rows :, self.columns :]
 
 
+class FirstChannels(nn.Module):
+    """The first channels of an image."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, : self.channels]
+
+
 MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
     operations.Convolution: lambda op, shape: skip_init(
         nn.Conv2d, shape[0], op.channels, op.kernel, op.stride, op.padding, op.dilation, op.groups, op.bias
@@ -68,6 +79,7 @@ MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
     operations.Identity: lambda op, shape: nn.Identity(),
     operations.Zero: lambda op, shape: Zeros(op.stride),
     operations.Crop: lambda op, shape: Crop(op.rows, op.columns),
+    operations.FirstChannels: lambda op, shape: FirstChannels(op.channels),
 }
 
 

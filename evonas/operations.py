@@ -229,11 +229,28 @@ class Crop(Operation):
         return f"crop {self.rows},{self.columns}"
 
 
+@dataclass(frozen=True)
+class FirstChannels(Operation):
+    """The first channels of an image, as many as are asked for."""
+
+    name = "first_channels"
+    channels: int
+
+    def shape(self, shape: Shape) -> Shape:
+        channels, height, width = _image(self, shape)
+        if not 1 <= self.channels <= channels:
+            raise ValueError(f"{self} cannot be taken from {channels}")
+        return (self.channels, height, width)
+
+    def __str__(self) -> str:
+        return f"first {self.channels} channels"
+
+
 OPERATIONS: dict[str, type[Operation]] = {
     kind.name: kind
     for kind in (
         Convolution, BatchNorm, ReLU, MaxPool, AveragePool, GlobalAveragePool, Flatten, Linear, Dropout, Identity, Zero,
-        Crop,
+        Crop, FirstChannels,
     )
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from random import Random
 from typing import Any, ClassVar
 
@@ -104,7 +105,7 @@ class Space:
 
     def count(self, prefix: Genome = ()) -> int:
         """How many complete genomes begin with this prefix."""
-        return self._completions(tuple(prefix), {})
+        return self._completions(tuple(prefix), self._counted)
 
     def genomes(self, prefix: Genome = ()) -> Iterator[tuple[Token, ...]]:
         """All complete genomes that begin with this prefix, in the order of the options."""
@@ -119,7 +120,7 @@ class Space:
     def random(self, rng: Random) -> tuple[Token, ...]:
         """A genome drawn uniformly from all genomes: each option weighs as many as can follow it."""
         genome: tuple[Token, ...] = ()
-        counted: dict[Hashable, int] = {}
+        counted = self._counted
         while (decision := self.next(genome)) is not None:
             weights = [self._completions((*genome, option), counted) for option in decision.options]
             ticket = rng.randrange(sum(weights))
@@ -213,6 +214,14 @@ class Space:
         """Name and fields, for journals and keys: two spaces with equal JSON decode alike."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         return {"name": self.name} | {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
+
+    @cached_property
+    def _counted(self) -> dict[Hashable, int]:
+        """How many genomes can follow a state, for those that were counted."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_counted"}  # workers count themselves
 
     def _completions(self, prefix: tuple[Token, ...], counted: dict[Hashable, int]) -> int:
         decision = self.next(prefix)

@@ -24,6 +24,7 @@ from evonas.operations import (
     Convolution,
     Crop,
     Dropout,
+    FirstChannels,
     Flatten,
     GlobalAveragePool,
     Identity,
@@ -49,7 +50,7 @@ def every_operation():
     draft.node("flat_1x7", ["stem"], Convolution(8, (1, 7), (1, 2)), Convolution(8, (7, 1), (2, 1)))
     draft.node("cropped", ["stem"], Crop(1, 1), Convolution(8, 1, stride=2, padding=0))
     draft.node("shrunk", ["stem"], Zero(stride=2))
-    draft.node("max", ["sum"], MaxPool(3, 2, 1))
+    draft.node("max", ["sum"], FirstChannels(5), MaxPool(3, 2, 1))
     draft.node("mean", ["sum"], AveragePool(3, 2, 1))
     draft.node("padded", ["cropped"], Convolution(8, 1, padding=1, dilation=1), MaxPool(2, 1))
     draft.node("joined", ["max", "mean", "shrunk", "flat_1x7", "padded"], combine="concat")

@@ -13,19 +13,27 @@ import networkx
 import numpy as np
 import pytest
 import torch
+from deap import tools
 
 import evonas
-from evonas.comparison import Trial, read_contenders, regret_over_queries, summary
-from evonas.evaluation.table import read_table
+from evonas.comparison import Trial, read_contenders, regret_over_queries, summary, toolbox_of
+from evonas.evaluation.table import nasbench201, read_table
+from evonas.executors import Serial
 from evonas.genomes.nasbench201 import EDGES, NASBench201Space, official_string
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
+from evonas.journal import Unwritten
+from evonas.loop import Budget, Loop, Part
 from evonas.network import build, extract
 from evonas.space import CodeError
+from evonas.strategies.nsga2 import NSGA2
 from evonas.streams import stream
 
 SHARED = Path(os.environ.get("EVONAS_TABLES", Path(__file__).parents[2] / "shared" / "data"))
 CELLS, CHAINS = SHARED / "nasbench201.csv.gz", SHARED / "nasbench_macro.csv.gz"
 with_cells = pytest.mark.skipif(not CELLS.exists(), reason="the table nasbench201.csv.gz is not here")
+with_hardware = pytest.mark.skipif(
+    not (SHARED / "nasbench201_hw.csv.gz").exists(), reason="the table nasbench201_hw.csv.gz is not here"
+)
 with_chains = pytest.mark.skipif(not CHAINS.exists(), reason="the table nasbench_macro.csv.gz is not here")
 
 SPACE, MACRO = NASBench201Space(), NASBenchMacroSpace()
@@ -331,3 +339,29 @@ def test_searches_on_nasbench_macro_reach_the_regret_of_the_sheet(tmp_path):
 
 def test_edges_are_in_the_order_of_the_official_text():
     assert EDGES == ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+
+
+@with_hardware
+def test_hardware_columns_are_further_objectives():
+    table = nasbench201(CELLS, hardware=SHARED / "nasbench201_hw.csv.gz")
+    first = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"
+    outcome = table.signal(costs=("edgegpu_latency", "help_1080ti_1_ms"))(SPACE.parse(first))
+    assert outcome.values == pytest.approx((0.63364, 5.8074, 10.754))
+    with pytest.raises(evonas.UserError, match="knows no cost 'latency'; it knows edgegpu_latency"):
+        table.signal(costs=("latency",))
+
+
+@with_hardware
+def test_nsga2_finds_a_front_of_accuracy_and_latency_on_the_table():
+    table = nasbench201(CELLS, hardware=SHARED / "nasbench201_hw.csv.gz")
+    rng = stream(0, "front")
+    strategy = NSGA2(toolbox_of(table.space, rng), rng=rng, population=20)
+    evaluation = table.signal(costs=("raspi4_latency",))
+    part = Part("search", strategy, lambda individual: evaluation, weights=(1.0, -1.0), repeats_cost=True)
+    Loop(Unwritten(), Serial(), 1).run(part, Budget(400))
+    front = tools.sortNondominated([individual for individual, _ in part.told()], 400, first_front_only=True)[0]
+    best = max(front, key=lambda individual: individual.fitness.values[0])
+    fastest = min(front, key=lambda individual: individual.fitness.values[1])
+    assert len({tuple(individual) for individual in front}) >= 5
+    assert best.fitness.values[0] > 0.8
+    assert fastest.fitness.values[1] < best.fitness.values[1] / 2

@@ -1,8 +1,10 @@
 """Tables of networks that others have trained, as an evaluation like any other: a look-up by the genome's own key.
 
-Formats, as comma-separated text with a header, plain or gzipped:
+Formats: NAS-Bench-101 as an .npz file, the others as comma-separated text with a header, plain or gzipped:
 
 NAS-Bench-201    arch, e12_{c10,c100,in16}_val, e200_{c10,c100,in16}_test in per cent, est_train_s_per_epoch_c10val
+  its hardware   index, {c10,c100,in16}_DEVICE_{latency,energy}, help_DEVICE_ms
+NAS-Bench-101    key (the first 64 bits of the official graph hash, ascending), test_acc in per cent
 NAS-Bench-Macro  arch, test_acc_1, test_acc_2, test_acc_3 in per cent
 """
 
@@ -10,13 +12,18 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evonas.errors import UserError
 from evonas.evaluation import Genome, Outcome
+from evonas.genomes.nasbench101 import NASBench101Space
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
 from evonas.space import Space
@@ -34,6 +41,7 @@ class Table:
     signals   genome's key -> accuracies in per cent, one of which is the signal of a trial
     test      key -> test accuracy in per cent
     seconds   key -> simulated seconds of one query; 1 where the table knows none
+    costs     name -> key -> what a network costs, as milliseconds on a device: further objectives, to be minimised
     """
 
     space: Space
@@ -41,25 +49,34 @@ class Table:
     test: Mapping[str, float]
     seconds: Mapping[str, float]
     epochs: int
+    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def best_test(self) -> float:
         return max(self.test.values())
 
-    def signal(self, which: int) -> TableSignal:
-        """The evaluation of a trial that sees this one of the signals."""
-        return TableSignal(self, which)
+    def signal(self, which: int = 0, costs: Sequence[str] = ()) -> TableSignal:
+        """The evaluation of a trial that sees this one of the signals and, as further objectives, these costs.
+
+        Raises UserError for a cost that the table does not know.
+        """
+        for name in costs:
+            if name not in self.costs:
+                known = ", ".join(self.costs) or "none; give the file of the costs as well"
+                raise UserError(f"the table knows no cost {name!r}; it knows {known}")
+        return TableSignal(self, which, tuple(costs))
 
 
 @dataclass(frozen=True, eq=False)
 class TableSignal:
-    """Looks the genome up: the signal as a fraction, and what it would have cost. Nothing is decoded.
+    """Looks the genome up: the signal as a fraction, its costs, and what a query takes. Nothing is decoded.
 
     Raises KeyError for a genome that the table does not hold.
     """
 
     table: Table
     which: int
+    costs: tuple[str, ...] = ()
 
     def key(self, genome: Genome) -> str:
         return self.table.space.key(genome)  # type: ignore[attr-defined]
@@ -67,13 +84,18 @@ class TableSignal:
     def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
         key = self.key(genome)
         value = self.table.signals[key][self.which] / 100
-        return Outcome((value,), epochs=self.table.epochs, seconds=self.table.seconds[key])
+        costs = (self.table.costs[name][key] for name in self.costs)
+        return Outcome((value, *costs), epochs=self.table.epochs, seconds=self.table.seconds[key])
 
 
-def nasbench201(path: Path, data: str = "cifar10") -> Table:
+def nasbench201(path: Path, data: str = "cifar10", hardware: Path | None = None) -> Table:
     """The signal is the validation accuracy after 12 epochs, the worth the test accuracy after 200.
 
     A query costs 12 epochs and one validation: 12.35 times the table's seconds an epoch, scaled to the data.
+
+    hardware   measurements of the same cells on devices (HW-NAS-Bench: Li et al. 2021; HELP: Lee et al. 2021), which
+               become costs: those of the data, by names such as raspi4_latency (ms), eyeriss_energy (mJ)
+
     Raises UserError for other data, and for a file that is no such table.
     """
     if data not in DATA:
@@ -81,13 +103,61 @@ def nasbench201(path: Path, data: str = "cifar10") -> Table:
     short = DATA[data]
     rows = _rows(path, "arch", f"e12_{short}_val", f"e200_{short}_test", "est_train_s_per_epoch_c10val")
     scale = SECONDS[data] * (EPOCHS + VALIDATION)
+    costs: dict[str, Mapping[str, float]] = {}
+    if hardware is not None:
+        measured = {row["index"]: row for row in _rows(hardware, "index", f"{short}_edgegpu_latency")}
+        if missing := [row["index"] for row in rows if row["index"] not in measured]:
+            raise UserError(f"{hardware} lacks {len(missing)} cells of {path}; give the file of the same cells")
+        for column in next(iter(measured.values())):
+            if column.startswith((f"{short}_", "help_")):
+                costs[column.removeprefix(f"{short}_")] = {
+                    row["arch"]: float(measured[row["index"]][column]) for row in rows
+                }
     return Table(
         NASBench201Space(classes={"cifar10": 10, "cifar100": 100, "imagenet16": 120}[data]),
         {row["arch"]: (float(row[f"e12_{short}_val"]),) for row in rows},
         {row["arch"]: float(row[f"e200_{short}_test"]) for row in rows},
         {row["arch"]: scale * float(row["est_train_s_per_epoch_c10val"]) for row in rows},
         epochs=EPOCHS,
+        costs=costs,
     )
+
+
+def nasbench101(path: Path, data: str = "cifar10") -> Table:
+    """The mean test accuracy of three trainings of 108 epochs is both the signal and the worth, because the file has no
+    other: a search sees its own target. Raises UserError for other data, and for a file that is no such table."""
+    if data != "cifar10":
+        raise UserError(f"the table knows no data {data!r}; use cifar10")
+    try:
+        with np.load(path) as file:
+            keys, accuracies = file["key"], file["test_acc"].astype(float)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is no such table: {error}") from None
+    test = ByKey(keys, accuracies)
+    signals: Mapping[str, tuple[float, ...]] = ByKey(keys, accuracies[:, None])
+    return Table(NASBench101Space(), signals, test, ByKey(keys, np.ones(len(keys))), epochs=108)
+
+
+class ByKey(Mapping[str, Any]):
+    """A column of a large table by its sorted 64-bit keys, which are written as 16 hex digits. A value is a number, or
+    a tuple where the column is two-dimensional."""
+
+    def __init__(self, keys: np.ndarray, column: np.ndarray) -> None:
+        self._keys, self._column = keys, column
+
+    def __getitem__(self, key: str) -> Any:
+        wanted = int(key, 16)
+        place = int(np.searchsorted(self._keys, np.uint64(wanted)))
+        if place == len(self._keys) or int(self._keys[place]) != wanted:
+            raise KeyError(key)
+        found = self._column[place].tolist()
+        return tuple(found) if isinstance(found, list) else found
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{int(key):016x}" for key in self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 def nasbench_macro(path: Path, data: str = "cifar10") -> Table:
@@ -101,7 +171,9 @@ def nasbench_macro(path: Path, data: str = "cifar10") -> Table:
     return Table(NASBenchMacroSpace(), signals, test, dict.fromkeys(signals, 1.0), epochs=1)
 
 
-TABLES: dict[str, Callable[[Path, str], Table]] = {"nasbench201": nasbench201, "nasbench-macro": nasbench_macro}
+TABLES: dict[str, Callable[[Path, str], Table]] = {
+    "nasbench201": nasbench201, "nasbench101": nasbench101, "nasbench-macro": nasbench_macro,
+}  # fmt: skip
 
 
 def read_table(space: str, path: Path, data: str = "cifar10") -> Table:

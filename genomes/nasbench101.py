@@ -1,0 +1,238 @@
+"""NAS-Bench-101's cells (Ying et al. 2019, "NAS-Bench-101: Towards Reproducible Neural Architecture Search",
+arXiv:1902.09635, section 2, and its published code).
+
+A cell is a directed graph of at most seven vertices and nine edges. Vertex 0 is its input and the last one its output;
+each between is one of three operations on the sum of what arrives. What leads into the output is concatenated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import md5
+from typing import ClassVar
+
+from evonas.errors import UserError
+from evonas.gates import Gate
+from evonas.graph import INPUT, Draft, Graph
+from evonas.operations import (
+    BatchNorm,
+    Convolution,
+    FirstChannels,
+    GlobalAveragePool,
+    Linear,
+    MaxPool,
+    Operation,
+    ReLU,
+)
+from evonas.space import CodeError, Decision, Genome, Open, Space, Token
+
+OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")  # the official names, in the order of the table
+VERTICES, MOST_EDGES = 7, 9
+OUTPUT = VERTICES - 1
+EDGES = tuple((source, target) for target in range(1, VERTICES) for source in range(target))  # by target: bit order
+Matrix = tuple[tuple[int, ...], ...]  # [source][target]
+
+
+@dataclass(frozen=True)
+class NASBench101Space(Space):
+    """Genomes are 21 bits, one for each edge by target, and the operations of the five vertices between the ends.
+
+    At most nine edges, and a path from input to output. Vertices that are on no such path do not count, so cells with
+    fewer vertices are genomes too.
+
+    channels   of the stem; doubled before the second and each later stack, where a 2x2 max pool halves the image
+    stacks     of
+    modules    equal cells
+    """
+
+    name: ClassVar[str] = "nasbench101"
+    channels: int = 128
+    stacks: int = 3
+    modules: int = 3
+    input_shape: tuple[int, int, int] = (3, 32, 32)
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        if self.channels < OUTPUT or min(self.stacks, self.modules) < 1 or self.classes < 2:
+            raise UserError(f"channels are at least {OUTPUT}, stacks and modules at least 1, classes at least 2")
+        if min(self.input_shape[1:]) < 2 ** (self.stacks - 1):
+            raise UserError(f"images of {self.input_shape} are too small to be halved {self.stacks - 1} times")
+
+    # ---- the genome -----------------------------------------------------------------------------------------------
+
+    def next(self, prefix: Genome) -> Decision | None:
+        position = len(prefix)
+        if position == len(EDGES) + OUTPUT - 1:
+            return None
+        if position >= len(EDGES):
+            return Decision(f"vertex{position - len(EDGES) + 1}", OPERATIONS, position)
+        source, target = EDGES[position]
+        edges, reached = 0, 1  # how many; vertices that the input reaches, as bits
+        for (start, end), bit in zip(EDGES, prefix, strict=False):
+            edges += bit == 1
+            if bit == 1 and reached >> start & 1:
+                reached |= 1 << end
+        done, here = reached >> OUTPUT & 1, reached >> source & 1
+        last_chance = target == OUTPUT and not done and here and not reached >> (source + 1)
+        needed = 0 if done or (target == OUTPUT and here) else 1  # edges to be kept for the path that is missing
+        options = (1,) if last_chance else (0, 1) if edges + 1 + needed <= MOST_EDGES else (0,)
+        return Decision(f"{target}<-{source}", options, (position, edges, reached))
+
+    def matrix(self, genome: Genome) -> tuple[Matrix, tuple[str, ...]]:
+        """The official form: the adjacency matrix, upper-triangular, and the operations, without what is on no path
+        from input to output."""
+        self.decisions(genome)
+        matrix, kept = _pruned(genome)
+        named = {0: "input", OUTPUT: "output"} | {v: str(genome[len(EDGES) + v - 1]) for v in range(1, OUTPUT)}
+        return tuple(tuple(matrix[a][b] for b in kept) for a in kept), tuple(named[v] for v in kept)
+
+    def genome(self, matrix: Sequence[Sequence[int]], operations: Sequence[str]) -> tuple[Token, ...]:
+        """The genome of an official matrix with its operations (input and output included, or not).
+
+        Of a cell with fewer than seven vertices, the others have no edges and the first operation. Raises CodeError.
+        """
+        size = len(matrix)
+        inner = [each for each in operations if each not in ("input", "output")]
+        if not 2 <= size <= VERTICES or any(len(row) != size for row in matrix) or len(inner) != size - 2:
+            raise CodeError(f"a cell has a square matrix of 2 to {VERTICES} vertices and an operation for each but the "
+                            f"first and the last; this one has {size} rows and {len(inner)} operations")  # fmt: skip
+        if any(matrix[a][b] for a in range(size) for b in range(a + 1)):
+            raise CodeError("the matrix has an entry that is not above its diagonal; edges lead to later vertices")
+        place = {vertex: vertex for vertex in range(size - 1)} | {size - 1: OUTPUT}
+        edges = {(place[a], place[b]) for a in range(size) for b in range(a + 1, size) if matrix[a][b]}
+        genome = (*(int(edge in edges) for edge in EDGES), *inner, *OPERATIONS[:1] * (VERTICES - size))
+        self.decisions(genome)
+        return genome
+
+    def format(self, genome: Genome) -> str:
+        """Edges into each vertex as bits, and the operations: `1-01-001-...-000001 maxpool3x3 ...`."""
+        self.decisions(genome)
+        bits = "-".join("".join(str(bit) for (_, t), bit in zip(EDGES, genome, strict=False) if t == target)
+                        for target in range(1, VERTICES))  # fmt: skip
+        return f"{bits} {' '.join(str(each) for each in genome[len(EDGES) :])}"
+
+    def parse(self, code: str) -> tuple[Token, ...]:
+        bits, _, named = code.strip().partition(" ")
+        digits = bits.replace("-", "")
+        if set(digits) - {"0", "1"} or len(digits) != len(EDGES):
+            raise CodeError(f"code {code!r} is no cell of NAS-Bench-101; give {len(EDGES)} bits by target, such as "
+                            "1-01-001-0001-00001-000001, and five operations")  # fmt: skip
+        genome = (*map(int, digits), *named.split())
+        self.decisions(genome)
+        return genome
+
+    def key(self, genome: Genome) -> str:
+        """16 hex digits: what the table is looked up by, equal for isomorphic cells.
+
+        Each vertex's label is hashed with those of its predecessors and successors, as often as there are vertices (the
+        official graph hash).
+        """
+        matrix, kept = _pruned(genome)
+        labels = {0: -1, OUTPUT: -2} | {v: OPERATIONS.index(str(genome[len(EDGES) + v - 1])) for v in kept[1:-1]}
+        before = {v: [u for u in kept if matrix[u][v]] for v in kept}
+        after = {v: [w for w in kept if matrix[v][w]] for v in kept}
+        hashes = {v: _md5(str((len(after[v]), len(before[v]), labels[v]))) for v in kept}
+        for _ in kept:
+            hashes = {
+                v: _md5("|".join(("".join(sorted(hashes[u] for u in before[v])),
+                                  "".join(sorted(hashes[w] for w in after[v])), hashes[v])))
+                for v in kept
+            }  # fmt: skip
+        return _md5(str(sorted(hashes.values())))[:16]
+
+    # ---- its meaning ----------------------------------------------------------------------------------------------
+
+    def decode(self, genome: Genome) -> Graph:
+        """Operations may be left open; edges may not, because they decide the widths."""
+        choices = self.choices(genome)
+        if any(isinstance(bit, Open) and len(bit.options) > 1 for bit in genome[: len(EDGES)]):
+            raise CodeError("an edge is open; leave operations open, not edges: they decide the widths of vertices")
+        closed = [bit.options[0] if isinstance(bit, Open) else bit for bit in genome]
+        matrix, kept = _pruned(closed)
+        draft = Draft(self.input_shape)
+        channels = self.channels
+        x = draft.node("stem", [INPUT], *_conv_bn_relu(channels, 3))
+        number = 0
+        for stack in range(self.stacks):
+            if stack:
+                channels *= 2
+                x = draft.node(f"downsample{stack}", [x], MaxPool(2, 2))
+            for _ in range(self.modules):
+                number += 1
+                x = _module(draft, f"module{number}", x, channels, matrix, kept, choices)
+        draft.node("classifier", [x], GlobalAveragePool(), Linear(self.classes))
+        return draft.graph()
+
+
+def vertex_channels(matrix: Matrix, kept: Sequence[int], channels: int) -> dict[int, int]:
+    """The official widths: what leads into the output shares its channels, the first ones getting those left over;
+    every other vertex is as wide as the widest that it leads to."""
+    ends = [vertex for vertex in kept[1:-1] if matrix[vertex][OUTPUT]]
+    width = {v: channels // len(ends) + (nth < channels % len(ends)) for nth, v in enumerate(ends)}
+    for vertex in reversed(kept[1:-1]):
+        if vertex not in width:
+            width[vertex] = max(width[later] for later in kept[1:-1] if matrix[vertex][later])
+    return width
+
+
+def _module(
+    draft: Draft, name: str, x: str | None, channels: int, matrix: Matrix, kept: Sequence[int],
+    choices: Mapping[str, Mapping[Token, Gate]],
+) -> str | None:  # fmt: skip
+    width = vertex_channels(matrix, kept, channels)
+    made: dict[int, str | None] = {}
+    ends = []
+    for vertex in kept[1:-1]:
+        arriving = []
+        for source in kept:
+            if matrix[source][vertex] and source:
+                cut = [FirstChannels(width[vertex])] * (width[source] != width[vertex])
+                arriving.append(draft.node(f"{name}/{vertex}-{source}", [made[source]], *cut) if cut else made[source])
+            elif matrix[source][vertex]:
+                arriving.append(draft.node(f"{name}/{vertex}-0", [x], *_conv_bn_relu(width[vertex], 1)))
+        entered = draft.node(f"{name}/vertex{vertex}", arriving)
+        results = [
+            draft.candidate(f"{name}/{vertex}/{option}", entered, gate, *_candidate(str(option), width[vertex]))
+            for option, gate in choices[f"vertex{vertex}"].items()
+        ]
+        made[vertex] = draft.node(f"{name}/value{vertex}", results)
+        if matrix[vertex][OUTPUT]:
+            ends.append(made[vertex])
+    joined = [draft.node(f"{name}/joined", ends, combine="concat")] if ends else []
+    if matrix[0][OUTPUT]:
+        joined.append(draft.node(f"{name}/output-0", [x], *_conv_bn_relu(channels, 1)))
+    return draft.node(f"{name}/output", joined)
+
+
+def _candidate(operation: str, channels: int) -> tuple[Operation, ...]:
+    return {
+        "conv3x3-bn-relu": _conv_bn_relu(channels, 3),
+        "conv1x1-bn-relu": _conv_bn_relu(channels, 1),
+        "maxpool3x3": (MaxPool(3, 1, 1),),
+    }[operation]
+
+
+def _conv_bn_relu(channels: int, kernel: int) -> tuple[Operation, ...]:
+    return Convolution(channels, kernel), BatchNorm(), ReLU()
+
+
+def _pruned(genome: Genome) -> tuple[Matrix, tuple[int, ...]]:
+    """The matrix without the edges of vertices that are on no path from input to output, and the vertices that are."""
+    edges = {edge for edge, bit in zip(EDGES, genome, strict=False) if bit == 1}
+    ahead, back = {0}, {OUTPUT}
+    for vertex in range(1, VERTICES):
+        if any((source, vertex) in edges for source in ahead):
+            ahead.add(vertex)
+    for vertex in reversed(range(OUTPUT)):
+        if any((vertex, target) in edges for target in back):
+            back.add(vertex)
+    kept = tuple(sorted(ahead & back))
+    matrix = tuple(
+        tuple(int((a, b) in edges and a in kept and b in kept) for b in range(VERTICES)) for a in range(VERTICES)
+    )
+    return matrix, kept
+
+
+def _md5(text: str) -> str:
+    return md5(text.encode(), usedforsecurity=False).hexdigest()
