@@ -267,7 +267,7 @@ def compare(
 ) -> Comparison:
     """Strategies beside each other, over the seeds 0 to `seeds` - 1.
 
-    space         with a table: nasbench201, nasbench101 or nasbench-macro; without one, a system, whose networks are trained
+    space         with a table: nasbench201, nasbench101 or nasbench-macro; without one, a system, which is trained
     table         the file of the table
     data          cifar10, cifar100 or imagenet16 of a table; any data set or path for training
     strategies    of random, aging, local and nsga2, with settings: "random,aging:population=10,sample=10"

@@ -105,6 +105,8 @@ class Conduct:
             toolbox.decorate("individual", partial(_beginning_with, first))
         if len(self.objectives) == 1:
             return system.strategy(toolbox, settings, rng)
+        if system.front is not None:
+            return system.front(toolbox, settings, rng)
         rates = {
             name: getattr(settings, name) for name in ("crossover_rate", "mutation_rate") if hasattr(settings, name)
         }

@@ -94,6 +94,20 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Real et al. 2019, "Methods"
     "amoebanet": Recipe(epochs=600, batch_size=128, learning_rate=0.024, weight_decay=5e-4, crop=4, flip=True),
+    # Liu et al. 2018, section 4.1, in epochs: 5,000 steps of 256 of 40,000 images, and 80,000 of 50,000. The paper
+    # crops 24x24 of 32x32 and tests on 32x32; here images are padded and cropped back.
+    "hierarchical": Recipe(
+        epochs=32, batch_size=256, learning_rate=0.1, weight_decay=3e-4, schedule="step", milestones=(26, 29),
+        crop=4, flip=True,
+    ),
+    "hierarchical-final": Recipe(
+        epochs=410, batch_size=256, learning_rate=0.1, weight_decay=3e-4, schedule="step", milestones=(205, 307, 358),
+        crop=4, flip=True,
+    ),
+    # Lu et al. 2019, published code: the search's trainings
+    "nsga-net": Recipe(
+        epochs=25, batch_size=128, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, clip_norm=5,
+    ),
     # He et al. 2016 (arXiv:1512.03385), section 4.2: 64,000 steps of 128 images, a tenth after 32,000 and 48,000
     "resnet-cifar": Recipe(
         epochs=164, batch_size=128, learning_rate=0.1, weight_decay=1e-4, schedule="step", milestones=(82, 123),

@@ -100,7 +100,7 @@ def test_failures_do_not_enter_the_population_and_all_failures_do_not_end_the_se
 
 @pytest.mark.parametrize("settings", [{"population": 0}, {"sample": 0}])
 def test_sizes_out_of_range_are_refused(settings):
-    with pytest.raises(UserError, match="use at least 1 of each"):
+    with pytest.raises(UserError, match="use at least 1"):
         aging(**settings)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from random import Random
 
@@ -10,9 +9,10 @@ from deap import base
 
 from evonas.errors import UserError
 from evonas.individual import Individual
+from evonas.strategies.steady_state import SteadyState, best
 
 
-class AgingEvolution:
+class AgingEvolution(SteadyState):
     """A queue of P individuals: the best of a sample has a mutated child, and the oldest dies, whatever its fitness.
 
     toolbox      a DEAP toolbox with individual, clone and mutate
@@ -20,59 +20,35 @@ class AgingEvolution:
     sample       S, drawn uniformly with replacement
     aging        False: the worst of the sample dies instead (the paper's comparison)
 
-    Steady-state: with several workers nobody waits but for the first fitness of all. Age is the order in which
-    individuals were told; failures never enter the queue. Raises UserError for sizes out of range.
+    Raises UserError for sizes out of range.
     """
 
     def __init__(
         self, toolbox: base.Toolbox, *, rng: Random, population: int = 100, sample: int = 25, aging: bool = True
     ) -> None:
-        if population < 1 or sample < 1:
-            raise UserError(f"population is {population} and sample {sample}; use at least 1 of each")
-        self.toolbox, self.rng = toolbox, rng
-        self.size, self.sample, self.aging = population, sample, aging
-        self.population: deque[Individual] = deque()  # the oldest first
-        self.drawn = self.in_flight = 0
+        super().__init__(toolbox, rng=rng, population=population)
+        if sample < 1:
+            raise UserError(f"sample is {sample}; use at least 1")
+        self.sample, self.aging = sample, aging
         self._samples: dict[int, list[Individual]] = {}  # of children in flight, by identity, where nobody ages
 
-    def generate(self, n: int | None = None) -> list[Individual]:
-        given: list[Individual] = []
-        for _ in range(n or 1):
-            if self.drawn < self.size or not (self.population or self.in_flight):
-                given.append(self.toolbox.individual())
-                self.drawn += 1
-            elif self.population:
-                given.append(self._child())
-            else:
-                break
-            self.in_flight += 1
-        return given
-
-    def update(self, individuals: Iterable[Individual]) -> None:
-        for individual in individuals:
-            self.in_flight -= 1
-            sample = self._samples.pop(id(individual), [])
-            if not individual.fitness.valid:
-                continue
-            self.population.append(individual)
-            if len(self.population) > self.size:
-                if self.aging:
-                    self.population.popleft()
-                else:
-                    worst = self._worst(sample)
-                    self.population = deque(other for other in self.population if other is not worst)
-
-    def _child(self) -> Individual:
+    def child(self) -> Individual:
         sample = [self.rng.choice(self.population) for _ in range(self.sample)]
-        parent = max(sample, key=lambda individual: individual.fitness)
-        child = self.toolbox.clone(parent)
-        del child.fitness.values
-        child.id, child.parents = None, () if parent.id is None else (parent.id,)
-        (child,) = self.toolbox.mutate(child)
-        child.operator = getattr(self.toolbox.mutate, "__name__", "mutation")
+        child = self.mutated(best(sample))
         if not self.aging:
             self._samples[id(child)] = sample
         return child
+
+    def update(self, individuals: Iterable[Individual]) -> None:
+        for individual in individuals:
+            super().update([individual])
+            self._samples.pop(id(individual), None)
+
+    def insert(self, individual: Individual) -> None:
+        self.population.append(individual)
+        if len(self.population) > self.size:
+            dies = self.population[0] if self.aging else self._worst(self._samples.get(id(individual), []))
+            self.population = [other for other in self.population if other is not dies]
 
     def _worst(self, sample: list[Individual]) -> Individual:
         """Of the sample that the child came from; of those alive, where none of it is left."""

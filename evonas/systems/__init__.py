@@ -87,6 +87,7 @@ class System:
     preset_for   the name of the preset that fits images of a shape
     toolbox      (space, strategy settings, rng) -> a DEAP toolbox with individual, clone, mutate, perhaps mate, select
     strategy     (toolbox, strategy settings, rng) -> Strategy, for one objective
+    front        the same for several objectives; None: NSGA-II, with half the population as parents
     """
 
     name: str
@@ -96,6 +97,7 @@ class System:
     preset_for: Callable[[tuple[int, ...]], str]
     toolbox: Callable[[Any, Any, Random], base.Toolbox]
     strategy: Callable[[base.Toolbox, Any, Random], Strategy]
+    front: Callable[[base.Toolbox, Any, Random], Strategy] | None = None
 
     def preset(self, name: str) -> Setup:
         if name not in self.presets:
@@ -125,8 +127,10 @@ def systems() -> dict[str, System]:
     from evonas.systems.amoebanet import AMOEBANET
     from evonas.systems.darts import DARTS
     from evonas.systems.genet import GENET
+    from evonas.systems.hierarchical import HIERARCHICAL
+    from evonas.systems.nsga_net import NSGA_NET
 
-    return {each.name: each for each in (GENET, AMOEBANET, DARTS)}
+    return {each.name: each for each in (GENET, AMOEBANET, HIERARCHICAL, NSGA_NET, DARTS)}
 
 
 def check_generational(settings: Any, *rates: str) -> None:

@@ -1,0 +1,41 @@
+"""Evolution by tournaments in a population that only grows (Liu, Simonyan, Vinyals, Fernando and Kavukcuoglu 2018,
+"Hierarchical Representations for Efficient Architecture Search", arXiv:1711.00436, section 3.2)."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+from deap import base
+
+from evonas.errors import UserError
+from evonas.individual import Individual
+from evonas.strategies.steady_state import SteadyState, best
+
+
+class GrowingTournament(SteadyState):
+    """The best of a share of all individuals so far has a mutated child, which is added; nobody ever dies.
+
+    toolbox      a DEAP toolbox with individual, clone and mutate
+    population   at the start
+    share        of the population that meets in a tournament, without replacement, rounded up
+
+    Raises UserError for sizes out of range.
+    """
+
+    def __init__(self, toolbox: base.Toolbox, *, rng: Random, population: int = 200, share: float = 0.05) -> None:
+        super().__init__(toolbox, rng=rng, population=population)
+        if not 0 < share <= 1:
+            raise UserError(f"share is {share}; use more than 0, and at most 1")
+        self.share = share
+
+    @property
+    def tournament(self) -> int:
+        """How many meet now."""
+        return math.ceil(round(self.share * len(self.population), 9))  # 0.05 * 220 is 11.000000000000002
+
+    def child(self) -> Individual:
+        return self.mutated(best(self.rng.sample(self.population, self.tournament)))
+
+    def insert(self, individual: Individual) -> None:
+        self.population.append(individual)

@@ -1,0 +1,68 @@
+"""What steady-state evolution has in common: one child at a time, of those that are alive now; nobody waits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from random import Random
+
+from deap import base
+
+from evonas.errors import UserError
+from evonas.individual import Individual
+
+
+class SteadyState(ABC):
+    """`size` individuals first, then one child after the other; a subclass says of whom, and who stays.
+
+    With several workers nobody waits but for the first fitness of all. Age is the order in which individuals were told;
+    failures never become part of the population.
+    """
+
+    def __init__(self, toolbox: base.Toolbox, *, rng: Random, population: int) -> None:
+        if population < 1:
+            raise UserError(f"population is {population}; use at least 1")
+        self.toolbox, self.rng, self.size = toolbox, rng, population
+        self.population: list[Individual] = []  # the oldest first
+        self.drawn = self.in_flight = 0
+
+    @abstractmethod
+    def child(self) -> Individual:
+        """A new individual from the population, which holds at least one."""
+
+    @abstractmethod
+    def insert(self, individual: Individual) -> None:
+        """Take an evaluated individual into the population."""
+
+    def generate(self, n: int | None = None) -> list[Individual]:
+        given: list[Individual] = []
+        for _ in range(n or 1):
+            if self.drawn < self.size or not (self.population or self.in_flight):
+                given.append(self.toolbox.individual())
+                self.drawn += 1
+            elif self.population:
+                given.append(self.child())
+            else:
+                break
+            self.in_flight += 1
+        return given
+
+    def update(self, individuals: Iterable[Individual]) -> None:
+        for individual in individuals:
+            self.in_flight -= 1
+            if individual.fitness.valid:
+                self.insert(individual)
+
+    def mutated(self, parent: Individual) -> Individual:
+        """A mutated copy, not yet evaluated."""
+        child = self.toolbox.clone(parent)
+        del child.fitness.values
+        child.id, child.parents = None, () if parent.id is None else (parent.id,)
+        (child,) = self.toolbox.mutate(child)
+        child.operator = getattr(self.toolbox.mutate, "__name__", "mutation")
+        return child
+
+
+def best(individuals: Iterable[Individual]) -> Individual:
+    """The first of the fittest."""
+    return max(individuals, key=lambda individual: individual.fitness)
