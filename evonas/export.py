@@ -80,6 +80,7 @@ SOURCES: dict[type[Operation], Callable[[Any, Shape], str]] = {
     operations.Flatten: lambda op, shape: "nn.Flatten()",
     operations.Linear: lambda op, shape: _call("nn.Linear", shape[0], op.features, bias=(op.bias, True)),
     operations.Dropout: lambda op, shape: _call("nn.Dropout", op.rate),
+    operations.DropPath: lambda op, shape: "nn.Identity()",  # a matter of training
     operations.Identity: lambda op, shape: "nn.Identity()",
     operations.Zero: lambda op, shape: _call("Zeros", op.stride),
     operations.Crop: lambda op, shape: _call("Crop", op.rows, op.columns),

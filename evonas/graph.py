@@ -10,7 +10,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from evonas import gates, operations
 from evonas.errors import UserError
 from evonas.gates import Gate
-from evonas.operations import Identity, Operation, Shape, Zero
+from evonas.operations import DropPath, Identity, Operation, Shape, Zero
 
 INPUT = "input"
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=-]*")
@@ -143,13 +143,13 @@ class Graph:
     # ---- rewriting ------------------------------------------------------------------------------------------------
 
     def simplified(self) -> Graph:
-        """The same function without what does nothing: dead nodes, identities, and zeros in sums."""
+        """The same function without what does nothing outside training: dead nodes, identities, and zeros in sums."""
         stands_for: dict[str, str] = {}  # a node that does nothing -> the node that it repeats
         zeros: set[str] = set()  # nodes whose output is zero whatever the data
         kept: list[Node] = []
         for node in self.nodes:
             edges = tuple(Edge(stands_for.get(edge.source, edge.source), edge.gate) for edge in node.inputs)
-            ops = tuple(op for op in node.operations if not isinstance(op, Identity))
+            ops = tuple(op for op in node.operations if not isinstance(op, Identity | DropPath))
             if node.combine == "sum":  # a zero adds nothing; one stays where there is nothing else
                 edges = tuple(edge for edge in edges if edge.source not in zeros) or edges[:1]
             fed_zeros = all(edge.source in zeros for edge in edges)
@@ -261,6 +261,17 @@ class Draft:
         if not edges:
             return None
         self.nodes.append(Node(name, edges, tuple(operations), combine))
+        return name
+
+    def then(self, name: str | None, *operations: Operation) -> str | None:
+        """More operations at the end of a node, which must be the last one added; None is passed on."""
+        if name is None:
+            return None
+        last = self.nodes.pop()
+        if last.name != name:
+            raise GraphError(f"{name} is not the last node; that is {last.name}")
+        self._shapes.pop(name, None)
+        self.nodes.append(replace(last, operations=(*last.operations, *operations)))
         return name
 
     def candidate(self, name: str, source: str | None, gate: Gate, *operations: Operation) -> tuple[str | None, Gate]:

@@ -53,6 +53,20 @@ class Crop(nn.Module):
         return x[:, :, self.rows :, self.columns :]
 
 
+class DropPath(nn.Module):
+    """An image's input becomes 0 with probability `rate`, which a training sets; else it is times 1 / (1 - rate)."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share, self.rate = share, 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.rate
+        return x * (kept / (1 - self.rate)).to(x.dtype)
+
+
 class FirstChannels(nn.Module):
     """The first channels of an image."""
 
@@ -76,6 +90,7 @@ MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
     operations.Flatten: lambda op, shape: nn.Flatten(),
     operations.Linear: lambda op, shape: skip_init(nn.Linear, shape[0], op.features, op.bias),
     operations.Dropout: lambda op, shape: nn.Dropout(op.rate),
+    operations.DropPath: lambda op, shape: DropPath(op.share),
     operations.Identity: lambda op, shape: nn.Identity(),
     operations.Zero: lambda op, shape: Zeros(op.stride),
     operations.Crop: lambda op, shape: Crop(op.rows, op.columns),

@@ -193,6 +193,21 @@ class Dropout(Operation):
 
 
 @dataclass(frozen=True)
+class DropPath(Operation):
+    """In training, the whole of an image's input to 0 with a probability that the recipe raises step by step, and the
+    others scaled up (Larsson et al. 2017; Zoph et al. 2018, ScheduledDropPath). Otherwise nothing.
+
+    share   of the recipe's rate that holds here
+    """
+
+    name = "drop_path"
+    share: float = 1.0
+
+    def __str__(self) -> str:
+        return "drop path" if self.share == 1 else f"drop path {self.share:.2f}"
+
+
+@dataclass(frozen=True)
 class Identity(Operation):
     name = "identity"
 
@@ -249,8 +264,8 @@ class FirstChannels(Operation):
 OPERATIONS: dict[str, type[Operation]] = {
     kind.name: kind
     for kind in (
-        Convolution, BatchNorm, ReLU, MaxPool, AveragePool, GlobalAveragePool, Flatten, Linear, Dropout, Identity, Zero,
-        Crop, FirstChannels,
+        Convolution, BatchNorm, ReLU, MaxPool, AveragePool, GlobalAveragePool, Flatten, Linear, Dropout, DropPath,
+        Identity, Zero, Crop, FirstChannels,
     )
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evonas.data import ImageData, Source, load
+from evonas.network import DropPath
 from evonas.recipe import Recipe
 from evonas.streams import number
 
@@ -116,6 +117,7 @@ class Training:
         self.optimizer = _optimizer(network, recipe)
         self.batch_size = min(recipe.batch_size, len(part))
         self.steps = len(part) // self.batch_size  # a smaller last batch is left out: its statistics would be poorer
+        self.paths = [module for module in network.modules() if isinstance(module, DropPath)]
         self.epochs = 0
 
     def state(self) -> dict[str, Any]:
@@ -159,8 +161,11 @@ class Training:
             for step, (images, labels) in enumerate(
                 _batches(self.part, self.batch_size, self.steps, recipe, generator)
             ):
+                now = self.epochs + (step + 0.5) / self.steps
                 for group in self.optimizer.param_groups:
-                    group["lr"] = recipe.rate(self.epochs + (step + 0.5) / self.steps)
+                    group["lr"] = recipe.rate(now)
+                for path in self.paths:
+                    path.rate = recipe.drop_path * path.share * now / recipe.epochs
                 with autocast(device, self.precision):
                     logits = network(images)
                 loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
@@ -172,6 +177,8 @@ class Training:
                 total += loss.detach()
                 if deadline is not None and clock() > deadline:
                     raise TrainingFailed("time", f"over its time limit {where}")
+        for path in self.paths:
+            path.rate = 0.0
         mean = total.item() / self.steps  # read once an epoch: reading waits for the device
         if not math.isfinite(mean):
             raise TrainingFailed("nan", f"the loss is not finite {where}")

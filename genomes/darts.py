@@ -18,7 +18,7 @@ from evonas.genomes.cells import OPERATIONS as KNOWN
 from evonas.genomes.cells import Placement, prepared
 from evonas.genomes.genotype import CELLS, Genotype, published
 from evonas.graph import INPUT, Draft, Graph
-from evonas.operations import BatchNorm, Convolution, GlobalAveragePool, Linear, ReLU
+from evonas.operations import BatchNorm, Convolution, DropPath, GlobalAveragePool, Linear, ReLU
 from evonas.space import CodeError, Decision, Genome, Open, Space, Token
 
 OPERATIONS = (  # in the order of the published weights
@@ -180,7 +180,10 @@ class DARTSSpace(Space):
                     repeated = (source, operation) in [(s, o) for s, o, _ in edges[:nth]]
                     place = f"{name}/{target}-{source}/{operation}" + f"+{nth}" * repeated
                     at = Placement(draft, place, states[source], channels, stride, affine, self.search)
-                    arriving.append((KNOWN[operation](at), gate))
+                    made = KNOWN[operation](at)
+                    if not self.search and operation != "none" and not (operation == "skip_connect" and stride == 1):
+                        made = draft.then(made, DropPath())
+                    arriving.append((made, gate))
                 states.append(draft.node(f"{name}/node{target}", arriving))
             older, newer = newer, draft.node(f"{name}/output", [states[n] for n in joined], combine="concat")
             halved = kind == "reduce"

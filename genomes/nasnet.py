@@ -23,6 +23,7 @@ from evonas.operations import (
     AveragePool,
     BatchNorm,
     Convolution,
+    DropPath,
     GlobalAveragePool,
     Identity,
     Linear,
@@ -232,10 +233,12 @@ class NASNetSpace(Space):
         draft = Draft(self.input_shape)
         older, newer = None, str(draft.node("stem", [INPUT], Convolution(3 * self.channels), BatchNorm()))
         channels = self.channels
-        for number, (kind, stride) in enumerate(self._order()):
+        order = self._order()
+        for number, (kind, stride) in enumerate(order):
             channels *= stride
             blocks, joined = cells[kind]
-            output = _cell(draft, f"cell{number}", older, newer, channels, stride, blocks, joined)
+            output = _cell(draft, f"cell{number}", older, newer, channels, stride, blocks, joined,
+                           drop=DropPath((number + 1) / len(order)))  # fmt: skip
             older, newer = newer, output
         draft.node("classifier", [newer], ReLU(), GlobalAveragePool(), Linear(self.classes))
         return draft.graph()
@@ -253,7 +256,7 @@ _Term = tuple[int, int, str, Gate]  # which element of a block, its source, its 
 
 def _cell(
     draft: Draft, name: str, older: str | None, newer: str, channels: int, stride: int,
-    blocks: Sequence[Sequence[_Term]], joined: Sequence[int],
+    blocks: Sequence[Sequence[_Term]], joined: Sequence[int], *, drop: DropPath,
 ) -> str:  # fmt: skip
     """A cell below this name; without an older input, as in the first cell, the newer one stands in, as it is."""
     second = str(draft.node(f"{name}/input1", [newer], ReLU(), Convolution(channels, 1), BatchNorm()))
@@ -263,7 +266,10 @@ def _cell(
         for element, source, operation, gate in terms:
             strides = stride if source < 2 else 1
             at = Placement(draft, f"{name}/{state}-{element}/{source}-{operation}", states[source], channels, strides)
-            arriving.append((OPERATIONS[operation](at), gate))
+            made_here = OPERATIONS[operation](at)
+            if operation != "skip_connect":
+                made_here = draft.then(made_here, drop)
+            arriving.append((made_here, gate))
         states.append(str(draft.node(f"{name}/node{state}", arriving)))
     made = draft.shape(states[-1])
     outputs = [_joining(draft, f"{name}/output{state}", states[state], made) for state in joined]

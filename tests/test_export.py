@@ -24,6 +24,7 @@ from evonas.operations import (
     Convolution,
     Crop,
     Dropout,
+    DropPath,
     FirstChannels,
     Flatten,
     GlobalAveragePool,
@@ -42,7 +43,13 @@ def every_operation():
     draft = Draft((3, 9, 9))
     draft.node("stem", [INPUT], Convolution(8, 3, bias=True), BatchNorm(affine=False), ReLU())
     draft.node(
-        "left+right/3-conv", ["stem"], Convolution(8, 3, dilation=2, groups=4), BatchNorm(), ReLU(), Dropout(0.3)
+        "left+right/3-conv",
+        ["stem"],
+        Convolution(8, 3, dilation=2, groups=4),
+        BatchNorm(),
+        ReLU(),
+        Dropout(0.3),
+        DropPath(),
     )
     draft.node("left+right/3=conv", ["stem"], Identity())
     draft.node("none", ["stem"], Zero())

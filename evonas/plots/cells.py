@@ -72,7 +72,10 @@ def _draw_cell(axes: Axes, name: str, nodes: Nodes, joined: Sequence[int], heigh
         left += unit * share
     above = height - 0.5
     for state in joined:
-        _edge(axes, tops[state], (tops[state][0], above - 0.1), state)
+        if state < 2:
+            _around(axes, state, tops[state], above)
+        else:
+            _edge(axes, tops[state], (tops[state][0], above - 0.1), state)
     _box(
         axes,
         WIDTH / 2,
@@ -92,6 +95,15 @@ def _edge(axes: Axes, start: tuple[float, float], end: tuple[float, float], sour
     codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4, Path.LINETO]
     color, line = _COLORS[source % len(_COLORS)], _LINES[source % len(_LINES)]
     axes.add_patch(PathPatch(Path(points, codes), fill=False, edgecolor=color, linestyle=line, linewidth=1.1, zorder=1))
+
+
+def _around(axes: Axes, state: int, top: tuple[float, float], above: float) -> None:
+    """From an input to the output, along the margin: columns of operations stand in the straight way."""
+    side, margin, bar = ((-1, 0.08, 0.25), (1, WIDTH - 0.08, WIDTH - 0.25))[state]
+    low = top[1] - BOX / 2
+    points = [(top[0] + side, low), (margin, low), (margin, above), (bar, above)]
+    axes.add_patch(PathPatch(Path(points), fill=False, edgecolor=_COLORS[state], linestyle=_LINES[state], linewidth=1.1,
+                             zorder=1))  # fmt: skip
 
 
 def _in_two_lines(operation: str) -> str:
