@@ -56,12 +56,15 @@ class Node:
 class Graph:
     """Nodes in topological order. The data enter as the node "input"; the last node is the output.
 
+    auxiliary   a node behind which a training may place a second classifier, which the network itself does not have
+
     Raises GraphError for a name that clashes with another or with Python, an input that is not an earlier node,
     shapes that cannot be summed or concatenated, and an operation that its input does not fit.
     """
 
     input_shape: Shape
     nodes: tuple[Node, ...]
+    auxiliary: str | None = None
     shapes: Mapping[str, Shape] = field(init=False, compare=False, repr=False)  # of each node's output
 
     def __post_init__(self) -> None:
@@ -72,6 +75,8 @@ class Graph:
             _check_name(node.name)
             shapes[node.name] = self.infer(node, shapes)
         _check_folders(shapes, self.nodes)
+        if self.auxiliary is not None and self.auxiliary not in shapes:
+            raise GraphError(f"the auxiliary classifier stands behind {self.auxiliary!r}, which is no node")
         object.__setattr__(self, "shapes", shapes)
 
     @classmethod
@@ -215,6 +220,7 @@ class Graph:
                 }
                 for node in self.nodes
             ],
+            "auxiliary": self.auxiliary,
         }
 
     @classmethod
@@ -228,7 +234,7 @@ class Graph:
             )
             for node in data["nodes"]
         )
-        return cls(tuple(data["input_shape"]), tuple(nodes))
+        return cls(tuple(data["input_shape"]), tuple(nodes), data.get("auxiliary"))
 
 
 class Draft:
@@ -281,9 +287,9 @@ class Draft:
         """
         return (self.node(name, [source], *operations) if gate != 0 else None), gate
 
-    def graph(self) -> Graph:
+    def graph(self, auxiliary: str | None = None) -> Graph:
         """The finished graph; its output is the node that was added last."""
-        return Graph(self.input_shape, tuple(self.nodes))
+        return Graph(self.input_shape, tuple(self.nodes), auxiliary)
 
 
 def _check_name(name: str) -> None:

@@ -127,8 +127,10 @@ def build(graph: Graph, *, seed: int = 0) -> fx.GraphModule:
             modules[f"{target}.{name}"] = module
             value = drawn.call_module(f"{target}.{name}", (value,))
         values[node.name] = value
+        value.meta.setdefault("nodes", []).append(node.name)
     drawn.output(values[graph.output])
     network = fx.GraphModule(modules, drawn, class_name="Supernet" if graph.is_open else "Network")
+    network.meta["graph"] = graph
     initialise(network, seed)
     return network
 
@@ -156,6 +158,16 @@ def extract(supernet: nn.Module, graph: Graph) -> fx.GraphModule:
     shared = supernet.state_dict()
     network.load_state_dict({name: shared[name] for name in network.state_dict()})
     return network.train(supernet.training)
+
+
+def tapped(network: fx.GraphModule, node: str) -> fx.GraphModule:
+    """The same modules, whose forward gives the output and what this node of a closed graph gives."""
+    drawn = fx.Graph()
+    copied: dict[fx.Node, fx.Node] = {}
+    output = drawn.graph_copy(network.graph, copied)
+    (found,) = (each for each in network.graph.nodes if node in each.meta.get("nodes", ()))
+    drawn.output((output, copied[found]))
+    return fx.GraphModule(network, drawn, class_name="Tapped")
 
 
 class RouteGates(nn.Module):

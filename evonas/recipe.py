@@ -32,6 +32,8 @@ class Recipe:
     clip_norm         bound on the norm of the gradients; 0: none
     drop_path         probability at the end of training with which a path of a cell is dropped for an image, growing
                       linearly from 0 (and with depth in NASNet's skeleton); for networks that have such paths
+    auxiliary         weight of the loss of a second classifier in the middle, which is thrown away after training; 0:
+                      none; for networks whose skeleton says where it stands
     """
 
     epochs: int = 3
@@ -50,6 +52,7 @@ class Recipe:
     label_smoothing: float = 0.0
     clip_norm: float = 0.0
     drop_path: float = 0.0
+    auxiliary: float = 0.0
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -64,8 +67,9 @@ class Recipe:
             raise UserError(f"learning_rate is {self.learning_rate}; use a positive number")
         if not all(0 <= each < 1 for each in (self.label_smoothing, self.momentum, self.drop_path)):
             raise UserError("label_smoothing, momentum and drop_path are at least 0 and below 1")
-        if min(self.weight_decay, self.warmup, self.crop, self.cutout, self.clip_norm, self.gamma) < 0:
-            raise UserError("weight_decay, warmup, crop, cutout, clip_norm and gamma are at least 0")
+        if min(self.weight_decay, self.warmup, self.crop, self.cutout, self.clip_norm, self.gamma,
+               self.auxiliary) < 0:  # fmt: skip
+            raise UserError("weight_decay, warmup, crop, cutout, clip_norm, gamma and auxiliary are at least 0")
         if self.warmup >= self.epochs:
             raise UserError(f"warmup is {self.warmup} of {self.epochs} epochs; leave some epochs after it")
 
@@ -91,14 +95,15 @@ RECIPES: dict[str, Recipe] = {
     "genet-cifar10": Recipe(
         epochs=240, batch_size=128, learning_rate=1e-2, schedule="step", milestones=(120, 180, 220)
     ),
-    # Liu et al. 2019, section 3.2 and published code; without the auxiliary head, which recipes lack yet
+    # Liu et al. 2019, section 3.2 and published code
     "darts": Recipe(
         epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, cutout=16, clip_norm=5,
-        drop_path=0.2,
+        drop_path=0.2, auxiliary=0.4,
     ),
-    # Real et al. 2019, "Methods"; without the auxiliary head
+    # Real et al. 2019, "Methods"
     "amoebanet": Recipe(
         epochs=600, batch_size=128, learning_rate=0.024, weight_decay=5e-4, crop=4, flip=True, drop_path=0.3,
+        auxiliary=0.5,
     ),
     # Liu et al. 2018, section 4.1, in epochs: 5,000 steps of 256 of 40,000 images, and 80,000 of 50,000. The paper
     # crops 24x24 of 32x32 and tests on 32x32; here images are padded and cropped back.

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
+from evonas.auxiliary import head
 from evonas.data import ImageData, Source, load
-from evonas.network import DropPath
+from evonas.network import DropPath, build, tapped
 from evonas.recipe import Recipe
 from evonas.streams import number
 
@@ -114,7 +115,9 @@ class Training:
         network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network, self.part, self.recipe = network, part, recipe
         self.seed, self.precision = seed, precision
-        self.optimizer = _optimizer(network, recipe)
+        self.head, self.tapped = _auxiliary(network, recipe, seed, self.device)
+        self.weights = [*network.parameters(), *(self.head.parameters() if self.head else ())]
+        self.optimizer = _optimizer(self.weights, recipe)
         self.batch_size = min(recipe.batch_size, len(part))
         self.steps = len(part) // self.batch_size  # a smaller last batch is left out: its statistics would be poorer
         self.paths = [module for module in network.modules() if isinstance(module, DropPath)]
@@ -125,11 +128,13 @@ class Training:
             "epochs": self.epochs,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-        }
+        } | ({"auxiliary": self.head.state_dict()} if self.head else {})
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.epochs = state["epochs"]
         self.network.load_state_dict(state["network"])
+        if self.head:
+            self.head.load_state_dict(state["auxiliary"])
         self.optimizer.load_state_dict(state["optimizer"])
 
     def epoch(self, *, deadline: float | None = None, clock: Callable[[], float] = time.monotonic) -> float:
@@ -166,13 +171,11 @@ class Training:
                     group["lr"] = recipe.rate(now)
                 for path in self.paths:
                     path.rate = recipe.drop_path * path.share * now / recipe.epochs
-                with autocast(device, self.precision):
-                    logits = network(images)
-                loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+                loss = self._loss(images, labels)
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 if recipe.clip_norm:
-                    nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
+                    nn.utils.clip_grad_norm_(self.weights, recipe.clip_norm)
                 self.optimizer.step()
                 total += loss.detach()
                 if deadline is not None and clock() > deadline:
@@ -183,6 +186,31 @@ class Training:
         if not math.isfinite(mean):
             raise TrainingFailed("nan", f"the loss is not finite {where}")
         return mean
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        def of(logits: Tensor) -> Tensor:
+            return F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+
+        with autocast(self.device, self.precision):
+            if self.head is None:
+                logits = self.network(images)
+            else:
+                logits, middle = self.tapped(images)
+                second = self.head(middle)
+        return of(logits) if self.head is None else of(logits) + self.recipe.auxiliary * of(second)
+
+
+def _auxiliary(
+    network: nn.Module, recipe: Recipe, seed: int, device: torch.device
+) -> tuple[nn.Module | None, nn.Module]:
+    """The second classifier and the network that feeds it, where the recipe and the network's graph have one."""
+    if not recipe.auxiliary or not isinstance(network, fx.GraphModule):
+        return None, network
+    graph = network.meta.get("graph")
+    if graph is None or graph.auxiliary is None:
+        return None, network
+    made = build(head(graph.shapes[graph.auxiliary], graph.output_shape[0]), seed=number(seed, "auxiliary"))
+    return made.to(device=device, memory_format=torch.channels_last), tapped(network, graph.auxiliary)  # type: ignore[call-overload]
 
 
 @torch.inference_mode()
@@ -202,13 +230,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(
-            network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-        )
+        return torch.optim.Adam(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     return torch.optim.SGD(
-        network.parameters(),
+        weights,
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         nesterov=recipe.momentum > 0,

@@ -162,7 +162,7 @@ class DARTSSpace(Space):
         """Cells by kind give, for each node, its (source, operation, gate), and the states that are concatenated."""
         draft, affine = Draft(self.input_shape), not self.search
         older, newer, halved = self._stem(draft)
-        channels = self.channels
+        channels, middle = self.channels, newer
         for number in range(self.layers):
             kind = "reduce" if number in self.reductions else "normal"
             if kind == "reduce":
@@ -186,9 +186,11 @@ class DARTSSpace(Space):
                     arriving.append((made, gate))
                 states.append(draft.node(f"{name}/node{target}", arriving))
             older, newer = newer, draft.node(f"{name}/output", [states[n] for n in joined], combine="concat")
+            if number == 2 * self.layers // 3:
+                middle = newer
             halved = kind == "reduce"
         draft.node("classifier", [newer], GlobalAveragePool(), Linear(self.classes))
-        return draft.graph()
+        return draft.graph(auxiliary=None if self.search else middle)
 
     def _stem(self, draft: Draft) -> tuple[str | None, str | None, bool]:
         """The two inputs of the first cell, and whether the older one is twice as large."""

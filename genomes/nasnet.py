@@ -233,15 +233,17 @@ class NASNetSpace(Space):
         draft = Draft(self.input_shape)
         older, newer = None, str(draft.node("stem", [INPUT], Convolution(3 * self.channels), BatchNorm()))
         channels = self.channels
-        order = self._order()
+        order, middle = self._order(), newer
         for number, (kind, stride) in enumerate(order):
             channels *= stride
             blocks, joined = cells[kind]
             output = _cell(draft, f"cell{number}", older, newer, channels, stride, blocks, joined,
                            drop=DropPath((number + 1) / len(order)))  # fmt: skip
             older, newer = newer, output
+            if number + 1 == 2 * self.normals + (self.reduction == "cell"):  # normal cell 2N - 1, counted from 0
+                middle = newer
         draft.node("classifier", [newer], ReLU(), GlobalAveragePool(), Linear(self.classes))
-        return draft.graph()
+        return draft.graph(auxiliary=middle)
 
     def _order(self) -> list[tuple[str, int]]:
         """Kind and stride of each cell."""

@@ -13,6 +13,7 @@ from evonas.operations import (
     BatchNorm,
     Convolution,
     Dropout,
+    FirstChannels,
     Flatten,
     GlobalAveragePool,
     Identity,
@@ -271,7 +272,11 @@ def test_json_round_trip_of_open_and_closed_graphs():
 
 @pytest.mark.parametrize("kind", OPERATIONS.values(), ids=OPERATIONS)
 def test_every_operation_has_a_json_form(kind):
-    operation = {Convolution: lambda: Convolution(8, 5, 2, groups=2), Linear: lambda: Linear(7)}.get(kind, kind)()
+    operation = {
+        Convolution: lambda: Convolution(8, 5, 2, groups=2),
+        Linear: lambda: Linear(7),
+        FirstChannels: lambda: FirstChannels(3),
+    }.get(kind, kind)()
     assert from_json(json.loads(json.dumps(to_json(operation)))) == operation
 
 

@@ -44,7 +44,7 @@ AMOEBANET = System(
         "cifar10": Setup(
             NASNetSpace(normals=3, channels=24),
             AgingSettings(population=100, sample=25, evaluations=20_000),
-            replace(_PAPER, epochs=25, drop_path=0.0),
+            replace(_PAPER, epochs=25, drop_path=0.0, auxiliary=0.0),
             _PAPER,
             about="the paper's search: 20,000 trainings of 25 epochs (its final networks have normals=6, channels=32)",
         ),
