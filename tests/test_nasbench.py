@@ -17,6 +17,7 @@ from deap import tools
 
 import evonas
 from evonas.comparison import Trial, read_contenders, regret_over_queries, summary, toolbox_of
+from evonas.evaluation.nats_bench import write_table
 from evonas.evaluation.table import nasbench201, read_table
 from evonas.executors import Serial
 from evonas.genomes.nasbench201 import EDGES, NASBench201Space, official_string
@@ -365,3 +366,28 @@ def test_nsga2_finds_a_front_of_accuracy_and_latency_on_the_table():
     assert len({tuple(individual) for individual in front}) >= 5
     assert best.fitness.values[0] > 0.8
     assert fastest.fitness.values[1] < best.fitness.values[1] / 2
+
+
+class OfficialAPI:
+    """The part of `nats_bench.NATStopology` that is used, over three cells; figures say what was asked for."""
+
+    meta_archs = ("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", A_CELL, A_CELL.replace("avg_pool", "none"))
+
+    def get_more_info(self, index, dataset, iepoch=None, hp="12", is_random=True):
+        assert is_random is False  # else the API draws one training
+        base = index + {"cifar10-valid": 10, "cifar10": 20, "cifar100": 30, "ImageNet16-120": 40}[dataset]
+        asked = base + int(hp) / 1000
+        found = {"train-per-time": asked / 10, "test-accuracy": asked}
+        return found | ({} if dataset == "cifar10" else {"valid-accuracy": asked + 0.5})
+
+
+@pytest.mark.parametrize(("data", "valid", "test"), [("cifar10", 10, 20), ("cifar100", 30, 30), ("imagenet16", 40, 40)])
+def test_a_table_is_made_with_the_official_api(tmp_path, data, valid, test):
+    path = tmp_path / "made.csv.gz"
+    assert write_table(OfficialAPI(), path) == 3
+    table = read_table("nasbench201", path, data)
+    for index, cell in enumerate(OfficialAPI.meta_archs):
+        assert table.signals[cell] == (pytest.approx(index + valid + 0.512),)
+        assert table.test[cell] == pytest.approx(index + test + 0.2)
+        seconds = {"cifar10": 1, "cifar100": 2, "imagenet16": 6.07}[data] * 12.35 * (index + 10.012) / 10
+        assert table.seconds[cell] == pytest.approx(seconds)
