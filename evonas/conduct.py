@@ -110,8 +110,7 @@ class Conduct:
         rates = {
             name: getattr(settings, name) for name in ("crossover_rate", "mutation_rate") if hasattr(settings, name)
         }
-        # parents and offspring compete: together they are the system's population (benchmarks/pareto.py)
-        return NSGA2(toolbox, rng=rng, population=max(2, settings.population // 2), **rates)
+        return NSGA2(toolbox, rng=rng, population=_beginners(self.run) or 2, **rates)
 
     def _random_search(self) -> Strategy:
         toolbox = by_decision.toolbox(self.setup.space, rng=stream(self.config.seed, "random search"))
@@ -271,16 +270,24 @@ def _no_limit(individual: Individual) -> str:
     return ""
 
 
+def _beginners(run: Run) -> int | None:
+    """How many individuals the search begins with; None where a strategy says nothing of a population."""
+    size = getattr(run.setup.strategy, "population", None)
+    if size is None or run.system.front is not None or len(run.config.objectives) == 1:
+        return size
+    return max(2, size // 2)  # parents and offspring compete: together they are the population (benchmarks/pareto.py)
+
+
 def check(run: Run) -> None:
     """What would stop a run later is said before anything is written. Raises UserError."""
     setup, config = run.setup, run.config
     graph = setup.space.check(stream(config.seed, "check"))
     first = [setup.space.parse(code) for code in config.init]
-    room = getattr(setup.strategy, "population", None)
+    room = _beginners(run)
     if room is not None and len(first) > room:
-        raise UserError(
-            f"{len(first)} networks to begin with, but the population is {room}; set population={len(first)}"
-        )
+        wanted = len(first) * max(setup.strategy.population // room, 1)
+        raise UserError(f"{len(first)} networks to begin with, but the search begins with {room}; set "
+                        f"population={wanted}")  # fmt: skip
     for code, genome in zip(config.init, first, strict=True):
         broken = config.limits.broken_by(setup.space.decode(genome)) if config.limits else ""
         if broken:

@@ -106,7 +106,7 @@ def train_to_the_end(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        network = build(request.graph.simplified(), seed=seed)
+        network = build(request.graph.simplified(training=True), seed=seed)
         training = Training(network, part, request.recipe, seed=seed, precision=request.precision)
         curve: list[Epoch] = []
         best: tuple[float, dict[str, Any]] | None = None

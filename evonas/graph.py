@@ -147,14 +147,18 @@ class Graph:
 
     # ---- rewriting ------------------------------------------------------------------------------------------------
 
-    def simplified(self) -> Graph:
-        """The same function without what does nothing outside training: dead nodes, identities, and zeros in sums."""
+    def simplified(self, *, training: bool = False) -> Graph:
+        """The same function without what does nothing: dead nodes, identities, and zeros in sums.
+
+        training   keep what matters in training alone: paths to be dropped, and the place of an auxiliary classifier
+        """
+        nothing = (Identity,) if training else (Identity, DropPath)
         stands_for: dict[str, str] = {}  # a node that does nothing -> the node that it repeats
         zeros: set[str] = set()  # nodes whose output is zero whatever the data
         kept: list[Node] = []
         for node in self.nodes:
             edges = tuple(Edge(stands_for.get(edge.source, edge.source), edge.gate) for edge in node.inputs)
-            ops = tuple(op for op in node.operations if not isinstance(op, Identity | DropPath))
+            ops = tuple(op for op in node.operations if not isinstance(op, nothing))
             if node.combine == "sum":  # a zero adds nothing; one stays where there is nothing else
                 edges = tuple(edge for edge in edges if edge.source not in zeros) or edges[:1]
             fed_zeros = all(edge.source in zeros for edge in edges)
@@ -164,7 +168,10 @@ class Graph:
                 stands_for[node.name] = edges[0].source
             else:
                 kept.append(Node(node.name, edges, ops, node.combine))
-        return Graph(self.input_shape, _alive(kept, stands_for.get(self.output, self.output)))
+        alive = _alive(kept, stands_for.get(self.output, self.output))
+        place = stands_for.get(self.auxiliary or "", self.auxiliary)
+        found = training and any(node.name == place for node in alive)
+        return Graph(self.input_shape, alive, place if found else None)
 
     # ---- identity -------------------------------------------------------------------------------------------------
 

@@ -348,7 +348,11 @@ def test_a_scripts_run_says_on_the_command_line_how_to_go_on(tmp_path):
         ({"max_parameters": 100}, r"none of 5,000 random networks keeps the limits; the smallest had 678 parameters"),
         ({"init": ["0-00"]}, "has 1 stages, not 2"),
         ({"init": ["1-11/1-11-111"], "max_parameters": 3600}, "over the limit of 3,600"),
-        ({"init": ["0-00/0-00-000"] * 5}, "5 networks to begin with, but the population is 4"),
+        ({"init": ["0-00/0-00-000"] * 5}, "5 networks to begin with, but the search begins with 4; set population=5"),
+        (
+            {"init": ["0-00/0-00-000"] * 3, "objectives": "accuracy,parameters"},
+            "3 networks to begin with, but the search begins with 2; set population=6",
+        ),
         ({"budget": "soon"}, "'soon' is no duration"),
         ({"budget": 0}, "allows nothing"),
         ({"settings": {"populations": 3}}, "did you mean population"),

@@ -6,13 +6,16 @@ import pytest
 import torch
 
 from evonas.auxiliary import head
+from evonas.data import Source
 from evonas.errors import UserError
+from evonas.evaluation.trained import TrainedAccuracy
 from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.genotype import published
 from evonas.genomes.nasnet import NASNetSpace
 from evonas.graph import INPUT, Graph, GraphError, Node
 from evonas.network import build, tapped
 from evonas.recipe import RECIPES, Recipe
+from evonas.streams import stream
 from evonas.training import Part, Training
 
 GRAPH = NASNetSpace(normals=1, channels=4, input_shape=(1, 8, 8)).read("AmoebaNet-A-tpu")[1]
@@ -106,3 +109,25 @@ def test_the_papers_recipes_have_it():
     assert (RECIPES["darts"].auxiliary, RECIPES["amoebanet"].auxiliary) == (0.4, 0.5)
     with pytest.raises(UserError, match="auxiliary are at least 0"):
         Recipe(auxiliary=-1)
+
+
+def test_searches_and_final_trainings_train_it_and_the_paths_to_be_dropped(monkeypatch):
+    kept = GRAPH.simplified(training=True)
+    assert kept.auxiliary == GRAPH.auxiliary
+    assert any(op.name == "drop_path" for node in kept.nodes for op in node.operations)
+    plain = GRAPH.simplified()
+    assert plain.auxiliary is None
+    assert not any(op.name == "drop_path" for node in plain.nodes for op in node.operations)
+    assert set(build(kept).state_dict()) == set(build(plain).state_dict())
+
+    space = NASNetSpace(normals=1, channels=4, input_shape=(1, 8, 8))
+    genome, source = space.random(stream(0, "genome")), Source("digits")
+    recipe = Recipe(epochs=1, batch_size=256)
+
+    def value(**changes):
+        return TrainedAccuracy(space, source, replace(recipe, **changes), seed=0, final=True)(genome).weights
+
+    monkeypatch.setattr(TrainedAccuracy, "_training", lambda self, genome: "the same streams")
+    assert value() == value()
+    assert value(auxiliary=0.4) != value()
+    assert value(drop_path=0.4) != value()

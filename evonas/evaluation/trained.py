@@ -67,7 +67,7 @@ class TrainedAccuracy:
         torch.set_num_threads(1)  # two threads cost more than they give where several processes share a machine
         start = time.monotonic()
         try:
-            network = build(graph.simplified(), seed=seed)
+            network = build(graph.simplified(training=True), seed=seed)
             curve = train(
                 network,
                 task.train.joined(task.validation) if self.final else task.train,
