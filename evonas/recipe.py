@@ -87,6 +87,10 @@ class Recipe:
         return asdict(self) | {"milestones": list(self.milestones)}
 
 
+# For searches on small machines: 8x8 digits, and larger pictures.
+DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1)
+SMALL = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
+
 # Named recipes: those of papers, under the system's name, and one for residual networks on CIFAR.
 RECIPES: dict[str, Recipe] = {
     # Xie and Yuille 2017, section 4. The paper says nothing of batch size, momentum, weight decay or augmentation;

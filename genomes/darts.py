@@ -7,19 +7,18 @@ one reduction cell; a network is a stack of them.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from evonas.errors import UserError
 from evonas.gates import Gate
 from evonas.genomes.cells import OPERATIONS as KNOWN
 from evonas.genomes.cells import Placement, prepared
-from evonas.genomes.genotype import CELLS, Genotype, published
+from evonas.genomes.genotype import CELLS, Genotype, GenotypeSpace
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import BatchNorm, Convolution, DropPath, GlobalAveragePool, Linear, ReLU
-from evonas.space import CodeError, Decision, Genome, Open, Space, Token
+from evonas.space import CodeError, Decision, Genome, Open, Token
 
 OPERATIONS = (  # in the order of the published weights
     "none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
@@ -31,7 +30,7 @@ INPUTS = 2  # of each node
 
 
 @dataclass(frozen=True)
-class DARTSSpace(Space):
+class DARTSSpace(GenotypeSpace):
     """Genomes are the operations of all edges: 14 of the normal cell, then 14 of the reduction cell, `none` where there
     is no edge. Exactly two edges lead into a node.
 
@@ -106,26 +105,6 @@ class DARTSSpace(Space):
             genome += [pairs.get(edge, "none") for edge in EDGES]
         self.decisions(genome)
         return tuple(genome)
-
-    def format(self, genome: Genome) -> str:
-        """Edges by node, such as `normal 0:sep_conv_3x3 1:skip_connect | ... reduce ...`."""
-        return str(self.genotype(genome))
-
-    def parse(self, code: str) -> tuple[Token, ...]:
-        """A code as `format` gives it, the name of a published genotype (DARTS_V2), or DARTS's form as JSON."""
-        return self.genome(self.genotype_of(code))
-
-    def read(self, code: str) -> tuple[str, Graph]:
-        """As `parse` reads it; published genotypes outside the space (repeated inputs, other nodes) are decoded too."""
-        genotype = self.genotype_of(code)
-        try:
-            written = self.format(self.genome(genotype))
-        except CodeError:
-            written = code if code in published() else json.dumps(genotype.to_pairs())
-        return written, self.decode_genotype(genotype)
-
-    def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int]]]:
-        return self.genotype_of(code).drawn()
 
     @staticmethod
     def genotype_of(code: str) -> Genotype:

@@ -7,13 +7,15 @@ so; slim and tpu (NASNet, AmoebaNet, PNASNet) count the other way round, and `fr
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evonas.space import CodeError
+from evonas.graph import Graph
+from evonas.space import CodeError, Genome, Space, Token
 
 CELLS = ("normal", "reduce")
 Node = tuple[tuple[str, int], ...]  # the (operation, input) pairs that a node sums
@@ -154,6 +156,49 @@ class Genotype:
             "normal cell": (self.normal, self.normal_concat),
             "reduction cell (operations on 0 and 1 halve the size)": (self.reduce, self.reduce_concat),
         }
+
+
+@dataclass(frozen=True)
+class GenotypeSpace(Space, ABC):
+    """A space whose genomes are cells that have a published form. A subclass gives the two conversions and the network
+    of a genotype, which may lie outside the space."""
+
+    @abstractmethod
+    def genotype(self, genome: Genome) -> Genotype:
+        """The cells of a genome as they are published."""
+
+    @abstractmethod
+    def genome(self, genotype: Genotype) -> tuple[Token, ...]:
+        """The genome of a genotype. Raises CodeError for one outside the space."""
+
+    @abstractmethod
+    def decode_genotype(self, genotype: Genotype) -> Graph:
+        """The network of any genotype whose operations the skeleton has. Raises CodeError for others."""
+
+    @staticmethod
+    @abstractmethod
+    def genotype_of(code: str) -> Genotype:
+        """The genotype that a code names: see `parse`. It may lie outside the space."""
+
+    def format(self, genome: Genome) -> str:
+        """Operations by node, such as `normal 0:sep_conv_3x3 1:skip_connect | ... reduce ...`."""
+        return str(self.genotype(genome))
+
+    def parse(self, code: str) -> tuple[Token, ...]:
+        """A code as `format` gives it, the name of a published genotype (DARTS_V2), or DARTS's form as JSON."""
+        return self.genome(self.genotype_of(code))
+
+    def read(self, code: str) -> tuple[str, Graph]:
+        """As `parse` reads it; genotypes outside the space (inputs that repeat, other output lists) are decoded too."""
+        genotype = self.genotype_of(code)
+        try:
+            written = self.format(self.genome(genotype))
+        except CodeError:
+            written = code if code in published() else json.dumps(genotype.to_pairs())
+        return written, self.decode_genotype(genotype)
+
+    def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int]]]:
+        return self.genotype_of(code).drawn()
 
 
 def unused(nodes: Sequence[Node]) -> tuple[int, ...]:

@@ -9,7 +9,6 @@ Where TensorFlow pads a strided operation at the end alone, PyTorch pads both si
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,7 +16,7 @@ from typing import Any, ClassVar
 from evonas.errors import UserError
 from evonas.gates import Gate
 from evonas.genomes.cells import Placement, factorized_reduce, separable
-from evonas.genomes.genotype import CELLS, Genotype, Node, published, unused
+from evonas.genomes.genotype import CELLS, Genotype, GenotypeSpace, Node, unused
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import (
     AveragePool,
@@ -32,7 +31,7 @@ from evonas.operations import (
     ReLU,
     Sides,
 )
-from evonas.space import CodeError, Decision, Genome, Open, Space, Token
+from evonas.space import CodeError, Decision, Genome, Open, Token
 
 BLOCKS = (2, 3, 4, 5, 6)  # the states that they make
 ELEMENTS = 2  # inputs, and operations, of a block
@@ -96,7 +95,7 @@ OPERATIONS: dict[str, Callable[[Placement], str | None]] = {
 
 
 @dataclass(frozen=True)
-class NASNetSpace(Space):
+class NASNetSpace(GenotypeSpace):
     """Genomes are two inputs and two operations for each of five blocks: of the normal cell, then of the reduction one.
 
     normals      N: normal cells of each of the three stacks
@@ -169,25 +168,8 @@ class NASNetSpace(Space):
         self.decisions(genome)
         return tuple(genome)
 
-    def format(self, genome: Genome) -> str:
-        """Blocks as input:operation pairs, such as `normal 0:sep_conv_3x3 1:skip_connect | ... reduce ...`."""
-        return str(self.genotype(genome))
-
-    def parse(self, code: str) -> tuple[Token, ...]:
-        """A code as `format` gives it, the name of a published genotype (NASNet-A-slim), or DARTS's form as JSON."""
-        return self.genome(self.genotype_of(code))
-
-    def read(self, code: str) -> tuple[str, Graph]:
-        """As `parse` reads it; genotypes outside the space (explicit output lists) are decoded too."""
-        genotype = self.genotype_of(code)
-        try:
-            written = self.format(self.genome(genotype))
-        except CodeError:
-            written = code if code in published() else json.dumps(genotype.to_pairs())
-        return written, self.decode_genotype(genotype)
-
     def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int]]]:
-        return dict(list(self.genotype_of(code).drawn().items())[: len(self.kinds)])
+        return dict(list(super().cells_of(code).items())[: len(self.kinds)])
 
     @staticmethod
     def genotype_of(code: str) -> Genotype:

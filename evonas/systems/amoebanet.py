@@ -9,7 +9,7 @@ from deap import base
 
 from evonas.genomes.nasnet import NASNetSpace
 from evonas.operators.amoebanet import toolbox
-from evonas.recipe import RECIPES, Recipe
+from evonas.recipe import DIGITS, RECIPES, SMALL
 from evonas.systems import Setup, System
 from evonas.systems.aging import AgingSettings, aging
 
@@ -18,8 +18,7 @@ def _toolbox(space: NASNetSpace, settings: AgingSettings, rng: Random) -> base.T
     return toolbox(space, rng=rng)
 
 
-_DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1, clip_norm=5)
-_SMALL = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True, clip_norm=5)
+_DIGITS, _SMALL = replace(DIGITS, clip_norm=5), replace(SMALL, clip_norm=5)
 _PAPER = RECIPES["amoebanet"]
 
 AMOEBANET = System(

@@ -9,7 +9,7 @@ from deap import base
 
 from evonas.genomes.darts import DARTSSpace
 from evonas.operators import by_decision
-from evonas.recipe import RECIPES, Recipe
+from evonas.recipe import DIGITS, RECIPES, SMALL
 from evonas.systems import Setup, System
 from evonas.systems.aging import AgingSettings, aging
 
@@ -20,8 +20,7 @@ def _toolbox(space: DARTSSpace, settings: AgingSettings, rng: Random) -> base.To
     return box
 
 
-_DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1, clip_norm=5)
-_SMALL = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True, clip_norm=5)
+_DIGITS, _SMALL = replace(DIGITS, clip_norm=5), replace(SMALL, clip_norm=5)
 
 DARTS = System(
     name="darts",

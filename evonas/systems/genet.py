@@ -9,7 +9,7 @@ from deap import base
 
 from evonas.genomes import genet as space
 from evonas.operators.genet import toolbox
-from evonas.recipe import RECIPES, Recipe
+from evonas.recipe import DIGITS, RECIPES, SMALL
 from evonas.strategies.genet import GeNet
 from evonas.systems import Setup, System, check_generational
 
@@ -50,8 +50,6 @@ def _strategy(toolbox: base.Toolbox, settings: GeNetSettings, rng: Random) -> Ge
 
 
 _MNIST, _CIFAR10 = RECIPES["genet-mnist"], RECIPES["genet-cifar10"]
-_DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1)
-_SMALL = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
 
 GENET = System(
     name="genet",
@@ -61,15 +59,15 @@ GENET = System(
         "digits": Setup(
             space.DIGITS,
             GeNetSettings(population=20, generations=4, bit_flip_rate=0.1),
-            _DIGITS,
-            replace(_DIGITS, epochs=40),
+            DIGITS,
+            replace(DIGITS, epochs=40),
             about="8x8 pictures in about a minute, baselines included",
         ),
         "small": Setup(
             space.SMALL,
             GeNetSettings(population=12, generations=5),
-            _SMALL,
-            replace(_SMALL, epochs=20),
+            SMALL,
+            replace(SMALL, epochs=20),
             about="pictures of 16x16 and more on a small machine, in tens of minutes",
         ),
         "mnist": Setup(

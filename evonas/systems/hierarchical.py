@@ -10,7 +10,7 @@ from deap import base
 from evonas.errors import UserError
 from evonas.genomes.hierarchical import HierarchicalSpace
 from evonas.operators.hierarchical import MUTATIONS, toolbox
-from evonas.recipe import RECIPES, Recipe
+from evonas.recipe import DIGITS, RECIPES, SMALL
 from evonas.strategies.growing_tournament import GrowingTournament
 from evonas.systems import Setup, System
 
@@ -41,9 +41,6 @@ def _strategy(toolbox: base.Toolbox, settings: HierarchicalSettings, rng: Random
     return GrowingTournament(toolbox, rng=rng, population=settings.population, share=settings.share)
 
 
-_DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1)
-_SMALL = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
-
 HIERARCHICAL = System(
     name="hierarchical",
     about="small motifs of operations, placed on the edges of a larger one; a population that only grows",
@@ -52,15 +49,15 @@ HIERARCHICAL = System(
         "small": Setup(
             HierarchicalSpace(channels=8),
             HierarchicalSettings(population=20, share=0.25, evaluations=60),
-            _SMALL,
-            replace(_SMALL, epochs=20),
+            SMALL,
+            replace(SMALL, epochs=20),
             about="pictures of 16x16 and more, on a small machine",
         ),
         "digits": Setup(
             HierarchicalSpace(channels=8, input_shape=(1, 8, 8)),
             HierarchicalSettings(population=10, share=0.3, evaluations=40),
-            _DIGITS,
-            replace(_DIGITS, epochs=40),
+            DIGITS,
+            replace(DIGITS, epochs=40),
             about="8x8 pictures, in minutes",
         ),
         "cifar10": Setup(

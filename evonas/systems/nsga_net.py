@@ -9,7 +9,7 @@ from deap import base
 
 from evonas.genomes.nsga_net import NSGANetSpace
 from evonas.operators.nsga_net import toolbox
-from evonas.recipe import RECIPES, Recipe
+from evonas.recipe import DIGITS, RECIPES, SMALL
 from evonas.strategies.nsga2 import NSGA2
 from evonas.systems import Setup, System, check_generational
 
@@ -39,9 +39,6 @@ def _strategy(toolbox: base.Toolbox, settings: NSGANetSettings, rng: Random) -> 
     return NSGA2(toolbox, rng=rng, population=settings.population, crossover_rate=settings.crossover_rate)
 
 
-_DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1)
-_SMALL = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
-
 NSGA_NET = System(
     name="nsga-net",
     about="binary strings with a skip bit for each phase; for --objectives accuracy,multiply_adds",
@@ -50,15 +47,15 @@ NSGA_NET = System(
         "small": Setup(
             NSGANetSpace(channels=16),
             NSGANetSettings(population=12, generations=5, crossover_rate=0.5),
-            _SMALL,
-            replace(_SMALL, epochs=20),
+            SMALL,
+            replace(SMALL, epochs=20),
             about="pictures of 16x16 and more, on a small machine",
         ),
         "digits": Setup(
             NSGANetSpace(phases=(4, 4), channels=8, input_shape=(1, 8, 8)),
             NSGANetSettings(population=12, generations=4, crossover_rate=0.5),
-            _DIGITS,
-            replace(_DIGITS, epochs=40),
+            DIGITS,
+            replace(DIGITS, epochs=40),
             about="8x8 pictures, in minutes",
         ),
         "cifar10": Setup(
