@@ -7,7 +7,7 @@ concatenates what arrives, so widths grow inside a motif, and a 1x1 convolution 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -125,32 +125,41 @@ PLACES = tuple(_places())
 
 def _cell(draft: Draft, name: str, x: str, channels: int, genome: Genome) -> str | None:
     """The motif of level 3 on this input."""
-    states: dict[int, str | None] = {1: x}
-    for target in range(2, NODES[3] + 1):
-        arriving: list[str | None] = []
-        for source in range(1, target):
-            token, state = genome[PLACES.index((3, 1, (source, target)))], states[source]
-            if token != NONE and state is not None:
-                start = (int(str(token)) - 1) * len(EDGES[2])
-                symbols = genome[start : start + len(EDGES[2])]
-                arriving.append(motif(draft, f"{name}/{source}-{target}/motif{token}", state, channels, symbols))
-        states[target] = draft.node(f"{name}/node{target}", arriving, combine="concat")
-    return states[NODES[3]]
+    size = len(EDGES[2])
+
+    def place(at: str, number: Token, state: str) -> str | None:
+        start = (int(str(number)) - 1) * size
+        return motif(draft, f"{at}/motif{number}", state, channels, genome[start : start + size])
+
+    return _assembled(draft, name, 3, x, genome[MOTIFS * size :], place)
 
 
 def motif(draft: Draft, name: str, x: str, channels: int, symbols: Sequence[Token | Open]) -> str | None:
     """A motif of level 2 on the input x, and the 1x1 convolution to the width of x; None where it gives nothing."""
+
+    def place(at: str, primitive: Token, state: str) -> str | None:
+        return draft.node(f"{at}/{primitive}", [state], *_primitive(str(primitive), channels, draft.shape(state)[0]))
+
+    output = _assembled(draft, name, 2, x, symbols, place)
+    return draft.node(f"{name}/output", [output], *_conv(draft.shape(x)[0], 1))
+
+
+def _assembled(
+    draft: Draft, name: str, level: int, x: str, symbols: Sequence[Token | Open],
+    place: Callable[[str, Token, str], str | None],
+) -> str | None:  # fmt: skip
+    """The last node of a motif of this level (the paper's "assemble"): each node concatenates what arrives, and `place`
+    puts what an edge carries, below a name, on the node that it leaves."""
     states: dict[int, str | None] = {1: x}
-    carried = dict(zip(EDGES[2], symbols, strict=True))
-    for target in range(2, NODES[2] + 1):
+    carried = dict(zip(EDGES[level], symbols, strict=True))
+    for target in range(2, NODES[level] + 1):
         arriving: list[str | None] = []
         for source in range(1, target):
-            token, state = str(carried[source, target]), states[source]
+            token, state = carried[source, target], states[source]
             if token != NONE and state is not None:
-                operations = _primitive(token, channels, draft.shape(state)[0])
-                arriving.append(draft.node(f"{name}/{source}-{target}/{token}", [state], *operations))
+                arriving.append(place(f"{name}/{source}-{target}", token, state))
         states[target] = draft.node(f"{name}/node{target}", arriving, combine="concat")
-    return draft.node(f"{name}/output", [states[NODES[2]]], *_conv(draft.shape(x)[0], 1))
+    return states[NODES[level]]
 
 
 def _primitive(name: str, channels: int, width: int) -> tuple[Operation, ...]:

@@ -29,6 +29,7 @@ from evonas.operations import (
     MaxPool,
     Operation,
     ReLU,
+    Shape,
     Sides,
 )
 from evonas.space import CodeError, Decision, Genome, Open, Token
@@ -244,7 +245,8 @@ def _cell(
 ) -> str:  # fmt: skip
     """A cell below this name; without an older input, as in the first cell, the newer one stands in, as it is."""
     second = str(draft.node(f"{name}/input1", [newer], ReLU(), Convolution(channels, 1), BatchNorm()))
-    states: list[str] = [newer if older is None else _fitted(draft, f"{name}/input0", older, second), second]
+    first = newer if older is None else _adapted(draft, f"{name}/input0", older, draft.shape(second), relu=True)
+    states = [first, second]
     for state, terms in enumerate(blocks, 2):
         arriving = []
         for element, source, operation, gate in terms:
@@ -256,30 +258,19 @@ def _cell(
             arriving.append((made_here, gate))
         states.append(str(draft.node(f"{name}/node{state}", arriving)))
     made = draft.shape(states[-1])
-    outputs = [_joining(draft, f"{name}/output{state}", states[state], made) for state in joined]
+    outputs = [_adapted(draft, f"{name}/output{state}", states[state], made, relu=False) for state in joined]
     return str(draft.node(f"{name}/output", outputs, combine="concat"))
 
 
-def _fitted(draft: Draft, name: str, older: str, newer: str) -> str:
-    """The older input at the width and size of the prepared newer one."""
-    shape, wanted = draft.shape(older), draft.shape(newer)
-    if shape == wanted:
-        return older
-    at = Placement(draft, name, older, wanted[0], 1 if shape[1:] == wanted[1:] else 2)
-    if at.stride == 2:
-        return str(factorized_reduce(at))
-    return str(at.node(ReLU(), Convolution(at.channels, 1), BatchNorm()))
-
-
-def _joining(draft: Draft, name: str, state: str, wanted: tuple[int, ...]) -> str:
-    """A state at the width and size of those that it is concatenated with."""
+def _adapted(draft: Draft, name: str, state: str, wanted: Shape, *, relu: bool) -> str:
+    """A state at this width and size: as it is, by a 1x1 convolution, or by a factorized reduction."""
     shape = draft.shape(state)
     if shape == wanted:
         return state
     at = Placement(draft, name, state, wanted[0], 1 if shape[1:] == wanted[1:] else 2)
     if at.stride == 2:
-        return str(factorized_reduce(at, relu=False))
-    return str(at.node(Convolution(at.channels, 1), BatchNorm()))
+        return str(factorized_reduce(at, relu=relu))
+    return str(at.node(*[ReLU()] * relu, Convolution(at.channels, 1), BatchNorm()))
 
 
 def _state(token: Token | Open) -> int:
