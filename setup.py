@@ -48,6 +48,7 @@ setup(
             "hypothesis>=6.100",
             "networkx>=3.2",
             "pandas>=2.1",
+            "nats_bench>=1.8",  # the official API that our converter reads
         ],
         "onnx": ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"],
         "docs": ["sphinx>=8", "myst-parser>=4", "furo>=2024.8", "sphinx-click>=6"],

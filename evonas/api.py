@@ -20,6 +20,8 @@ from evonas.space import Space
 from evonas.strategies import Strategy
 
 if TYPE_CHECKING:
+    from deap import base
+
     from evonas.comparison import Comparison
     from evonas.runs import Config, Run
     from evonas.trained import TrainedNetwork
@@ -30,7 +32,7 @@ def search(
     data: Any = None,
     *,
     evaluate: Callable[[Sequence[Any]], Any] | None = None,
-    strategy: Strategy | Callable[[Space, Random], Strategy] | None = None,
+    strategy: Strategy | Callable[[base.Toolbox, Random], Strategy] | None = None,
     budget: int | str | Budget | None = None,
     out: str | Path | None = None,
     resume: bool = False,
@@ -59,7 +61,8 @@ def search(
                        (x_train, y_train, x_test, y_test), a torch Dataset, or two of them
     evaluate           genome -> number (to be maximised), or one number for each of `objectives`; in place of training.
                        It runs in worker processes, and must give the same for the same genome
-    strategy           what proposes genomes, fresh, in place of the system's; or (space, rng) -> strategy
+    strategy           what proposes genomes, fresh, in place of the system's; or (toolbox, rng) -> strategy, over the
+                       system's DEAP toolbox, which keeps the limits and begins with `init`
     budget             evaluations, or a time such as "20m", or a `Budget`; None: what the system's settings say
     out                the run directory; None: runs/SYSTEM-DATA-SEED
     resume             go on with the run in `out`, if there is one; all but the budget must be as it was begun

@@ -37,10 +37,9 @@ if TYPE_CHECKING:
 
 
 def toolbox_of(space: Space, rng: Random) -> base.Toolbox:
-    """The roles that the strategies share on a table: uniform individuals, one changed decision, all neighbours."""
+    """The roles that the strategies share on a table: uniform individuals, all neighbours, one of them as mutation."""
     box = by_decision.toolbox(space, rng=rng)
     box.register("mutate", by_decision.mut_one_decision, space=space, rng=rng)
-    box.register("neighbours", by_decision.neighbours, space=space, rng=rng)
     return box
 
 
@@ -161,29 +160,18 @@ def by_training(
     workers: int | None,
     directory: Path,
 ) -> dict[str, list[Trial]]:
-    """The same by training, with the system's own operators: a run for each strategy and seed, in `directory`, where it
-    is resumed.
+    """The same by training, over the system's own toolbox: a run for each strategy and seed, resumed where it is in
+    `directory` already.
 
     The winner of each run is trained by the final recipe and tested.
     """
     from evonas.api import search
-    from evonas.systems import system as find
-
-    known = find(system)
-
-    def strategy(contender: Contender) -> Callable[[Space, Random], Strategy]:
-        def made(space: Space, rng: Random) -> Strategy:
-            box = known.toolbox(space, next(iter(known.presets.values())).strategy, rng)
-            box.register("neighbours", by_decision.neighbours, space=space, rng=rng)
-            return contender.strategy(box, rng)
-
-        return made
 
     found: dict[str, list[Trial]] = {contender.text: [] for contender in contenders}
     for seed in range(seeds):
         for contender in contenders:
             run = search(
-                system, data, strategy=strategy(contender), budget=budget, settings=settings, seed=seed,
+                system, data, strategy=contender.strategy, budget=budget, settings=settings, seed=seed,
                 workers=workers, out=directory / f"{re.sub(r'[^a-z0-9]+', '-', contender.text)}-{seed}", resume=True,
                 progress=False,
             )  # fmt: skip

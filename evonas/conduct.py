@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from evonas.data import load
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Calls, Evaluation, Genome, Outcome
+from evonas.evaluation.mean import Mean
 from evonas.evaluation.trained import TrainedAccuracy
 from evonas.files import write_json
 from evonas.genomes import plain
@@ -57,7 +58,7 @@ class Conduct:
 
     def go(self) -> dict[str, Any]:
         space = self.setup.space
-        search = self._part("search", self._given_strategy() or self._strategy())
+        search = self._part("search", self._strategy())
         baseline = self._part("baseline", self._random_search())
         summary: dict[str, Any] = {}
         for budget in self.config.budgets:
@@ -87,15 +88,11 @@ class Conduct:
 
     # ---- strategies -----------------------------------------------------------------------------------------------
 
-    def _given_strategy(self) -> Strategy | None:
-        given = self.given.strategy
-        if callable(given):
-            return given(self.setup.space, stream(self.config.seed, "strategy"))
-        return given
-
     def _strategy(self) -> Strategy:
-        """The system's own for one objective, NSGA-II over the same toolbox for several."""
-        system, settings = self.run.system, self.setup.strategy
+        """The one that was given, or, over the system's toolbox, its own for one objective and NSGA-II for several."""
+        system, settings, given = self.run.system, self.setup.strategy, self.given.strategy
+        if given is not None and not callable(given):
+            return given
         rng = stream(self.config.seed, self.setup.space.name)
         toolbox = system.toolbox(self.setup.space, settings, rng)
         if self.config.limits:
@@ -103,6 +100,8 @@ class Conduct:
         if self.config.init:
             first = [Individual(self.setup.space.parse(code)) for code in self.config.init]
             toolbox.decorate("individual", partial(_beginning_with, first))
+        if given is not None:
+            return given(toolbox, rng)
         if len(self.objectives) == 1:
             return system.strategy(toolbox, settings, rng)
         if system.front is not None:
@@ -144,8 +143,9 @@ class Conduct:
         """As a search sees a network: the search recipe, the validation part, the time limit."""
         if self.given.evaluate is not None:
             return Calls(self.given.evaluate, len(self.objectives))
-        limit = self.config.timeout_s
-        return self._trained(individual, self.setup.recipe, objectives=self.objectives, timeout_s=limit)
+        limit, recipe = self.config.timeout_s, self.setup.recipe
+        trained = self._trained(individual, recipe, objectives=self.objectives, timeout_s=limit)
+        return trained if recipe.trainings == 1 else Mean(trained, recipe.trainings)
 
     def _final(self, individual: Individual) -> Evaluation:
         """As the table shows a network: the final recipe, all but the test part, which is read, once."""

@@ -207,7 +207,7 @@ def choose_recipe(name: str, epochs: int | None, *, search: Recipe, final: Recip
     known = {"final": final, "search": search, **RECIPES}
     if name not in known:
         raise UserError(f"unknown recipe {name!r}; recipes are {', '.join(known)}")
-    recipe = known[name]
+    recipe = replace(known[name], trainings=1)
     if epochs is None or epochs == recipe.epochs:
         return recipe
     milestones = tuple(round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones)

@@ -11,7 +11,7 @@ import keyword
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -183,8 +183,7 @@ class Graph:
         """
         graph = self.simplified()
         labels = {INPUT: _hash(INPUT, *graph.input_shape)}
-        labels |= {node.name: _hash(node.combine, *map(str, map(operations.to_json, node.operations)))
-                   for node in graph.nodes}  # fmt: skip
+        labels |= {node.name: _hash(node.combine, *map(_written, node.operations)) for node in graph.nodes}
         consumers: dict[str, list[tuple[str, str]]] = {name: [] for name in labels}
         for node in graph.nodes:
             for edge in node.inputs:
@@ -336,6 +335,11 @@ def _alive(nodes: list[Node], output: str) -> tuple[Node, ...]:
         if node.name in needed:
             needed.update(edge.source for edge in node.inputs)
     return tuple(node for node in nodes if node.name in needed)
+
+
+@lru_cache(maxsize=1000)
+def _written(operation: Operation) -> str:
+    return str(operations.to_json(operation))
 
 
 def _hash(*parts: object) -> str:

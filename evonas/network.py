@@ -9,19 +9,42 @@ from __future__ import annotations
 
 import math
 import operator
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.utils import skip_init
 
 from evonas import gates, operations
 from evonas.gates import Route
 from evonas.graph import INPUT, Graph, Node
 from evonas.operations import Operation, Shape
 from evonas.streams import number
+
+
+class Conv2d(nn.Conv2d):
+    """Its weights are left to `initialise`: drawing them twice costs more than all else in building a network."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
+class Linear(nn.Linear):
+    """Its weights are left to `initialise`."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Made at identity; its statistics are there already when this is called."""
+
+    def reset_parameters(self) -> None:
+        if self.affine:
+            self.weight.data.fill_(1.0)
+            self.bias.data.zero_()
 
 
 class GlobalAverage(nn.Module):
@@ -79,16 +102,16 @@ class FirstChannels(nn.Module):
 
 
 MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
-    operations.Convolution: lambda op, shape: skip_init(
-        nn.Conv2d, shape[0], op.channels, op.kernel, op.stride, op.padding, op.dilation, op.groups, op.bias
+    operations.Convolution: lambda op, shape: Conv2d(
+        shape[0], op.channels, op.kernel, op.stride, op.padding, op.dilation, op.groups, op.bias
     ),
-    operations.BatchNorm: lambda op, shape: nn.BatchNorm2d(shape[0], affine=op.affine),
+    operations.BatchNorm: lambda op, shape: BatchNorm2d(shape[0], affine=op.affine),
     operations.ReLU: lambda op, shape: nn.ReLU(),
     operations.MaxPool: lambda op, shape: nn.MaxPool2d(op.kernel, op.stride, op.padding),
     operations.AveragePool: lambda op, shape: nn.AvgPool2d(op.kernel, op.stride, op.padding, count_include_pad=False),
     operations.GlobalAveragePool: lambda op, shape: GlobalAverage(),
     operations.Flatten: lambda op, shape: nn.Flatten(),
-    operations.Linear: lambda op, shape: skip_init(nn.Linear, shape[0], op.features, op.bias),
+    operations.Linear: lambda op, shape: Linear(shape[0], op.features, op.bias),
     operations.Dropout: lambda op, shape: nn.Dropout(op.rate),
     operations.DropPath: lambda op, shape: DropPath(op.share),
     operations.Identity: lambda op, shape: nn.Identity(),
@@ -116,16 +139,16 @@ def build(graph: Graph, *, seed: int = 0) -> fx.GraphModule:
     for node in graph.nodes:
         inputs = [values[edge.source] for edge in node.inputs]
         target = node.name.replace("/", ".")
-        steps = {name: MODULES[type(op)](op, shape) for name, op, shape in graph.steps(node)}
+        steps = OrderedDict((name, MODULES[type(op)](op, shape)) for name, op, shape in graph.steps(node))
         _reuse_memory(list(steps.values()))
         if node.name in free:
             modules[target] = GatedNode(node, steps)
             values[node.name] = drawn.call_module(target, (weights, *inputs))
             continue
         value = _combine(drawn, node, inputs)
-        for name, module in steps.items():
-            modules[f"{target}.{name}"] = module
-            value = drawn.call_module(f"{target}.{name}", (value,))
+        if steps:
+            modules[target] = nn.Sequential(steps)
+            value = drawn.call_module(target, (value,))
         values[node.name] = value
         value.meta.setdefault("nodes", []).append(node.name)
     drawn.output(values[graph.output])
@@ -135,21 +158,20 @@ def build(graph: Graph, *, seed: int = 0) -> fx.GraphModule:
     return network
 
 
+@torch.no_grad()
 def initialise(network: nn.Module, seed: int) -> None:
-    """Draw every parameter anew: He-normal convolutions, uniform linear layers, batch norms at identity."""
+    """Draw the weights that nothing has set yet: He-normal convolutions, uniform linear layers, biases 0."""
+    generator = torch.Generator()
     for path, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            fan_in = module.weight[0].numel()
-            generator = torch.Generator().manual_seed(number(seed, f"{path}.weight"))
-            with torch.no_grad():
-                if isinstance(module, nn.Conv2d):
-                    module.weight.normal_(0, math.sqrt(2 / fan_in), generator=generator)  # He et al. 2015, Eq. 10
-                else:
-                    module.weight.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
-                if module.bias is not None:
-                    module.bias.zero_()
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()
+        if isinstance(module, Conv2d | Linear):
+            fan_in = math.prod(module.weight.shape[1:])
+            generator.manual_seed(number(seed, f"{path}.weight"))
+            if isinstance(module, Conv2d):
+                module.weight.normal_(0, math.sqrt(2 / fan_in), generator=generator)  # He et al. 2015, Eq. 10
+            else:
+                module.weight.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
+            if module.bias is not None:
+                module.bias.zero_()
 
 
 def extract(supernet: nn.Module, graph: Graph) -> fx.GraphModule:
@@ -196,25 +218,19 @@ class RouteGates(nn.Module):
         return weights
 
 
-class GatedNode(nn.Module):
+class GatedNode(nn.Sequential):
     """A node of a supernet that some routes do without: it skips itself there, and its weights get no gradient."""
 
-    def __init__(self, node: Node, steps: dict[str, nn.Module]) -> None:
-        super().__init__()
-        self.node, self.steps = node.name, list(steps)
-        self.joins = node.combine == "concat"
-        for name, module in steps.items():
-            self.add_module(name, module)
+    def __init__(self, node: Node, steps: OrderedDict[str, nn.Module]) -> None:
+        super().__init__(steps)
+        self.node, self.joins = node.name, node.combine == "concat"
 
     def forward(self, weights: dict[str, list[Any] | None], *inputs: Tensor | None) -> Tensor | None:
         own = weights[self.node]
         if own is None:
             return None
         terms = [_scaled(w, x) for w, x in zip(own, inputs, strict=True) if x is not None and not gates.is_closed(w)]
-        value = torch.cat(terms, 1) if self.joins else _sum(terms)
-        for name in self.steps:
-            value = getattr(self, name)(value)
-        return value
+        return super().forward(torch.cat(terms, 1) if self.joins else _sum(terms))
 
 
 def _scaled(weight: Any, x: Tensor) -> Tensor:

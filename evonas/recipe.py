@@ -34,6 +34,7 @@ class Recipe:
                       linearly from 0 (and with depth in NASNet's skeleton); for networks that have such paths
     auxiliary         weight of the loss of a second classifier in the middle, which is thrown away after training; 0:
                       none; for networks whose skeleton says where it stands
+    trainings         from fresh weights, whose mean accuracy is the fitness in a search; a final training is one
     """
 
     epochs: int = 3
@@ -53,10 +54,12 @@ class Recipe:
     clip_norm: float = 0.0
     drop_path: float = 0.0
     auxiliary: float = 0.0
+    trainings: int = 1
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise UserError(f"epochs is {self.epochs}; use at least 1")
+        for name in ("epochs", "trainings"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; use at least 1")
         if self.batch_size < 2:
             raise UserError(f"batch_size is {self.batch_size}; batch norm needs at least 2 images")
         if self.optimizer not in OPTIMIZERS:
@@ -110,10 +113,11 @@ RECIPES: dict[str, Recipe] = {
         auxiliary=0.5,
     ),
     # Liu et al. 2018, section 4.1, in epochs: 5,000 steps of 256 of 40,000 images, and 80,000 of 50,000. The paper
-    # crops 24x24 of 32x32 and tests on 32x32; here images are padded and cropped back.
+    # crops 24x24 of 32x32 and tests on 32x32; here images are padded and cropped back. The fitness is the mean of four
+    # trainings.
     "hierarchical": Recipe(
         epochs=32, batch_size=256, learning_rate=0.1, weight_decay=3e-4, schedule="step", milestones=(26, 29),
-        crop=4, flip=True,
+        crop=4, flip=True, trainings=4,
     ),
     "hierarchical-final": Recipe(
         epochs=410, batch_size=256, learning_rate=0.1, weight_decay=3e-4, schedule="step", milestones=(205, 307, 358),

@@ -22,6 +22,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from deap import base
+
 from evonas.data import Source, load
 from evonas.device import hardware
 from evonas.errors import RunError, UserError
@@ -101,13 +103,14 @@ class Given:
 
     system      of a user's own space
     evaluate    genome -> values, in place of training
-    strategy    in place of the system's; fresh, since the journal is replayed into it; or (space, rng) -> strategy
+    strategy    in place of the system's; fresh, since the journal is replayed into it; or (toolbox, rng) -> strategy,
+                over the system's DEAP toolbox
     executor    in place of local processes
     """
 
     system: System | None = None
     evaluate: Callable[[Genome], Any] | None = None
-    strategy: Strategy | Callable[[Space, Random], Strategy] | None = None
+    strategy: Strategy | Callable[[base.Toolbox, Random], Strategy] | None = None
     executor: Executor | None = None
 
 

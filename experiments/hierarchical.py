@@ -1,7 +1,7 @@
 """Hierarchical representations (Liu et al. 2018, arXiv:1711.00436) in one screen: motifs of motifs, nobody dies.
 
 `python experiments/hierarchical.py` searches handwritten digits in minutes; run again, it goes on where it stopped. The
-paper's search is `evonas search hierarchical --preset cifar10 --data cifar10`, but for its mean of four trainings.
+paper's search is `evonas search hierarchical --preset cifar10 --data cifar10`.
 """
 
 import evonas

@@ -15,7 +15,8 @@ SPACE = NSGANetSpace(phases=(4, 4), channels=8, input_shape=(1, 8, 8))
 
 def main(evaluations: int = 60) -> None:
     rng = stream(SEED, "nsga-net")
-    strategy = NSGA2(toolbox(SPACE, rng=rng), rng=rng, population=12, crossover_rate=0.5)
+    roles = toolbox(SPACE, rng=rng)
+    strategy = NSGA2(roles, rng=rng, population=12, crossover_rate=0.5, mutates_crossed=True)  # published: 40 and 0.9
     run = evonas.search(
         SPACE,
         data="digits",

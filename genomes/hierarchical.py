@@ -2,13 +2,16 @@
 Efficient Architecture Search", arXiv:1711.00436, section 2).
 
 Six motifs of four nodes place primitive operations on their edges; one motif of five nodes places those motifs. A node
-concatenates what arrives, so widths grow inside a motif, and a 1x1 convolution brings each small motif back.
+concatenates what arrives, so widths grow inside a motif, and a 1x1 convolution brings each motif of primitives back.
+The flat space that the paper compares with is a single motif of primitives, of eleven nodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from math import isqrt
 from typing import ClassVar
 
 from evonas.errors import UserError
@@ -28,26 +31,42 @@ from evonas.space import CodeError, Decision, Genome, Open, Space, Token
 
 NONE = "none"
 PRIMITIVES = ("identity", "conv_1x1", "depthwise_3x3", "separable_3x3", "max_pool_3x3", "avg_pool_3x3")
-MOTIFS = 6  # of level 2
-NODES = {2: 4, 3: 5}  # level -> nodes of its motifs
-EDGES = {level: tuple((a, b) for b in range(2, nodes + 1) for a in range(1, b)) for level, nodes in NODES.items()}
-OPTIONS: dict[int, tuple[Token, ...]] = {2: (NONE, *PRIMITIVES), 3: (NONE, *range(1, MOTIFS + 1))}
+
+
+@dataclass(frozen=True)
+class Level:
+    """So many motifs of so many nodes, each edge of which carries one of the options."""
+
+    motifs: int
+    nodes: int
+    options: tuple[Token, ...]
+
+    @property
+    def edges(self) -> tuple[tuple[int, int], ...]:
+        """(source, target), by target."""
+        return tuple((a, b) for b in range(2, self.nodes + 1) for a in range(1, b))
+
+
+HIERARCHY = {2: Level(6, 4, (NONE, *PRIMITIVES)), 3: Level(1, 5, (NONE, *range(1, 7)))}
+FLAT = {2: Level(1, 11, (NONE, *PRIMITIVES))}  # about as many edges
 
 
 @dataclass(frozen=True)
 class HierarchicalSpace(Space):
     """Genomes are 46 symbols: six for each of the six motifs of level 2, then ten for the motif of level 3; each is
-    `none` or what stands on the edge, by target.
+    `none` or what stands on the edge, by target. In the flat space they are 55, of one motif.
 
     A motif that no path crosses gives nothing, like `none`; a genome whose whole cell gives nothing has no network.
 
     channels   of the first stage; doubled by each of two strided separable convolutions
     cells      in each of the three stages; separable convolutions stand between them
+    flat       no hierarchy: one motif of level 2, of eleven nodes, is the cell
     """
 
     name: ClassVar[str] = "hierarchical"
     channels: int = 16
     cells: int = 1
+    flat: bool = False
     input_shape: tuple[int, int, int] = (3, 32, 32)
     classes: int = 10
 
@@ -57,35 +76,45 @@ class HierarchicalSpace(Space):
         if min(self.input_shape[1:]) < 4:
             raise UserError(f"images of {self.input_shape} are too small to be halved twice; use at least 4 pixels")
 
+    @property
+    def levels(self) -> dict[int, Level]:
+        return FLAT if self.flat else HIERARCHY
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """(level, motif, edge) of each symbol."""
+        return _places(self.flat)
+
     # ---- the genome -----------------------------------------------------------------------------------------------
 
     def next(self, prefix: Genome) -> Decision | None:
         position = len(prefix)
-        if position == len(PLACES):
+        if position == len(self.places):
             return None
-        level, motif, (source, target) = PLACES[position]
-        return Decision(f"level{level}/motif{motif}/{target}<-{source}", OPTIONS[level], position)
+        level, motif, (source, target) = self.places[position]
+        return Decision(f"level{level}/motif{motif}/{target}<-{source}", self.levels[level].options, position)
 
     def trivial(self) -> tuple[Token, ...]:
         """The genome in which every motif is a chain, of identities and of the first motif: where evolution begins."""
         carries: dict[int, Token] = {2: "identity", 3: 1}
-        return tuple(carries[level] if target == source + 1 else NONE for level, _, (source, target) in PLACES)
+        return tuple(carries[level] if target == source + 1 else NONE for level, _, (source, target) in self.places)
 
     def format(self, genome: Genome) -> str:
         """The motifs of level 2, then that of level 3, as digits by target: `0` none, else the option's number."""
         self.decisions(genome)
         words: dict[tuple[int, int], dict[int, str]] = {}
-        for (level, number, (_, target)), token in zip(PLACES, genome, strict=True):
+        for (level, number, (_, target)), token in zip(self.places, genome, strict=True):
             by_target = words.setdefault((level, number), {})
-            by_target[target] = by_target.get(target, "") + str(OPTIONS[level].index(token))
+            by_target[target] = by_target.get(target, "") + str(self.levels[level].options.index(token))
         return " ".join("-".join(by_target.values()) for by_target in words.values())
 
     def parse(self, code: str) -> tuple[Token, ...]:
         digits = code.replace("-", "").replace(" ", "")
-        if len(digits) != len(PLACES) or set(digits) - set("0123456"):
-            raise CodeError(f"code {code!r} is no genome of this space; give {len(PLACES)} digits of 0 to 6, such as "
-                            f"{self.format(self.trivial())}")  # fmt: skip
-        return tuple(OPTIONS[level][int(digit)] for (level, _, _), digit in zip(PLACES, digits, strict=True))
+        if len(digits) != len(self.places) or set(digits) - set("0123456"):
+            raise CodeError(f"code {code!r} is no genome of this space; give {len(self.places)} digits of 0 to 6, such "
+                            f"as {self.format(self.trivial())}")  # fmt: skip
+        options = (self.levels[level].options for level, _, _ in self.places)
+        return tuple(each[int(digit)] for each, digit in zip(options, digits, strict=True))
 
     # ---- its meaning ----------------------------------------------------------------------------------------------
 
@@ -100,10 +129,11 @@ class HierarchicalSpace(Space):
         x = draft.node("stem", [INPUT], *_conv(channels, 3))
         for stage in (1, 2, 3):
             for number in range(1, self.cells + 1):
-                output = _cell(draft, f"stage{stage}/cell{number}", str(x), channels, genome)
+                assemble = motif if self.flat else _cell
+                output = assemble(draft, f"stage{stage}/cell{number}", str(x), channels, genome)
                 if output is None:
-                    raise CodeError("no path leads from the input of the cell to its output; put operations on a chain "
-                                    "of edges of level 3, and on those of the motifs that it names")  # fmt: skip
+                    raise CodeError("no path leads from the input of the cell to its output; put operations on a "
+                                    "chain of edges, and on a chain of each motif that it names")  # fmt: skip
                 ends = number == self.cells
                 stride = 2 if ends and stage < 3 else 1
                 channels *= stride
@@ -113,53 +143,59 @@ class HierarchicalSpace(Space):
         return draft.graph()
 
 
-def _places() -> Iterator[tuple[int, int, tuple[int, int]]]:
-    """(level, motif, edge) of each symbol."""
-    for motif in range(1, MOTIFS + 1):
-        yield from ((2, motif, edge) for edge in EDGES[2])
-    yield from ((3, 1, edge) for edge in EDGES[3])
+Place = tuple[int, int, tuple[int, int]]
 
 
-PLACES = tuple(_places())
+@cache
+def _places(flat: bool) -> tuple[Place, ...]:
+    levels = FLAT if flat else HIERARCHY
+    return tuple(
+        (level, motif, edge)
+        for level, each in levels.items()
+        for motif in range(1, each.motifs + 1)
+        for edge in each.edges
+    )
 
 
 def _cell(draft: Draft, name: str, x: str, channels: int, genome: Genome) -> str | None:
     """The motif of level 3 on this input."""
-    size = len(EDGES[2])
+    size, placed = len(HIERARCHY[2].edges), len(HIERARCHY[3].edges)
 
     def place(at: str, number: Token, state: str) -> str | None:
         start = (int(str(number)) - 1) * size
         return motif(draft, f"{at}/motif{number}", state, channels, genome[start : start + size])
 
-    return _assembled(draft, name, 3, x, genome[MOTIFS * size :], place)
+    return _assembled(draft, name, x, genome[-placed:], place)
 
 
 def motif(draft: Draft, name: str, x: str, channels: int, symbols: Sequence[Token | Open]) -> str | None:
-    """A motif of level 2 on the input x, and the 1x1 convolution to the width of x; None where it gives nothing."""
+    """A motif of level 2, of any size, on the input x, and the 1x1 convolution to the width of x; None where it gives
+    nothing."""
 
     def place(at: str, primitive: Token, state: str) -> str | None:
         return draft.node(f"{at}/{primitive}", [state], *_primitive(str(primitive), channels, draft.shape(state)[0]))
 
-    output = _assembled(draft, name, 2, x, symbols, place)
+    output = _assembled(draft, name, x, symbols, place)
     return draft.node(f"{name}/output", [output], *_conv(draft.shape(x)[0], 1))
 
 
 def _assembled(
-    draft: Draft, name: str, level: int, x: str, symbols: Sequence[Token | Open],
+    draft: Draft, name: str, x: str, symbols: Sequence[Token | Open],
     place: Callable[[str, Token, str], str | None],
 ) -> str | None:  # fmt: skip
-    """The last node of a motif of this level (the paper's "assemble"): each node concatenates what arrives, and `place`
-    puts what an edge carries, below a name, on the node that it leaves."""
+    """The last node of a motif (the paper's "assemble"): each node concatenates what arrives, and `place` puts what an
+    edge carries, below a name, on the node that it leaves. `symbols` are those of n (n - 1) / 2 edges, by target."""
+    nodes = (1 + isqrt(1 + 8 * len(symbols))) // 2
     states: dict[int, str | None] = {1: x}
-    carried = dict(zip(EDGES[level], symbols, strict=True))
-    for target in range(2, NODES[level] + 1):
+    carried = iter(symbols)
+    for target in range(2, nodes + 1):
         arriving: list[str | None] = []
         for source in range(1, target):
-            token, state = carried[source, target], states[source]
+            token, state = next(carried), states[source]
             if token != NONE and state is not None:
                 arriving.append(place(f"{name}/{source}-{target}", token, state))
         states[target] = draft.node(f"{name}/node{target}", arriving, combine="concat")
-    return states[NODES[level]]
+    return states[nodes]
 
 
 def _primitive(name: str, channels: int, width: int) -> tuple[Operation, ...]:

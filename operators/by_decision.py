@@ -91,15 +91,16 @@ def toolbox(
 ) -> base.Toolbox:
     """A DEAP toolbox for any space with `next`, with the roles that `deap.algorithms` asks for.
 
-    Roles: individual, population, clone, mate, mutate, select (tournaments of three) and, where a fitness is given,
-    evaluate. `change_rate` is the probability that a mutation answers a decision anew, `swap_rate` that a crossover
-    exchanges one. `select` is DEAP's, which draws from Python's global generator.
+    Roles: individual, population, clone, mate, mutate, neighbours, select (tournaments of three) and, where a fitness
+    is given, evaluate. `change_rate` is the probability that a mutation answers a decision anew, `swap_rate` that a
+    crossover exchanges one. `select` is DEAP's, which draws from Python's global generator.
     """
     box = base.Toolbox()
     box.register("individual", init_random, space, rng=rng)
     box.register("population", init_population, box)
     box.register("mate", cx_decisions, space=space, indpb=swap_rate, rng=rng)
     box.register("mutate", mut_decisions, space=space, indpb=change_rate, rng=rng)
+    box.register("neighbours", neighbours, space=space, rng=rng)
     box.register("select", tools.selTournament, tournsize=3)
     if evaluate is not None:
         box.register("evaluate", evaluate)

@@ -10,7 +10,7 @@ from deap import base
 
 from evonas.genomes.genet import GeNetSpace
 from evonas.individual import Individual
-from evonas.operators.by_decision import init_population
+from evonas.operators import by_decision
 
 
 def init_bits(space: GeNetSpace, *, rng: Random) -> Individual:
@@ -55,17 +55,13 @@ def toolbox(
     stage_swap_rate: float = 0.2,
     bit_flip_rate: float = 0.05,
 ) -> base.Toolbox:
-    """A DEAP toolbox for GeNet, with the roles that `deap.algorithms` asks for.
+    """The roles of `by_decision.toolbox`, with GeNet's start, crossover, mutation and selection.
 
-    Roles: individual, population, clone, mate, mutate, select, and evaluate where a fitness is given. `map` is the
-    built-in one until another is registered. Defaults are the paper's q_C and q_M for CIFAR-10.
+    Defaults are the paper's q_C and q_M for CIFAR-10.
     """
-    box = base.Toolbox()
+    box = by_decision.toolbox(space, rng=rng, evaluate=evaluate)
     box.register("individual", init_bits, space, rng=rng)
-    box.register("population", init_population, box)
     box.register("mate", cx_stages, slices=space.slices, indpb=stage_swap_rate, rng=rng)
     box.register("mutate", mut_bits, indpb=bit_flip_rate, rng=rng)
     box.register("select", sel_roulette_above_worst, rng=rng)
-    if evaluate is not None:
-        box.register("evaluate", evaluate)
     return box

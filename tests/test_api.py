@@ -16,11 +16,13 @@ from torch.utils.data import TensorDataset
 
 import evonas
 from evonas.data import load
+from evonas.errors import UserError
 from evonas.genomes.genet import DIGITS
 from evonas.genomes.plain import PlainSpace
 from evonas.individual import Individual
 from evonas.loop import Budget
 from evonas.space import Decision, Space
+from evonas.strategies.aging import AgingEvolution
 from evonas.training import task_on
 
 TINY = {"population": 4, "epochs": 1, "final.epochs": 2, "filters": (4, 8)}
@@ -613,3 +615,28 @@ class Counted:
 
     def update(self, individuals):
         pass
+
+
+def test_a_setting_repeats_trainings_and_the_fitness_is_their_mean(tmp_path):
+    one, two = (
+        search(out=tmp_path / str(n), budget=2, settings=TINY | {"trainings": n}).records() for n in (1, 2)
+    )  # fmt: skip
+    first = next(record for record in two if record["phase"] == "search")
+    assert first["cost"]["epochs"] == 2
+    assert first["genome"] == one[0]["genome"]
+    assert first["values"] != one[0]["values"]
+    with pytest.raises(UserError, match=r"final\.trainings is 2; the winner is trained once"):
+        search(out=tmp_path / "final", budget=2, settings=TINY | {"final.trainings": 2})
+
+
+def test_a_strategy_may_be_made_over_the_systems_own_toolbox(tmp_path):
+    def strategy(toolbox, rng):
+        return AgingEvolution(toolbox, rng=rng, population=2, sample=2)
+
+    code = "1-01/0-00-001"
+    settings = {"epochs": 1, "final.epochs": 1, "filters": (4, 8), "bit_flip_rate": 0.0}
+    found = search(out=tmp_path / "run", strategy=strategy, budget=8, init=[code], max_parameters=3600,
+                   settings=settings).records()  # fmt: skip
+    assert found[0]["code"] == code
+    assert all(record["measures"]["parameters"] <= 3600 for record in found)
+    assert len({record["code"] for record in found}) <= 2  # the two to begin with: no bit is ever flipped

@@ -15,6 +15,7 @@ import time
 import numpy as np
 import pytest
 
+from evonas.api import open_run
 from evonas.command_line import main
 
 TINY = ["--set", "population=4", "epochs=1", "final.epochs=1", "filters=4,4", "--workers", "1"]
@@ -294,14 +295,16 @@ def test_the_winner_is_exported(finished, inside, tmp_path):
 def test_an_individual_is_trained_to_the_end_and_exported(finished, inside, tmp_path):
     directory = tmp_path / "run"
     shutil.copytree(finished[0], directory)
-    done = inside("train", directory, 0, "--epochs", 2)
+    run = open_run(directory)
+    which = next(record["id"] for record in run.records() if record["id"] != run.best.id)
+    done = inside("train", directory, which, "--epochs", 2)
     assert re.search(
         r"epoch 2: loss [\d.]+, validation accuracy [\d.]+%\n.*epoch \d of 2 kept, test accuracy", done.stdout
     )
-    refused(inside("train", directory, 0, "--epochs", 2), "add --resume")
-    assert "of 2 kept" in inside("train", directory, 0, "--epochs", 2, "--resume").stdout
-    assert inside("export", directory, 0, "--to", "by-id").returncode == 0
-    assert inside("export", directory / "trained" / "0", "--to", "by-folder").returncode == 0
+    refused(inside("train", directory, which, "--epochs", 2), "add --resume")
+    assert "of 2 kept" in inside("train", directory, which, "--epochs", 2, "--resume").stdout
+    assert inside("export", directory, which, "--to", "by-id").returncode == 0
+    assert inside("export", directory / "trained" / str(which), "--to", "by-folder").returncode == 0
     one, other = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("by-id", "by-folder"))
     assert one == other
 

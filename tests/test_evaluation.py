@@ -1,6 +1,6 @@
 import math
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from safetensors.torch import load as load_weights
 
 from evonas.data import Source
 from evonas.evaluation import Calls, EvaluationError, Outcome, attempt
+from evonas.evaluation.mean import Mean
 from evonas.evaluation.trained import TrainedAccuracy
 from evonas.genomes.genet import DIGITS
 from evonas.network import build
@@ -35,6 +36,37 @@ def test_the_same_evaluation_gives_the_same_value_and_a_replicate_another():
     final = replace(TRAINED, final=True)
     first, again, replicate = (final(GENOME, r).weights for r in (0, 0, 1))
     assert first == again != replicate
+
+
+def test_the_mean_of_several_trainings_is_one_evaluation():
+    twice = Mean(TRAINED, 2)
+    outcome, single = twice(GENOME), [TRAINED(GENOME, replicate) for replicate in (0, 1)]
+    assert outcome.values == (pytest.approx((single[0].values[0] + single[1].values[0]) / 2),)
+    assert outcome.curve == outcome.values
+    assert (outcome.epochs, outcome.status) == (2, "full")
+    assert outcome.measures["accuracy"] == outcome.values[0]
+    assert outcome.measures["parameters"] == single[0].measures["parameters"]
+    assert twice(GENOME, 1).values == (pytest.approx(sum(TRAINED(GENOME, r).values[0] for r in (2, 3)) / 2),)
+    assert twice.key(GENOME) != TRAINED.key(GENOME)
+
+
+def test_the_first_of_several_trainings_that_fails_is_the_outcome():
+    asked = []
+
+    @dataclass(frozen=True)
+    class Second:
+        """Fails the second time."""
+
+        def key(self, genome):
+            return "key"
+
+        def __call__(self, genome, replicate=0):
+            asked.append(replicate)
+            return Outcome.failure("nan", "why", epochs=1) if replicate == 1 else Outcome((0.5,), epochs=1, seconds=2.0)
+
+    outcome = Mean(Second(), 4)(GENOME)
+    assert asked == [0, 1]
+    assert (outcome.failed, outcome.error, outcome.epochs, outcome.seconds) == (True, "nan: why", 2, 2.0)
 
 
 def test_identity_is_graph_task_and_recipe():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from evonas.errors import UserError
-from evonas.genomes.hierarchical import EDGES, NONE, PLACES, PRIMITIVES, HierarchicalSpace, motif
+from evonas.genomes.hierarchical import HIERARCHY, NONE, PRIMITIVES, HierarchicalSpace, motif
 from evonas.graph import INPUT, Draft, Graph
 from evonas.individual import Individual
 from evonas.network import build
@@ -16,8 +16,11 @@ from evonas.operators.hierarchical import init_mutated, mut_hierarchical, toolbo
 from evonas.space import CodeError
 from evonas.strategies.growing_tournament import GrowingTournament
 from evonas.streams import stream
+from evonas.systems import system
 
 SPACE = HierarchicalSpace(channels=4, input_shape=(3, 8, 8))
+FLAT = HierarchicalSpace(channels=4, flat=True, input_shape=(3, 8, 8))
+PLACES = SPACE.places
 
 
 def changed(before, after):
@@ -26,7 +29,7 @@ def changed(before, after):
 
 def symbols(**carried):
     """The symbols of a motif of level 2, from e12="conv_1x1" for the edge from 1 to 2."""
-    return [carried.get(f"e{a}{b}", NONE) for a, b in EDGES[2]]
+    return [carried.get(f"e{a}{b}", NONE) for a, b in HIERARCHY[2].edges]
 
 
 def test_a_genome_has_46_symbols_of_seven_values():
@@ -119,7 +122,7 @@ def test_mutation_changes_at_most_one_symbol_and_reaches_all_as_often_as_its_dra
     rng, individual, seen, n = stream(0, "mutation"), Individual(SPACE.trivial()), Counter(), 20_000
     for _ in range(n):
         before = tuple(individual)
-        assert mut_hierarchical(individual, rng=rng) == (individual,)
+        assert mut_hierarchical(individual, SPACE, rng=rng) == (individual,)
         places = changed(before, individual)
         assert len(places) <= 1
         seen.update(places)
@@ -130,6 +133,27 @@ def test_mutation_changes_at_most_one_symbol_and_reaches_all_as_often_as_its_dra
     assert seen.total() / n == pytest.approx(6 / 7, abs=0.02)  # the old symbol may come again
     ends = sum(count for place, count in seen.items() if PLACES[place][0] == 3 and PLACES[place][2][1] == 2)
     assert ends / top == pytest.approx(1 / 4, abs=0.02)  # a node, then a predecessor of it
+
+
+def test_the_flat_space_is_one_motif_of_eleven_nodes_of_primitives():
+    assert FLAT.count() == 7**55
+    assert FLAT.format(FLAT.trivial()) == "1-01-001-0001-00001-000001-0000001-00000001-000000001-0000000001"
+    assert FLAT.parse(FLAT.format(FLAT.trivial())) == FLAT.trivial()
+    rng, individual, seen = stream(0, "flat"), Individual(FLAT.trivial()), set()
+    for _ in range(5000):
+        before = tuple(individual)
+        mut_hierarchical(individual, FLAT, rng=rng)
+        seen.update(changed(before, individual))
+    assert seen == set(range(55))
+    genome = list(FLAT.trivial())
+    genome[FLAT.places.index((2, 1, (1, 2)))] = "conv_1x1"
+    genome[FLAT.places.index((2, 1, (1, 11)))] = "identity"
+    shapes = FLAT.decode(genome).shapes
+    assert shapes["stage1/cell1/node11"] == (8, 8, 8)  # the input, and the end of the chain
+    assert shapes["stage1/cell1/output"] == (4, 8, 8)
+    assert build(FLAT.decode(genome))(torch.randn(2, 3, 8, 8)).shape == (2, 10)
+    with pytest.raises(CodeError, match="no path leads"):
+        FLAT.decode((NONE,) * 55)
 
 
 def test_individuals_begin_far_from_the_trivial_genome_and_most_have_a_network():
@@ -165,3 +189,9 @@ def test_the_population_and_the_tournament_grow():
 def test_a_share_out_of_range_is_refused():
     with pytest.raises(UserError, match="use more than 0, and at most 1"):
         GrowingTournament(toolbox(SPACE, rng=stream(0, "x")), rng=stream(0, "x"), share=0)
+
+
+def test_the_paper_preset_is_the_published_search():
+    setup = system("hierarchical").preset("cifar10")
+    assert (setup.strategy.population, setup.strategy.evaluations, setup.strategy.share) == (200, 7000, 0.05)
+    assert (setup.recipe.trainings, setup.recipe.batch_size, setup.final.trainings) == (4, 256, 1)

@@ -131,6 +131,14 @@ def test_nsga2_with_one_objective_climbs():
     assert strategy.parents[0].fitness.values == (9,)
 
 
+def test_nsga2_mutates_crossed_children_where_it_is_told_to():
+    for both in (False, True):
+        strategy = nsga2(crossover_rate=1.0, mutates_crossed=both)
+        told(strategy, strategy.generate(), lambda genome: (sum(genome),), (1,))
+        made = {child.operator for child in strategy.generate()}
+        assert made == {"crossover + mutation" if both else "crossover"}
+
+
 def repeats(generations=12):
     """Children that had been met before, over some generations."""
     strategy, seen = nsga2(population=8), []

@@ -19,6 +19,8 @@ class NSGA2(Generational):
     population       N, of the parents and of each generation of offspring
     crossover_rate   for each pair of parents
     mutation_rate    for each child that was not crossed (all of them where there is no mate)
+    mutates_crossed  crossed children may be mutated too, as in the paper's section III-C; without, a child differs from
+                     its parents by one operator, as in DEAP's varOr
 
     In a space of discrete genomes copies would fill the population: a genome competes once, and children that were met
     before are varied again, up to 20 times. With a single objective the N best of parents and offspring survive.
@@ -32,10 +34,11 @@ class NSGA2(Generational):
         population: int = 20,
         crossover_rate: float = 0.5,
         mutation_rate: float = 1.0,
+        mutates_crossed: bool = False,
     ) -> None:
         rates = {"crossover_rate": crossover_rate, "mutation_rate": mutation_rate}
         super().__init__(toolbox, population=population, rates=rates)
-        self.rng, self.p_c, self.p_m = rng, crossover_rate, mutation_rate
+        self.rng, self.p_c, self.p_m, self.mutates_crossed = rng, crossover_rate, mutation_rate, mutates_crossed
         self.parents: list[Individual] = []  # P_t
         self.met: set[tuple] = set()
 
@@ -68,12 +71,14 @@ class NSGA2(Generational):
             pair = list(self.toolbox.mate(*pair))
             for child in pair:
                 child.parents, child.operator = parents, "crossover"
-            return pair
-        child = self.copy(self._tournament())
+            return [self._mutated(child) for child in pair] if self.mutates_crossed else pair
+        return [self._mutated(self.copy(self._tournament()))]
+
+    def _mutated(self, child: Individual) -> Individual:
         if self.rng.random() < self.p_m:
             (child,) = self.toolbox.mutate(child)
-            child.operator = "mutation"
-        return [child]
+            child.operator = f"{child.operator} + mutation" if child.operator == "crossover" else "mutation"
+        return child
 
     def _tournament(self) -> Individual:
         """Of two parents, the one that dominates, or else the one in the less crowded place (section III-B)."""

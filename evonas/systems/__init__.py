@@ -32,6 +32,11 @@ class Setup:
     final: Recipe
     about: str = ""
 
+    def __post_init__(self) -> None:
+        if self.final.trainings > 1:
+            raise UserError(f"{FINAL}trainings is {self.final.trainings}; the winner is trained once, and can be "
+                            "trained again with other seeds ('evonas train RUN --seed 1')")  # fmt: skip
+
     def settings(self) -> dict[str, Any]:
         """Every setting with its value, tuples as lists."""
         flat = {}

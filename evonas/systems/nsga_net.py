@@ -17,7 +17,7 @@ from evonas.systems import Setup, System, check_generational
 @dataclass(frozen=True, kw_only=True)
 class NSGANetSettings:
     """population N of parents and of each generation of offspring, generations after the first, and the share of pairs
-    that are crossed; the others are mutated."""
+    that are crossed; every child is mutated."""
 
     population: int = 40
     generations: int = 29
@@ -36,7 +36,9 @@ def _toolbox(space: NSGANetSpace, settings: NSGANetSettings, rng: Random) -> bas
 
 
 def _strategy(toolbox: base.Toolbox, settings: NSGANetSettings, rng: Random) -> NSGA2:
-    return NSGA2(toolbox, rng=rng, population=settings.population, crossover_rate=settings.crossover_rate)
+    return NSGA2(
+        toolbox, rng=rng, population=settings.population, crossover_rate=settings.crossover_rate, mutates_crossed=True
+    )
 
 
 NSGA_NET = System(

@@ -1,0 +1,42 @@
+"""Several evaluations of a genome as one: their mean, as where a training is repeated against its noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from evonas.evaluation import Evaluation, Genome, Outcome
+
+
+@dataclass(frozen=True)
+class Mean:
+    """`count` replicates of an evaluation; values, measures and curve are means, costs are sums.
+
+    The first one that fails is the outcome, with the costs so far.
+    """
+
+    evaluation: Evaluation
+    count: int
+
+    def key(self, genome: Genome) -> str:
+        return f"{self.evaluation.key(genome)}/mean of {self.count}"
+
+    def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
+        found: list[Outcome] = []
+        while len(found) < self.count and not (found and found[-1].failed):
+            found.append(self.evaluation(genome, replicate * self.count + len(found)))
+        epochs, seconds = sum(each.epochs for each in found), round(sum(each.seconds for each in found), 4)
+        if found[-1].failed:
+            return Outcome(status="failed", error=found[-1].error, epochs=epochs, seconds=seconds)
+        return Outcome(
+            values=_means(each.values for each in found),
+            epochs=epochs,
+            seconds=seconds,
+            curve=_means(each.curve for each in found),
+            measures={name: fmean(each.measures[name] for each in found) for name in found[0].measures},
+        )
+
+
+def _means(rows: Iterable[Sequence[float]]) -> tuple[float, ...]:
+    return tuple(map(fmean, zip(*rows, strict=True)))
