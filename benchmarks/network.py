@@ -5,11 +5,11 @@
 Prints, for three genomes, the median and quartiles of the ratio evonas / by hand over interleaved pairs.
 """
 
-import statistics
-import time
+from functools import partial
 
 import torch
 import torch.nn.functional as F
+from paired import interleaved
 from torch import nn
 
 from evonas.genomes.genet import SMALL
@@ -76,11 +76,9 @@ GENOMES = {
 }
 
 
-def seconds(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
-    start = time.perf_counter()
+def step(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
     network.zero_grad(set_to_none=True)
     F.cross_entropy(network(x), y).backward()
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -92,13 +90,9 @@ def main() -> None:
         ours = build(graph).to(memory_format=torch.channels_last)
         theirs = ByHand(counts, wiring).to(memory_format=torch.channels_last)
         assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())
-        ratios = []
-        for number in range(PAIRS + 3):
-            order = (ours, theirs) if number % 2 else (theirs, ours)  # whoever goes first has no advantage
-            took = {id(network): seconds(network, x, y) for network in order}
-            ratios.append(took[id(ours)] / took[id(theirs)])
-        low, middle, high = statistics.quantiles(ratios[3:], n=4)
-        print(f"{code}: {middle:.3f} ({low:.3f} to {high:.3f}) of the time by hand", flush=True)
+        programs = {"ours": partial(step, ours, x, y), "by hand": partial(step, theirs, x, y)}
+        times = interleaved(programs, rounds=PAIRS, warm_up=3)
+        print(f"{code}: {times.ratio('ours', 'by hand')} of the time by hand", flush=True)
 
 
 if __name__ == "__main__":

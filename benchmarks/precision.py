@@ -11,11 +11,12 @@ import time
 
 import torch
 
+from evonas.batches import task_on
 from evonas.data import Source, load
 from evonas.genomes import plain
 from evonas.network import build
 from evonas.recipe import Recipe
-from evonas.training import accuracy, task_on, train
+from evonas.training import accuracy, train
 
 SEEDS = 5
 
@@ -26,7 +27,7 @@ def main() -> None:
     epochs = int(sys.argv[2]) if len(sys.argv) > 2 else 10
     recipe = Recipe(epochs=epochs, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
     data, task = load(source), task_on(source, "cpu")
-    part = task.train.joined(task.validation)
+    part = task.whole
     graph = plain.reference(data.input_shape, len(data.classes)).decode(())
     ratios, found = [], {"float32": [], "bfloat16": []}
     for seed in range(SEEDS):

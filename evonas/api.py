@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from evonas.device import choose_device, choose_precision, cores
 from evonas.errors import RunError, UserError
 from evonas.loop import Budget
-from evonas.objectives import Limits, own_objectives, read_objectives
+from evonas.objectives import Limits, own_objectives, read_count, read_objectives
 from evonas.space import Space
 from evonas.strategies import Strategy
 
@@ -46,12 +46,15 @@ def search(
     validation: float = 0.2,
     data_dir: str | None = None,
     timeout: float | None = None,
+    memory: int | str | None = None,
+    accumulate: bool = False,
     workers: int | None = None,
     executor: Executor | None = None,
     device: str = "auto",
     precision: str = "auto",
     seed: int = 0,
     baseline: bool = False,
+    profile: bool = False,
     progress: bool = True,
 ) -> Run:
     """Search, train the winner to the end, and return the run.
@@ -74,10 +77,13 @@ def search(
     init               networks to begin with: codes, or directories of runs, whose best is taken
     size               resize images to size x size
     validation         share of the training images that the search is judged on
-    timeout            seconds for one evaluation; a network over it is a failure
+    timeout            seconds for one training; a network over it is a failure
+    memory             bytes for one training, such as "2G"; None: what the device has, shared by the workers. A network
+                       that would need more is a failure, or, with `accumulate`, is trained with its batches in parts
     workers            evaluations at a time; None: one a core, or one on a GPU
     executor           any concurrent.futures executor, in place of local processes
     device, precision  "auto", or cpu, cuda; float32, bfloat16
+    profile            say in profile.json where the time went
     baseline           compare with random search (as many evaluations) and a hand-written network
 
     Ctrl-C ends the search and returns the run so far, with `run.interrupted`; `resume=True` goes on with it. A second
@@ -132,6 +138,9 @@ def search(
             limits=Limits.read(max_parameters, max_multiply_adds),
             init=tuple(_code(each, setup.space) for each in init),
             timeout_s=timeout,
+            memory=None if memory is None else read_count(memory),
+            accumulate=accumulate,
+            profile=profile,
             baseline=baseline,
             by_script=tuple(name for name in ("evaluate", "strategy") if getattr(given, name) is not None),
         )
@@ -357,8 +366,8 @@ def _check_same(run: Run, config: Config) -> None:
 
     Of an `evaluate` or `strategy` only whether there is one is known.
     """
-    fields = ("preset", "settings", "images", "data", "seed", "objectives", "limits", "init", "timeout_s", "baseline",
-              "by_script")  # fmt: skip
+    fields = ("preset", "settings", "images", "data", "seed", "objectives", "limits", "init", "timeout_s", "memory",
+              "accumulate", "baseline", "by_script")  # fmt: skip
     was = [name for name in fields if getattr(run.config, name) != getattr(config, name)]
     if run.config.system.rpartition(":")[2] != config.system.rpartition(":")[2]:
         was.insert(0, "system")

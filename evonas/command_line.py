@@ -140,7 +140,10 @@ def device_options(function: Any) -> Any:
 @click.option("--evaluations", type=positive, help="Stop after this many evaluations.")
 @click.option("--epochs", "epochs", type=positive, help="Stop after this many epochs of training.")
 @click.option("--time", "seconds", type=Duration(), help="Time for the search and the winner's final training: 10m.")
-@click.option("--timeout", type=Duration(), help="Limit for one evaluation; a network over it is a failure.")
+@click.option("--timeout", type=Duration(), help="Limit for one training; a network over it is a failure.")
+@click.option("--memory", type=Count(), help="Bytes for one training: 2G; a network that needs more is a failure. "
+              "[default: the device's, shared by the workers]")  # fmt: skip
+@click.option("--accumulate", is_flag=True, help="Train what needs more memory with its batches in parts.")
 @click.option("--objectives", help="accuracy, and what it is weighed against: accuracy,parameters [multiply_adds, "
               "latency]. Several: NSGA-II.")  # fmt: skip
 @click.option("--max-parameters", type=Count(), help="No network above is trained: 200k.")
@@ -150,6 +153,7 @@ def device_options(function: Any) -> Any:
 @device_options
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--baseline/--no-baseline", default=True, help="Also random search and a hand-written network.")
+@click.option("--profile", is_flag=True, help="Say where the time went.")
 def search(
     system: str,
     data: str,
@@ -174,7 +178,8 @@ def search(
 @click.option("--evaluations", type=positive, help="Go on to this many evaluations in all.")
 @click.option("--time", "seconds", type=Duration(), help="Go on for this long.")
 @click.option("--workers", type=positive, help="Evaluations at a time, from now on.")
-def resume(directory: Path, evaluations: int | None, seconds: float | None, workers: int | None) -> None:
+@click.option("--profile", is_flag=True, help="Say where the time went, from now on.")
+def resume(directory: Path, evaluations: int | None, seconds: float | None, workers: int | None, profile: bool) -> None:
     """Go on with the run in DIRECTORY where it stopped, or take a finished one further."""
     from dataclasses import replace
 
@@ -189,8 +194,8 @@ def resume(directory: Path, evaluations: int | None, seconds: float | None, work
         how = script if run.config.by_script else f"evonas resume {directory} --evaluations N"
         click.echo(f"{directory} is finished; to go on longer: {how}")
         return
-    if workers is not None:
-        run = Run(directory, replace(run.config, workers=workers))
+    config = replace(run.config, workers=workers or run.config.workers, profile=profile or run.config.profile)
+    run = Run(directory, config)
     run.write_config()
     _show(go_on(run))
 
@@ -491,7 +496,9 @@ def _found(directory: Path, which: int | None) -> Any:
 
 def _show(run: Any) -> None:
     """The end of a search: a table, or how to go on."""
+    from evonas.files import read_json
     from evonas.inspection import summary_rows
+    from evonas.profile import inside, steering
     from evonas.progress import new_console
 
     if run.interrupted:
@@ -501,6 +508,11 @@ def _show(run: Any) -> None:
     _print_table(console, summary_rows(summary, run.config.objectives), title)
     if summary["failed"]:
         console.print(f"{summary['failed']} of the evaluations failed; journal.jsonl says why")
+    if run.config.profile:
+        found = read_json(run.directory / "profile.json")
+        _print_table(console, inside(found), f"inside {found['evaluations']} evaluations")
+        _print_table(console, steering(found), "the process that steers")
+        console.print(f"workers were in evaluations for {found['utilisation']:.1%} of the time, starting them included")
     if run.config.limits:
         console.print(f"{summary['rejected']} networks were over the limits and not trained")
     if len(run.config.objectives) > 1:

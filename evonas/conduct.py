@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from evonas.data import load
+from evonas.device import memory_of
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Calls, Evaluation, Genome, Outcome
 from evonas.evaluation.mean import Mean
@@ -18,9 +19,11 @@ from evonas.journal import Event, Journal
 from evonas.loop import Budget, Loop, Part
 from evonas.objectives import Best, Guard, best
 from evonas.operators import by_decision
+from evonas.profile import profile
 from evonas.recipe import Recipe
 from evonas.runs import Run
 from evonas.space import Space
+from evonas.stopwatch import UNWATCHED, Stopwatch
 from evonas.strategies import Strategy
 from evonas.strategies.listed import Listed
 from evonas.strategies.nsga2 import NSGA2
@@ -48,7 +51,10 @@ class Conduct:
         self.setup, self.objectives = run.setup, tuple(run.config.objectives)
         self.weights = tuple(run.config.objectives.values())
         self.guard = Guard(self.setup.space, self.config.limits)
-        self.loop = Loop(journal, executor, self.config.workers, on_event=observer.event, on_outcome=self._keep_winner)
+        self.memory = self.config.memory or memory_of(self.config.device) // self.config.workers
+        self.watch = Stopwatch() if self.config.profile else UNWATCHED
+        self.loop = Loop(journal, executor, self.config.workers, on_event=observer.event, on_outcome=self._keep_winner,
+                         watch=self.watch)  # fmt: skip
         if self.config.source is not None:
             self.data = load(self.config.source)
             self.reference = plain.reference(self.data.input_shape, len(self.data.classes))
@@ -57,6 +63,7 @@ class Conduct:
         self.tested: dict[str, Outcome] = {}  # by role
 
     def go(self) -> dict[str, Any]:
+        self.watch.begin("other")
         space = self.setup.space
         search = self._part("search", self._strategy())
         baseline = self._part("baseline", self._random_search())
@@ -83,6 +90,8 @@ class Conduct:
             summary = self._summary(search, self._result("winner", winner.genome, winner.value), rivals)
             write_json(self.run.directory / "summary.json", summary)
             self.loop.finish()
+            if self.config.profile:
+                write_json(self.run.directory / "profile.json", profile(self.run, self.watch.stop()))
             self.run.plot()
         return summary
 
@@ -161,6 +170,9 @@ class Conduct:
             seed=config.seed,
             device=config.device,
             precision=config.precision,
+            memory=self.memory,
+            accumulate=config.accumulate,
+            profile=config.profile,
             **options,
         )
 

@@ -12,6 +12,7 @@ from evonas.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
+LIBRARIES = 500_000_000  # bytes
 
 
 def cores() -> int:
@@ -29,6 +30,20 @@ def hardware(device: str) -> str:
     text = info.read_text(encoding="utf-8", errors="replace") if info.exists() else ""
     found = re.search(r"^model name\s*: (.+)$", text, re.M)
     return found[1] if found else platform.processor() or platform.machine()
+
+
+def memory_of(device: str) -> int:
+    """Bytes that trainings may take together: what the GPU or the machine has (or the container may use), less a tenth
+    and, on a CPU, half a gigabyte for the libraries."""
+    if device == "cuda":
+        import torch
+
+        return int(0.9 * torch.cuda.get_device_properties(0).total_memory)
+    amounts = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    allowed = Path("/sys/fs/cgroup/memory.max")
+    if allowed.exists() and (text := allowed.read_text(encoding="ascii").strip()).isdigit():
+        amounts.append(int(text))
+    return max(int(0.9 * min(amounts)) - LIBRARIES, LIBRARIES)
 
 
 def choose_device(choice: str) -> str:

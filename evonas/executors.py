@@ -94,10 +94,16 @@ def _pass_on(inner: Future, future: Future) -> None:
 
 
 def _pool(workers: int) -> loky.ProcessPoolExecutor:
-    return loky.ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(os.getpid(),), env=_ONE_THREAD)
+    return loky.ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(os.getpid(),), env=_ENVIRONMENT)
 
 
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# One thread; and memory that was freed is kept, in large pages: to have it mapped anew in each step takes a tenth of
+# the time of cell networks (benchmarks/README.md).
+_ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
+    "THP_MEM_ALLOC_ENABLE": "1",
+}
 
 
 def _start_worker(parent: int) -> None:

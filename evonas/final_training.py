@@ -92,8 +92,9 @@ def train_to_the_end(
     import torch
     from safetensors.torch import save
 
+    from evonas.batches import task_on
     from evonas.network import build
-    from evonas.training import Training, TrainingFailed, accuracy, task_on
+    from evonas.training import Training, TrainingFailed, accuracy
 
     asked = request.to_json()
     _check_folder(folder, asked, resume)
@@ -101,7 +102,7 @@ def train_to_the_end(
         return TrainedNetwork.open(folder)
     write_json(folder / "request.json", asked)
     task = task_on(request.source, request.device)
-    part = task.train.joined(task.validation) if request.all_data else task.train
+    part = task.whole if request.all_data else task.train
     seed = number(request.seed, "final", asked["digest"])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -23,16 +23,17 @@ def latency(network: nn.Module, images: Tensor, *, precision: str = "float32") -
     network.eval()
     took = []
     for number in range(WARM_UP + REPEATS):
-        _wait(images.device)
+        wait(images.device)
         start = time.perf_counter()
         with autocast(images.device, precision):
             network(images)
-        _wait(images.device)
+        wait(images.device)
         if number >= WARM_UP:
             took.append(time.perf_counter() - start)
     return round(1000 * statistics.median(took), 4)
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
+    """Until the device has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

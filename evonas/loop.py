@@ -11,6 +11,7 @@ from evonas.evaluation import Evaluation, Outcome, attempt
 from evonas.executors import WorkerLost
 from evonas.individual import Fitness, Individual
 from evonas.journal import Event, Journal, JournalError, Unwritten
+from evonas.stopwatch import UNWATCHED, Unwatched
 from evonas.strategies import Strategy
 
 LOOP_EVENTS = ("asked", "told", "ended", "finished")
@@ -80,6 +81,7 @@ class Loop:
     workers     evaluations in flight at a time
     on_event    called with each event of the journal, replayed ones included (then `replayed` is True)
     on_outcome  called before an outcome is written down, to keep what the journal does not (weights)
+    watch       is told of the sections strategy, identity, hand out, waiting, journal and other
     """
 
     def __init__(
@@ -90,11 +92,12 @@ class Loop:
         *,
         on_event: Callable[[Event, bool], None] = lambda event, replayed: None,
         on_outcome: Callable[[Individual, Outcome], None] = lambda individual, outcome: None,
+        watch: Unwatched = UNWATCHED,
     ) -> None:
         if workers < 1:
             raise UserError(f"workers is {workers}; use at least 1")
         self.journal, self.executor, self.workers = journal, executor, workers
-        self.on_event, self.on_outcome = on_event, on_outcome
+        self.on_event, self.on_outcome, self.watch = on_event, on_outcome, watch
         self._past = iter([(line, event) for line, event in journal.events if event["event"] in LOOP_EVENTS])
         self._next_id = 0
         self._known: dict[str, Outcome] = {}  # by key: results that can be used again
@@ -125,6 +128,7 @@ class _Sitting:
 
     def __init__(self, loop: Loop, part: Part, budget: Budget, reserve_s: Callable[[], float]) -> None:
         self.loop, self.part, self.budget, self.reserve_s = loop, part, budget, reserve_s
+        self.watch = loop.watch
         self.keys: dict[int, str] = {}
         self.running: dict[Future, Individual] = {}
         self.rejected_in_a_row = 0
@@ -195,14 +199,18 @@ class _Sitting:
                 self.part.asked.append(individual)
                 self._submit(individual)
             if self.running:
+                self.watch.begin("waiting")
                 done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+                self.watch.begin("other")
                 for future in sorted(done, key=lambda future: _id(self.running[future])):
                     self._finish(self.running.pop(future), _outcome(future))
         self.part.ended_because = because
         self._write({"event": "ended", "id": self.part.phase, "because": because})
 
     def _propose(self) -> Individual | None:
+        self.watch.begin("strategy")
         proposed = self.part.strategy.generate(1)
+        self.watch.begin("other")
         if not proposed:
             return None
         (individual,) = proposed
@@ -226,10 +234,13 @@ class _Sitting:
 
     def _identity(self, individual: Individual) -> str:
         """Where a genome has none, because it cannot be decoded, its evaluation will fail, and say why."""
+        self.watch.begin("identity")
         try:
             return self.part.evaluation(individual).key(tuple(individual))
         except Exception as error:  # a user's decode may raise anything
             return f"{type(error).__name__} of {list(individual)}"
+        finally:
+            self.watch.begin("other")
 
     def _key(self, identity: str) -> str:
         """A strategy that trains repeats again on purpose gets the next replicate; every other one replicate 0."""
@@ -255,7 +266,9 @@ class _Sitting:
             self.joined[key] = []
             replicate = int(key.rpartition("#")[2])
             evaluation = self.part.evaluation(individual)
+            self.watch.begin("hand out")
             future = self.loop.executor.submit(attempt, evaluation, tuple(individual), replicate)
+            self.watch.begin("other")
             self.running[future] = individual
 
     def _finish(self, individual: Individual, outcome: Outcome) -> None:
@@ -283,7 +296,9 @@ class _Sitting:
             self.part.trained += 1
             self.part.epochs += outcome.epochs
             self.part.seconds += outcome.seconds
+        self.watch.begin("strategy")
         self.part.strategy.update([individual])
+        self.watch.begin("other")
 
     def _set_fitness(self, individual: Individual, values: tuple[float, ...]) -> None:
         if individual.fitness.weights != self.part.weights:
@@ -294,7 +309,10 @@ class _Sitting:
             del individual.fitness.values
 
     def _write(self, event: Event) -> None:
-        self.loop.on_event(self.loop.journal.append(event), False)
+        self.watch.begin("journal")
+        written = self.loop.journal.append(event)
+        self.watch.begin("other")
+        self.loop.on_event(written, False)
 
     def _spent(self) -> str:
         """Why nothing more is to be asked; empty while there is budget."""
@@ -347,7 +365,7 @@ def _told(individual: Individual, outcome: Outcome, reused: bool) -> Event:
         "curve": list(outcome.curve),
         "measures": outcome.measures,
         "error": outcome.error,
-    }
+    } | ({"profile": outcome.profile} if outcome.profile and not reused else {})
 
 
 def _id(individual: Individual) -> int:

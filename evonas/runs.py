@@ -5,6 +5,7 @@ journal.jsonl    every event; the truth from which all else can be made again
 summary.json     the winner beside its baselines
 best/            the winner, trained: see `evonas.trained`
 trained/ID/      others that were trained afterwards
+profile.json     where the time went, if that was asked for
 plots/           pictures
 report.html      all of it on one page
 data.npz         the images, where a script gave them as arrays
@@ -48,6 +49,7 @@ class Config:
     source     None where a search trains nothing
     images     shape of an image of the source, and its number of classes: with them a run is read without its data
     data       fingerprint of the data
+    memory     bytes that one training may take
     by_script  what only the script that began the run can give again: evaluate, strategy
     """
 
@@ -66,6 +68,9 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     init: tuple[str, ...] = ()
     timeout_s: float | None = None
+    memory: int | None = None
+    accumulate: bool = False
+    profile: bool = False
     baseline: bool = True
     by_script: tuple[str, ...] = ()
 
@@ -74,6 +79,8 @@ class Config:
             raise UserError(f"workers is {self.workers}; use at least 1")
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise UserError(f"timeout is {self.timeout_s} s; use more than 0")
+        if self.memory is not None and self.memory < 1:
+            raise UserError(f"memory is {self.memory} bytes; use more than 0, such as 2G")
 
     def to_json(self) -> dict[str, Any]:
         packages = ("evonas", "torch", "torchvision", "deap", "numpy", "scikit-learn")

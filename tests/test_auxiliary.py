@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from evonas.auxiliary import head
+from evonas.batches import Part
 from evonas.data import Source
 from evonas.errors import UserError
 from evonas.evaluation.trained import TrainedAccuracy
@@ -16,7 +17,7 @@ from evonas.graph import INPUT, Graph, GraphError, Node
 from evonas.network import build, tapped
 from evonas.recipe import RECIPES, Recipe
 from evonas.streams import stream
-from evonas.training import Part, Training
+from evonas.training import Training
 
 GRAPH = NASNetSpace(normals=1, channels=4, input_shape=(1, 8, 8)).read("AmoebaNet-A-tpu")[1]
 RECIPE = Recipe(epochs=2, batch_size=16, auxiliary=0.4)

@@ -176,8 +176,9 @@ def test_the_best_network_can_be_built_from_its_folder(finished):
     import torch
 
     from evonas import TrainedNetwork
+    from evonas.batches import task_on
     from evonas.data import Source
-    from evonas.training import accuracy, task_on
+    from evonas.training import accuracy
 
     directory, _ = finished
     network = TrainedNetwork.open(directory / "best").network()

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from evonas.batches import Part
 from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.genotype import published
 from evonas.genomes.nasnet import NASNetSpace
@@ -12,7 +13,7 @@ from evonas.graph import INPUT, Draft, GraphError
 from evonas.network import DropPath, build
 from evonas.operations import Identity, ReLU
 from evonas.recipe import RECIPES, Recipe
-from evonas.training import Part, Training
+from evonas.training import Training
 
 SPACE = NASNetSpace(normals=1, channels=4, input_shape=(1, 8, 8))
 GRAPH = SPACE.read("AmoebaNet-A-tpu")[1]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load as load_weights
 
+from evonas.batches import task_on
 from evonas.data import Source
 from evonas.evaluation import Calls, EvaluationError, Outcome, attempt
 from evonas.evaluation.mean import Mean
@@ -13,7 +14,7 @@ from evonas.evaluation.trained import TrainedAccuracy
 from evonas.genomes.genet import DIGITS
 from evonas.network import build
 from evonas.recipe import Recipe
-from evonas.training import accuracy, task_on
+from evonas.training import accuracy
 
 GENOME = DIGITS.parse("1-00/0-00-100")
 TRAINED = TrainedAccuracy(DIGITS, Source("digits"), Recipe(epochs=1, batch_size=32, learning_rate=0.05), seed=1)

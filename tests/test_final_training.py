@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from evonas.batches import task_on
 from evonas.data import Source
 from evonas.errors import RunError, UserError
 from evonas.final_training import Request, check_fit, choose_recipe, train_to_the_end
 from evonas.genomes.genet import DIGITS, GeNetSpace
 from evonas.recipe import RECIPES, Recipe
-from evonas.training import accuracy, task_on
+from evonas.training import accuracy
 
 SPACE = GeNetSpace((3, 4), (4, 8), dropout=0.2)
 GRAPH = SPACE.decode(SPACE.parse("1-01/1-01-100"))

@@ -4,21 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from evonas.batches import cutout, random_crop, random_flip, task_on
 from evonas.data import Source
 from evonas.errors import UserError
 from evonas.genomes.genet import DIGITS
 from evonas.network import build
 from evonas.recipe import Recipe
-from evonas.training import (
-    Part,
-    TrainingFailed,
-    accuracy,
-    cutout,
-    random_crop,
-    random_flip,
-    task_on,
-    train,
-)
+from evonas.training import TrainingFailed, accuracy, train
 
 NETWORK = DIGITS.decode(DIGITS.parse("1-00/1-00-000"))
 QUICK = Recipe(epochs=3, batch_size=64, learning_rate=0.05, crop=1)
@@ -146,7 +138,7 @@ def test_an_error_of_ours_is_not_taken_for_a_failure_of_the_network(digits):
 
 
 def test_a_batch_larger_than_the_data_takes_all_of_it(digits):
-    few = Part(digits.train.images[:10], digits.train.labels[:10])
+    few = digits.train[:10]
     network = build(NETWORK)
     before = weights(network)
     train(network, few, Recipe(epochs=1, batch_size=64), seed=0)
@@ -157,10 +149,13 @@ def test_a_batch_larger_than_the_data_takes_all_of_it(digits):
 
 
 def test_images_are_normalised_by_the_training_part(digits):
-    whole = digits.train.joined(digits.validation)
-    assert whole.images.mean().item() == pytest.approx(0, abs=1e-5)
-    assert whole.images.std().item() == pytest.approx(1, abs=1e-3)
-    assert len(whole) == 1437
+    images = torch.cat([images for images, _ in digits.whole.batches()])
+    assert images.mean().item() == pytest.approx(0, abs=1e-5)
+    assert images.std().item() == pytest.approx(1, abs=1e-3)
+    assert len(digits.whole) == len(images) == 1437
+    assert (len(digits.train), len(digits.validation)) == (1149, 288)
+    assert digits.whole.images.dtype == torch.uint8
+    assert digits.train.images.data_ptr() == digits.whole.images.data_ptr()  # kept once
     assert len(digits.test) == 360
 
 
@@ -174,7 +169,6 @@ def test_a_crop_shifts_each_image_by_at_most_the_padding():
         assert found
         shifts.update(found)
     assert len(shifts) > 15
-    assert cropped.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_flip_mirrors_about_half_of_the_images():

@@ -28,6 +28,7 @@ class Outcome:
     curve     validation accuracy after each epoch
     error     of a failure: its kind (nan, memory, time, worker, error) and what happened
     weights   of a final training, as safetensors
+    profile   seconds by section, where they were asked for: `evonas.profile.SECTIONS`
     """
 
     values: tuple[float, ...] = ()
@@ -38,6 +39,7 @@ class Outcome:
     error: str | None = None
     measures: dict[str, float] = field(default_factory=dict)
     weights: bytes | None = field(default=None, repr=False)
+    profile: dict[str, float] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:

@@ -35,6 +35,7 @@ class Mean:
             seconds=seconds,
             curve=_means(each.curve for each in found),
             measures={name: fmean(each.measures[name] for each in found) for name in found[0].measures},
+            profile={name: sum(each.profile[name] for each in found) for name in found[0].profile},
         )
 
 

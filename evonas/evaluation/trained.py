@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from evonas.data import Source, load
 from evonas.evaluation import Genome, Outcome, identity
+from evonas.graph import Graph
+from evonas.memory import splits_within, training_bytes
 from evonas.recipe import Recipe
 from evonas.space import Space
+from evonas.stopwatch import UNWATCHED, Stopwatch
 from evonas.streams import number
 
 
@@ -18,6 +22,9 @@ class TrainedAccuracy:
 
     objectives   accuracy (of the validation part), then any of parameters, multiply_adds, latency (ms; not repeatable)
     timeout_s    a network that needs longer is a recorded failure
+    memory       bytes that a training may take; a network that needs more is a recorded failure, without being built,
+    accumulate   or is trained with each batch in parts, as many as it takes
+    profile      say where the time went
     final        train on training and validation data, then read the test part, once; the weights come back too
 
     The seed of a training is a stream of the run's seed and the identity of the evaluation, so it depends neither on
@@ -32,16 +39,19 @@ class TrainedAccuracy:
     device: str = "cpu"
     precision: str = "float32"
     timeout_s: float | None = None
+    memory: int | None = None
+    accumulate: bool = False
+    profile: bool = False
     final: bool = False
 
     def key(self, genome: Genome) -> str:
-        training = self._training(genome)
+        training = self._training(self.space.decode(genome))
         return training if self.final else "/".join([training, *self.objectives[1:]])
 
-    def _training(self, genome: Genome) -> str:
+    def _training(self, graph: Graph) -> str:
         """The identity of the training, which does not hang on what else is measured."""
         return identity(
-            digest=self.space.decode(genome).digest(),
+            digest=graph.digest(),
             task=load(self.source).fingerprint,
             part="train+validation" if self.final else "train",
             recipe=self.recipe.to_json(),
@@ -52,39 +62,50 @@ class TrainedAccuracy:
         import torch  # here, so that listing and steering a search need not pay for it
         from safetensors.torch import save
 
-        from evonas.latency import latency
+        from evonas.batches import task_on
+        from evonas.latency import latency, wait
         from evonas.network import build
-        from evonas.training import TrainingFailed, accuracy, task_on, train
+        from evonas.training import TrainingFailed, accuracy, train
 
-        graph = self.space.decode(genome)
         task = task_on(self.source, self.device)
+        start = time.monotonic()
+        watch = Stopwatch(wait=partial(wait, task.whole.device)) if self.profile else UNWATCHED
+        watch.begin("build")
+        graph = self.space.decode(genome)
         if graph.output_shape != (task.classes,):
             return Outcome.failure(
                 "shape", f"the network ends in {graph.output_shape}; there are {task.classes} classes"
             )
-        seed = number(self.seed, "train", self._training(genome), replicate)
+        splits = self._splits(graph)
+        if splits is None:
+            return Outcome.failure("memory", self._too_large(graph))
+        seed = number(self.seed, "train", self._training(graph), replicate)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # two threads cost more than they give where several processes share a machine
-        start = time.monotonic()
         try:
             network = build(graph.simplified(training=True), seed=seed)
             curve = train(
                 network,
-                task.train.joined(task.validation) if self.final else task.train,
+                task.whole if self.final else task.train,
                 self.recipe,
                 seed=seed,
                 validation=None if self.final else task.validation,
                 precision=self.precision,
+                splits=splits,
                 deadline=None if self.timeout_s is None else start + self.timeout_s,
+                watch=watch,
             )
+            watch.begin("evaluation")
             value = accuracy(network, task.test, precision=self.precision) if self.final else curve[-1]
             measures = {"accuracy": value, "parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
             if "latency" in self.objectives and not self.final:
-                measures["latency"] = latency(network, task.validation.images[:1], precision=self.precision)
+                image = next(task.validation[:1].batches())[0]
+                measures["latency"] = latency(network, image, precision=self.precision)
         except TrainingFailed as failure:
             return Outcome.failure(failure.kind, str(failure), seconds=_since(start))
         finally:
             torch.set_num_threads(threads)
+        watch.begin("other")
         weights = save({k: v.contiguous().cpu() for k, v in network.state_dict().items()}) if self.final else None
         return Outcome(
             (value,) if self.final else tuple(measures[name] for name in self.objectives),
@@ -93,7 +114,21 @@ class TrainedAccuracy:
             curve=tuple(curve),
             measures=measures,
             weights=weights,
+            profile=watch.stop(),
         )
+
+    def _splits(self, graph: Graph) -> int | None:
+        """Into how many parts each batch goes; None where the training would take too much memory."""
+        if self.memory is None:
+            return 1
+        splits = splits_within(graph, self.recipe, self.memory, device=self.device, precision=self.precision)
+        return splits if self.accumulate or splits == 1 else None
+
+    def _too_large(self, graph: Graph) -> str:
+        needed = training_bytes(graph, self.recipe, device=self.device, precision=self.precision)
+        advice = "" if self.accumulate else ", or allow batches in parts (--accumulate)"
+        return (f"about {needed / 2**20:,.0f} MiB to train in batches of {self.recipe.batch_size}, over the limit of "
+                f"{(self.memory or 0) / 2**20:,.0f}; give it more memory (fewer workers){advice}")  # fmt: skip
 
 
 def _since(start: float) -> float:

@@ -1,0 +1,149 @@
+"""How much memory a training takes, from the graph alone: what autograd keeps, played through forward and backward.
+
+A convolution, a batch norm and a pool keep their input until their gradient is known, a ReLU its output, max pooling
+the places of its maxima too; a sum keeps nothing. The peak lies near the end of the forward pass. Held against measured
+peaks in `benchmarks/memory.py`. No torch here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from evonas import operations
+from evonas.auxiliary import head
+from evonas.graph import INPUT, Graph
+from evonas.operations import Operation
+from evonas.recipe import Recipe
+
+FLOAT, INDEX = 4, 8  # bytes of a float32, and of a place of a maximum
+BYTES = {"float32": 4, "bfloat16": 2}  # of a value between two operations
+SPARE = {
+    "cpu": 1.28,
+    "cuda": 1.1,
+}  # what allocators take for what is asked of them: measured with glibc; a guess for CUDA
+KEEP_INPUT = (
+    operations.Convolution, operations.BatchNorm, operations.MaxPool, operations.AveragePool, operations.Linear,
+)  # fmt: skip
+VIEWS = (operations.Identity, operations.Flatten, operations.Crop, operations.FirstChannels)
+
+
+def training_bytes(
+    graph: Graph, recipe: Recipe, *, device: str = "cpu", precision: str = "float32", splits: int = 1
+) -> int:
+    """Bytes that training the network of a graph takes at its peak, above what the process and its data take.
+
+    Weights, their gradients and the optimizer's state, and the largest sum of tensors between the operations that are
+    alive at once, for a batch (of which `splits` parts go through one after the other), with what the allocator wastes.
+    """
+    graph = graph.simplified(training=True)
+    size = -(-recipe.batch_size // splits)
+    live = _peak(graph, size, BYTES[precision])
+    weights = graph.parameters
+    if recipe.auxiliary and graph.auxiliary is not None:
+        second = head(graph.shapes[graph.auxiliary], graph.output_shape[0])
+        live += _peak(second, size, BYTES[precision])
+        weights += second.parameters
+    states = 2 if recipe.optimizer == "adam" else 1
+    return int(SPARE[device] * (weights * FLOAT * (2 + states) + live))
+
+
+def splits_within(
+    graph: Graph, recipe: Recipe, limit: int, *, device: str = "cpu", precision: str = "float32"
+) -> int | None:
+    """The fewest equal parts of a batch with which a training stays within `limit` bytes; None where even two images at
+    a time are too much."""
+    splits = 1
+    while recipe.batch_size // splits >= 2:
+        if training_bytes(graph, recipe, device=device, precision=precision, splits=splits) <= limit:
+            return splits
+        splits *= 2
+    return None
+
+
+@dataclass(eq=False)
+class _Tensor:
+    """A tensor between two operations. `users`: who still wants it, in the forward pass or for a gradient."""
+
+    bytes: int
+    users: int = 0
+    gradient: int | None = None  # bytes that only its gradient holds, once there is one
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An operation that was carried out: what it makes of its inputs (nothing new, where it works in place), what it
+    keeps for its gradient, and bytes that it keeps besides."""
+
+    inputs: tuple[_Tensor, ...]
+    output: _Tensor | None
+    kept: tuple[_Tensor, ...] = ()
+    besides: int = 0
+
+
+def _peak(graph: Graph, size: int, width: int) -> int:
+    """Bytes of the tensors of one training step that are alive at once, at most."""
+    images = _Tensor(size * prod(graph.input_shape) * FLOAT)
+    steps = list(_steps(graph, images, size, width))
+    for step in steps:
+        for tensor in (*step.inputs, *step.kept):
+            tensor.users += 1
+    alive = peak = images.bytes
+    for step in steps:  # forward: what nobody wants any more goes
+        alive += (step.output.bytes if step.output else 0) + step.besides
+        peak = max(peak, alive)
+        alive -= _released(step.inputs)
+    for step in reversed(steps):  # backward: gradients come, and what was kept for them goes
+        if step.output is not None:
+            handed = step.output.gradient or 0
+            for tensor in step.inputs:
+                if tensor is images:
+                    continue
+                if len(step.inputs) == 1:  # a tensor of its own, or one that is added to what is there
+                    peak = max(peak, alive + tensor.bytes)
+                    alive += tensor.bytes * (tensor.gradient is None)
+                    tensor.gradient = tensor.bytes
+                elif tensor.gradient is None:  # a sum hands on its gradient, a concatenation its parts
+                    tensor.gradient = min(handed, tensor.bytes)
+                    handed -= tensor.gradient
+            alive -= handed
+        alive -= _released(step.kept) + step.besides
+    return peak
+
+
+def _released(tensors: tuple[_Tensor, ...]) -> int:
+    freed = 0
+    for tensor in tensors:
+        tensor.users -= 1
+        freed += tensor.bytes * (tensor.users == 0)
+    return freed
+
+
+def _steps(graph: Graph, images: _Tensor, size: int, width: int) -> Iterator[_Step]:
+    """What is carried out for a batch of this size, in order, with values of so many bytes."""
+    values = {INPUT: images}
+    for node in graph.nodes:
+        value, *others = (values[edge.source] for edge in node.inputs)
+        if others and node.combine == "concat":
+            joined = _Tensor(value.bytes + sum(other.bytes for other in others))
+            yield _Step((value, *others), joined)
+            value = joined
+        else:
+            for other in others:
+                total = _Tensor(value.bytes)
+                yield _Step((value, other), total)
+                value = total
+        before: Operation | None = None
+        for _, operation, shape in graph.steps(node):
+            relu = isinstance(operation, operations.ReLU)
+            if relu and isinstance(before, operations.BatchNorm | operations.Convolution):
+                yield _Step((), None, (value,))  # in place
+            elif not isinstance(operation, VIEWS):
+                made = _Tensor(size * prod(operation.shape(shape)) * width)
+                kept = (made,) if relu else (value,) if isinstance(operation, KEEP_INPUT) else ()
+                places = made.bytes // width * INDEX if isinstance(operation, operations.MaxPool) else 0
+                yield _Step((value,), made, kept, places)
+                value = made
+            before = operation
+        values[node.name] = value
