@@ -47,11 +47,34 @@ class BatchNorm2d(nn.BatchNorm2d):
             self.bias.data.zero_()
 
 
+class DenseGradient(torch.autograd.Function):
+    """The same tensor, whose gradient is laid out as it is.
+
+    What concatenations, crops and means give back are views into larger tensors, or one value stretched: batch norms
+    and ReLUs before them would take the slow way through memory, several times as long as one copy.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+        ctx.format = torch.channels_last if last else torch.contiguous_format
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.contiguous(memory_format=ctx.format)
+
+
+def concatenated(images: Sequence[Tensor]) -> Tensor:
+    """Side by side, along the channels."""
+    return torch.cat([DenseGradient.apply(each) for each in images], 1)
+
+
 class GlobalAverage(nn.Module):
     """(B, C, H, W) -> (B, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3))
+        return DenseGradient.apply(x).mean((2, 3))
 
 
 class Zeros(nn.Module):
@@ -73,7 +96,7 @@ class Crop(nn.Module):
         self.rows, self.columns = rows, columns
 
     def forward(self, x: Tensor) -> Tensor:
-        return x[:, :, self.rows :, self.columns :]
+        return DenseGradient.apply(x)[:, :, self.rows :, self.columns :]
 
 
 class DropPath(nn.Module):
@@ -98,7 +121,7 @@ class FirstChannels(nn.Module):
         self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
-        return x[:, : self.channels]
+        return DenseGradient.apply(x)[:, : self.channels]
 
 
 MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
@@ -230,7 +253,7 @@ class GatedNode(nn.Sequential):
         if own is None:
             return None
         terms = [_scaled(w, x) for w, x in zip(own, inputs, strict=True) if x is not None and not gates.is_closed(w)]
-        return super().forward(torch.cat(terms, 1) if self.joins else _sum(terms))
+        return super().forward(concatenated(terms) if self.joins else _sum(terms))
 
 
 def _scaled(weight: Any, x: Tensor) -> Tensor:
@@ -246,7 +269,7 @@ def _sum(terms: Sequence[Tensor]) -> Tensor:
 
 def _combine(drawn: fx.Graph, node: Node, inputs: list[fx.Node]) -> fx.Node:
     if node.combine == "concat" and len(inputs) > 1:
-        return drawn.call_function(torch.cat, (inputs, 1))
+        return drawn.call_function(concatenated, (inputs,))
     total = inputs[0]
     for term in inputs[1:]:
         total = drawn.call_function(operator.add, (total, term))

@@ -3,11 +3,12 @@ import random
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from evonas.gates import Is, no
 from evonas.genomes.genet import SMALL, GeNetSpace
 from evonas.graph import Draft
-from evonas.network import build, extract
+from evonas.network import build, concatenated, extract
 from evonas.operations import (
     AveragePool,
     BatchNorm,
@@ -22,6 +23,8 @@ from evonas.operations import (
     Zero,
 )
 from evonas.space import Open
+from evonas.streams import stream
+from evonas.systems import system
 
 SPACE = GeNetSpace((3, 4), (4, 6), input_shape=(3, 8, 8), dense=12, dropout=0.3)
 IMAGES = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -209,3 +212,36 @@ def test_a_supernet_over_concatenations_skips_as_well():
     draft.node("out", [(ab, Is("way", "a")), (c, no(Is("way", "a")))])
     supernet = build(draft.graph())
     assert supernet(IMAGES, {"way": "a"}).shape == supernet(IMAGES, {"way": "c"}).shape == (5, 8, 8, 8)
+
+
+class Layouts(TorchDispatchMode):
+    """Notes gradients that do not lie in memory as the tensor that they belong to."""
+
+    def __init__(self):
+        super().__init__()
+        self.strange = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket in (torch.ops.aten.native_batch_norm_backward, torch.ops.aten.threshold_backward):
+            gradient, kept = args[:2]
+            if gradient.dim() == 4 and gradient.stride() != kept.stride() and gradient.shape[2] > 1:
+                self.strange.append((func, gradient.stride(), kept.stride()))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["amoebanet", "darts", "nsga-net", "hierarchical"])
+def test_gradients_lie_in_memory_as_their_tensors(name):
+    """Where they do not, batch norms and ReLUs take several times as long."""
+    space = system(name).preset("small").space
+    network = build(space.decode(space.random(stream(0, "layouts"))).simplified(training=True))
+    network.to(memory_format=torch.channels_last)
+    images = torch.randn(2, *space.input_shape).contiguous(memory_format=torch.channels_last)
+    with Layouts() as found:
+        network(images).sum().backward()
+    assert found.strange == []
+
+
+def test_a_gradient_through_a_concatenation_is_the_gradient():
+    one, other = (torch.randn(2, channels, 3, 3, dtype=torch.float64, requires_grad=True) for channels in (2, 4))
+    assert torch.autograd.gradcheck(lambda a, b: concatenated((a, b)), (one, other))
+    assert torch.autograd.gradgradcheck(lambda a, b: concatenated((a, b)).square(), (one, other))
