@@ -175,7 +175,7 @@ def build(graph: Graph, *, seed: int = 0) -> fx.GraphModule:
         values[node.name] = value
         value.meta.setdefault("nodes", []).append(node.name)
     drawn.output(values[graph.output])
-    network = fx.GraphModule(modules, drawn, class_name="Supernet" if graph.is_open else "Network")
+    network = _module(modules, drawn, "Supernet" if graph.is_open else "Network")
     network.meta["graph"] = graph
     initialise(network, seed)
     return network
@@ -212,7 +212,15 @@ def tapped(network: fx.GraphModule, node: str) -> fx.GraphModule:
     output = drawn.graph_copy(network.graph, copied)
     (found,) = (each for each in network.graph.nodes if node in each.meta.get("nodes", ()))
     drawn.output((output, copied[found]))
-    return fx.GraphModule(network, drawn, class_name="Tapped")
+    return _module(network, drawn, "Tapped")
+
+
+def _module(root: nn.Module | dict[str, Any], drawn: fx.Graph, name: str) -> fx.GraphModule:
+    """A module whose graph does not refer to it: else a network would stay in memory, with its weights, until the
+    garbage collector comes by, and a search would seem to leak."""
+    module = fx.GraphModule(root, drawn, class_name=name)
+    module.graph.owning_module = None
+    return module
 
 
 class RouteGates(nn.Module):

@@ -1,4 +1,6 @@
+import gc
 import random
+import weakref
 
 import pytest
 import torch
@@ -245,3 +247,16 @@ def test_a_gradient_through_a_concatenation_is_the_gradient():
     one, other = (torch.randn(2, channels, 3, 3, dtype=torch.float64, requires_grad=True) for channels in (2, 4))
     assert torch.autograd.gradcheck(lambda a, b: concatenated((a, b)), (one, other))
     assert torch.autograd.gradgradcheck(lambda a, b: concatenated((a, b)).square(), (one, other))
+
+
+def test_a_network_that_nobody_holds_is_gone_at_once():
+    gc.collect()
+    gc.disable()  # its weights must not wait for the collector
+    try:
+        network = build(SPACE.decode(SPACE.random(random.Random(0))))
+        weights = weakref.ref(next(network.parameters()))
+        network(IMAGES).sum().backward()
+        del network
+        assert weights() is None
+    finally:
+        gc.enable()

@@ -1,0 +1,37 @@
+"""Every benchmark, one after the other, each in a process of its own (about an hour on one core, most of it precision).
+
+    python benchmarks/all.py [DIRECTORY]
+
+DIRECTORY holds nasbench201.csv.gz and cifar10_12k.npz; what needs a file that is not there is left out, and said so.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TABLE, IMAGES = "nasbench201.csv.gz", "cifar10_12k.npz"
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("network.py",), ("overheads.py",), ("epoch.py",), ("layouts.py",), ("memory.py",), ("flat.py",),
+    ("tables.py", TABLE), ("pareto.py",), ("pareto.py", "5"), ("precision.py", IMAGES, "10"),
+)  # fmt: skip
+
+
+def main(directory: str = ".") -> None:
+    failed = []
+    for script, *arguments in COMMANDS:
+        files = {name: Path(directory) / name for name in (TABLE, IMAGES) if name in arguments}
+        missing = [name for name, path in files.items() if not path.exists()]
+        print(f"\n== {script} {' '.join(arguments)}", flush=True)
+        if missing:
+            print(f"left out: {', '.join(missing)} is not in {directory}")
+            continue
+        command = [sys.executable, str(HERE / script), *(str(files.get(word, word)) for word in arguments)]
+        if subprocess.run(command, check=False).returncode:
+            failed.append(script)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
