@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from evonas.batches import Part
-from evonas.device import choose_precision
+from evonas.device import multiplies_in_bfloat16
 from evonas.genomes.genet import SMALL
 from evonas.network import build
 from evonas.recipe import Recipe
@@ -115,7 +115,7 @@ def main(rounds: int = 3) -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (COUNT, 3, 32, 32), dtype=torch.uint8, generator=generator)
     labels = torch.randint(10, (COUNT,), generator=generator)
-    precisions = ["float32"] + ["bfloat16"] * (choose_precision("auto", "cpu") == "bfloat16")
+    precisions = ["float32"] + ["bfloat16"] * multiplies_in_bfloat16()
     programs = {"DataLoader": data_loader(images, labels)}
     for precision in precisions:
         programs[f"evonas {precision}"] = evonas(images, labels, precision)

@@ -18,6 +18,7 @@ from evonas.loop import Budget
 from evonas.objectives import Limits, own_objectives, read_count, read_objectives
 from evonas.space import Space
 from evonas.strategies import Strategy
+from evonas.streams import stream
 
 if TYPE_CHECKING:
     from deap import base
@@ -133,7 +134,7 @@ def search(
             budgets=(_budget(budget, setup.strategy.evaluations),),
             workers=_workers(workers, executor, device),
             device=device,
-            precision=choose_precision(precision, device),
+            precision=choose_precision(precision, device, lambda: setup.space.check(stream(seed, "precision"))),
             objectives=_objectives(objectives, evaluate),
             limits=Limits.read(max_parameters, max_multiply_adds),
             init=tuple(_code(each, setup.space) for each in init),
@@ -255,7 +256,7 @@ def train(
         recipe=choose_recipe(recipe, epochs, search=setup.recipe, final=setup.final),
         seed=seed,
         device=device,
-        precision=choose_precision(precision, device),
+        precision=choose_precision(precision, device, lambda: graph),
         all_data=all_data,
     )
     check_fit(request)

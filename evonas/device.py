@@ -6,9 +6,14 @@ import ctypes.util
 import os
 import platform
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evonas.errors import UserError
+
+if TYPE_CHECKING:
+    from evonas.graph import Graph
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -64,8 +69,10 @@ def choose_device(choice: str) -> str:
     return "cpu"
 
 
-def choose_precision(choice: str, device: str) -> str:
-    """bfloat16 where the hardware multiplies in it, else float32 (measurements: benchmarks/README.md).
+def choose_precision(choice: str, device: str, network: Callable[[], Graph]) -> str:
+    """bfloat16 where the hardware multiplies in it and it gains, else float32 (measurements: benchmarks/README.md).
+
+    network   gives one of the networks that will be trained: on a CPU, those with depthwise convolutions gain nothing
 
     Raises UserError for an unknown choice.
     """
@@ -77,6 +84,11 @@ def choose_precision(choice: str, device: str) -> str:
         import torch
 
         return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float32"
+    return "bfloat16" if multiplies_in_bfloat16() and not network().depthwise else "float32"
+
+
+def multiplies_in_bfloat16() -> bool:
+    """Whether the CPU does; where it does not, bfloat16 is many times slower than float32."""
     features = Path("/proc/cpuinfo")
     known = features.read_text(encoding="utf-8", errors="replace") if features.exists() else ""
-    return "bfloat16" if "avx512_bf16" in known or "amx_bf16" in known else "float32"
+    return "avx512_bf16" in known or "amx_bf16" in known

@@ -191,7 +191,7 @@ def train_found(
         recipe=choose_recipe(recipe, epochs, search=setup.recipe, final=setup.final),
         seed=config.seed if seed is None else seed,
         device=device,
-        precision=choose_precision(precision, device) if precision else config.precision,
+        precision=choose_precision(precision, device, lambda: found.graph) if precision else config.precision,
         all_data=all_data,
         id=found.id,
     )

@@ -18,7 +18,7 @@ from typing import Any
 from evonas import gates, operations
 from evonas.errors import UserError
 from evonas.gates import Gate
-from evonas.operations import DropPath, Identity, Operation, Shape, Zero
+from evonas.operations import Convolution, DropPath, Identity, Operation, Shape, Zero
 
 INPUT = "input"
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=-]*")
@@ -144,6 +144,11 @@ class Graph:
     def multiply_adds(self) -> int:
         """Of convolutions and linear layers, for one image; of an open graph, of all candidates."""
         return sum(op.multiply_adds(shape) for node in self.nodes for _, op, shape in self.steps(node))
+
+    @property
+    def depthwise(self) -> bool:
+        """Some convolution does not see all channels."""
+        return any(isinstance(op, Convolution) and op.groups > 1 for node in self.nodes for op in node.operations)
 
     # ---- rewriting ------------------------------------------------------------------------------------------------
 
