@@ -5,11 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 
 from evonas.genomes.darts import EDGES, NODES, OPERATIONS, DARTSSpace
 from evonas.genomes.genotype import Genotype, published
-from evonas.network import build, extract
 from evonas.space import CodeError, UserError
 from evonas.streams import stream
 
@@ -176,29 +174,3 @@ def test_edges_are_in_the_order_of_the_published_weights():
     assert [target for _, target in EDGES] == [2] * 2 + [3] * 3 + [4] * 4 + [5] * 5
     assert NODES == (2, 3, 4, 5)
     assert OPERATIONS[:5] == ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3")
-
-
-# ---- the supernet -------------------------------------------------------------------------------------------------
-
-
-def test_a_hundred_networks_equal_the_supernet_on_their_route():
-    space = DARTSSpace(3, 4, search=True, input_shape=(3, 8, 8))
-    supernet, images = build(space.decode(space.open())).eval(), torch.randn(2, 3, 8, 8)
-    with torch.inference_mode():
-        for seed in range(100):
-            genome = space.random(stream(seed, "route"))
-            route = space.route(genome)
-            alone = extract(supernet, space.decode(genome))
-            assert torch.equal(supernet(images, route), alone(images))
-            soft = {name: {token: 1.0} for name, token in route.items()}
-            assert torch.equal(supernet(images, soft), alone(images))
-
-
-def test_a_step_on_one_route_leaves_everything_else_as_it_was():
-    space = DARTSSpace(3, 4, search=True, input_shape=(3, 8, 8))
-    supernet = build(space.decode(space.open()))
-    genome = space.random(stream(1, "route"))
-    supernet(torch.randn(4, 3, 8, 8), space.route(genome)).sum().backward()
-    used = set(dict(build(space.decode(genome)).named_parameters()))
-    for name, weights in supernet.named_parameters():
-        assert (weights.grad is not None) == (name in used), name

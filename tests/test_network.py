@@ -119,57 +119,6 @@ def test_initial_convolutions_are_he_normal():
 # ---- supernets ----------------------------------------------------------------------------------------------------
 
 
-def trained(graph, space, seed=0):
-    """A supernet whose statistics are not those of a fresh one."""
-    network = build(graph, seed=seed)
-    rng = random.Random(seed)
-    for _ in range(4):
-        network(torch.randn(16, *space.input_shape), space.route(space.random(rng)))
-    return network
-
-
-@pytest.mark.parametrize("space", [SPACE, SMALL], ids=["small", "three stages"])
-def test_an_extracted_network_equals_the_supernet_on_its_route_bitwise(space):
-    supernet = trained(space.decode(space.open()), space).eval()
-    images = torch.randn(2, *space.input_shape)
-    rng = random.Random(11)
-    genomes = [space.random(rng) for _ in range(98)] + [(0,) * len(space.names), (1,) * len(space.names)]
-    for genome in genomes:
-        alone = extract(supernet, space.decode(genome))
-        assert not alone.training
-        with torch.no_grad():
-            assert torch.equal(alone(images), supernet(images, space.route(genome))), space.format(genome)
-
-
-def test_a_one_hot_soft_route_equals_the_hard_one_bitwise():
-    supernet = trained(SPACE.decode(SPACE.open()), SPACE).eval()
-    rng = random.Random(12)
-    with torch.no_grad():
-        for _ in range(100):
-            hard = SPACE.route(SPACE.random(rng))
-            dense = {name: {o: torch.tensor(float(o == bit)) for o in (0, 1)} for name, bit in hard.items()}
-            sparse = {name: {bit: 1.0} for name, bit in hard.items()}
-            expected = supernet(IMAGES, hard)
-            assert torch.equal(supernet(IMAGES, dense), expected)
-            assert torch.equal(supernet(IMAGES, sparse), expected)
-
-
-def test_a_training_step_on_a_hard_route_leaves_everything_else_unchanged():
-    supernet = trained(SPACE.decode(SPACE.open()), SPACE)
-    genome = SPACE.parse("1-00/0-00-100")
-    own = set(build(SPACE.decode(genome)).state_dict())
-    before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
-    optimizer = torch.optim.SGD(supernet.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
-    optimizer.zero_grad(set_to_none=True)
-    supernet(IMAGES, SPACE.route(genome)).square().sum().backward()
-    optimizer.step()
-    assert {name for name, p in supernet.named_parameters() if p.grad is None} == {
-        name for name, _ in supernet.named_parameters() if name not in own
-    }
-    for name, tensor in supernet.state_dict().items():
-        assert torch.equal(tensor, before[name]) == (name not in own), name
-
-
 def test_gradients_reach_the_weights_of_a_soft_route():
     supernet = build(SPACE.decode(SPACE.open()))
     weights = {name: torch.full((2,), 0.5, requires_grad=True) for name in SPACE.names}
