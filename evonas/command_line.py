@@ -266,6 +266,29 @@ def export(what: Path, which: int | None, folder: Path, onnx: bool) -> None:
 
 @cli.command()
 @click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object a line.")
+@click.option("--follow", is_flag=True, help="Again every two seconds, until the run ends.")
+def status(directory: Path, as_json: bool, follow: bool) -> None:
+    """How the run in DIRECTORY stands: workers, evaluations in flight, failures, throughput, the best so far."""
+    import time
+
+    from evonas.runs import Run
+    from evonas.status import lines
+    from evonas.status import status as status_of
+
+    while True:
+        run = Run.open(directory)
+        found = status_of(run)
+        click.echo(json.dumps(found) if as_json else "\n".join(lines(run, found)))
+        if not follow or found["state"] != "running":
+            return
+        time.sleep(2)
+        if not as_json:
+            click.echo()
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
 @click.argument("which", metavar="[ID]", required=False, type=click.IntRange(0))
 @click.option("--top", type=positive, help="The best so many networks of the search.")
 @click.option("--front", is_flag=True, help="The networks that no other one beats in all objectives.")

@@ -7,6 +7,7 @@ so a line that was changed or removed later is found and named. Kinds of events 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -35,19 +36,34 @@ class Journal:
     events     what was read, in order, as (line number, event); unknown kinds are left out
     elapsed    seconds of run time up to the last event that was read
 
-    Raises JournalError for a changed line, another schema or another space; RunError when an event cannot be written.
+    One process at a time holds a journal.
+
+    Raises JournalError for a changed line, another schema or another space, and where another process holds it;
+    RunError when an event cannot be written.
     """
 
     def __init__(self, path: Path, space: Event, *, clock: Callable[[], float]) -> None:
         self.path, self.clock = path, clock
-        self.events, self._check, whole = read(path, space)
-        self.elapsed = max((event.get("t", 0.0) for _, event in self.events), default=0.0)
-        self._started = clock()
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            os.ftruncate(self._file, whole)  # a torn last line goes: its event was never acted on
         except OSError as error:
             raise RunError(f"cannot write {path}: {error.strerror}; make it writable and resume") from error
+        if not _hold(self._file):
+            os.close(self._file)
+            raise JournalError(f"another process is at work on {path.parent}; wait for its end, or end it first "
+                               f"('evonas status {path.parent}' tells how it stands)")  # fmt: skip
+        try:
+            self._open(space)
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def _open(self, space: Event) -> None:
+        path = self.path
+        self.events, self._check, whole = read(path, space)
+        self.elapsed = max((event.get("t", 0.0) for _, event in self.events), default=0.0)
+        self._started = self.clock()
+        os.ftruncate(self._file, whole)  # a torn last line goes: its event was never acted on
         if not self.events:
             self.append({"event": "run", "id": "run", "schema": SCHEMA, "space": space})
 
@@ -80,6 +96,24 @@ class Journal:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process is at work on the journal."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return not _hold(file, fcntl.LOCK_SH)
+    finally:
+        os.close(file)
+
+
+def _hold(file: int, how: int = fcntl.LOCK_EX) -> bool:
+    """Take the file until it is closed, by this process or its end; False where another process has it."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Unwritten:
