@@ -54,7 +54,7 @@ class Journal:
                                f"('evonas status {path.parent}' tells how it stands)")  # fmt: skip
         try:
             self._open(space)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: whatever ends the reading, the journal is let go of, and it goes on upwards
             os.close(self._file)
             raise
 
