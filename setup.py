@@ -19,6 +19,7 @@ setup(
     packages=[
         "evonas",
         "evonas.evaluation",
+        "evonas.executors",
         "evonas.plots",
         "evonas.strategies",
         "evonas.systems",
@@ -31,11 +32,12 @@ setup(
         "torch>=2.4",
         "torchvision>=0.19",
         "deap>=1.4.2",
-        "scoop>=0.7.2",  # spreads a run over a cluster
+        "scoop>=0.7.2,<0.8",  # spreads a run over a cluster
         "numpy>=1.26",
         "matplotlib>=3.8",
         "scikit-learn>=1.4",  # the digits, stratified splits
         "loky>=3.4",  # local worker processes: a killed worker is reported, and a new pool is to be had
+        "cloudpickle>=3",  # of loky: what a script defines travels to workers by value
         "click>=8.1",  # command line: the best kept of its kind, and light to import
         "rich>=13.7",  # progress and tables in the terminal
         "safetensors>=0.4",  # weights that can be opened without trust
@@ -49,9 +51,14 @@ setup(
             "networkx>=3.2",
             "pandas>=2.1",
             "nats_bench>=1.8",  # the official API that our converter reads
+            "distributed>=2024.1",
+            "mpi4py>=4",
+            "mpich>=4.2",  # an MPI where the machine has none
         ],
         "onnx": ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"],
         "docs": ["sphinx>=8", "myst-parser>=4", "furo>=2024.8", "sphinx-click>=6"],
+        "dask": ["distributed>=2024.1"],
+        "mpi": ["mpi4py>=4"],
         "dev": ["ruff>=0.6", "mypy>=1.11"],
     },
     entry_points={"console_scripts": ["evonas = evonas.command_line:main"]},

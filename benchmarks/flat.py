@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from evonas.data import Source
-from evonas.evaluation import attempt
+from evonas.evaluation import Attempt
 from evonas.evaluation.trained import TrainedAccuracy
 from evonas.genomes.genet import DIGITS
 from evonas.recipe import Recipe
@@ -33,7 +33,7 @@ def main(evaluations: int = 1000) -> None:
     )
     rng, settled, most = stream(0, "flat"), 0, 0
     for number in range(1, evaluations + 1):
-        outcome = attempt(evaluation, DIGITS.random(rng), 0)
+        outcome = Attempt(evaluation, DIGITS.random(rng), 0)()
         assert not outcome.failed, outcome.error
         now = resident()
         if number <= SETTLED:

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from evonas.device import choose_device, choose_precision, cores
+from evonas.device import EXECUTORS, choose_device, choose_precision, cores, gpus
 from evonas.errors import RunError, UserError
 from evonas.loop import Budget
 from evonas.objectives import Limits, own_objectives, read_count, read_objectives
@@ -50,7 +50,11 @@ def search(
     memory: int | str | None = None,
     accumulate: bool = False,
     workers: int | None = None,
-    executor: Executor | None = None,
+    executor: str | Executor | None = None,
+    hostfile: str | Path | None = None,
+    scheduler: str | None = None,
+    workers_per_gpu: int = 1,
+    threads: int = 1,
     device: str = "auto",
     precision: str = "auto",
     seed: int = 0,
@@ -69,7 +73,8 @@ def search(
                        system's DEAP toolbox, which keeps the limits and begins with `init`
     budget             evaluations, or a time such as "20m", or a `Budget`; None: what the system's settings say
     out                the run directory; None: runs/SYSTEM-DATA-SEED
-    resume             go on with the run in `out`, if there is one; all but the budget must be as it was begun
+    resume             go on with the run in `out`, if there is one; all but the budget, the workers and where they run
+                       must be as it was begun
     settings           of the system, its space and recipes, by name, as `evonas list` shows them: {"population": 10}
     objectives         "accuracy,parameters": some of accuracy, parameters, multiply_adds, latency, by NSGA-II; with
                        `evaluate`: {name: 1 or -1}, to be maximised or minimised
@@ -78,11 +83,15 @@ def search(
     init               networks to begin with: codes, or directories of runs, whose best is taken
     size               resize images to size x size
     validation         share of the training images that the search is judged on
-    timeout            seconds for one training; a network over it is a failure
+    timeout            seconds for one training or call of `evaluate`; a network over it is a failure
     memory             bytes for one training, such as "2G"; None: what the device has, shared by the workers. A network
                        that would need more is a failure, or, with `accumulate`, is trained with its batches in parts
-    workers            evaluations at a time; None: one a core, or one on a GPU
-    executor           any concurrent.futures executor, in place of local processes
+    workers            evaluations at a time; None: one a core, or `workers_per_gpu` on each GPU
+    executor           serial, processes, scoop, dask, mpi, or any concurrent.futures executor; None: the one that the
+                       script has been started by (`python -m scoop`, `python -m mpi4py.futures`), else local processes
+    hostfile           that SCOOP or MPI has been started with: a host a line, with its number of workers
+    scheduler          address of a dask scheduler; None: dask starts workers on this host
+    threads            of the CPU for each worker
     device, precision  "auto", or cpu, cuda; float32, bfloat16
     profile            say in profile.json where the time went
     baseline           compare with random search (as many evaluations) and a hand-written network
@@ -103,7 +112,8 @@ def search(
         raise UserError(f"evaluate is {evaluate!r}; give a function of a genome that returns a number")
     if data is None and evaluate is None:
         raise UserError("there is nothing to judge networks by; give data=..., or evaluate=...")
-    given = Given(known if isinstance(what, Space) else None, evaluate, strategy, executor)
+    object_given = executor if isinstance(executor, Executor) else None
+    given = Given(known if isinstance(what, Space) else None, evaluate, strategy, object_given)
     own = data is not None and is_own_data(data)
     directory = Path(out) if out is not None else _free(Path("runs") / _name(known.name, data, own, seed))
     begun = Run.exists(directory)
@@ -122,7 +132,9 @@ def search(
             images = (load(source).input_shape, len(load(source).classes))
         preset = _preset(known, preset, source)
         setup = fitted(known.preset(preset), images, settings or {})
+        chosen_device, chosen_precision = device, precision
         device = choose_device(device)
+        place = workplace(executor, workers, hostfile, scheduler, device=device, workers_per_gpu=workers_per_gpu)
         config = Config(
             system=known.name,
             preset=preset,
@@ -132,7 +144,8 @@ def search(
             data=None if source is None else load(source).fingerprint,
             seed=seed,
             budgets=(_budget(budget, setup.strategy.evaluations),),
-            workers=_workers(workers, executor, device),
+            **place,
+            threads=threads,
             device=device,
             precision=choose_precision(precision, device, lambda: setup.space.check(stream(seed, "precision"))),
             objectives=_objectives(objectives, evaluate),
@@ -148,6 +161,12 @@ def search(
         if begun:
             run = Run.open(directory, given)
             _check_same(run, config)
+            run = run.moved(
+                **place,
+                device=config.device if chosen_device != "auto" else None,
+                precision=config.precision if chosen_precision != "auto" else None,
+                profile=profile or None,
+            )
             return go_on(run if budget is None else _with_budget(run, budget), progress=progress)
         check(Run(directory, config, given))
         run = Run.new(directory, config, given)
@@ -368,7 +387,7 @@ def _check_same(run: Run, config: Config) -> None:
     Of an `evaluate` or `strategy` only whether there is one is known.
     """
     fields = ("preset", "settings", "images", "data", "seed", "objectives", "limits", "init", "timeout_s", "memory",
-              "accumulate", "baseline", "by_script")  # fmt: skip
+              "threads", "accumulate", "baseline", "by_script")  # fmt: skip
     was = [name for name in fields if getattr(run.config, name) != getattr(config, name)]
     if run.config.system.rpartition(":")[2] != config.system.rpartition(":")[2]:
         was.insert(0, "system")
@@ -438,11 +457,48 @@ def _preset(known: Any, preset: str | None, source: Any) -> str:
     return next(iter(known.presets)) if source is None else known.preset_for(load(source).input_shape)
 
 
-def _workers(workers: int | None, executor: Any, device: str) -> int:
-    if workers is not None:
-        return workers
-    known = getattr(executor, "_max_workers", None)  # of the executors of the standard library
-    return known or (1 if device == "cuda" else cores())
+def workplace(
+    executor: str | Executor | None,
+    workers: int | None,
+    hostfile: str | Path | None = None,
+    scheduler: str | None = None,
+    *,
+    device: str,
+    workers_per_gpu: int = 1,
+) -> dict[str, Any]:
+    """Who evaluates, and where: the fields executor, workers, hostfile and scheduler of a config.
+
+    Raises UserError for what does not fit together.
+    """
+    from evonas.executors import fitting, started_workers
+    from evonas.executors.launch import read_hosts
+
+    if workers is not None and workers < 1:
+        raise UserError(f"workers is {workers}; use at least 1")
+    if workers_per_gpu < 1:
+        raise UserError(f"workers_per_gpu is {workers_per_gpu}; use at least 1")
+    hosts = None if hostfile is None else read_hosts(Path(hostfile))
+    if isinstance(executor, Executor):
+        known = getattr(executor, "_max_workers", None)  # of the executors of the standard library
+        name = "own"
+    else:
+        here = len(gpus()) * workers_per_gpu if device == "cuda" else cores()
+        name = executor or fitting(workers or here)
+        known = started_workers(name) or (sum(count for _, count in hosts) if hosts else None)
+        if name not in EXECUTORS:
+            raise UserError(f"there is no executor {name!r}; use one of {', '.join(EXECUTORS)}, or give an object")
+        known = known or (1 if name == "serial" else here)
+        if hosts and name not in ("scoop", "mpi"):
+            raise UserError(f"a hostfile is for SCOOP or MPI, not for {name}; add --executor scoop")
+        if scheduler is not None and name != "dask":
+            raise UserError(f"a scheduler is of dask, not of {name}; add --executor dask")
+        if scheduler is not None and workers is None:
+            raise UserError("give --workers: how many the dask scheduler has")
+        if name == "serial" and (workers or 1) > 1:
+            raise UserError(f"one worker is all that the executor serial has, not {workers}; use processes")
+        workers = started_workers(name) or workers
+    path = None if hostfile is None else str(Path(hostfile).resolve())
+    return {"executor": name, "workers": workers or known or cores(), "hostfile": path, "scheduler": scheduler}
 
 
 def _code(given: str | Path, space: Space) -> str:

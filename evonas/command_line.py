@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from evonas import __version__
-from evonas.device import DEVICES, PRECISIONS
+from evonas.device import DEVICES, EXECUTORS, PRECISIONS
 from evonas.errors import RunError, UserError
 
 INTERRUPTED = 130
@@ -129,6 +129,20 @@ def device_options(function: Any) -> Any:
     return function
 
 
+def executor_options(function: Any) -> Any:
+    for option in (
+        click.option("--scheduler", metavar="ADDRESS", help="Of dask; without it, dask starts workers on this host."),
+        click.option("--hostfile", type=click.Path(path_type=Path),
+                     help="Of scoop and mpi: a host a line, with its number of workers."),
+        click.option("--executor", type=click.Choice(EXECUTORS),
+                     help="What runs the workers. [default: processes]"),
+        click.option("--workers", type=positive,
+                     help="Evaluations at a time. [default: one a core, or --workers-per-gpu on each GPU]"),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
 @cli.command()
 @click.argument("system")
 @click.option("--data", default="digits", show_default=True, metavar="NAME|PATH",
@@ -149,7 +163,9 @@ def device_options(function: Any) -> Any:
 @click.option("--max-parameters", type=Count(), help="No network above is trained: 200k.")
 @click.option("--max-multiply-adds", type=Count(), help="No network above is trained, for one image: 20M.")
 @click.option("--init", multiple=True, metavar="CODE|DIR", help="A network to begin with, or the best of another run.")
-@click.option("--workers", type=positive, help="Evaluations at a time. [default: one a core, or one on a GPU]")
+@executor_options
+@click.option("--workers-per-gpu", type=positive, default=1, show_default=True, help="Workers that share a GPU.")
+@click.option("--threads", type=positive, default=1, show_default=True, help="Threads of the CPU for each worker.")
 @device_options
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--baseline/--no-baseline", default=True, help="Also random search and a hand-written network.")
@@ -170,6 +186,7 @@ def search(
 
     limited = evaluations is not None or epochs is not None or seconds is not None
     budget = Budget(evaluations, epochs, seconds) if limited else None
+    _launched_if_needed(options)
     _show(go(system, data, budget=budget, settings=read_settings(words), **options))
 
 
@@ -177,13 +194,23 @@ def search(
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--evaluations", type=positive, help="Go on to this many evaluations in all.")
 @click.option("--time", "seconds", type=Duration(), help="Go on for this long.")
-@click.option("--workers", type=positive, help="Evaluations at a time, from now on.")
+@executor_options
 @click.option("--profile", is_flag=True, help="Say where the time went, from now on.")
-def resume(directory: Path, evaluations: int | None, seconds: float | None, workers: int | None, profile: bool) -> None:
-    """Go on with the run in DIRECTORY where it stopped, or take a finished one further."""
-    from dataclasses import replace
+def resume(
+    directory: Path,
+    evaluations: int | None,
+    seconds: float | None,
+    workers: int | None,
+    executor: str | None,
+    hostfile: Path | None,
+    scheduler: str | None,
+    profile: bool,
+) -> None:
+    """Go on with the run in DIRECTORY where it stopped, or take a finished one further.
 
-    from evonas.api import go_on
+    Workers and executor are as they were, where nothing else is said.
+    """
+    from evonas.api import go_on, workplace
     from evonas.runs import Run
 
     run = Run.open(directory)
@@ -194,10 +221,16 @@ def resume(directory: Path, evaluations: int | None, seconds: float | None, work
         how = script if run.config.by_script else f"evonas resume {directory} --evaluations N"
         click.echo(f"{directory} is finished; to go on longer: {how}")
         return
-    config = replace(run.config, workers=workers or run.config.workers, profile=profile or run.config.profile)
-    run = Run(directory, config)
-    run.write_config()
-    _show(go_on(run))
+    was = run.config
+    name = executor or (None if was.executor == "own" else was.executor)
+    if name == "serial" and workers is not None and executor is None:
+        name = None
+    place: dict[str, Any] = {"executor": name, "workers": workers or was.workers, "device": was.device}
+    place |= {"hostfile": hostfile, "scheduler": scheduler}
+    if name == was.executor:
+        place |= {"hostfile": hostfile or was.hostfile, "scheduler": scheduler or was.scheduler}
+    _launched_if_needed(place)
+    _show(go_on(run.moved(**workplace(**place), profile=profile or None)))
 
 
 @cli.command(cls=Fields)
@@ -503,6 +536,23 @@ def main() -> None:
         _leave("interrupted", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _launched_if_needed(options: dict[str, Any]) -> None:
+    """Where SCOOP or MPI is asked for and has not started this process, it starts the same command; its end is ours."""
+    if options["executor"] not in ("scoop", "mpi"):
+        return
+    from evonas.api import workplace
+    from evonas.device import choose_device
+    from evonas.executors.launch import launch, to_be_launched
+
+    if to_be_launched(options["executor"]):
+        names = ("executor", "workers", "hostfile", "scheduler", "workers_per_gpu")
+        place = {name: options[name] for name in names if name in options}
+        found = workplace(**place, device=choose_device(options["device"]))
+        hostfile = options["hostfile"]
+        sys.exit(launch(found["executor"], sys.argv[1:], workers=found["workers"],
+                        hostfile=None if hostfile is None else Path(hostfile)))  # fmt: skip
 
 
 def _leave(message: str, code: int) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from evonas.data import load
-from evonas.device import memory_of
+from evonas.device import memory_of, sharing
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Calls, Evaluation, Genome, Outcome
 from evonas.evaluation.mean import Mean
 from evonas.evaluation.trained import TrainedAccuracy
+from evonas.executors.launch import read_hosts
 from evonas.files import write_json
 from evonas.genomes import plain
 from evonas.individual import Individual
@@ -21,7 +23,7 @@ from evonas.objectives import Best, Guard, best
 from evonas.operators import by_decision
 from evonas.profile import profile
 from evonas.recipe import Recipe
-from evonas.runs import Run
+from evonas.runs import Config, Run
 from evonas.space import Space
 from evonas.stopwatch import UNWATCHED, Stopwatch
 from evonas.strategies import Strategy
@@ -51,7 +53,7 @@ class Conduct:
         self.setup, self.objectives = run.setup, tuple(run.config.objectives)
         self.weights = tuple(run.config.objectives.values())
         self.guard = Guard(self.setup.space, self.config.limits)
-        self.memory = self.config.memory or memory_of(self.config.device) // self.config.workers
+        self.memory = self.config.memory or memory_of(self.config.device) // _sharing(self.config)
         self.watch = Stopwatch() if self.config.profile else UNWATCHED
         self.loop = Loop(journal, executor, self.config.workers, on_event=observer.event, on_outcome=self._keep_winner,
                          watch=self.watch)  # fmt: skip
@@ -151,7 +153,7 @@ class Conduct:
     def _proxy(self, individual: Individual) -> Evaluation:
         """As a search sees a network: the search recipe, the validation part, the time limit."""
         if self.given.evaluate is not None:
-            return Calls(self.given.evaluate, len(self.objectives))
+            return Calls(self.given.evaluate, len(self.objectives), self.config.timeout_s)
         limit, recipe = self.config.timeout_s, self.setup.recipe
         trained = self._trained(individual, recipe, objectives=self.objectives, timeout_s=limit)
         return trained if recipe.trainings == 1 else Mean(trained, recipe.trainings)
@@ -172,6 +174,7 @@ class Conduct:
             precision=config.precision,
             memory=self.memory,
             accumulate=config.accumulate,
+            threads=config.threads,
             profile=config.profile,
             **options,
         )
@@ -262,6 +265,12 @@ class Conduct:
             "winner": winner,
             **rivals,
         }
+
+
+def _sharing(config: Config) -> int:
+    """How many workers share a device, at most: with a hostfile, on the host with the most of them."""
+    most = config.workers if config.hostfile is None else max(count for _, count in read_hosts(Path(config.hostfile)))
+    return sharing(config.device, most)
 
 
 def _beginning_with(first: list[Individual], draw: Any) -> Any:

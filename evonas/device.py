@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import math
 import os
 import platform
 import re
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from evonas.graph import Graph
 
 DEVICES = ("auto", "cpu", "cuda")
+EXECUTORS = ("serial", "processes", "scoop", "dask", "mpi")
 PRECISIONS = ("auto", "float32", "bfloat16")
 LIBRARIES = 500_000_000  # bytes
 
@@ -49,6 +51,21 @@ def memory_of(device: str) -> int:
     if allowed.exists() and (text := allowed.read_text(encoding="ascii").strip()).isdigit():
         amounts.append(int(text))
     return max(int(0.9 * min(amounts)) - LIBRARIES, LIBRARIES)
+
+
+def gpus() -> list[str]:
+    """The GPUs of this host that may be used, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def sharing(device: str, workers: int) -> int:
+    """How many of the workers on a host share a device of it."""
+    return math.ceil(workers / max(len(gpus()), 1)) if device == "cuda" else workers
 
 
 def choose_device(choice: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
+from typing import Any
 
 from evonas.errors import RunError, UserError
-from evonas.evaluation import Evaluation, Outcome, attempt
-from evonas.executors import WorkerLost
+from evonas.evaluation import Attempt, Evaluation, Outcome
+from evonas.executors import Overdue, WorkerLost
 from evonas.individual import Fitness, Individual
 from evonas.journal import Event, Journal, JournalError, Unwritten
 from evonas.stopwatch import UNWATCHED, Unwatched
@@ -82,6 +83,7 @@ class Loop:
     on_event    called with each event of the journal, replayed ones included (then `replayed` is True)
     on_outcome  called before an outcome is written down, to keep what the journal does not (weights)
     watch       is told of the sections strategy, identity, hand out, waiting, journal and other
+    wait        concurrent.futures.wait, or that of a simulation, whose time does not pass by itself
     """
 
     def __init__(
@@ -93,11 +95,12 @@ class Loop:
         on_event: Callable[[Event, bool], None] = lambda event, replayed: None,
         on_outcome: Callable[[Individual, Outcome], None] = lambda individual, outcome: None,
         watch: Unwatched = UNWATCHED,
+        wait: Callable[..., Any] = wait,
     ) -> None:
         if workers < 1:
             raise UserError(f"workers is {workers}; use at least 1")
         self.journal, self.executor, self.workers = journal, executor, workers
-        self.on_event, self.on_outcome, self.watch = on_event, on_outcome, watch
+        self.on_event, self.on_outcome, self.watch, self.wait = on_event, on_outcome, watch, wait
         self._past = iter([(line, event) for line, event in journal.events if event["event"] in LOOP_EVENTS])
         self._next_id = 0
         self._known: dict[str, Outcome] = {}  # by key: results that can be used again
@@ -172,7 +175,7 @@ class _Sitting:
             self.loop.on_event(event, True)
         for individual in waiting.values():
             if _id(individual) in self.keys:
-                self._submit(individual)
+                self._submit(individual, again=True)
             else:
                 self._reject(individual)
         return False
@@ -200,7 +203,7 @@ class _Sitting:
                 self._submit(individual)
             if self.running:
                 self.watch.begin("waiting")
-                done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+                done, _ = self.loop.wait(self.running, return_when=FIRST_COMPLETED)
                 self.watch.begin("other")
                 for future in sorted(done, key=lambda future: _id(self.running[future])):
                     self._finish(self.running.pop(future), _outcome(future))
@@ -256,7 +259,10 @@ class _Sitting:
         identity, _, replicate = key.rpartition("#")
         self.loop._replicates[identity] = max(self.loop._replicates.get(identity, 0), int(replicate) + 1)
 
-    def _submit(self, individual: Individual) -> None:
+    def _submit(self, individual: Individual, *, again: bool = False) -> None:
+        """`again`: it was in flight when the run ended. It may be what ended it, where it shared a process with it."""
+        executor = self.loop.executor
+        submit = getattr(executor, "submit_alone", executor.submit) if again else executor.submit
         key = self.keys[_id(individual)]
         if key in self.loop._known:
             self._tell(individual, self.loop._known[key], reused=True)
@@ -267,7 +273,10 @@ class _Sitting:
             replicate = int(key.rpartition("#")[2])
             evaluation = self.part.evaluation(individual)
             self.watch.begin("hand out")
-            future = self.loop.executor.submit(attempt, evaluation, tuple(individual), replicate)
+            try:
+                future = submit(Attempt(evaluation, tuple(individual), replicate))
+            except BrokenExecutor as broken:
+                raise _broken(broken) from broken
             self.watch.begin("other")
             self.running[future] = individual
 
@@ -337,6 +346,14 @@ def _outcome(future: Future) -> Outcome:
         return future.result()
     except WorkerLost as lost:
         return Outcome.failure("worker", f"{lost}; perhaps it ran out of memory")
+    except Overdue as overdue:
+        return Outcome.failure("time", str(overdue))
+    except BrokenExecutor as broken:
+        raise _broken(broken) from broken
+
+
+def _broken(broken: BrokenExecutor) -> RunError:
+    return RunError(f"the executor has broken down, nothing told is lost: {broken}")
 
 
 def _asked(individual: Individual, phase: str, key: str) -> Event:
@@ -365,6 +382,7 @@ def _told(individual: Individual, outcome: Outcome, reused: bool) -> Event:
         "curve": list(outcome.curve),
         "measures": outcome.measures,
         "error": outcome.error,
+        "worker": None if reused else outcome.worker,
     } | ({"profile": outcome.profile} if outcome.profile and not reused else {})
 
 

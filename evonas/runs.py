@@ -29,7 +29,7 @@ from evonas.data import Source, load
 from evonas.device import hardware
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Genome
-from evonas.executors import Processes, Serial
+from evonas.executors import Equipment, open_executor
 from evonas.files import read_json, write_json
 from evonas.graph import Graph
 from evonas.journal import Journal, read
@@ -49,6 +49,9 @@ class Config:
     source     None where a search trains nothing
     images     shape of an image of the source, and its number of classes: with them a run is read without its data
     data       fingerprint of the data
+    executor   serial, processes, scoop, dask or mpi; own: an object that a script gave
+    hostfile   of scoop and mpi, scheduler the address of a dask scheduler
+    threads    of the CPU for each worker
     memory     bytes that one training may take
     by_script  what only the script that began the run can give again: evaluate, strategy
     """
@@ -64,6 +67,10 @@ class Config:
     workers: int
     device: str
     precision: str
+    executor: str = "processes"
+    hostfile: str | None = None
+    scheduler: str | None = None
+    threads: int = 1
     objectives: dict[str, float] = field(default_factory=lambda: {"accuracy": 1.0})
     limits: Limits = field(default_factory=Limits)
     init: tuple[str, ...] = ()
@@ -176,7 +183,8 @@ class Run:
     def about(self) -> str:
         """What is searched, on what: two lines."""
         config = self.config
-        where = f"{config.workers} worker{'s' * (config.workers > 1)} on {config.device} in {config.precision}"
+        how = "" if config.executor in ("serial", "processes") else f" by {config.executor}"
+        where = f"{config.workers} worker{'s' * (config.workers > 1)}{how} on {config.device} in {config.precision}"
         if config.source is None:
             return f"{config.system} ({config.preset})\n{where}; in {self.directory}"
         data = load(config.source)
@@ -280,6 +288,13 @@ class Run:
         before = self.config.budgets if self.finished() else self.config.budgets[:-1]
         return Run(self.directory, replace(self.config, budgets=(*before, budget)), self.given)
 
+    def moved(self, **where: Any) -> Run:
+        """The same run with other workers, executor, device...; None leaves a field as it is. It is written down."""
+        config = replace(self.config, **{name: value for name, value in where.items() if value is not None})
+        run = Run(self.directory, config, self.given)
+        run.write_config()
+        return run
+
     # ---- what was found -------------------------------------------------------------------------------------------
 
     @property
@@ -330,22 +345,22 @@ class Run:
         if missing:
             raise UserError(f"{self.directory} was begun by a script with its own {' and '.join(missing)}; run the "
                             "script again with resume=True")  # fmt: skip
-        own = self.given.executor is None
-        executor = self.given.executor or (Processes(self.config.workers) if self.config.workers > 1 else Serial())
-        journal = None
+        config, executor = self.config, self.given.executor
+        journal = Journal(self.journal_path, self.space.to_json(), clock=clock)
         try:
-            journal = Journal(self.journal_path, self.space.to_json(), clock=clock)
+            if executor is None:
+                equipment = Equipment(config.threads, config.device)
+                executor = open_executor(config.executor, config.workers, equipment, scheduler=config.scheduler)
             summary = Conduct(self, journal, executor, observer).go()
-            if own:
+            if self.given.executor is None:
                 executor.shutdown()
             return summary
         except BaseException:  # Ctrl-C too: workers end at once, then it goes on upwards
-            if own:
+            if executor is not None and self.given.executor is None:
                 executor.shutdown(wait=False)
             raise
         finally:
-            if journal is not None:
-                journal.close()
+            journal.close()
 
     def plot(self) -> list[Path]:
         """Draw the pictures of the run into plots/, and report.html, from the journal alone."""

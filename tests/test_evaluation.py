@@ -8,7 +8,7 @@ from safetensors.torch import load as load_weights
 
 from evonas.batches import task_on
 from evonas.data import Source
-from evonas.evaluation import Calls, EvaluationError, Outcome, attempt
+from evonas.evaluation import Attempt, Calls, EvaluationError, Outcome
 from evonas.evaluation.mean import Mean
 from evonas.evaluation.trained import TrainedAccuracy
 from evonas.genomes.genet import DIGITS
@@ -21,7 +21,7 @@ TRAINED = TrainedAccuracy(DIGITS, Source("digits"), Recipe(epochs=1, batch_size=
 
 
 def test_fitness_is_validation_accuracy_after_training():
-    outcome = attempt(TRAINED, GENOME, 0)
+    outcome = Attempt(TRAINED, GENOME, 0)()
     assert outcome.status == "full"
     assert 0.5 < outcome.values[0] <= 1
     assert (outcome.epochs, len(outcome.curve), outcome.weights) == (1, 1, None)
@@ -98,7 +98,7 @@ def test_an_evaluation_leaves_the_number_of_threads_alone():
 
 
 def test_a_time_limit_is_a_recorded_failure():
-    outcome = attempt(replace(TRAINED, timeout_s=1e-6), GENOME, 0)
+    outcome = Attempt(replace(TRAINED, timeout_s=1e-6), GENOME, 0)()
     assert outcome.failed
     assert outcome.values == ()
     assert outcome.error.startswith("time: over its time limit")
@@ -106,7 +106,7 @@ def test_a_time_limit_is_a_recorded_failure():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_not_finite_is_a_recorded_failure(value):
-    outcome = attempt(Calls(lambda genome: value), (1,), 0)
+    outcome = Attempt(Calls(lambda genome: value), (1,), 0)()
     assert outcome.failed
     assert outcome.values == ()
     assert outcome.error.startswith("nan")
@@ -116,15 +116,15 @@ def test_an_exception_is_a_recorded_failure_with_its_traceback():
     def broken(genome):
         raise KeyError("no such layer")
 
-    outcome = attempt(Calls(broken), (1,), 0)
+    outcome = Attempt(Calls(broken), (1,), 0)()
     assert outcome.failed
     assert "in broken" in outcome.error
     assert "no such layer" in outcome.error
 
 
 def test_any_function_of_a_genome_is_an_evaluation():
-    assert attempt(Calls(sum), (1, 0, 1), 0).values == (2,)
-    assert attempt(Calls(lambda genome: (0.5, 2.0), 2), (1,), 0).values == (0.5, 2.0)
+    assert Attempt(Calls(sum), (1, 0, 1), 0)().values == (2,)
+    assert Attempt(Calls(lambda genome: (0.5, 2.0), 2), (1,), 0)().values == (0.5, 2.0)
     assert Calls(sum).key((1, 0)) != Calls(sum).key((0, 1))
 
 
@@ -140,7 +140,7 @@ def test_any_function_of_a_genome_is_an_evaluation():
 )
 def test_an_evaluation_that_breaks_its_contract_is_an_error_and_no_failure_of_the_genome(value, count, says):
     with pytest.raises(EvaluationError, match=re.escape(says)):
-        attempt(Calls(lambda genome: value, count), (1, 0), 0)
+        Attempt(Calls(lambda genome: value, count), (1, 0), 0)()
 
 
 def test_objectives_are_values_in_their_order_and_cost_nothing_more():

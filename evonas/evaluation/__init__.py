@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import socket
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -28,6 +30,7 @@ class Outcome:
     curve     validation accuracy after each epoch
     error     of a failure: its kind (nan, memory, time, worker, error) and what happened
     weights   of a final training, as safetensors
+    worker    where it was evaluated: process and host
     profile   seconds by section, where they were asked for: `evonas.profile.SECTIONS`
     """
 
@@ -40,6 +43,7 @@ class Outcome:
     measures: dict[str, float] = field(default_factory=dict)
     weights: bytes | None = field(default=None, repr=False)
     profile: dict[str, float] = field(default_factory=dict)
+    worker: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -73,11 +77,14 @@ class Evaluation(Protocol):
 class Calls:
     """Any function of a genome as an evaluation: it returns `count` numbers (one: the number itself), and may raise.
 
+    overdue_s   a genome that needs longer is a recorded failure, and its worker process is ended
+
     Raises EvaluationError where it returns anything else.
     """
 
     function: Callable[[Genome], Any]
     count: int = 1
+    overdue_s: float | None = None
 
     def key(self, genome: Genome) -> str:
         return json.dumps(list(genome))
@@ -95,18 +102,32 @@ class Calls:
         return Outcome(numbers)
 
 
-def attempt(evaluation: Evaluation, genome: Genome, replicate: int) -> Outcome:
-    """What runs in a worker. Whatever goes wrong with one genome is its outcome; only EvaluationError is raised."""
-    start = time.monotonic()
-    try:
-        outcome = evaluation(genome, replicate)
-        if not outcome.failed and not all(map(math.isfinite, outcome.values)):  # NaN would upset every comparison
-            outcome = replace(outcome, values=(), status="failed", error=f"nan: the values are {outcome.values}")
-    except EvaluationError:
-        raise
-    except Exception:  # the boundary of a worker: the failure is recorded with its traceback
-        outcome = Outcome.failure("error", traceback.format_exc().strip())
-    return replace(outcome, seconds=outcome.seconds or round(time.monotonic() - start, 4))
+@dataclass(frozen=True)
+class Attempt:
+    """What an executor runs: one evaluation of one genome. Whatever goes wrong with the genome is its outcome; only
+    EvaluationError is raised."""
+
+    evaluation: Evaluation
+    genome: Genome
+    replicate: int = 0
+
+    @property
+    def overdue_s(self) -> float | None:
+        """Seconds after which the process that computes it is ended, since it does not end by itself; None: never."""
+        return getattr(self.evaluation, "overdue_s", None)
+
+    def __call__(self) -> Outcome:
+        start = time.monotonic()
+        try:
+            outcome = self.evaluation(self.genome, self.replicate)
+            if not outcome.failed and not all(map(math.isfinite, outcome.values)):  # NaN would upset every comparison
+                outcome = replace(outcome, values=(), status="failed", error=f"nan: the values are {outcome.values}")
+        except EvaluationError:
+            raise
+        except Exception:  # the boundary of a worker: the failure is recorded with its traceback
+            outcome = Outcome.failure("error", traceback.format_exc().strip())
+        seconds = outcome.seconds or round(time.monotonic() - start, 4)
+        return replace(outcome, seconds=seconds, worker=f"process {os.getpid()} on {socket.gethostname()}")
 
 
 def identity(**parts: Any) -> str:

@@ -19,6 +19,11 @@ class Mean:
     evaluation: Evaluation
     count: int
 
+    @property
+    def overdue_s(self) -> float | None:
+        limit = getattr(self.evaluation, "overdue_s", None)
+        return None if limit is None else limit * self.count
+
     def key(self, genome: Genome) -> str:
         return f"{self.evaluation.key(genome)}/mean of {self.count}"
 

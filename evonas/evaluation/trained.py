@@ -15,6 +15,8 @@ from evonas.space import Space
 from evonas.stopwatch import UNWATCHED, Stopwatch
 from evonas.streams import number
 
+HANGS, LOADING_S = 1.5, 60.0  # over the limit of a training by so much: it hangs; seconds to import torch and load data
+
 
 @dataclass(frozen=True)
 class TrainedAccuracy:
@@ -24,6 +26,7 @@ class TrainedAccuracy:
     timeout_s    a network that needs longer is a recorded failure
     memory       bytes that a training may take; a network that needs more is a recorded failure, without being built,
     accumulate   or is trained with each batch in parts, as many as it takes
+    threads      of the CPU for torch
     profile      say where the time went
     final        train on training and validation data, then read the test part, once; the weights come back too
 
@@ -41,8 +44,14 @@ class TrainedAccuracy:
     timeout_s: float | None = None
     memory: int | None = None
     accumulate: bool = False
+    threads: int = 1
     profile: bool = False
     final: bool = False
+
+    @property
+    def overdue_s(self) -> float | None:
+        """A training looks at its limit after every step. Where it hangs, loading the data included, this ends it."""
+        return None if self.timeout_s is None else HANGS * self.timeout_s + LOADING_S
 
     def key(self, genome: Genome) -> str:
         training = self._training(self.space.decode(genome))
@@ -81,7 +90,7 @@ class TrainedAccuracy:
             return Outcome.failure("memory", self._too_large(graph))
         seed = number(self.seed, "train", self._training(graph), replicate)
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # two threads cost more than they give where several processes share a machine
+        torch.set_num_threads(self.threads)
         try:
             network = build(graph.simplified(training=True), seed=seed)
             curve = train(

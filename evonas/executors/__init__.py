@@ -1,0 +1,54 @@
+"""Where evaluations run: `concurrent.futures` executors, from this process to a cluster.
+
+Whichever executor it is, a worker computes in a process of its own (`evonas.executors.worker`): what dies or hangs is
+that process, and never the worker, its host's other workers, or the run.
+"""
+
+from concurrent.futures import Executor
+
+from evonas.errors import UserError
+from evonas.executors.crew import Crew, Gone, Processes
+from evonas.executors.isolated import Isolated, dask_executor, inside_mpi, mpi_executor
+from evonas.executors.scoop import Scoop, inside_scoop
+from evonas.executors.serial import Serial
+from evonas.executors.worker import Equipment, Overdue, Worker, WorkerLost
+
+__all__ = ["Crew", "Equipment", "Gone", "Isolated", "Overdue", "Processes", "Scoop", "Serial", "Worker", "WorkerLost",
+           "fitting", "open_executor"]  # fmt: skip
+
+
+def fitting(workers: int | None) -> str:
+    """The executor that this process has been started for; else local processes, or none where one would be alone."""
+    if inside_scoop():
+        return "scoop"
+    if inside_mpi():
+        return "mpi"
+    return "serial" if workers == 1 else "processes"
+
+
+def started_workers(name: str) -> int | None:
+    """How many workers a framework has started for this process; None where none has."""
+    if name == "scoop" and inside_scoop():
+        import scoop
+
+        return scoop.SIZE - 1
+    if name == "mpi" and inside_mpi():
+        from mpi4py import MPI
+
+        return MPI.COMM_WORLD.size - 1
+    return None
+
+
+def open_executor(name: str, workers: int, equipment: Equipment, *, scheduler: str | None = None) -> Executor:
+    """One of serial, processes, scoop, dask and mpi. Raises UserError where it cannot be opened."""
+    if name == "serial":
+        return Serial(equipment)
+    if name == "processes":
+        return Processes(workers, equipment)
+    if name == "scoop":
+        return Scoop(equipment)
+    if name == "dask":
+        return dask_executor(workers, equipment, scheduler)
+    if name == "mpi":
+        return mpi_executor(equipment)
+    raise UserError(f"there is no executor {name!r}; use serial, processes, scoop, dask or mpi, or give an object")

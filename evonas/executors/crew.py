@@ -1,0 +1,116 @@
+"""Workers that take tasks from one queue: local processes, and the base of those that are reached over a network."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol
+
+from evonas.executors.worker import PLAIN, Equipment, Worker, WorkerLost
+
+LOSSES = 3  # workers that may be lost with one task before the task is to blame
+
+
+class Gone(RuntimeError):
+    """A worker that cannot be reached any more. Its task goes to another one."""
+
+
+class Hand(Protocol):
+    """Whoever runs one task at a time. `run` raises Gone where the worker, and not the task, is at fault."""
+
+    def run(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
+
+    def close(self, *, at_once: bool) -> None: ...
+
+
+class Crew(Executor):
+    """An executor of hands that may join and go at any time: each has a thread that waits for it."""
+
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue = queue.SimpleQueue()
+        self._hands: dict[Hand, threading.Thread] = {}
+        self._pending: set[Future] = set()
+        self._lock = threading.Lock()
+        self._given_up = ""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        future: Future = Future()
+        future.set_running_or_notify_cancel()
+        with self._lock:
+            if self._given_up:
+                raise BrokenProcessPool(self._given_up)
+            self._pending.add(future)
+        self._tasks.put((future, fn, args, kwargs, 0))
+        return future
+
+    def join(self, hand: Hand) -> None:
+        """One more that takes tasks."""
+        thread = threading.Thread(target=self._serve, args=(hand,), daemon=True)
+        with self._lock:
+            self._hands[hand] = thread
+        thread.start()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """When not waiting, workers end at once, and what they were doing is given up."""
+        with self._lock:
+            hands = dict(self._hands)
+        for _ in hands:
+            self._tasks.put(None)
+        if not wait:
+            self.abandon("the executor was shut down")
+        for hand, thread in hands.items():
+            if wait:
+                thread.join()
+            hand.close(at_once=not wait)
+
+    def abandon(self, reason: str) -> None:
+        """Nobody is left who could do what is asked: all tasks, and those to come, end with this reason."""
+        with self._lock:
+            self._given_up = reason
+            pending, self._pending = self._pending, set()
+        for future in pending:
+            future.set_exception(BrokenProcessPool(reason))
+
+    def left(self, hand: Hand) -> None:
+        """Called when a hand is gone; for those that know what to do without it."""
+
+    def _serve(self, hand: Hand) -> None:
+        while (item := self._tasks.get()) is not None:
+            future, fn, args, kwargs, losses = item
+            try:
+                result, error = hand.run(fn, *args, **kwargs), None
+            except Gone as gone:
+                with self._lock:
+                    del self._hands[hand]
+                if losses + 1 < LOSSES:
+                    self._tasks.put((future, fn, args, kwargs, losses + 1))
+                else:
+                    self._end(future, None, WorkerLost(f"{LOSSES} workers were lost with it, at last {gone}"))
+                self.left(hand)
+                return
+            except BaseException as raised:  # whatever a task raises is its future's
+                result, error = None, raised
+            self._end(future, result, error)
+
+    def _end(self, future: Future, result: Any, error: BaseException | None) -> None:
+        """Once: a task that was abandoned has its end already."""
+        with self._lock:
+            if future not in self._pending:
+                return
+            self._pending.remove(future)
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+
+class Processes(Crew):
+    """Local worker processes (loky). One that dies or hangs is replaced; that costs time, and no result."""
+
+    def __init__(self, workers: int, equipment: Equipment = PLAIN) -> None:
+        super().__init__()
+        for _ in range(workers):
+            self.join(Worker(equipment))

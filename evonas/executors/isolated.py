@@ -1,0 +1,127 @@
+"""Any executor of the ecosystem, with each of its workers computing in a process of its own; dask and MPI so."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import partial
+from typing import Any
+
+import cloudpickle
+
+from evonas.errors import UserError
+from evonas.executors.worker import PLAIN, Equipment, Worker, WorkerLost
+
+_here = threading.local()
+
+
+class Isolated(Executor):
+    """Runs tasks on `executor`. Its worker hands each to a process of its own, which may die or hang without harm.
+
+    lost   exceptions by which the executor says that it has lost workers with a task
+    close  ends the executor's workers, at once or not; None: as `executor.shutdown` does
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        equipment: Equipment = PLAIN,
+        *,
+        lost: tuple[type[BaseException], ...] = (),
+        close: Callable[[bool], None] | None = None,
+    ) -> None:
+        self.executor, self.equipment, self.lost, self._close = executor, equipment, lost, close
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        future: Future = Future()
+        future.set_running_or_notify_cancel()
+        task = cloudpickle.dumps((fn, args, kwargs))  # what a script has defined goes by value, whatever pickles it on
+        self.executor.submit(_run, self.equipment, task).add_done_callback(partial(self._ended, future))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if self._close is not None:
+            self._close(not wait)
+        else:
+            self.executor.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+    def _ended(self, future: Future, inner: Future) -> None:
+        if inner.cancelled():  # as the executor was shut down: nobody waits any more
+            return
+        error = inner.exception()
+        if error is None:
+            future.set_result(inner.result())
+        elif isinstance(error, self.lost):
+            future.set_exception(WorkerLost(f"{type(error).__name__}: {error}"))
+        else:
+            future.set_exception(error)
+
+
+def dask_executor(workers: int, equipment: Equipment, scheduler: str | None = None) -> Isolated:
+    """dask.distributed: worker processes on this host, or those of the scheduler at an address.
+
+    Raises UserError where dask is not installed or no scheduler answers.
+    """
+    try:
+        import dask.config
+        from distributed import Client, KilledWorker, LocalCluster
+    except ModuleNotFoundError:
+        raise UserError("dask.distributed is not installed; `pip install 'evonas[dask]'`") from None
+    if scheduler is None:
+        dask.config.set({"distributed.worker.daemon": False})  # else its workers may not start processes
+        cluster = LocalCluster(
+            n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None, silence_logs=logging.ERROR
+        )
+        client = Client(cluster)
+    else:
+        cluster = None
+        try:
+            client = Client(scheduler)
+        except OSError as error:
+            raise UserError(f"no dask scheduler answers at {scheduler} ({error}); start one with 'dask scheduler', or "
+                            "leave --scheduler out to work on this host") from None  # fmt: skip
+
+    def close(at_once: bool) -> None:
+        client.close(timeout=1 if at_once else 10)
+        if cluster is not None:
+            cluster.close(timeout=2 if at_once else 10)
+
+    return Isolated(client.get_executor(pure=False), equipment, lost=(KilledWorker,), close=close)
+
+
+def mpi_executor(equipment: Equipment) -> Isolated:
+    """The ranks of an MPI job but the first, which steers.
+
+    Raises UserError where mpi4py is not installed, and outside of a job.
+    """
+    if not inside_mpi():
+        raise UserError(
+            "no MPI job: start the script with 'mpiexec -n 3 python -m mpi4py.futures SCRIPT' (two workers)"
+        )
+    from mpi4py.futures import MPIPoolExecutor
+
+    return Isolated(MPIPoolExecutor(), equipment)
+
+
+def inside_mpi() -> bool:
+    """Whether `python -m mpi4py.futures` runs this process as the first of several ranks.
+
+    Raises UserError where mpi4py is not installed.
+    """
+    import sys
+
+    if "mpi4py.futures" not in sys.modules:
+        return False
+    from mpi4py import MPI
+
+    return MPI.COMM_WORLD.size > 1
+
+
+def _run(equipment: Equipment, task: bytes) -> Any:
+    """In a worker of the executor, which keeps its process between tasks."""
+    if getattr(_here, "equipment", None) != equipment:
+        _here.equipment, _here.worker = equipment, Worker(equipment)
+    fn, args, kwargs = cloudpickle.loads(task)
+    return _here.worker.run(fn, *args, **kwargs)

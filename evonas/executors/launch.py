@@ -1,0 +1,151 @@
+"""Starting a framework that starts the workers, SCOOP or MPI, around the command line; and its true end.
+
+SCOOP's exit code is 0 whatever happens, and a signal to its launcher leaves the workers behind. So the framework runs
+in a process group of its own; the root writes down its process and, at the end, its exit code; signals go to the root,
+which ends the run in order; and what is left of the group after that is ended.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from evonas.errors import UserError
+from evonas.executors.isolated import inside_mpi
+from evonas.executors.scoop import inside_scoop
+from evonas.files import read_json, write_json
+
+REPORT = "EVONAS_REPORT"  # the file in which the root reports
+ORDERLY_S = 3.0  # for a root to end in order after a signal, and for a framework after its root
+POLL_S = 0.1
+INTERRUPTED = 130
+
+
+def to_be_launched(executor: str | None) -> bool:
+    """Whether this process has to start the framework, and is not yet inside it."""
+    return (executor == "scoop" and not inside_scoop()) or (executor == "mpi" and not inside_mpi())
+
+
+def launch(executor: str, arguments: Sequence[str], *, workers: int, hostfile: Path | None = None) -> int:
+    """Run `evonas ARGUMENTS` under the framework with so many computing workers, and the root; its exit code.
+
+    hostfile  a host a line, with its number of workers after it; the root runs here
+
+    Raises UserError where the framework is not installed or the file is not there.
+    """
+    hosts = [] if hostfile is None else read_hosts(hostfile)
+    with tempfile.TemporaryDirectory(prefix="evonas-") as folder:
+        command = [*_framework(executor, workers, hosts, Path(folder) / "hosts"), *arguments]
+        report = Path(folder) / "report.json"
+        environment = os.environ | {REPORT: str(report)}
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        return _Supervision(process, report).to_the_end()
+
+
+def read_hosts(hostfile: Path) -> list[tuple[str, int]]:
+    """Hosts with their numbers of workers: one a line, as `node1 4`; without a number: 1.
+
+    Raises UserError where the file cannot be read so.
+    """
+    try:
+        lines = hostfile.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"cannot read the hostfile {hostfile}: {error.strerror}") from None
+    hosts = []
+    for number, line in enumerate(lines, 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if len(words) > 2 or not (words[1:] or ["1"])[0].isdigit() or words[1:] == ["0"]:
+            raise UserError(f"{hostfile}, line {number}: write a host and its number of workers, such as 'node1 4'")
+        hosts.append((words[0], int((words[1:] or ["1"])[0])))
+    if not hosts:
+        raise UserError(f"{hostfile} names no host; write one a line, with its number of workers after it")
+    return hosts
+
+
+def _framework(executor: str, workers: int, hosts: list[tuple[str, int]], hostfile: Path) -> list[str]:
+    """The command that starts the root here and the workers on the hosts, or here too."""
+    between = " " if executor == "scoop" else ":"
+    if hosts:
+        lines = [f"{host}{between}{count}" for host, count in [("127.0.0.1", 1), *hosts]]
+        hostfile.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if executor == "scoop":
+        python = [sys.executable, "-m", "scoop", "-q", *(["--hostfile", str(hostfile)] * bool(hosts))]
+        return [*python, "-n", str(workers + 1), str(Path(__file__).with_name("root.py"))]
+    beside = Path(sys.executable).with_name("mpiexec")
+    mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
+    if mpiexec is None:
+        raise UserError("there is no mpiexec; load your cluster's MPI, or `pip install 'evonas[mpi]'`")
+    there = [mpiexec, *(["-f", str(hostfile)] * bool(hosts)), "-n", str(workers + 1)]
+    return [*there, sys.executable, "-m", "mpi4py.futures", "-m", "evonas.executors.root"]
+
+
+class _Supervision:
+    """From the start of a framework until nothing of it is left."""
+
+    def __init__(self, process: subprocess.Popen, report: Path) -> None:
+        self.process, self.report = process, report
+        self.signalled_at: float | None = None
+
+    def to_the_end(self) -> int:
+        before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while self.process.poll() is None and self._reported("exit") is None and not self._overstayed():
+                time.sleep(POLL_S)
+            deadline = time.monotonic() + ORDERLY_S
+            while self.process.poll() is None and time.monotonic() < deadline and self.signalled_at is None:
+                time.sleep(POLL_S)
+        finally:
+            self._sweep()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        code = self._reported("exit")
+        if code is None:
+            return INTERRUPTED if self.signalled_at is not None else 1
+        return code
+
+    def _pass_on(self, number: int, frame: Any) -> None:
+        self.signalled_at = self.signalled_at or time.monotonic()
+        root = self._reported("process")
+        if root is not None:
+            with suppress(ProcessLookupError):  # it has ended just now
+                os.kill(root, signal.SIGINT)
+
+    def _overstayed(self) -> bool:
+        return self.signalled_at is not None and time.monotonic() - self.signalled_at > ORDERLY_S
+
+    def _reported(self, what: str) -> int | None:
+        return read_json(self.report).get(what) if self.report.exists() else None
+
+    def _sweep(self) -> None:
+        """End what is left of the group; workers on other hosts end with their connection to the root."""
+        with suppress(ProcessLookupError):  # nothing is left
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def as_root() -> None:
+    """The command line as the root of a framework: reports its process and how it ended."""
+    from evonas.command_line import main
+
+    report = Path(os.environ[REPORT])
+    write_json(report, {"process": os.getpid()})
+    code: Any = 1
+    try:
+        main()
+        code = 0
+    except SystemExit as ended:  # for SCOOP it would be an exception, and its exit code 0 all the same
+        code = ended.code or 0
+    finally:
+        sys.stdout.flush()
+        write_json(report, {"process": os.getpid(), "exit": code})

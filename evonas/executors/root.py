@@ -1,0 +1,6 @@
+"""What SCOOP and MPI run in place of the command `evonas`: see `evonas.executors.launch`."""
+
+if __name__ == "__main__":  # SCOOP's workers import this file
+    from evonas.executors.launch import as_root
+
+    as_root()

@@ -1,0 +1,36 @@
+"""Evaluations in the process that steers, one at a time: for debugging, and where starting a process costs more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from evonas.executors.worker import PLAIN, Equipment, Worker
+
+
+class Serial(Executor):
+    """Runs each task at once, in this process."""
+
+    def __init__(self, equipment: Equipment = PLAIN) -> None:
+        self.equipment = equipment
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        return _done(fn, *args, **kwargs)
+
+    def submit_alone(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """In a process of its own: for a task that was in this process when it ended the last time."""
+        worker = Worker(self.equipment)
+        try:
+            return _done(worker.run, fn, *args, attempts=1, **kwargs)
+        finally:
+            worker.close(at_once=True)
+
+
+def _done(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+    future: Future = Future()
+    try:
+        future.set_result(fn(*args, **kwargs))
+    except Exception as error:  # an executor hands every exception to the future
+        future.set_exception(error)
+    return future
