@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -83,10 +84,15 @@ def dask_executor(workers: int, equipment: Equipment, scheduler: str | None = No
             raise UserError(f"no dask scheduler answers at {scheduler} ({error}); start one with 'dask scheduler', or "
                             "leave --scheduler out to work on this host") from None  # fmt: skip
 
+    async def end_workers() -> None:
+        await asyncio.gather(*(nanny.kill(timeout=0.5) for nanny in cluster.workers.values()))
+
     def close(at_once: bool) -> None:
-        client.close(timeout=1 if at_once else 10)
+        if cluster is not None and at_once:  # it would wait for what they do
+            cluster.sync(end_workers)
+        client.close()
         if cluster is not None:
-            cluster.close(timeout=2 if at_once else 10)
+            cluster.close()
 
     return Isolated(client.get_executor(pure=False), equipment, lost=(KilledWorker,), close=close)
 
@@ -102,7 +108,7 @@ def mpi_executor(equipment: Equipment) -> Isolated:
         )
     from mpi4py.futures import MPIPoolExecutor
 
-    return Isolated(MPIPoolExecutor(), equipment)
+    return Isolated(MPIPoolExecutor(main=False), equipment)
 
 
 def inside_mpi() -> bool:

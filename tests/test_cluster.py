@@ -1,0 +1,172 @@
+"""The same search under every executor, and what becomes of genomes that kill or hang and of workers that die."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from clusters import EXECUTORS, begin, parent_of, processes_of, start, told, wait_for
+
+SEARCH = ["search", "genet", "--data", "digits", "--out", "run"]
+SMALL = ["--set", "population=4", "generations=1", "epochs=1", "final.epochs=1", "--no-baseline"]
+
+
+def evonas(folder, *arguments):
+    return begin([sys.executable, "-m", "evonas", *arguments], folder)
+
+
+def ended(process, folder, seconds=120):
+    """What it printed; nothing of it is left."""
+    printed, _ = process.communicate(timeout=seconds)
+    assert wait_for(lambda: not processes_of(folder), 5), "processes were left behind"
+    return printed
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_genome_that_kills_its_process_costs_two_attempts_and_no_other_genome(executor, tmp_path):
+    process = start(tmp_path, executor, "kills")
+    printed = ended(process, tmp_path)
+    if executor == "serial":  # it was in the process that steers, which ended with it
+        assert process.returncode == -signal.SIGKILL
+        printed = ended(start(tmp_path, executor, "kills"), tmp_path)
+    assert "searched" in printed, printed
+    found = told(tmp_path)
+    assert len(found) == 12
+    assert [number for number, event in found.items() if event["status"] == "failed"] == [5]
+    assert found[5]["error"].startswith("worker: it ended ")
+    assert "process" in found[5]["error"]
+    assert " on " in found[5]["error"]
+    attempts = [int(path.name.split("-")[0]) for path in (tmp_path / "attempts").iterdir()]
+    assert sorted(attempts) == sorted([*range(12), 5])
+
+
+@pytest.mark.parametrize("executor", [name for name in EXECUTORS if name != "serial"])
+def test_a_genome_that_hangs_is_timed_out_and_its_worker_goes_on(executor, tmp_path):
+    process = start(tmp_path, executor, "hangs", workers=1)
+    assert "searched" in ended(process, tmp_path)
+    found = told(tmp_path)
+    assert len(found) == 12
+    assert [event["id"] for event in found.values() if event["status"] == "failed"] == [5]
+    assert found[5]["error"].startswith("time: over its limit of 5 s in process ")
+
+
+def test_a_generational_search_is_the_same_under_every_executor(tmp_path):
+    seen = {}
+    for executor in EXECUTORS:
+        folder = tmp_path / executor
+        folder.mkdir()
+        workers = "1" if executor == "serial" else "2"
+        process = evonas(folder, *SEARCH, *SMALL, "--executor", executor, "--workers", workers)
+        printed = ended(process, folder)
+        assert process.returncode == 0, printed
+        events = [json.loads(line) for line in (folder / "run/journal.jsonl").read_text().splitlines()]
+        asked = [(event["id"], event["genome"], event["parents"], event["key"]) for event in events
+                 if event["event"] == "asked"]  # fmt: skip
+        values = {number: (event["values"], event["curve"]) for number, event in told(folder).items()}
+        seen[executor] = asked, values, (folder / "run/best/weights.safetensors").read_bytes()
+    assert len(seen["serial"][1]) == 9
+    for executor in EXECUTORS:
+        assert seen[executor] == seen["serial"], executor
+
+
+@pytest.mark.parametrize("executor", [name for name in EXECUTORS if name != "serial"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_of_a_run_within_five_seconds(executor, number, tmp_path):
+    long = ["--set", "epochs=1000", "--executor", executor, "--workers", "2"]
+    process = evonas(tmp_path, *SEARCH, *long)
+    journal = tmp_path / "run/journal.jsonl"
+    assert wait_for(lambda: journal.exists() and journal.read_text().count('"asked"') >= 2, 60)
+    time.sleep(3)  # into the trainings
+    process.send_signal(number)
+    start = time.monotonic()
+    printed = process.communicate(timeout=20)[0]
+    assert wait_for(lambda: not processes_of(tmp_path), 5 - (time.monotonic() - start)), "processes were left behind"
+    assert process.returncode == 130, printed
+    assert "go on with 'evonas resume run'" in " ".join(printed.split())
+
+
+@pytest.mark.parametrize("executor", ["scoop", "mpi"])
+def test_a_launched_run_ends_with_its_own_exit_code(executor, tmp_path):
+    process = evonas(tmp_path, *SEARCH, *SMALL, "--set", "populations=3", "--executor", executor, "--workers", "1")
+    assert "did you mean population" in ended(process, tmp_path)
+    assert process.returncode == 2
+    process = evonas(tmp_path, *SEARCH, *SMALL, "--memory", "1", "--executor", executor, "--workers", "1")
+    assert "no network of the search could be evaluated" in " ".join(ended(process, tmp_path).split())
+    assert process.returncode == 1
+
+
+def test_a_killed_root_is_a_failure_and_leaves_nothing_behind(tmp_path):
+    process = evonas(tmp_path, *SEARCH, "--set", "epochs=1000", "--executor", "scoop", "--workers", "2")
+    journal = tmp_path / "run/journal.jsonl"
+    assert wait_for(lambda: journal.exists() and journal.read_text().count('"asked"') >= 2, 60)
+    roots = [number for number in processes_of(tmp_path) if b"--origin" in command_of(number)
+             and b"bootstrap" in command_of(number)]  # fmt: skip
+    os.kill(roots[0], signal.SIGKILL)
+    ended(process, tmp_path)
+    assert process.returncode == 1
+
+
+def command_of(process):
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_hostfile_is_read_with_its_numbers(tmp_path):
+    from evonas.errors import UserError
+    from evonas.executors.launch import read_hosts
+
+    path = tmp_path / "hosts"
+    path.write_text("# ours\nnode1 4\n\nnode2  # one\n")
+    assert read_hosts(path) == [("node1", 4), ("node2", 1)]
+    for wrong, says in (("node1 many", "line 1"), ("", "names no host"), ("node1 0", "line 1")):
+        path.write_text(wrong)
+        with pytest.raises(UserError, match=says):
+            read_hosts(path)
+    with pytest.raises(UserError, match="cannot read the hostfile"):
+        read_hosts(tmp_path / "none")
+
+
+def killed_now_and_then(folder, executor, *, seconds, every, workers=4):
+    """Workers that compute are killed at random while cheap evaluations go on. Returns how many were."""
+    count = int(seconds * 8)
+    process = start(folder, executor, count=count, seconds=0.2, workers=workers)
+    assert wait_for(lambda: len(told(folder)) > workers, 60)
+    killed, deadline = 0, time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(every)
+        ours = set(processes_of(folder))
+        lately = list(told(folder).values())[-workers:]
+        computing = [int(event["worker"].split()[1]) for event in lately]
+        computing = [number for number in computing if number in ours]
+        if not computing:
+            continue
+        victim = computing[killed % len(computing)]
+        try:
+            os.kill(parent_of(victim) if executor in ("scoop", "dask") else victim, signal.SIGKILL)
+        except (ProcessLookupError, FileNotFoundError):  # it has ended by itself
+            continue
+        killed += 1
+        if executor == "scoop" and killed == workers - 1:
+            break
+    printed = ended(process, folder, 300)
+    assert "searched" in printed, printed
+    found = told(folder)
+    assert sorted(found) == list(range(count))
+    assert not [event for event in found.values() if event["status"] == "failed"]
+    return killed
+
+
+@pytest.mark.parametrize("executor", ["processes", "scoop", "dask"])
+def test_killed_workers_lose_and_repeat_nothing(executor, tmp_path):
+    assert killed_now_and_then(tmp_path, executor, seconds=7, every=1.5) >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["processes", "dask"])
+def test_a_worker_killed_every_two_seconds_for_a_minute_costs_nothing_but_time(executor, tmp_path):
+    assert killed_now_and_then(tmp_path, executor, seconds=60, every=2) >= 20
