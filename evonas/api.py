@@ -102,6 +102,7 @@ def search(
     """
     from evonas.conduct import check
     from evonas.data import load
+    from evonas.executors import require
     from evonas.own_data import is_own_data, write_own_data
     from evonas.runs import OWN_DATA, Config, Given, Run, fitted
     from evonas.systems import system
@@ -135,6 +136,7 @@ def search(
         chosen_device, chosen_precision = device, precision
         device = choose_device(device)
         place = workplace(executor, workers, hostfile, scheduler, device=device, workers_per_gpu=workers_per_gpu)
+        require(place["executor"])
         config = Config(
             system=known.name,
             preset=preset,

@@ -132,6 +132,7 @@ def device_options(function: Any) -> Any:
 def executor_options(function: Any) -> Any:
     for option in (
         click.option("--scheduler", metavar="ADDRESS", help="Of dask; without it, dask starts workers on this host."),
+        click.option("--ssh", default="ssh", show_default=True, help="Of scoop: how it reaches other hosts."),
         click.option("--hostfile", type=click.Path(path_type=Path),
                      help="Of scoop and mpi: a host a line, with its number of workers."),
         click.option("--executor", type=click.Choice(EXECUTORS),
@@ -187,6 +188,7 @@ def search(
     limited = evaluations is not None or epochs is not None or seconds is not None
     budget = Budget(evaluations, epochs, seconds) if limited else None
     _launched_if_needed(options)
+    del options["ssh"]
     _show(go(system, data, budget=budget, settings=read_settings(words), **options))
 
 
@@ -204,6 +206,7 @@ def resume(
     executor: str | None,
     hostfile: Path | None,
     scheduler: str | None,
+    ssh: str,
     profile: bool,
 ) -> None:
     """Go on with the run in DIRECTORY where it stopped, or take a finished one further.
@@ -229,7 +232,7 @@ def resume(
     place |= {"hostfile": hostfile, "scheduler": scheduler}
     if name == was.executor:
         place |= {"hostfile": hostfile or was.hostfile, "scheduler": scheduler or was.scheduler}
-    _launched_if_needed(place)
+    _launched_if_needed(place | {"ssh": ssh})
     _show(go_on(run.moved(**workplace(**place), profile=profile or None)))
 
 
@@ -551,7 +554,7 @@ def _launched_if_needed(options: dict[str, Any]) -> None:
         place = {name: options[name] for name in names if name in options}
         found = workplace(**place, device=choose_device(options["device"]))
         hostfile = options["hostfile"]
-        sys.exit(launch(found["executor"], sys.argv[1:], workers=found["workers"],
+        sys.exit(launch(found["executor"], sys.argv[1:], workers=found["workers"], ssh=options["ssh"],
                         hostfile=None if hostfile is None else Path(hostfile)))  # fmt: skip
 
 

@@ -312,6 +312,33 @@ def test_a_strategy_of_ones_own_is_driven_and_its_proposals_over_a_limit_cost_no
     assert all("over the limit of 25,000" in record["error"] for record in rejected)
 
 
+def test_a_resumed_search_takes_the_workers_and_the_executor_of_the_call(tmp_path):
+    begun = search(out=tmp_path / "run", budget=3, workers=1)
+    assert (begun.config.workers, begun.config.executor) == (1, "serial")
+    gone_on = search(out=tmp_path / "run", budget=6, resume=True, workers=2, executor="processes")
+    assert (gone_on.config.workers, gone_on.config.executor) == (2, "processes")
+    assert evonas.open_run(tmp_path / "run").config.workers == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"executor": "slurm"}, "there is no executor 'slurm'; use one of serial, processes, scoop, dask, mpi"),
+        ({"executor": "scoop"}, "start the script with 'python -m scoop"),
+        ({"executor": "serial", "workers": 2}, "one worker is all that the executor serial has"),
+        ({"scheduler": "tcp://node:8786"}, "a scheduler is of dask, not of processes"),
+        ({"executor": "dask", "scheduler": "tcp://node:8786"}, "give --workers"),
+        ({"hostfile": "no such file"}, "cannot read the hostfile"),
+        ({"workers_per_gpu": 0}, "workers_per_gpu is 0"),
+        ({"threads": 0}, "threads is 0"),
+    ],
+)
+def test_an_executor_that_does_not_fit_is_said_before_anything_is_written(tmp_path, options, says):
+    with pytest.raises(evonas.UserError, match=says):
+        search(out=tmp_path / "run", budget=3, **{"workers": None} | options)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_with_rejected_proposals_resumes_to_the_same_end(tmp_path):
     options = {"evaluate": ones, "max_parameters": 25_000, "settings": {}, "budget": 12}
     search(DIGITS, None, strategy=Counting(), out=tmp_path / "run", **options)

@@ -3,10 +3,25 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from evonas.executors import Processes, Serial, WorkerLost
+from evonas.errors import UserError
+from evonas.executors import (
+    Crew,
+    Equipment,
+    Gone,
+    Isolated,
+    Overdue,
+    Processes,
+    Serial,
+    Worker,
+    WorkerLost,
+    open_executor,
+)
+from evonas.executors.worker import Seat
 
 
 def kill_own_process():
@@ -42,6 +57,134 @@ def test_tasks_run_in_other_processes(processes):
 def test_an_exception_of_a_task_is_its_own(processes):
     assert isinstance(processes.submit(square, "x").exception(), TypeError)
     assert processes.submit(square, 4).result() == 16
+
+
+class Hangs:
+    overdue_s = 0.5
+
+    def __call__(self):
+        time.sleep(1000)
+
+
+def test_a_task_over_its_limit_is_ended_with_its_process_and_the_worker_goes_on():
+    worker = Worker()
+    first = worker.run(os.getpid)
+    with pytest.raises(Overdue, match=f"over its limit of 0.5 s in process {first} on "):
+        worker.run(Hangs())
+    second = worker.run(os.getpid)
+    assert second != first
+    assert not os.path.exists(f"/proc/{first}")
+    worker.close(at_once=True)
+
+
+def test_a_process_that_was_killed_while_idle_costs_no_attempt():
+    worker = Worker()
+    os.kill(worker.run(os.getpid), signal.SIGKILL)
+    time.sleep(0.3)
+    assert worker.run(square, 3, attempts=1) == 9
+    worker.close(at_once=True)
+
+
+def test_what_a_task_cannot_take_along_is_said():
+    worker = Worker()
+    with pytest.raises(Exception, match="pickle"):
+        worker.run(square, (each for each in "abc"))
+    worker.close(at_once=True)
+
+
+def test_serial_runs_a_suspect_in_a_process_of_its_own():
+    serial = Serial()
+    assert serial.submit_alone(os.getpid).result() != os.getpid()
+    assert isinstance(serial.submit_alone(kill_own_process).exception(), WorkerLost)
+
+
+class Hand:
+    """Runs tasks in its thread; is gone after so many."""
+
+    def __init__(self, tasks):
+        self.tasks = tasks
+
+    def run(self, fn, *args, **kwargs):
+        if not self.tasks:
+            raise Gone("the host has lost its power")
+        self.tasks -= 1
+        return fn(*args, **kwargs)
+
+    def close(self, *, at_once):
+        self.tasks = 0
+
+
+def test_the_task_of_a_hand_that_is_gone_goes_to_another_one():
+    crew = Crew()
+    for tasks in (0, 1, 100):
+        crew.join(Hand(tasks))
+    assert [crew.submit(square, n).result(timeout=10) for n in range(5)] == [0, 1, 4, 9, 16]
+
+
+def test_a_task_with_which_three_workers_were_lost_is_to_blame():
+    crew = Crew()
+    future = crew.submit(square, 2)
+    for _ in range(3):
+        crew.join(Hand(0))
+    assert isinstance(future.exception(timeout=10), WorkerLost)
+    assert "3 workers were lost with it, at last the host has lost its power" in str(future.exception())
+
+
+def test_abandoned_tasks_and_later_ones_say_why():
+    crew = Crew()
+    future = crew.submit(square, 2)
+    crew.abandon("all workers are gone")
+    assert "all workers are gone" in str(future.exception(timeout=10))
+    with pytest.raises(BrokenProcessPool, match="all workers are gone"):
+        crew.submit(square, 3)
+
+
+def test_any_executor_is_isolated_from_what_its_tasks_do():
+    with ThreadPoolExecutor(2) as threads:
+        executor = Isolated(threads)
+        lost, others = executor.submit(kill_own_process), [executor.submit(process_id, 0.2) for _ in range(4)]
+        assert isinstance(lost.exception(timeout=60), WorkerLost)
+        assert os.getpid() not in {future.result(timeout=60) for future in others}
+
+
+def test_workers_take_the_gpus_in_turn_and_see_their_own_only(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    seats = [Seat() for _ in range(4)]
+    numbers = [seat.number for seat in seats]
+    assert len(set(numbers)) == 4
+    assert [seat.gpu for seat in seats] == ["35"[number % 2] for number in numbers]
+    seats[1].leave()
+    again = Seat()
+    assert again.number == numbers[1]  # a worker that takes another's place takes its GPU
+    for seat in (*seats, again):
+        seat.leave()
+    worker = Worker(Equipment(device="cuda"))
+    assert worker.run(os.getenv, "CUDA_VISIBLE_DEVICES") in ("3", "5")
+    worker.close(at_once=True)
+
+
+def test_a_host_without_gpus_is_said_to_have_none(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    seat = Seat()
+    with pytest.raises(UserError, match="shows no GPU"):
+        seat.gpu  # noqa: B018
+    seat.leave()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("scoop", "python -m scoop"), ("mpi", "mpiexec"), ("loky", "there is no executor")]
+)
+def test_an_executor_that_cannot_be_opened_says_how_it_could(name, says):
+    with pytest.raises(UserError, match=says):
+        open_executor(name, 2, Equipment())
+
+
+def test_threads_are_as_many_as_asked_for():
+    worker = Worker(Equipment(threads=3))
+    assert worker.run(os.getenv, "OMP_NUM_THREADS") == "3"
+    worker.close(at_once=True)
+    with pytest.raises(UserError, match="threads is 0"):
+        Equipment(threads=0)
 
 
 def test_a_task_that_kills_its_process_is_tried_alone_and_then_lost(processes):

@@ -8,13 +8,13 @@ from concurrent.futures import Executor
 
 from evonas.errors import UserError
 from evonas.executors.crew import Crew, Gone, Processes
-from evonas.executors.isolated import Isolated, dask_executor, inside_mpi, mpi_executor
-from evonas.executors.scoop import Scoop, inside_scoop
+from evonas.executors.isolated import Isolated, dask_executor, inside_mpi, mpi_executor, require_mpi
+from evonas.executors.scoop import Scoop, inside_scoop, require_scoop
 from evonas.executors.serial import Serial
 from evonas.executors.worker import Equipment, Overdue, Worker, WorkerLost
 
 __all__ = ["Crew", "Equipment", "Gone", "Isolated", "Overdue", "Processes", "Scoop", "Serial", "Worker", "WorkerLost",
-           "fitting", "open_executor"]  # fmt: skip
+           "fitting", "open_executor", "require", "started_workers"]  # fmt: skip
 
 
 def fitting(workers: int | None) -> str:
@@ -37,6 +37,14 @@ def started_workers(name: str) -> int | None:
 
         return MPI.COMM_WORLD.size - 1
     return None
+
+
+def require(name: str) -> None:
+    """Raises UserError where an executor's framework has not started this process, as it must."""
+    if name == "scoop":
+        require_scoop()
+    elif name == "mpi":
+        require_mpi()
 
 
 def open_executor(name: str, workers: int, equipment: Equipment, *, scheduler: str | None = None) -> Executor:

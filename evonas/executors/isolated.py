@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any
@@ -84,12 +85,12 @@ def dask_executor(workers: int, equipment: Equipment, scheduler: str | None = No
             raise UserError(f"no dask scheduler answers at {scheduler} ({error}); start one with 'dask scheduler', or "
                             "leave --scheduler out to work on this host") from None  # fmt: skip
 
-    async def end_workers() -> None:
-        await asyncio.gather(*(nanny.kill(timeout=0.5) for nanny in cluster.workers.values()))
+    async def end(nannies: Iterable[Any]) -> None:
+        await asyncio.gather(*(nanny.kill(timeout=0.5) for nanny in nannies))
 
     def close(at_once: bool) -> None:
         if cluster is not None and at_once:  # it would wait for what they do
-            cluster.sync(end_workers)
+            cluster.sync(end, cluster.workers.values())
         client.close()
         if cluster is not None:
             cluster.close()
@@ -112,17 +113,20 @@ def mpi_executor(equipment: Equipment) -> Isolated:
 
 
 def inside_mpi() -> bool:
-    """Whether `python -m mpi4py.futures` runs this process as the first of several ranks.
-
-    Raises UserError where mpi4py is not installed.
-    """
-    import sys
-
+    """Whether `python -m mpi4py.futures` runs this process as the first of several ranks."""
     if "mpi4py.futures" not in sys.modules:
         return False
     from mpi4py import MPI
 
     return MPI.COMM_WORLD.size > 1
+
+
+def require_mpi() -> None:
+    """Raises UserError outside of a job."""
+    if not inside_mpi():
+        raise UserError(
+            "no MPI job: start the script with 'mpiexec -n 3 python -m mpi4py.futures SCRIPT' (two workers)"
+        )
 
 
 def _run(equipment: Equipment, task: bytes) -> Any:

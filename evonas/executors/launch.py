@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,16 +36,19 @@ def to_be_launched(executor: str | None) -> bool:
     return (executor == "scoop" and not inside_scoop()) or (executor == "mpi" and not inside_mpi())
 
 
-def launch(executor: str, arguments: Sequence[str], *, workers: int, hostfile: Path | None = None) -> int:
+def launch(
+    executor: str, arguments: Sequence[str], *, workers: int, hostfile: Path | None = None, ssh: str = "ssh"
+) -> int:
     """Run `evonas ARGUMENTS` under the framework with so many computing workers, and the root; its exit code.
 
     hostfile  a host a line, with its number of workers after it; the root runs here
+    ssh       the program by which SCOOP reaches other hosts
 
     Raises UserError where the framework is not installed or the file is not there.
     """
     hosts = [] if hostfile is None else read_hosts(hostfile)
     with tempfile.TemporaryDirectory(prefix="evonas-") as folder:
-        command = [*_framework(executor, workers, hosts, Path(folder) / "hosts"), *arguments]
+        command = [*_framework(executor, workers, hosts, Path(folder) / "hosts", ssh), *arguments]
         report = Path(folder) / "report.json"
         environment = os.environ | {REPORT: str(report)}
         process = subprocess.Popen(command, env=environment, start_new_session=True)
@@ -73,21 +77,51 @@ def read_hosts(hostfile: Path) -> list[tuple[str, int]]:
     return hosts
 
 
-def _framework(executor: str, workers: int, hosts: list[tuple[str, int]], hostfile: Path) -> list[str]:
+def _framework(executor: str, workers: int, hosts: list[tuple[str, int]], hostfile: Path, ssh: str) -> list[str]:
     """The command that starts the root here and the workers on the hosts, or here too."""
     between = " " if executor == "scoop" else ":"
     if hosts:
         lines = [f"{host}{between}{count}" for host, count in [("127.0.0.1", 1), *hosts]]
         hostfile.write_text("\n".join(lines) + "\n", encoding="utf-8")
     if executor == "scoop":
-        python = [sys.executable, "-m", "scoop", "-q", *(["--hostfile", str(hostfile)] * bool(hosts))]
-        return [*python, "-n", str(workers + 1), str(Path(__file__).with_name("root.py"))]
+        there = ["--hostfile", str(hostfile), "--ssh-executable", ssh] if hosts else []
+        others = [host for host, _ in hosts if host not in ("localhost", "127.0.0.1", socket.gethostname())]
+        if others and _only_local(socket.gethostname()):  # SCOOP would hand that name to the others
+            there += ["--external-hostname", _address_facing(others[0])]
+        return [
+            sys.executable,
+            "-m",
+            "scoop",
+            "-q",
+            *there,
+            "-n",
+            str(workers + 1),
+            str(Path(__file__).with_name("root.py")),
+        ]
     beside = Path(sys.executable).with_name("mpiexec")
     mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
     if mpiexec is None:
         raise UserError("there is no mpiexec; load your cluster's MPI, or `pip install 'evonas[mpi]'`")
     there = [mpiexec, *(["-f", str(hostfile)] * bool(hosts)), "-n", str(workers + 1)]
     return [*there, sys.executable, "-m", "mpi4py.futures", "-m", "evonas.executors.root"]
+
+
+def _only_local(host: str) -> bool:
+    """Whether a name stands for nothing that other hosts could reach."""
+    try:
+        return all(address.startswith("127.") for address in socket.gethostbyname_ex(host)[2])
+    except OSError:
+        return True
+
+
+def _address_facing(host: str) -> str:
+    """The address of this host that the other one sees; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as towards:
+        try:
+            towards.connect((host, 9))
+        except OSError:  # a name that only ssh knows
+            return socket.getfqdn()
+        return towards.getsockname()[0]
 
 
 class _Supervision:

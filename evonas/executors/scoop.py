@@ -28,6 +28,7 @@ from evonas.executors.worker import PLAIN, Equipment, Worker
 
 SILENCE_S = 60.0  # after which a worker is given up: it says that it is alive every second
 START_S = 120.0  # for the first worker to come
+SPARE = 4  # invitations for each worker: one that has asked SCOOP for tasks before gets several, and takes the first
 
 ALIVE, RESULT, ERROR = "alive", "result", "error"
 
@@ -38,21 +39,25 @@ def inside_scoop() -> bool:
     return scoop is not None and scoop.IS_RUNNING
 
 
-class Scoop(Crew):
-    """The workers of a SCOOP run, all but the root, where this is.
+def require_scoop() -> None:
+    """Raises UserError outside of a SCOOP run, and in one without workers."""
+    if not inside_scoop():
+        raise UserError("no SCOOP run: start the script with 'python -m scoop -n 3 SCRIPT' (two workers)")
+    import scoop
 
-    Raises UserError outside of a SCOOP run, and in one without workers.
-    """
+    if scoop.SIZE < 2:
+        raise UserError("SCOOP has started the root alone; use -n 2 or more, one more than there are to be workers")
+
+
+class Scoop(Crew):
+    """The workers of a SCOOP run, all but the root, where this is. Raises UserError as `require_scoop` does."""
 
     def __init__(self, equipment: Equipment = PLAIN, *, silence_s: float = SILENCE_S) -> None:
         super().__init__()
-        if not inside_scoop():
-            raise UserError("no SCOOP run: start the script with 'python -m scoop -n 3 SCRIPT' (two workers)")
+        require_scoop()
         import scoop
 
         self.workers = scoop.SIZE - 1
-        if self.workers < 1:
-            raise UserError("SCOOP has started the root alone; use -n 2 or more, one more than there are to be workers")
         self._silence_s = silence_s
         self._seen = self._ended = False
         host = scoop.worker.decode().rpartition(":")[0]  # the address that reaches the root, as SCOOP found it
@@ -62,7 +67,7 @@ class Scoop(Crew):
         self._nobody = threading.Timer(START_S, self._give_up, args=(f"no worker has come within {START_S:g} s",))
         self._nobody.daemon = True
         self._nobody.start()
-        for _ in range(self.workers):
+        for _ in range(SPARE * self.workers):
             scoop.futures.submit(serve, self._door.address, key, equipment)
         scoop._control.execQueue.flush()  # to the workers, all of them: the root computes nothing
 
