@@ -167,6 +167,7 @@ def test_killed_workers_lose_and_repeat_nothing(executor, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("executor", ["processes", "dask"])
 def test_a_worker_killed_every_two_seconds_for_a_minute_costs_nothing_but_time(executor, tmp_path):
     assert killed_now_and_then(tmp_path, executor, seconds=60, every=2) >= 20

@@ -147,6 +147,30 @@ def test_any_executor_is_isolated_from_what_its_tasks_do():
         assert os.getpid() not in {future.result(timeout=60) for future in others}
 
 
+class Forgetful(ThreadPoolExecutor):
+    """Says so many times that the workers of a task are lost."""
+
+    def __init__(self, times):
+        super().__init__(1)
+        self.times = times
+
+    def submit(self, fn, /, *args):
+        self.times -= 1
+        return super().submit(lose) if self.times >= 0 else super().submit(fn, *args)
+
+
+def lose():
+    raise ConnectionResetError("the workers are gone")
+
+
+def test_what_an_executor_loses_is_handed_in_again_and_at_last_lost():
+    for times, lost in ((2, False), (3, True)):
+        with Forgetful(times) as forgetful:
+            future = Isolated(forgetful, lost=(ConnectionResetError,)).submit(square, 3)
+            assert isinstance(future.exception(timeout=60), WorkerLost) is lost
+            assert lost or future.result() == 9
+
+
 def test_workers_take_the_gpus_in_turn_and_see_their_own_only(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     seats = [Seat() for _ in range(4)]

@@ -14,15 +14,17 @@ from typing import Any
 import cloudpickle
 
 from evonas.errors import UserError
+from evonas.executors.crew import LOSSES
 from evonas.executors.worker import PLAIN, Equipment, Worker, WorkerLost
 
 _here = threading.local()
 
 
 class Isolated(Executor):
-    """Runs tasks on `executor`. Its worker hands each to a process of its own, which may die or hang without harm.
+    """Runs tasks on `executor`. A worker hands each to a process of its own, which may die or hang without harm.
 
-    lost   exceptions by which the executor says that it has lost workers with a task
+    lost   exceptions by which the executor says that it has lost workers with a task; it is handed in again, since it
+           shared them with others
     close  ends the executor's workers, at once or not; None: as `executor.shutdown` does
     """
 
@@ -40,8 +42,12 @@ class Isolated(Executor):
         future: Future = Future()
         future.set_running_or_notify_cancel()
         task = cloudpickle.dumps((fn, args, kwargs))  # what a script has defined goes by value, whatever pickles it on
-        self.executor.submit(_run, self.equipment, task).add_done_callback(partial(self._ended, future))
+        self._hand_in(future, task, 0)
         return future
+
+    def _hand_in(self, future: Future, task: bytes, losses: int) -> None:
+        inner = self.executor.submit(_run, self.equipment, task)
+        inner.add_done_callback(partial(self._ended, future, task, losses))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         if self._close is not None:
@@ -49,12 +55,14 @@ class Isolated(Executor):
         else:
             self.executor.shutdown(wait=wait, cancel_futures=cancel_futures)
 
-    def _ended(self, future: Future, inner: Future) -> None:
+    def _ended(self, future: Future, task: bytes, losses: int, inner: Future) -> None:
         if inner.cancelled():  # as the executor was shut down: nobody waits any more
             return
         error = inner.exception()
         if error is None:
             future.set_result(inner.result())
+        elif isinstance(error, self.lost) and losses + 1 < LOSSES:
+            self._hand_in(future, task, losses + 1)
         elif isinstance(error, self.lost):
             future.set_exception(WorkerLost(f"{type(error).__name__}: {error}"))
         else:
