@@ -109,6 +109,8 @@ def individual_lines(found: Found) -> Iterator[str]:
     if record["parents"]:
         made += " from " + ", ".join(f"{parent} ({run[parent].code})" for parent in record["parents"])
     yield made + (f", generation {record['generation']}" if record["generation"] is not None else "")
+    if record.get("worker"):
+        yield f"evaluated by {record['worker']}"
     if "cost" in record:
         cost = record["cost"]
         yield (

@@ -185,7 +185,8 @@ class Run:
     def about(self) -> str:
         """What is searched, on what: two lines."""
         config = self.config
-        how = "" if config.executor in ("serial", "processes") else f" by {config.executor}"
+        known = {"serial": "", "processes": "", "own": " by an executor of its own"}
+        how = known.get(config.executor, f" by {config.executor}")
         where = f"{config.workers} worker{'s' * (config.workers > 1)}{how} on {config.device} in {config.precision}"
         if config.source is None:
             return f"{config.system} ({config.preset})\n{where}; in {self.directory}"

@@ -39,6 +39,7 @@ def test_a_genome_that_kills_its_process_costs_two_attempts_and_no_other_genome(
     assert found[5]["error"].startswith("worker: it ended ")
     assert "process" in found[5]["error"]
     assert " on " in found[5]["error"]
+    assert all(" on " in event["worker"] for number, event in found.items() if number != 5)
     attempts = [int(path.name.split("-")[0]) for path in (tmp_path / "attempts").iterdir()]
     assert sorted(attempts) == sorted([*range(12), 5])
 

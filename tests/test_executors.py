@@ -2,10 +2,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from multiprocessing import Pipe
 
+import cloudpickle
 import pytest
 
 from evonas.errors import UserError
@@ -21,6 +23,7 @@ from evonas.executors import (
     WorkerLost,
     open_executor,
 )
+from evonas.executors.scoop import Remote
 from evonas.executors.worker import Seat
 
 
@@ -85,6 +88,14 @@ def test_a_process_that_was_killed_while_idle_costs_no_attempt():
     worker.close(at_once=True)
 
 
+def test_processes_that_die_as_they_start_blame_no_task(monkeypatch):
+    worker = Worker()
+    monkeypatch.setattr("evonas.executors.worker._begin", lambda parent: os._exit(1))
+    with pytest.raises(BrokenExecutor, match=r"3 processes on .* died as they started"):
+        worker.run(square, 3)
+    worker.close(at_once=True)
+
+
 def test_what_a_task_cannot_take_along_is_said():
     worker = Worker()
     with pytest.raises(Exception, match="pickle"):
@@ -135,7 +146,7 @@ def test_abandoned_tasks_and_later_ones_say_why():
     future = crew.submit(square, 2)
     crew.abandon("all workers are gone")
     assert "all workers are gone" in str(future.exception(timeout=10))
-    with pytest.raises(BrokenProcessPool, match="all workers are gone"):
+    with pytest.raises(BrokenExecutor, match="all workers are gone"):
         crew.submit(square, 3)
 
 
@@ -145,6 +156,45 @@ def test_any_executor_is_isolated_from_what_its_tasks_do():
         lost, others = executor.submit(kill_own_process), [executor.submit(process_id, 0.2) for _ in range(4)]
         assert isinstance(lost.exception(timeout=60), WorkerLost)
         assert os.getpid() not in {future.result(timeout=60) for future in others}
+
+
+def worker_that_says(connection, *messages):
+    """The other side of a connection: takes a task, and says these."""
+    connection.send("process 1 on node1")
+
+    def talk():
+        connection.recv_bytes()
+        for message in messages:
+            time.sleep(0.1)
+            connection.send_bytes(cloudpickle.dumps(message))
+
+    threading.Thread(target=talk, daemon=True).start()
+
+
+def test_a_remote_worker_may_take_long_while_it_says_that_it_is_alive():
+    here, there = Pipe()
+    worker_that_says(there, *[("alive", None)] * 6, ("result", 9))
+    assert Remote(here, silence_s=0.3).run(square, 3) == 9
+
+
+def test_what_a_remote_task_raises_is_raised_here():
+    here, there = Pipe()
+    worker_that_says(there, ("error", WorkerLost("twice")))
+    with pytest.raises(WorkerLost, match="twice"):
+        Remote(here, silence_s=0.3).run(square, 3)
+
+
+def test_a_remote_worker_that_is_silent_or_closes_is_gone():
+    here, there = Pipe()
+    worker_that_says(there, ("alive", None))
+    with pytest.raises(Gone, match=r"process 1 on node1 was silent for 0.3 s"):
+        Remote(here, silence_s=0.3).run(square, 3)
+    here, there = Pipe()
+    there.send("process 1 on node1")
+    remote = Remote(here, silence_s=0.3)
+    there.close()
+    with pytest.raises(Gone, match="process 1 on node1 has ended"):
+        remote.run(square, 3)
 
 
 class Forgetful(ThreadPoolExecutor):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import Any, Protocol
 
 from evonas.executors.worker import PLAIN, Equipment, Worker, WorkerLost
@@ -41,7 +40,7 @@ class Crew(Executor):
         future.set_running_or_notify_cancel()
         with self._lock:
             if self._given_up:
-                raise BrokenProcessPool(self._given_up)
+                raise BrokenExecutor(self._given_up)
             self._pending.add(future)
         self._tasks.put((future, fn, args, kwargs, 0))
         return future
@@ -72,7 +71,7 @@ class Crew(Executor):
             self._given_up = reason
             pending, self._pending = self._pending, set()
         for future in pending:
-            future.set_exception(BrokenProcessPool(reason))
+            future.set_exception(BrokenExecutor(reason))
 
     def left(self, hand: Hand) -> None:
         """Called when a hand is gone; for those that know what to do without it."""

@@ -7,7 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
 from typing import Any
 
@@ -56,7 +56,8 @@ class Isolated(Executor):
             self.executor.shutdown(wait=wait, cancel_futures=cancel_futures)
 
     def _ended(self, future: Future, task: bytes, losses: int, inner: Future) -> None:
-        if inner.cancelled():  # as the executor was shut down: nobody waits any more
+        if inner.cancelled():
+            future.set_exception(BrokenExecutor("it has let go of its tasks; perhaps it was shut down"))
             return
         error = inner.exception()
         if error is None:
@@ -107,14 +108,8 @@ def dask_executor(workers: int, equipment: Equipment, scheduler: str | None = No
 
 
 def mpi_executor(equipment: Equipment) -> Isolated:
-    """The ranks of an MPI job but the first, which steers.
-
-    Raises UserError where mpi4py is not installed, and outside of a job.
-    """
-    if not inside_mpi():
-        raise UserError(
-            "no MPI job: start the script with 'mpiexec -n 3 python -m mpi4py.futures SCRIPT' (two workers)"
-        )
+    """The ranks of an MPI job but the first, which steers. Raises UserError outside of a job."""
+    require_mpi()
     from mpi4py.futures import MPIPoolExecutor
 
     return Isolated(MPIPoolExecutor(main=False), equipment)

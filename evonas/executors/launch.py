@@ -7,6 +7,7 @@ which ends the run in order; and what is left of the group after that is ended.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -88,20 +89,14 @@ def _framework(executor: str, workers: int, hosts: list[tuple[str, int]], hostfi
         others = [host for host, _ in hosts if host not in ("localhost", "127.0.0.1", socket.gethostname())]
         if others and _only_local(socket.gethostname()):  # SCOOP would hand that name to the others
             there += ["--external-hostname", _address_facing(others[0])]
-        return [
-            sys.executable,
-            "-m",
-            "scoop",
-            "-q",
-            *there,
-            "-n",
-            str(workers + 1),
-            str(Path(__file__).with_name("root.py")),
-        ]
+        root = str(Path(__file__).with_name("root.py"))
+        return [sys.executable, "-m", "scoop", "-q", *there, "-n", str(workers + 1), root]
+    if importlib.util.find_spec("mpi4py") is None:
+        raise UserError("mpi4py is not installed; `pip install 'evonas[mpi]'`")
     beside = Path(sys.executable).with_name("mpiexec")
     mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
     if mpiexec is None:
-        raise UserError("there is no mpiexec; load your cluster's MPI, or `pip install 'evonas[mpi]'`")
+        raise UserError("there is no mpiexec; load your cluster's MPI, or `pip install mpich`")
     there = [mpiexec, *(["-f", str(hostfile)] * bool(hosts)), "-n", str(workers + 1)]
     return [*there, sys.executable, "-m", "mpi4py.futures", "-m", "evonas.executors.root"]
 

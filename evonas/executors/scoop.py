@@ -59,7 +59,7 @@ class Scoop(Crew):
 
         self.workers = scoop.SIZE - 1
         self._silence_s = silence_s
-        self._seen = self._ended = False
+        self._ended = False
         host = scoop.worker.decode().rpartition(":")[0]  # the address that reaches the root, as SCOOP found it
         key = secrets.token_bytes(32)
         self._door = Listener((host, 0), backlog=self.workers, authkey=key)

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import BrokenExecutor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,8 @@ class Worker:
         fn         may have `overdue_s`: seconds after which it is ended
         meanwhile  called about once a second while waiting
 
-        Raises WorkerLost where it has ended `attempts` processes, Overdue where it had to be ended.
+        Raises WorkerLost where it has ended `attempts` processes, Overdue where it had to be ended; BrokenExecutor
+        where processes die before they are given anything.
         """
         limit = getattr(fn, "overdue_s", None)
         number, where = 0, ""
@@ -156,8 +157,8 @@ class Worker:
                 return self._process.submit(os.getpid).result()
             except BrokenProcessPool:  # it died while it was idle, or while it started
                 self._discard()
-        raise WorkerLost(f"{STARTS} processes on {socket.gethostname()} died as they started; see whether its memory "
-                         "is full")  # fmt: skip
+        raise BrokenExecutor(f"{STARTS} processes on {socket.gethostname()} died as they started; see whether its "
+                             "memory is full")  # fmt: skip
 
     def _discard(self) -> None:
         if self._process is not None:
