@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from evonas.device import EXECUTORS, choose_device, choose_precision, cores, gpus
+from evonas.device import choose_device, choose_precision, cores
 from evonas.errors import RunError, UserError
 from evonas.loop import Budget
 from evonas.objectives import Limits, own_objectives, read_count, read_objectives
@@ -103,6 +103,7 @@ def search(
     from evonas.conduct import check
     from evonas.data import load
     from evonas.executors import require
+    from evonas.executors.workplace import workplace
     from evonas.own_data import is_own_data, write_own_data
     from evonas.runs import OWN_DATA, Config, Given, Run, fitted
     from evonas.systems import system
@@ -457,50 +458,6 @@ def _preset(known: Any, preset: str | None, source: Any) -> str:
         known.preset(preset)
         return preset
     return next(iter(known.presets)) if source is None else known.preset_for(load(source).input_shape)
-
-
-def workplace(
-    executor: str | Executor | None,
-    workers: int | None,
-    hostfile: str | Path | None = None,
-    scheduler: str | None = None,
-    *,
-    device: str,
-    workers_per_gpu: int = 1,
-) -> dict[str, Any]:
-    """Who evaluates, and where: the fields executor, workers, hostfile and scheduler of a config.
-
-    Raises UserError for what does not fit together.
-    """
-    from evonas.executors import fitting, started_workers
-    from evonas.executors.launch import read_hosts
-
-    if workers is not None and workers < 1:
-        raise UserError(f"workers is {workers}; use at least 1")
-    if workers_per_gpu < 1:
-        raise UserError(f"workers_per_gpu is {workers_per_gpu}; use at least 1")
-    hosts = None if hostfile is None else read_hosts(Path(hostfile))
-    if isinstance(executor, Executor):
-        known = getattr(executor, "_max_workers", None)  # of the executors of the standard library
-        name = "own"
-    else:
-        here = len(gpus()) * workers_per_gpu if device == "cuda" else cores()
-        name = executor or fitting(workers or here)
-        known = started_workers(name) or (sum(count for _, count in hosts) if hosts else None)
-        if name not in EXECUTORS:
-            raise UserError(f"there is no executor {name!r}; use one of {', '.join(EXECUTORS)}, or give an object")
-        known = known or (1 if name == "serial" else here)
-        if hosts and name not in ("scoop", "mpi"):
-            raise UserError(f"a hostfile is for SCOOP or MPI, not for {name}; add --executor scoop")
-        if scheduler is not None and name != "dask":
-            raise UserError(f"a scheduler is of dask, not of {name}; add --executor dask")
-        if scheduler is not None and workers is None:
-            raise UserError("give --workers: how many the dask scheduler has")
-        if name == "serial" and (workers or 1) > 1:
-            raise UserError(f"one worker is all that the executor serial has, not {workers}; use processes")
-        workers = started_workers(name) or workers
-    path = None if hostfile is None else str(Path(hostfile).resolve())
-    return {"executor": name, "workers": workers or known or cores(), "hostfile": path, "scheduler": scheduler}
 
 
 def _code(given: str | Path, space: Space) -> str:

@@ -213,7 +213,8 @@ def resume(
 
     Workers and executor are as they were, where nothing else is said.
     """
-    from evonas.api import go_on, workplace
+    from evonas.api import go_on
+    from evonas.executors.workplace import workplace
     from evonas.runs import Run
 
     run = Run.open(directory)
@@ -545,9 +546,9 @@ def _launched_if_needed(options: dict[str, Any]) -> None:
     """Where SCOOP or MPI is asked for and has not started this process, it starts the same command; its end is ours."""
     if options["executor"] not in ("scoop", "mpi"):
         return
-    from evonas.api import workplace
     from evonas.device import choose_device
     from evonas.executors.launch import launch, to_be_launched
+    from evonas.executors.workplace import workplace
 
     if to_be_launched(options["executor"]):
         names = ("executor", "workers", "hostfile", "scheduler", "workers_per_gpu")

@@ -325,10 +325,11 @@ def test_a_resumed_search_takes_the_workers_and_the_executor_of_the_call(tmp_pat
     [
         ({"executor": "slurm"}, "there is no executor 'slurm'; use one of serial, processes, scoop, dask, mpi"),
         ({"executor": "scoop"}, "start the script with 'python -m scoop"),
+        ({"executor": "scoop", "hostfile": "no such file"}, "cannot read the hostfile"),
         ({"executor": "serial", "workers": 2}, "one worker is all that the executor serial has"),
         ({"scheduler": "tcp://node:8786"}, "a scheduler is of dask, not of processes"),
         ({"executor": "dask", "scheduler": "tcp://node:8786"}, "give --workers"),
-        ({"hostfile": "no such file"}, "cannot read the hostfile"),
+        ({"hostfile": "no such file"}, "a hostfile is for SCOOP or MPI, not for processes"),
         ({"workers_per_gpu": 0}, "workers_per_gpu is 0"),
         ({"threads": 0}, "threads is 0"),
     ],
