@@ -13,9 +13,7 @@ import click
 
 from evonas import __version__
 from evonas.device import DEVICES, EXECUTORS, PRECISIONS
-from evonas.errors import RunError, UserError
-
-INTERRUPTED = 130
+from evonas.errors import INTERRUPTED, RunError, UserError
 
 
 class Duration(click.ParamType):
@@ -544,8 +542,6 @@ def main() -> None:
 
 def _launched_if_needed(options: dict[str, Any]) -> None:
     """Where SCOOP or MPI is asked for and has not started this process, it starts the same command; its end is ours."""
-    if options["executor"] not in ("scoop", "mpi"):
-        return
     from evonas.device import choose_device
     from evonas.executors.launch import launch, to_be_launched
     from evonas.executors.workplace import workplace

@@ -1,5 +1,7 @@
 """Errors that a user can mend. The command line prints them as one line and exits with `exit_code`."""
 
+INTERRUPTED = 130  # the exit code after Ctrl-C or SIGTERM
+
 
 class UserError(ValueError):
     """Wrong use: a setting, code, file or data set that cannot be used as given. The message says what to do."""

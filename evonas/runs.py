@@ -84,8 +84,7 @@ class Config:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise UserError(f"workers is {self.workers}; use at least 1")
-        if self.threads < 1:
-            raise UserError(f"threads is {self.threads}; use at least 1")
+        Equipment(self.threads, self.device)  # raises where workers cannot be equipped so
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise UserError(f"timeout is {self.timeout_s} s; use more than 0")
         if self.memory is not None and self.memory < 1:

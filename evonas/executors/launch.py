@@ -21,20 +21,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from evonas.errors import UserError
-from evonas.executors.isolated import inside_mpi
-from evonas.executors.scoop import inside_scoop
+from evonas.errors import INTERRUPTED, UserError
+from evonas.executors import started_workers
 from evonas.files import read_json, write_json
 
 REPORT = "EVONAS_REPORT"  # the file in which the root reports
 ORDERLY_S = 3.0  # for a root to end in order after a signal, and for a framework after its root
 POLL_S = 0.1
-INTERRUPTED = 130
 
 
 def to_be_launched(executor: str | None) -> bool:
     """Whether this process has to start the framework, and is not yet inside it."""
-    return (executor == "scoop" and not inside_scoop()) or (executor == "mpi" and not inside_mpi())
+    return executor in ("scoop", "mpi") and started_workers(executor) is None
 
 
 def launch(
