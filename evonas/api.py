@@ -101,11 +101,11 @@ def search(
     on the way.
     """
     from evonas.conduct import check
-    from evonas.data import load
     from evonas.executors import require
     from evonas.executors.workplace import workplace
     from evonas.own_data import is_own_data, write_own_data
     from evonas.runs import OWN_DATA, Config, Given, Run, fitted
+    from evonas.shared_data import shared
     from evonas.systems import system
     from evonas.systems.own import name_of, own_system
 
@@ -131,7 +131,7 @@ def search(
                 write_own_data(data, arrays)
             where = str(arrays.resolve()) if own else _place(str(data))
             source = _source(where, size=size, validation=validation, seed=seed, root=data_dir)
-            images = (load(source).input_shape, len(load(source).classes))
+            images = (shared(source).input_shape, len(shared(source).classes))
         preset = _preset(known, preset, source)
         setup = fitted(known.preset(preset), images, settings or {})
         chosen_device, chosen_precision = device, precision
@@ -144,7 +144,7 @@ def search(
             settings=setup.settings(),
             source=source,
             images=images,
-            data=None if source is None else load(source).fingerprint,
+            data=None if source is None else shared(source).fingerprint,
             seed=seed,
             budgets=(_budget(budget, setup.strategy.evaluations),),
             **place,
@@ -246,9 +246,9 @@ def train(
 
     Raises UserError for what cannot be used, RunError where the training fails.
     """
-    from evonas.data import load
     from evonas.final_training import Request, check_fit, choose_recipe, train_found, train_to_the_end
     from evonas.runs import Run, fitted
+    from evonas.shared_data import shared
     from evonas.systems import system
 
     options = {"size": size, "validation": validation, "root": data_dir}
@@ -267,7 +267,7 @@ def train(
         raise UserError(f"which network of {what}? Give a code, as in 'evonas decode {what} CODE'")
     data, seed = data or "digits", seed or 0
     source = _source(_place(str(data)), seed=seed, **options)
-    images = (load(source).input_shape, len(load(source).classes))
+    images = (shared(source).input_shape, len(shared(source).classes))
     setup = fitted(known.preset(_preset(known, preset, source)), images, settings or {})
     code, graph = setup.space.read(str(which))
     device = choose_device(device)
@@ -452,12 +452,12 @@ def _place_of_space(name: str) -> str:
 
 
 def _preset(known: Any, preset: str | None, source: Any) -> str:
-    from evonas.data import load
+    from evonas.shared_data import shared
 
     if preset is not None:
         known.preset(preset)
         return preset
-    return next(iter(known.presets)) if source is None else known.preset_for(load(source).input_shape)
+    return next(iter(known.presets)) if source is None else known.preset_for(shared(source).input_shape)
 
 
 def _code(given: str | Path, space: Space) -> str:

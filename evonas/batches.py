@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from evonas.data import ImageData, Source, load
+from evonas.data import ImageData, Source
 from evonas.recipe import Recipe
+from evonas.shared_data import shared
 
 STREAMED_ABOVE = 0.25  # of the memory of a CUDA device
 CPU_BATCH = 400_000  # values of the images of one batch of an evaluation: more of them fall out of the caches
@@ -106,28 +108,24 @@ class Task:
     validation: Part
     test: Part
     classes: int
+    fingerprint: str
 
 
 @lru_cache(maxsize=4)
-def task_on(source: Source, device: str) -> Task:
-    """The data of a source on a device; a worker keeps them between evaluations."""
-    data = load(source)
-    streamed = device == "cuda" and _bytes(data) > STREAMED_ABOVE * torch.cuda.get_device_properties(0).total_memory
-    images, labels = ([getattr(data, f"{axis}_{part}") for part in ("train", "validation")] for axis in "xy")
-    whole = _part(data, images, labels, device, streamed)
-    test = _part(data, [data.x_test], [data.y_test], device, streamed)
-    train, validation = whole[: len(data.y_train)], whole[len(data.y_train) :]
-    return Task(whole, train, validation, test, len(data.classes))
+def task_on(source: Source, device: str, fingerprint: str | None = None) -> Task:
+    """The data of a source on a device; a worker keeps them between evaluations. On a CPU they are the loaded arrays,
+    or the ones that all processes of a host share: see `shared`, also for the fingerprint."""
+    data = shared(source, fingerprint)
+    streamed = device == "cuda" and data.nbytes > STREAMED_ABOVE * torch.cuda.get_device_properties(0).total_memory
+    whole = _part(data, data.x, data.y, device, streamed)
+    test = _part(data, data.x_test, data.y_test, device, streamed)
+    train, validation = whole[: data.training], whole[data.training :]
+    return Task(whole, train, validation, test, len(data.classes), data.fingerprint)
 
 
-def _bytes(data: ImageData) -> int:
-    return data.x_train.nbytes + data.x_validation.nbytes + data.x_test.nbytes
-
-
-def _part(data: ImageData, images: list, labels: list, device: str, streamed: bool) -> Part:
+def _part(data: ImageData, images: np.ndarray, labels: np.ndarray, device: str, streamed: bool) -> Part:
     mean, std = (torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1) for values in (data.mean, data.std))
-    x = torch.cat([torch.as_tensor(part) for part in images])
-    y = torch.cat([torch.as_tensor(part) for part in labels])
+    x, y = torch.as_tensor(images), torch.as_tensor(labels)
     return Part(x.pin_memory() if streamed else x.to(device), y.to(device), mean.to(device), std.to(device), streamed)
 
 

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from evonas.data import load
 from evonas.device import memory_of, sharing
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Calls, Evaluation, Genome, Outcome
@@ -24,6 +23,7 @@ from evonas.operators import by_decision
 from evonas.profile import profile
 from evonas.recipe import Recipe
 from evonas.runs import Config, Run
+from evonas.shared_data import shared
 from evonas.space import Space
 from evonas.stopwatch import UNWATCHED, Stopwatch
 from evonas.strategies import Strategy
@@ -58,7 +58,7 @@ class Conduct:
         self.loop = Loop(journal, executor, self.config.workers, on_event=observer.event, on_outcome=self._keep_winner,
                          watch=self.watch)  # fmt: skip
         if self.config.source is not None:
-            self.data = load(self.config.source)
+            self.data = shared(self.config.source, self.config.data)
             self.reference = plain.reference(self.data.input_shape, len(self.data.classes))
         self.trains = self.config.source is not None  # final networks
         self.compares = self.trains and self.given.evaluate is None  # the reference, by the fitness of the search
@@ -176,6 +176,7 @@ class Conduct:
             accumulate=config.accumulate,
             threads=config.threads,
             profile=config.profile,
+            data=config.data,
             **options,
         )
 
@@ -317,7 +318,7 @@ def check(run: Run) -> None:
     if config.limits:
         config.limits.check(setup.space, draw)
     if config.source is not None:
-        data = load(config.source)
+        data = shared(config.source, config.data)
         if graph.input_shape != data.input_shape or graph.output_shape != (len(data.classes),):
             raise UserError(f"{setup.space.name} has networks from {graph.input_shape} to {graph.output_shape}, but "
                             f"the data have images of {data.input_shape} and {len(data.classes)} classes; give it "

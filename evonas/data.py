@@ -67,16 +67,39 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """The three parts of a data set: x is N x C x H x W, contiguous, uint8 or float32; y is N class numbers, int64."""
+    """The three parts of a data set: x is N x C x H x W, contiguous, uint8 or float32; y is N class numbers, int64.
+
+    x, y      the training images and, after the first `training` of them, the validation images
+    """
 
     name: str
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_validation: np.ndarray
-    y_validation: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    training: int
     x_test: np.ndarray
     y_test: np.ndarray
     classes: tuple[str, ...]
+
+    @property
+    def x_train(self) -> np.ndarray:
+        return self.x[: self.training]
+
+    @property
+    def y_train(self) -> np.ndarray:
+        return self.y[: self.training]
+
+    @property
+    def x_validation(self) -> np.ndarray:
+        return self.x[self.training :]
+
+    @property
+    def y_validation(self) -> np.ndarray:
+        return self.y[self.training :]
+
+    @property
+    def nbytes(self) -> int:
+        """Of the images."""
+        return self.x.nbytes + self.x_test.nbytes
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -87,17 +110,14 @@ class ImageData:
     @functools.cached_property
     def mean(self) -> tuple[float, ...]:
         """Mean of each channel over the whole training part (train + validation), in the units of x."""
-        parts = (self.x_train, self.x_validation)
-        total = sum(x.sum(axis=(0, 2, 3), dtype=np.float64) for x in parts)
-        return tuple((total / sum(x[:, 0].size for x in parts)).tolist())
+        return tuple((self.x.sum(axis=(0, 2, 3), dtype=np.float64) / self.x[:, 0].size).tolist())
 
     @functools.cached_property
     def std(self) -> tuple[float, ...]:
         """Standard deviation of each channel over the same images, in the units of x; never 0."""
-        parts = (self.x_train, self.x_validation)
         mean = np.array(self.mean)[:, None, None]
-        total = sum(np.square(chunk - mean).sum(axis=(0, 2, 3)) for x in parts for chunk in _chunks(x))
-        deviation = np.sqrt(total / sum(x[:, 0].size for x in parts))
+        total = sum(np.square(chunk - mean).sum(axis=(0, 2, 3)) for chunk in _chunks(self.x))
+        deviation = np.sqrt(total / self.x[:, 0].size)
         return tuple(np.maximum(deviation, SMALLEST_STD).tolist())
 
     @functools.cached_property
@@ -118,7 +138,7 @@ class ImageData:
         return digest.hexdigest()[:16]
 
 
-@functools.lru_cache(maxsize=4)  # a worker loads its data once
+@functools.lru_cache(maxsize=4)
 def load(source: Source) -> ImageData:
     """The data that `source` names, downloaded where torchvision knows them and they are not there yet.
 
@@ -130,17 +150,9 @@ def load(source: Source) -> ImageData:
     train, validation = _split(source.name, y_train, classes, source.validation, source.seed)
     if source.size is not None:
         x_train, x_test = _resize(x_train, source.size), _resize(x_test, source.size)
-    x_train, x_test = np.ascontiguousarray(x_train), np.ascontiguousarray(x_test)
-    return ImageData(
-        name=source.name,
-        x_train=x_train[train],
-        y_train=y_train[train],
-        x_validation=x_train[validation],
-        y_validation=y_train[validation],
-        x_test=x_test,
-        y_test=y_test,
-        classes=classes,
-    )
+    rows = np.concatenate([train, validation])
+    x, x_test = np.ascontiguousarray(x_train)[rows], np.ascontiguousarray(x_test)
+    return ImageData(source.name, x, y_train[rows], len(train), x_test, y_test, classes)
 
 
 def _reader(name: str) -> Callable[[Source], Parts]:

@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evonas.data import Source, load
+from evonas.data import Source
 from evonas.device import choose_device, choose_precision
 from evonas.errors import RunError, UserError
 from evonas.files import read_json, write_bytes, write_json, write_text
 from evonas.graph import Graph
 from evonas.recipe import RECIPES, Recipe
+from evonas.shared_data import shared
 from evonas.streams import number
 from evonas.trained import TrainedNetwork, keep
 
@@ -64,7 +65,7 @@ class Request:
             "id": self.id,
             "code": self.code,
             "digest": self.graph.digest(),
-            "data": load(self.source).fingerprint,
+            "data": shared(self.source).fingerprint,
             "recipe": self.recipe.to_json(),
             "seed": self.seed,
             "device": self.device,
@@ -145,7 +146,7 @@ def train_to_the_end(
         folder,
         weights=save({name: tensor.contiguous() for name, tensor in best[1].items()}),
         graph=request.graph.simplified(),
-        data=load(request.source),
+        data=shared(request.source),
         facts=asked
         | {
             "data": request.source.name,
@@ -217,7 +218,7 @@ def choose_recipe(name: str, epochs: int | None, *, search: Recipe, final: Recip
 
 def check_fit(request: Request) -> None:
     """Raises UserError where the network does not take these data."""
-    data = load(request.source)
+    data = shared(request.source)
     if request.graph.input_shape != data.input_shape or request.graph.output_shape != (len(data.classes),):
         raise UserError(f"the network maps {request.graph.input_shape} to {request.graph.output_shape}, but "
                         f"{data.name} has images of {data.input_shape} and {len(data.classes)} classes; give other "

@@ -25,7 +25,7 @@ from typing import Any
 
 from deap import base
 
-from evonas.data import Source, load
+from evonas.data import Source
 from evonas.device import hardware
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Genome
@@ -35,6 +35,7 @@ from evonas.graph import Graph
 from evonas.journal import Journal, read
 from evonas.loop import Budget
 from evonas.objectives import Limits, best
+from evonas.shared_data import shared
 from evonas.space import Space
 from evonas.strategies import Strategy
 from evonas.systems import Setup, System, system
@@ -189,7 +190,7 @@ class Run:
         where = f"{config.workers} worker{'s' * (config.workers > 1)}{how} on {config.device} in {config.precision}"
         if config.source is None:
             return f"{config.system} ({config.preset})\n{where}; in {self.directory}"
-        data = load(config.source)
+        data = shared(config.source, config.data)
         counts = f"{len(data.y_train)} training, {len(data.y_validation)} validation and {len(data.y_test)} test images"
         shape = "x".join(map(str, data.input_shape))
         return (f"{config.system} ({config.preset}) on {config.source.name}: {counts} of {shape}\n"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import dataclass
 from functools import partial
 
-from evonas.data import Source, load
-from evonas.evaluation import Genome, Outcome, identity
+from evonas.data import Source
+from evonas.evaluation import EvaluationError, Genome, Outcome, identity
 from evonas.graph import Graph
 from evonas.memory import splits_within, training_bytes
 from evonas.recipe import Recipe
+from evonas.shared_data import shared
 from evonas.space import Space
 from evonas.stopwatch import UNWATCHED, Stopwatch
 from evonas.streams import number
@@ -28,6 +30,7 @@ class TrainedAccuracy:
     accumulate   or is trained with each batch in parts, as many as it takes
     threads      of the CPU for torch
     profile      say where the time went
+    data         fingerprint of the images, which a worker's must have; None: whatever they are
     final        train on training and validation data, then read the test part, once; the weights come back too
 
     The seed of a training is a stream of the run's seed and the identity of the evaluation, so it depends neither on
@@ -47,6 +50,7 @@ class TrainedAccuracy:
     threads: int = 1
     profile: bool = False
     final: bool = False
+    data: str | None = None
 
     @property
     def overdue_s(self) -> float | None:
@@ -61,7 +65,7 @@ class TrainedAccuracy:
         """The identity of the training, which does not hang on what else is measured."""
         return identity(
             digest=graph.digest(),
-            task=load(self.source).fingerprint,
+            task=self.data or shared(self.source).fingerprint,
             part="train+validation" if self.final else "train",
             recipe=self.recipe.to_json(),
             origin="fresh",
@@ -76,7 +80,12 @@ class TrainedAccuracy:
         from evonas.network import build
         from evonas.training import TrainingFailed, accuracy, train
 
-        task = task_on(self.source, self.device)
+        task = task_on(self.source, self.device, self.data)
+        if self.data not in (None, task.fingerprint):
+            raise EvaluationError(
+                f"{self.source.name} on {socket.gethostname()} holds other images than those that the search began "
+                "with; give all hosts the same"
+            )
         start = time.monotonic()
         watch = Stopwatch(wait=partial(wait, task.whole.device)) if self.profile else UNWATCHED
         watch.begin("build")

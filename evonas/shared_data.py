@@ -1,0 +1,117 @@
+"""Images once per host: large data lie in files that every process of this user on a host maps into its memory.
+
+The files are named by the fingerprint of the data, and are there as long as some process uses them: each holds a lock,
+which ends with it however it ends. The last one deletes them, and where that one was killed, the next that comes by.
+Where the temporary folder has no room for them, each process has the data to itself.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evonas.data import ImageData, Source, load
+from evonas.files import read_json, write_json
+
+SHARED_FROM = 16 << 20  # bytes of images; below, a copy for each process is no loss
+ARRAYS = ("x", "y", "x_test", "y_test")
+FACTS = ("name", "training", "classes")
+COMPUTED = ("mean", "std", "pixel", "fingerprint")  # from all images: read where they are known
+
+_in_use: dict[str, int] = {}  # fingerprint -> the open file whose lock says so
+
+
+@lru_cache(maxsize=4)
+def shared(source: Source, fingerprint: str | None = None) -> ImageData:
+    """The data of a source, of which a run says that this is their fingerprint: mapped where this host has them, else
+    loaded, and left for the other processes. Whether they have changed is the caller's to see."""
+    folder = _folder()
+    with _alone(folder):
+        _sweep(folder)
+        if fingerprint is not None and (folder / fingerprint).exists():
+            return _mapped(folder / fingerprint)
+        data = load(source)
+        if data.nbytes < SHARED_FROM:
+            return data
+        load.cache_clear()  # a copy of its own is what this process shall not keep
+        try:
+            _write(folder / data.fingerprint, data)
+        except OSError:
+            return data
+        return _mapped(folder / data.fingerprint)
+
+
+def _folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"evonas-{os.getuid()}" / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other process looks, makes or deletes meanwhile; who would load the same data waits for them instead."""
+    with (folder.parent / "data.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _write(place: Path, data: ImageData) -> None:
+    partial = place.with_name(f"{place.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        for name in ARRAYS:
+            np.save(partial / f"{name}.npy", getattr(data, name))
+        write_json(partial / "facts.json", {name: getattr(data, name) for name in (*FACTS, *COMPUTED)})
+        (partial / "lock").touch()
+        os.replace(partial, place)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _mapped(place: Path) -> ImageData:
+    if place.name not in _in_use:
+        lock = os.open(place / "lock", os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        _in_use[place.name] = lock
+        atexit.register(_leave, place)
+    facts = {key: tuple(v) if isinstance(v, list) else v for key, v in read_json(place / "facts.json").items()}
+    known: dict[str, Any] = {name: facts[name] for name in FACTS}
+    for name in ARRAYS:
+        known[name] = np.load(place / f"{name}.npy", mmap_mode="c")  # who writes gets a page of his own
+    data = ImageData(**known)
+    data.__dict__.update({name: facts[name] for name in COMPUTED})
+    return data
+
+
+def _leave(place: Path) -> None:
+    with _alone(place.parent):
+        os.close(_in_use.pop(place.name))
+        _sweep(place.parent)
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what nobody uses. Called by who is alone."""
+    for place in folder.iterdir():
+        if not (place / "lock").exists():  # a process was killed while it wrote
+            shutil.rmtree(place, ignore_errors=True)
+            continue
+        lock = os.open(place / "lock", os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(place, ignore_errors=True)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(lock)
