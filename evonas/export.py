@@ -85,6 +85,8 @@ SOURCES: dict[type[Operation], Callable[[Any, Shape], str]] = {
     operations.Zero: lambda op, shape: _call("Zeros", op.stride),
     operations.Crop: lambda op, shape: _call("Crop", op.rows, op.columns),
     operations.FirstChannels: lambda op, shape: _call("FirstChannels", op.channels),
+    operations.PadChannels: lambda op, shape: _call("PadChannels", op.channels),
+    operations.Resize: lambda op, shape: _call("nn.Upsample", (op.height, op.width), mode=("nearest", None)),
 }  # fmt: skip
 
 # what PyTorch has no module for
@@ -124,6 +126,16 @@ CLASSES = {
 
     def forward(self, x):
         return x[:, : self.channels]
+''',
+    "PadChannels": '''class PadChannels(nn.Module):
+    """Zeros behind the channels of an image."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x):
+        return nn.functional.pad(x, (0, 0, 0, 0, 0, self.channels - x.shape[1]))
 ''',
 }
 

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from evonas import gates, operations
@@ -124,6 +125,17 @@ class FirstChannels(nn.Module):
         return DenseGradient.apply(x)[:, : self.channels]
 
 
+class PadChannels(nn.Module):
+    """Zeros behind the channels of an image."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(DenseGradient.apply(x), (0, 0, 0, 0, 0, self.channels - x.shape[1]))
+
+
 MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
     operations.Convolution: lambda op, shape: Conv2d(
         shape[0], op.channels, op.kernel, op.stride, op.padding, op.dilation, op.groups, op.bias
@@ -141,6 +153,8 @@ MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
     operations.Zero: lambda op, shape: Zeros(op.stride),
     operations.Crop: lambda op, shape: Crop(op.rows, op.columns),
     operations.FirstChannels: lambda op, shape: FirstChannels(op.channels),
+    operations.PadChannels: lambda op, shape: PadChannels(op.channels),
+    operations.Resize: lambda op, shape: nn.Upsample((op.height, op.width), mode="nearest"),
 }
 
 

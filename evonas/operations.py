@@ -261,11 +261,47 @@ class FirstChannels(Operation):
         return f"first {self.channels} channels"
 
 
+@dataclass(frozen=True)
+class PadChannels(Operation):
+    """More channels, of zeros, behind those of an image: as many in all as are asked for."""
+
+    name = "pad_channels"
+    channels: int
+
+    def shape(self, shape: Shape) -> Shape:
+        channels, height, width = _image(self, shape)
+        if self.channels < channels:
+            raise ValueError(f"{self} cannot hold {channels}")
+        return (self.channels, height, width)
+
+    def __str__(self) -> str:
+        return f"zeros up to {self.channels} channels"
+
+
+@dataclass(frozen=True)
+class Resize(Operation):
+    """Another size by zeroth-order interpolation: each pixel is the nearest one above and to the left."""
+
+    name = "resize"
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1:
+            raise ValueError(f"resize to {self.height}x{self.width}: sides are at least 1")
+
+    def shape(self, shape: Shape) -> Shape:
+        return (_image(self, shape)[0], self.height, self.width)
+
+    def __str__(self) -> str:
+        return f"resize {self.height}x{self.width}"
+
+
 OPERATIONS: dict[str, type[Operation]] = {
     kind.name: kind
     for kind in (
         Convolution, BatchNorm, ReLU, MaxPool, AveragePool, GlobalAveragePool, Flatten, Linear, Dropout, DropPath,
-        Identity, Zero, Crop, FirstChannels,
+        Identity, Zero, Crop, FirstChannels, PadChannels, Resize,
     )
 }  # fmt: skip
 

@@ -19,7 +19,9 @@ from evonas.operations import (
     Identity,
     Linear,
     MaxPool,
+    PadChannels,
     ReLU,
+    Resize,
     Zero,
     from_json,
     to_json,
@@ -276,6 +278,8 @@ def test_every_operation_has_a_json_form(kind):
         Convolution: lambda: Convolution(8, 5, 2, groups=2),
         Linear: lambda: Linear(7),
         FirstChannels: lambda: FirstChannels(3),
+        PadChannels: lambda: PadChannels(5),
+        Resize: lambda: Resize(3, 4),
     }.get(kind, kind)()
     assert from_json(json.loads(json.dumps(to_json(operation)))) == operation
 
