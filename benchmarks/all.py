@@ -1,4 +1,4 @@
-"""Every benchmark, one after the other, each in a process of its own (about an hour on one core, most of it precision).
+"""Every benchmark, one after the other, each in a process of its own (about an hour and a half on two cores).
 
     python benchmarks/all.py [DIRECTORY]
 
@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 TABLE, IMAGES = "nasbench201.csv.gz", "cifar10_12k.npz"
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("network.py",), ("overheads.py",), ("epoch.py",), ("layouts.py",), ("memory.py",), ("flat.py",), ("dispatch.py",),
-    ("utilisation.py",),
+    ("utilisation.py",), ("inheritance.py",), ("inheritance.py", "searches"),
     ("tables.py", TABLE), ("pareto.py",), ("pareto.py", "5"), ("precision.py", IMAGES, "10"),
 )  # fmt: skip
 

@@ -59,6 +59,8 @@ def search(
     precision: str = "auto",
     seed: int = 0,
     baseline: bool = False,
+    inherit: bool | None = None,
+    weights_disk: int | str | None = "2G",
     profile: bool = False,
     progress: bool = True,
 ) -> Run:
@@ -95,6 +97,9 @@ def search(
     device, precision  "auto", or cpu, cuda; float32, bfloat16
     profile            say in profile.json where the time went
     baseline           compare with random search (as many evaluations) and a hand-written network
+    inherit            children begin with the weights of their first parent, where name and shape agree; None: as the
+                       system does
+    weights_disk       bytes on disk for the weights of those alive; None: as many as it takes
 
     Ctrl-C ends the search and returns the run so far, with `run.interrupted`; `resume=True` goes on with it. A second
     Ctrl-C is raised. Raises UserError for what cannot be used, before anything is written; RunError where a run fails
@@ -114,6 +119,8 @@ def search(
         raise UserError(f"evaluate is {evaluate!r}; give a function of a genome that returns a number")
     if data is None and evaluate is None:
         raise UserError("there is nothing to judge networks by; give data=..., or evaluate=...")
+    if inherit and evaluate is not None:
+        raise UserError("inherit=True with an evaluate of your own: only trainings inherit weights")
     object_given = executor if isinstance(executor, Executor) else None
     given = Given(known if isinstance(what, Space) else None, evaluate, strategy, object_given)
     own = data is not None and is_own_data(data)
@@ -159,6 +166,8 @@ def search(
             accumulate=accumulate,
             profile=profile,
             baseline=baseline,
+            inherit=known.inherits and evaluate is None if inherit is None else inherit,
+            weights_disk=None if weights_disk is None else read_count(weights_disk),
             by_script=tuple(name for name in ("evaluate", "strategy") if getattr(given, name) is not None),
         )
         if begun:

@@ -168,6 +168,10 @@ def executor_options(function: Any) -> Any:
 @device_options
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--baseline/--no-baseline", default=True, help="Also random search and a hand-written network.")
+@click.option("--inherit/--no-inherit", default=None, help="Children begin with their parents' weights. [default: as "
+              "the system does]")  # fmt: skip
+@click.option("--weights-disk", type=Count(), default="2G", show_default=True,
+              help="Bytes on disk for the weights of those alive.")  # fmt: skip
 @click.option("--profile", is_flag=True, help="Say where the time went.")
 def search(
     system: str,
@@ -283,12 +287,12 @@ def train(what: str, which: str | None, data: str | None, words: tuple[str, ...]
 @click.option("--to", "folder", required=True, type=click.Path(path_type=Path), help="The folder to make.")
 @click.option("--onnx", is_flag=True, help="Also network.onnx (pip install 'evonas[onnx]').")
 def export(what: Path, which: int | None, folder: Path, onnx: bool) -> None:
-    """Write a trained network as plain PyTorch: the winner of the run in DIR, its individual ID, or what
-    'evonas train' left in DIR. The folder needs torch and safetensors only."""
+    """Write a trained network as plain PyTorch: the winner of the run in DIR, its individual ID, or the trained network
+    in the folder DIR. The folder needs torch and safetensors only."""
     from evonas.export import export as go
     from evonas.trained import TrainedNetwork
 
-    alone = which is None and (what / "request.json").exists()  # what `evonas train` left
+    alone = which is None and (TrainedNetwork.exists(what) or (what / "request.json").exists())
     trained = TrainedNetwork.open(what) if alone else _found(what, which).trained()
     difference = go(trained, folder, onnx=onnx)
     click.echo(f"ok: the exported network gives the same outputs (largest difference {difference:.1g})")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,13 +13,14 @@ from evonas.device import memory_of, sharing
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Calls, Evaluation, Genome, Outcome
 from evonas.evaluation.mean import Mean
-from evonas.evaluation.trained import TrainedAccuracy
+from evonas.evaluation.trained import AsTrained, Origin, TrainedAccuracy
 from evonas.executors.launch import read_hosts
 from evonas.files import write_json
 from evonas.genomes import plain
 from evonas.individual import Individual
+from evonas.inheritance import Heritage, WeightStore
 from evonas.journal import Event, Journal
-from evonas.loop import Budget, Loop, Part
+from evonas.loop import Budget, Keeper, Loop, Part
 from evonas.objectives import Best, Guard, best
 from evonas.operators import by_decision
 from evonas.profile import profile
@@ -44,6 +47,18 @@ class Observer(Protocol):
     def event(self, event: Event, replayed: bool) -> None: ...
 
 
+class WinnersKeeper(Keeper):
+    """The winner's weights are on disk before the journal says that it was trained."""
+
+    def __init__(self, conduct: Conduct) -> None:
+        self.conduct = conduct
+
+    def keep(self, individual: Individual, outcome: Outcome) -> Outcome:
+        if individual.role in ("winner", "winner_as_trained") and outcome.weights is not None:
+            self.conduct.keep_winner(individual, outcome)
+        return replace(outcome, weights=None)
+
+
 class Conduct:
     """One sitting of a run. What the journal holds is replayed, in the same order."""
 
@@ -55,8 +70,9 @@ class Conduct:
         self.guard = Guard(self.setup.space, self.config.limits)
         self.memory = self.config.memory or memory_of(self.config.device) // _sharing(self.config)
         self.watch = Stopwatch() if self.config.profile else UNWATCHED
-        self.loop = Loop(journal, executor, self.config.workers, on_event=observer.event, on_outcome=self._keep_winner,
-                         watch=self.watch)  # fmt: skip
+        self.loop = Loop(journal, executor, self.config.workers, on_event=observer.event, watch=self.watch)
+        self.store = WeightStore(run.directory / "weights", self.config.weights_disk)
+        self.heirs: list[Heritage] = []
         if self.config.source is not None:
             self.data = shared(self.config.source, self.config.data)
             self.reference = plain.reference(self.data.input_shape, len(self.data.classes))
@@ -68,7 +84,8 @@ class Conduct:
         self.watch.begin("other")
         space = self.setup.space
         search = self._part("search", self._strategy())
-        baseline = self._part("baseline", self._random_search())
+        baseline = self._part("baseline", self._rival())
+        rival = self.run.system.rival
         summary: dict[str, Any] = {}
         for budget in self.config.budgets:
             self.observer.part("search", space, budget, len(search.asked))
@@ -78,14 +95,16 @@ class Conduct:
             by_hand = self._individual("reference", ())
             if self.trains:
                 self._test(self._individual("winner", winner.genome, winner.id), *[by_hand] * self.config.baseline)
+                self._test_as_trained("winner_as_trained", winner, search)
             if self.config.baseline:
                 as_many = Budget(len(search.outcomes) + self.compares)  # and the reference
                 self.observer.part("baseline", space, as_many, len(baseline.asked))
                 self.loop.run(baseline, as_many)
                 lucky = self._best(baseline)
                 if self.trains:
-                    self._test(self._individual("random_search", lucky.genome, lucky.id))
-                rivals["random_search"] = self._result("random_search", lucky.genome, lucky.value)
+                    self._test(self._individual(rival, lucky.genome, lucky.id))
+                    self._test_as_trained(f"{rival}_as_trained", lucky, baseline)
+                rivals[rival] = self._result(rival, lucky.genome, lucky.value)
                 if self.trains:
                     values = next(baseline.told())[1].values if self.compares else ()
                     rivals["reference"] = self._result("reference", (), values[0] if values else None)
@@ -122,15 +141,27 @@ class Conduct:
         }
         return NSGA2(toolbox, rng=rng, population=_beginners(self.run) or 2, **rates)
 
-    def _random_search(self) -> Strategy:
-        toolbox = by_decision.toolbox(self.setup.space, rng=stream(self.config.seed, "random search"))
+    def _rival(self) -> Strategy:
+        """What the search is held against at as many evaluations: the system's own control, or random search."""
+        system, settings, space = self.run.system, self.setup.strategy, self.setup.space
+        rng = stream(self.config.seed, system.rival.replace("_", " "))
+        toolbox = (
+            by_decision.toolbox(space, rng=rng) if system.control is None else system.toolbox(space, settings, rng)
+        )
         if self.config.limits:
-            Guard(self.setup.space, self.config.limits).decorate(toolbox)
-        random = RandomSearch(toolbox)
-        return Listed([self._individual("reference", ())], then=random) if self.compares else random
+            Guard(space, self.config.limits).decorate(toolbox)
+        return RandomSearch(toolbox) if system.control is None else system.control(toolbox, settings, rng)
 
     def _part(self, phase: str, strategy: Strategy) -> Part:
-        return Part(phase, strategy, self._proxy, self.weights, self._broken_limit if self.config.limits else _no_limit)
+        rejects = self._broken_limit if self.config.limits else _no_limit
+        listed = strategy
+        if phase == "baseline" and self.compares:
+            listed = Listed([self._individual("reference", ())], then=strategy)
+        if not self.config.inherit:
+            return Part(phase, listed, self._proxy, self.weights, rejects)
+        alive = (lambda: strategy.population) if hasattr(strategy, "population") else None
+        heritage = Heritage(self.store, self._heir, alive, weight=self.weights[0], peers=self.heirs)
+        return Part(phase, listed, heritage.evaluation, self.weights, rejects, keeper=heritage)
 
     def _broken_limit(self, individual: Individual) -> str:
         """The last line: whatever a strategy proposes, nothing over the limits is trained."""
@@ -144,11 +175,21 @@ class Conduct:
 
     # ---- evaluations ----------------------------------------------------------------------------------------------
 
-    def _test(self, *individuals: Individual) -> None:
-        part = Part("final", Listed(individuals), self._final)
+    def _test(self, *individuals: Individual, evaluation: Callable[[Individual], Evaluation] | None = None) -> None:
+        part = Part("final", Listed(individuals), evaluation or self._final, keeper=WinnersKeeper(self))
         self.observer.part("final", self.setup.space, Budget(len(individuals)), 0)
         self.loop.run(part, Budget())
         self.tested |= {individual.role or "": outcome for individual, outcome in part.told()}
+
+    def _test_as_trained(self, role: str, found: Best, part: Part) -> None:
+        """The test accuracy of a network as the search has left it, where the search kept its weights."""
+        if not isinstance(part.keeper, Heritage):
+            return
+        config, origin = self.config, part.keeper.origin(found.id)
+        assert config.source is not None, "only a run with data inherits"
+        evaluation = AsTrained(self.setup.space, config.source, origin, config.device, config.precision, config.threads,
+                               config.data)  # fmt: skip
+        self._test(self._individual(role, found.genome, found.id), evaluation=lambda individual: evaluation)
 
     def _proxy(self, individual: Individual) -> Evaluation:
         """As a search sees a network: the search recipe, the validation part, the time limit."""
@@ -158,9 +199,14 @@ class Conduct:
         trained = self._trained(individual, recipe, objectives=self.objectives, timeout_s=limit)
         return trained if recipe.trainings == 1 else Mean(trained, recipe.trainings)
 
+    def _heir(self, individual: Individual, origin: Origin) -> Evaluation:
+        """As a search sees a network that begins with its parent's weights."""
+        return self._trained(individual, self.setup.recipe, objectives=self.objectives,
+                             timeout_s=self.config.timeout_s, origin=origin, keeps=individual.role is None)  # fmt: skip
+
     def _final(self, individual: Individual) -> Evaluation:
         """As the table shows a network: the final recipe, all but the test part, which is read, once."""
-        return self._trained(individual, self.setup.final, final=True)
+        return self._trained(individual, self.setup.final, final=True, keeps=individual.role == "winner")
 
     def _trained(self, individual: Individual, recipe: Recipe, **options: Any) -> TrainedAccuracy:
         config = self.config
@@ -192,13 +238,13 @@ class Conduct:
         train, validation = len(self.data.y_train), len(self.data.y_validation)
         return FINAL_MARGIN * best.seconds / best.epochs * self.setup.final.epochs * (train + validation) / train
 
-    def _keep_winner(self, individual: Individual, outcome: Outcome) -> None:
-        """The winner's weights are on disk before the journal says that it was trained."""
-        if individual.role != "winner" or outcome.weights is None:
-            return
-        space, config = self.setup.space, self.config
+    def keep_winner(self, individual: Individual, outcome: Outcome) -> None:
+        """A folder of its own: best/, and as_trained/ for the weights that the search has left."""
+        space, config, left = self.setup.space, self.config, individual.role == "winner_as_trained"
+        assert outcome.weights is not None, "there is nothing else to keep"
+        recipe = space.recipe(individual, self.setup.recipe) if left else self.setup.final
         keep(
-            self.run.directory / "best",
+            self.run.directory / ("as_trained" if left else "best"),
             weights=outcome.weights,
             graph=space.decode(individual).simplified(),
             data=self.data,
@@ -206,9 +252,9 @@ class Conduct:
                 "id": individual.parents[0],
                 "code": space.format(individual),
                 "test_accuracy": outcome.values[0],
-                "epochs": outcome.epochs,
-                "trained_on": "train+validation",
-                "recipe": self.setup.final.to_json(),
+                "epochs": outcome.lineage["epochs"] if left else outcome.epochs,
+                "trained_on": "train" if left else "train+validation",
+                "recipe": recipe.to_json(),
                 "data": config.source and config.source.name,
                 "precision": config.precision,
             },
@@ -228,7 +274,7 @@ class Conduct:
             for individual, outcome in part.told()
             if outcome.values and individual.role is None
         )
-        found = best(told, self.weights[0])
+        found = best(told, self.weights[0], apart=self.config.inherit)
         if found is None:
             reasons = {outcome.reason for outcome in part.outcomes.values()} or {
                 "the budget was spent before the first"
@@ -247,6 +293,8 @@ class Conduct:
             shown[self.objectives[0]] = value
         if outcome is not None:
             shown |= {"test_accuracy": outcome.values[0] if outcome.values else None, "error": outcome.error}
+        if (left := self.tested.get(f"{role}_as_trained")) is not None:
+            shown["as_trained_test_accuracy"] = left.values[0] if left.values else None
         return shown | {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
 
     def _summary(self, search: Part, winner: dict[str, Any], rivals: dict[str, Any]) -> dict[str, Any]:
@@ -304,6 +352,9 @@ def check(run: Run) -> None:
     """What would stop a run later is said before anything is written. Raises UserError."""
     setup, config = run.setup, run.config
     graph = setup.space.check(stream(config.seed, "check"))
+    if config.inherit and setup.recipe.trainings > 1:
+        raise UserError(f"trainings is {setup.recipe.trainings}, but who inherits is trained once; set trainings=1, or "
+                        "do without (--no-inherit)")  # fmt: skip
     first = [setup.space.parse(code) for code in config.init]
     room = _beginners(run)
     if room is not None and len(first) > room:

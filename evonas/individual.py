@@ -45,6 +45,7 @@ class Individual(list):
     id          the number under which a run asked for its evaluation; None before that
     parents     ids of the individuals that it was made from
     operator    what made it, such as "mut_bits"
+    reset       its weights are drawn anew also where children inherit those of their first parent
     role        what it stands for beside a search, such as "winner" or "reference"
     generation  of a generational algorithm, from 0; None elsewhere
     """
@@ -55,6 +56,7 @@ class Individual(list):
         self.id: int | None = None
         self.parents: tuple[int, ...] = ()
         self.operator = "random"
+        self.reset = False
         self.role: str | None = None
         self.generation: int | None = None
 

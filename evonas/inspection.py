@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evonas.runs import Found, Run
 
-ROLES = ("winner", "random_search", "reference")
+ROLES = ("winner", "random_search", "no_selection", "reference")
 BARS = "▁▂▃▄▅▆▇█"
+
+
+def brief(code: str, longest: int = 100) -> str:
+    """A code as far as there is room for it in a line of many things."""
+    return code if len(code) <= longest else code[: longest - 2] + " …"
 
 
 def shown(name: str, value: float | None) -> str:
@@ -31,37 +36,42 @@ def summary_rows(summary: Mapping[str, Any] | None, objectives: Mapping[str, flo
     if summary is None:
         return []
     first = next(iter(objectives))
-    names = {"validation_accuracy": "validation", "test_accuracy": "test", first: first, "parameters": "parameters",
+    names = {"validation_accuracy": "validation", "as_trained_test_accuracy": "test, as trained",
+             "test_accuracy": "test", first: first, "parameters": "parameters",
              "multiply_adds": "multiply-adds"}  # fmt: skip
     rows = [(role, summary[role]) for role in ROLES if role in summary]
     columns = [name for name in names if any(name in row for _, row in rows)]
     return [
-        {"": role.replace("_", " "), "code": row["code"]}
+        {"": role.replace("_", " "), "code": brief(row["code"])}
         | {names[name]: shown(name, row[name]) if name in row else "" for name in columns}
         for role, row in rows
     ]
 
 
 def top(run: Run, count: int) -> list[dict[str, Any]]:
-    """Records of the best networks of the search by the first objective; a genome once, by its first evaluation."""
+    """Records of the best networks of the search by the first objective; a genome once, by its first evaluation, or by
+    its best one where weights are inherited."""
     weight = next(iter(run.config.objectives.values()))
+    records = [record for record in run.records() if record["phase"] == "search" and record.get("values")]
+    if run.config.inherit:  # then its worth hangs on its ancestors: the best one of each genome
+        records.sort(key=lambda record: -weight * record["values"][0])
     once: dict[tuple, dict[str, Any]] = {}
-    for record in run.records():
-        if record["phase"] == "search" and record.get("values"):
-            once.setdefault(tuple(record["genome"]), record)
+    for record in records:
+        once.setdefault(tuple(record["genome"]), record)
     return sorted(once.values(), key=lambda record: -weight * record["values"][0])[:count]
 
 
 def network_rows(records: Sequence[Mapping[str, Any]], objectives: Mapping[str, float]) -> list[dict[str, str]]:
     """Evaluated networks with their values, costs and origin."""
     return [
-        {"id": str(record["id"]), "code": record["code"]}
+        {"id": str(record["id"]), "code": brief(record["code"])}
         | {name: shown(name, value) for name, value in zip(objectives, record["values"], strict=True)}
         | {
             name.replace("_", "-"): shown(name, record["measures"][name])
             for name in ("parameters", "multiply_adds")
             if name in record.get("measures", {}) and name not in objectives
         }
+        | ({"epochs, ancestors included": str(record["lineage"]["epochs"])} if record.get("lineage") else {})
         | {"made by": record["operator"], "parents": ", ".join(map(str, record["parents"]))}
         for record in records
     ]
@@ -107,8 +117,14 @@ def individual_lines(found: Found) -> Iterator[str]:
         yield ", ".join(f"{name} {shown(name, value)}" for name, value in found.values.items())
     made = f"made by {record['operator']}"
     if record["parents"]:
-        made += " from " + ", ".join(f"{parent} ({run[parent].code})" for parent in record["parents"])
+        made += " from " + ", ".join(f"{parent} ({brief(run[parent].code, 60)})" for parent in record["parents"])
     yield made + (f", generation {record['generation']}" if record["generation"] is not None else "")
+    if lineage := record.get("lineage"):
+        begun = "drawn" if lineage["from"] is None else f"inherited from {lineage['from']}"
+        copied = f" ({lineage['copied']} of {lineage['tensors']} tensors)" * (lineage.get("copied") is not None)
+        yield f"weights {begun}{copied}, trained for {lineage['epochs']} epochs, ancestors included"
+    if record.get("warning"):
+        yield f"warning: {record['warning']}"
     if record.get("worker"):
         yield f"evaluated by {record['worker']}"
     if "cost" in record:

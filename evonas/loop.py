@@ -43,6 +43,21 @@ class Budget:
                 raise UserError(f"a budget of {amount} {name} allows nothing; use more than 0")
 
 
+class Keeper:
+    """Keeps what a journal does not, such as weights. This one keeps nothing."""
+
+    def keep(self, individual: Individual, outcome: Outcome) -> Outcome:
+        """Called before an outcome is written down; the outcome that is."""
+        return outcome
+
+    def hear(self, individual: Individual, outcome: Outcome) -> None:
+        """Called with each outcome, those that are replayed included, before the strategy learns of it."""
+
+    def holds(self, outcome: Outcome) -> bool:
+        """Whether an outcome can be used again."""
+        return True
+
+
 @dataclass
 class Part:
     """What one strategy has asked and been told so far. A part may be taken up again with a larger budget.
@@ -51,6 +66,7 @@ class Part:
     rejects        why an individual is not to be evaluated, as where it breaks a limit; empty: it is. What is rejected
                    is told to the strategy with an invalid fitness, costs nothing and does not count as an evaluation
     repeats_cost   a genome that comes again is evaluated again, as where a table stands for trainings
+    keeper         of what comes with the outcomes
     """
 
     phase: str
@@ -59,6 +75,7 @@ class Part:
     weights: tuple[float, ...] = (1.0,)
     rejects: Callable[[Individual], str] = lambda individual: ""
     repeats_cost: bool = False
+    keeper: Keeper = field(default_factory=Keeper)
     asked: list[Individual] = field(default_factory=list)
     outcomes: dict[int, Outcome] = field(default_factory=dict)  # by id of the individual
     trained: int = 0  # results that were not reused, and what they cost:
@@ -81,7 +98,6 @@ class Loop:
     executor    a concurrent.futures executor
     workers     evaluations in flight at a time
     on_event    called with each event of the journal, replayed ones included (then `replayed` is True)
-    on_outcome  called before an outcome is written down, to keep what the journal does not (weights)
     watch       is told of the sections strategy, identity, hand out, waiting, journal and other
     wait        concurrent.futures.wait, or that of a simulation, whose time does not pass by itself
     """
@@ -93,14 +109,13 @@ class Loop:
         workers: int,
         *,
         on_event: Callable[[Event, bool], None] = lambda event, replayed: None,
-        on_outcome: Callable[[Individual, Outcome], None] = lambda individual, outcome: None,
         watch: Unwatched = UNWATCHED,
         wait: Callable[..., Any] = wait,
     ) -> None:
         if workers < 1:
             raise UserError(f"workers is {workers}; use at least 1")
         self.journal, self.executor, self.workers = journal, executor, workers
-        self.on_event, self.on_outcome, self.watch, self.wait = on_event, on_outcome, watch, wait
+        self.on_event, self.watch, self.wait = on_event, watch, wait
         self._past = iter([(line, event) for line, event in journal.events if event["event"] in LOOP_EVENTS])
         self._next_id = 0
         self._known: dict[str, Outcome] = {}  # by key: results that can be used again
@@ -170,6 +185,9 @@ class _Sitting:
                     tuple(event["curve"]),
                     event["error"],
                     event.get("measures", {}),
+                    kept=event.get("weights"),
+                    lineage=event.get("lineage", {}),
+                    warning=event.get("warning"),
                 )
                 self._hear(waiting.pop(event["id"]), outcome, event["reused"])
             self.loop.on_event(event, True)
@@ -264,7 +282,7 @@ class _Sitting:
         executor = self.loop.executor
         submit = getattr(executor, "submit_alone", executor.submit) if again else executor.submit
         key = self.keys[_id(individual)]
-        if key in self.loop._known:
+        if key in self.loop._known and self.part.keeper.holds(self.loop._known[key]):
             self._tell(individual, self.loop._known[key], reused=True)
         elif key in self.joined:
             self.joined[key].append(individual)
@@ -281,23 +299,28 @@ class _Sitting:
             self.running[future] = individual
 
     def _finish(self, individual: Individual, outcome: Outcome) -> None:
-        self._tell(individual, outcome, reused=False)
+        outcome = self._tell(individual, outcome, reused=False)
         for twin in self.joined.pop(self.keys[_id(individual)]):
             self._tell(twin, outcome, reused=True)
 
-    def _tell(self, individual: Individual, outcome: Outcome, *, reused: bool) -> None:
-        self.loop.on_outcome(individual, outcome)
+    def _tell(self, individual: Individual, outcome: Outcome, *, reused: bool) -> Outcome:
+        """The outcome, without what has been kept of it."""
+        self.watch.begin("journal")
+        outcome = self.part.keeper.keep(individual, outcome)
         self._write(_told(individual, outcome, reused))
         self._hear(individual, outcome, reused)
         told = self.part.outcomes.values()
         if len(told) == HOPELESS and all(o.failed for o in told):
             raise RunError(f"the first {HOPELESS} evaluations have all failed; the last one said: {outcome.reason}")
+        return outcome
 
     def _hear(self, individual: Individual, outcome: Outcome, reused: bool) -> None:
         self.rejected_in_a_row = 0
         self._set_fitness(individual, outcome.values)
         self.part.outcomes[_id(individual)] = outcome
-        self.loop._known.setdefault(self.keys[_id(individual)], outcome)
+        self.part.keeper.hear(individual, outcome)
+        if not reused:
+            self.loop._known[self.keys[_id(individual)]] = outcome
         if reused:
             self.part.repeats += 1
         else:
@@ -383,7 +406,13 @@ def _told(individual: Individual, outcome: Outcome, reused: bool) -> Event:
         "measures": outcome.measures,
         "error": outcome.error,
         "worker": None if reused else outcome.worker,
-    } | ({"profile": outcome.profile} if outcome.profile and not reused else {})
+    } | {name: value for name, value in _at_times(outcome, reused).items() if value}
+
+
+def _at_times(outcome: Outcome, reused: bool) -> dict[str, Any]:
+    """What only some outcomes have."""
+    profile = {} if reused else outcome.profile
+    return {"weights": outcome.kept, "lineage": outcome.lineage, "warning": outcome.warning, "profile": profile}
 
 
 def _id(individual: Individual) -> int:

@@ -144,14 +144,14 @@ class Guard:
 
     def _varied_again(self, vary: Callable[..., tuple]) -> Callable[..., tuple]:
         def varied(*parents: Individual, **kwargs: Any) -> tuple:
-            before = [tuple(parent) for parent in parents]
+            before = [(tuple(parent), parent.operator, parent.reset) for parent in parents]
             for _ in range(self.TRIES):
                 children = vary(*parents, **kwargs)
                 fitting = [self.fits(child) for child in children]  # every child is counted
                 if all(fitting):
                     return children
-                for parent, genome in zip(parents, before, strict=True):
-                    parent[:] = genome
+                for parent, (genome, operator, reset) in zip(parents, before, strict=True):
+                    parent[:], parent.operator, parent.reset = genome, operator, reset
             return parents
 
         return varied
@@ -164,9 +164,14 @@ class Best:
     value: float
 
 
-def best(told: Iterable[tuple[int, tuple, float]], weight: float) -> Best | None:
+def best(told: Iterable[tuple[int, tuple, float]], weight: float, *, apart: bool = False) -> Best | None:
     """Of (id, genome, value), the genome with the best mean over its evaluations, under its first id; the earlier one
-    where two are equal. None of nothing."""
+    where two are equal. None of nothing.
+
+    apart   each evaluation stands for itself, as where a value is not the genome's alone (weights are inherited)
+    """
+    if apart:
+        return max((Best(*each) for each in told), key=lambda found: weight * found.value, default=None)
     values: dict[tuple, list[float]] = defaultdict(list)
     ids: dict[tuple, int] = {}
     for number, genome, value in told:

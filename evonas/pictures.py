@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evonas import plots
 from evonas.files import write_bytes, write_text
-from evonas.inspection import fact_lines, network_rows, summary_rows, top
+from evonas.inspection import brief, fact_lines, network_rows, summary_rows, top
 from evonas.report import DPI, page
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ CAPTIONS = {
     "front": "What accuracy costs: every network that was evaluated, and those that no other one beats in both of "
     "these, whatever the objectives of the search.",
     "winner": "The winner, from its input to its output, or the cells that it is made of.",
+    "lineage": "How the winner came to be, from its founder: what changed in each step, what the validation accuracy "
+    "gained, and how many epochs its weights have been trained for, its ancestors' included.",
     "genealogy": "The ancestors of the winner: what made each of them, and what it gained.",
     "curves": "How the networks of the last population learnt.",
     "utilisation": "Which evaluation ran when, and how long evaluations took.",
@@ -51,7 +53,7 @@ def picture_of(found: Found) -> Figure:
     cells = found.run.space.cells_of(found.code)
     title = f"individual {found.id} of {found.run.directory.name}"
     return (
-        plots.architecture(found.graph.simplified(), title=f"{title}: {found.code}")
+        plots.architecture(found.graph.simplified(), title=f"{title}: {brief(found.code)}")
         if cells is None
         else plots.cells(cells, title=title)
     )
@@ -77,6 +79,8 @@ def _figures(run: Run) -> dict[str, Figure]:
     if any(record.get("values") for record in records if record["phase"] == "search"):
         best = run.best
         figures["winner"] = picture_of(best)
+        if run.config.inherit:
+            figures["lineage"] = plots.lineage(records, id=best.id, objectives=objectives, title=title)
         figures["genealogy"] = plots.genealogy(records, id=best.id, objectives=objectives, title=title)
     figures["curves"] = plots.curves(records, title=title)
     figures["utilisation"] = plots.utilisation(records, workers=run.config.workers, title=title)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from evonas.inspection import brief
 from evonas.journal import Event
 from evonas.loop import Budget
 from evonas.runs import Run
@@ -17,7 +18,7 @@ from evonas.space import Space
 
 PLAIN_EVERY_S = 10.0
 
-_TITLES = {"search": "search", "baseline": "random search", "final": "final training"}
+CODE = 60  # letters of a code
 
 
 def new_console() -> Console:
@@ -75,7 +76,9 @@ class Progress:
         self.began = self.clock()
         self.elapsed = 0.0
         if name == "final":
-            self.console.print(f"{_TITLES[name]} of {budget.evaluations} network{'s' * (budget.evaluations != 1)} ...")
+            self.console.print(
+                f"{self._title(name)} of {budget.evaluations} network{'s' * (budget.evaluations != 1)} ..."
+            )
 
     def event(self, event: Event, replayed: bool) -> None:
         if event["event"] == "asked":
@@ -91,7 +94,7 @@ class Progress:
             if genome is not None and event["values"]:
                 value = event["values"][0]
                 if self.best is None or self.weight * value > self.weight * self.best[0]:
-                    self.best = value, self.space.format(genome)
+                    self.best = value, brief(self.space.format(genome), CODE)
             if not replayed and self.phase != "final":
                 self._say()
 
@@ -107,7 +110,7 @@ class Progress:
         seconds = max(now - self.began, 1e-9)
         total = self.budget.evaluations
         done = f"{self.already + self.told}/{total}" if total else f"{self.already + self.told}"
-        parts = [f"{_TITLES[self.phase]}: {done} evaluations"]
+        parts = [f"{self._title(self.phase)}: {done} evaluations"]
         if self.best:
             value = f"{self.best[0]:.2%}" if self.name == "accuracy" else f"{self.best[0]:.4g}"
             parts.append(f"best {value} {self.best[1]}")
@@ -116,6 +119,10 @@ class Progress:
         left = self._seconds_left(seconds)
         parts += [f"{_duration(left)} left"] * (left is not None)
         return ", ".join(parts)
+
+    def _title(self, phase: str) -> str:
+        rival = self.run.system.rival.replace("_", " ")
+        return {"search": "search", "baseline": rival, "final": "final training"}[phase]
 
     def _seconds_left(self, seconds: float) -> float | None:
         estimates = []

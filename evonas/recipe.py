@@ -123,6 +123,11 @@ RECIPES: dict[str, Recipe] = {
         epochs=410, batch_size=256, learning_rate=0.1, weight_decay=3e-4, schedule="step", milestones=(205, 307, 358),
         crop=4, flip=True,
     ),
+    # Real et al. 2017, section 3: 25,600 steps of 50 of 45,000 images; the learning rate is the genome's, and constant.
+    # The augmentation is that of residual networks. Their momentum is plain, ours Nesterov's.
+    "large-scale": Recipe(
+        epochs=28, batch_size=50, learning_rate=0.1, weight_decay=1e-4, schedule="constant", crop=4, flip=True,
+    ),
     # Lu et al. 2019, published code: the search's trainings
     "nsga-net": Recipe(
         epochs=25, batch_size=128, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, clip_norm=5,

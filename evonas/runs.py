@@ -4,6 +4,8 @@ config.json      everything that was chosen, with versions and device
 journal.jsonl    every event; the truth from which all else can be made again
 summary.json     the winner beside its baselines
 best/            the winner, trained: see `evonas.trained`
+as_trained/      the winner with the weights that the search has left it with, where weights are inherited
+weights/         of those that are alive, by their checksums
 trained/ID/      others that were trained afterwards
 profile.json     where the time went, if that was asked for
 plots/           pictures
@@ -54,6 +56,8 @@ class Config:
     hostfile   of scoop and mpi, scheduler the address of a dask scheduler
     threads    of the CPU for each worker
     memory     bytes that one training may take
+    inherit       children begin with the weights of their first parent
+    weights_disk  bytes on disk for the weights of those alive
     by_script  what only the script that began the run can give again: evaluate, strategy
     """
 
@@ -80,6 +84,8 @@ class Config:
     accumulate: bool = False
     profile: bool = False
     baseline: bool = True
+    inherit: bool = False
+    weights_disk: int | None = None
     by_script: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -88,6 +94,8 @@ class Config:
         Equipment(self.threads, self.device)  # raises where workers cannot be equipped so
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise UserError(f"timeout is {self.timeout_s} s; use more than 0")
+        if self.weights_disk is not None and self.weights_disk < 1:
+            raise UserError(f"weights_disk is {self.weights_disk} bytes; use more than 0, such as 2G")
         if self.memory is not None and self.memory < 1:
             raise UserError(f"memory is {self.memory} bytes; use more than 0, such as 2G")
 
@@ -273,6 +281,7 @@ class Run:
             | record.get("measures", {})
             | dict(zip(self.config.objectives, record.get("values", ()), strict=False))
             | record.get("cost", {"epochs": None, "seconds": None})
+            | ({"ancestry_epochs": record["lineage"]["epochs"]} if record.get("lineage") else {})
             | {"reused": record.get("reused"), "error": (record.get("error") or "").split("\n")[-1]}
             for record in self.records()
         ]
@@ -313,6 +322,7 @@ class Run:
                 if record["phase"] == "search" and record.get("values")
             ),
             next(iter(self.config.objectives.values())),
+            apart=self.config.inherit,
         )
         if found is None:
             raise UserError(f"{self.directory}: no network has been evaluated yet; go on with the search")

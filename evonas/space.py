@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from evonas.errors import UserError
 from evonas.gates import Gate, Is
 from evonas.graph import Graph
+from evonas.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,10 @@ class Space:
     def decode(self, genome: Genome) -> Graph:
         """The graph of a genome, which may hold Open tokens. Pure. Raises CodeError for a genome of another space."""
         raise NotImplementedError(f"{type(self).__name__} has no `decode`")
+
+    def recipe(self, genome: Genome, recipe: Recipe) -> Recipe:
+        """The recipe by which a genome is trained in a search: this one, where the genome says nothing of it."""
+        return recipe
 
     # ---- what follows from `next` ---------------------------------------------------------------------------------
 

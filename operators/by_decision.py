@@ -11,6 +11,7 @@ from random import Random
 
 from deap import base, tools
 
+from evonas.errors import UserError
 from evonas.individual import Individual
 from evonas.space import Decision, Space, Token
 
@@ -94,7 +95,14 @@ def toolbox(
     Roles: individual, population, clone, mate, mutate, neighbours, select (tournaments of three) and, where a fitness
     is given, evaluate. `change_rate` is the probability that a mutation answers a decision anew, `swap_rate` that a
     crossover exchanges one. `select` is DEAP's, which draws from Python's global generator.
+
+    Raises UserError for a space whose genomes are no sequences of decisions: only its own operators vary them.
     """
+    if type(space).next is Space.next:
+        raise UserError(
+            f"genomes of {space.name} are no sequences of decisions (it has no `next`); use a strategy over its own "
+            "operators"
+        )
     box = base.Toolbox()
     box.register("individual", init_random, space, rng=rng)
     box.register("population", init_population, box)

@@ -34,7 +34,7 @@ def test_the_same_evaluation_gives_the_same_value_and_a_replicate_another():
     assert values[0] == values[1]
     weights = [TRAINED.key(GENOME)] * 2
     assert weights[0] == weights[1]
-    final = replace(TRAINED, final=True)
+    final = replace(TRAINED, final=True, keeps=True)
     first, again, replicate = (final(GENOME, r).weights for r in (0, 0, 1))
     assert first == again != replicate
 
@@ -84,7 +84,7 @@ def test_identity_is_graph_task_and_recipe():
 
 
 def test_a_final_evaluation_reads_the_test_part_and_brings_the_weights():
-    outcome = replace(TRAINED, final=True)(GENOME)
+    outcome = replace(TRAINED, final=True, keeps=True)(GENOME)
     network = build(DIGITS.decode(GENOME).simplified())
     network.load_state_dict(load_weights(outcome.weights))
     assert accuracy(network, task_on(Source("digits"), "cpu").test) == outcome.values[0]

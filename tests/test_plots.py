@@ -10,9 +10,10 @@ import pytest
 from matplotlib.text import Text
 
 from evonas.errors import UserError
-from evonas.plots import curves, front, genealogy, history, logbook, pareto_front, utilisation
+from evonas.plots import curves, front, genealogy, history, lineage, logbook, pareto_front, utilisation
 from evonas.plots.curves import last_population
 from evonas.plots.genealogy import MOST_BESIDE, best_connected, family, generations_between, squeezed
+from evonas.plots.lineage import MOST_ROWS, ancestry, change_of, rows
 from evonas.plots.style import count, quantity, readable_range, winner_id
 from evonas.plots.utilisation import AROUND, in_lanes, running_median
 
@@ -89,6 +90,7 @@ FIGURES = {
     "history": history,
     "front": front,
     "genealogy": genealogy,
+    "lineage": lineage,
     "curves": curves,
     "utilisation": lambda records, **others: utilisation(records, workers=2, **others),
 }
@@ -156,8 +158,8 @@ def test_a_network_that_broke_a_limit_changes_nothing(name):
 
 @pytest.mark.parametrize(("name", "text"), [
     ("history", "nothing has been evaluated yet"), ("front", "no network of known size has been evaluated yet"),
-    ("genealogy", "there is no winner yet"), ("curves", "there are no learning curves yet"),
-    ("utilisation", "nothing has run yet"),
+    ("genealogy", "there is no winner yet"), ("lineage", "there is no winner yet"),
+    ("curves", "there are no learning curves yet"), ("utilisation", "nothing has run yet"),
 ])  # fmt: skip
 def test_a_figure_of_nothing_says_so(name, text):
     assert [shown.get_text() for shown in FIGURES[name]([in_flight()]).axes[0].texts] == [text]
@@ -449,6 +451,54 @@ def test_operators_differ_in_colour_and_dashes():
 def test_ancestors_of_an_unknown_evaluation_are_a_users_error():
     with pytest.raises(UserError, match="#7"):
         genealogy(born([]), id=7)
+
+
+# ---- lineage ------------------------------------------------------------------------------------------------------
+
+
+def descended(fitness, operators=None, **others):
+    """A line of descent: networks with the ids 0, 1, ..., each the child of the one before."""
+    operators = operators or ["mut_widen"] * len(fitness)
+    return [
+        record(value, id=id, parents=[id - 1] * bool(id), operator=operator, **others)
+        for id, (value, operator) in enumerate(zip(fitness, operators, strict=True))
+    ]
+
+
+def words_of(figure):
+    return {text.get_text() for text in texts_of(figure)}
+
+
+def test_a_lineage_runs_from_the_founder_to_the_network_and_gains_are_over_the_parent():
+    line = descended([0.2, 0.5, 0.4])
+    shown = rows(ancestry(known([*line, record(0.9, id=7, parents=[1])]), 2), 1.0)
+    assert [row.record["id"] for row in shown] == [0, 1, 2]
+    assert [row.gain for row in shown] == [None, pytest.approx(0.3), pytest.approx(-0.1)]
+    texts = words_of(lineage(line, id=2))
+    assert {"#0", "#1", "#2", "widen", "+30.0 %", "−10.0 %"} <= texts
+
+
+def test_of_a_long_lineage_the_steps_are_shown_that_gained_most_and_the_others_are_counted():
+    gains = [0.001 * (n % 7) for n in range(60)]
+    fitness = [0.1 + sum(gains[: n + 1]) for n in range(60)]
+    shown = rows(descended(fitness), 1.0)
+    assert len(shown) == MOST_ROWS
+    assert (shown[0].record["id"], shown[-1].record["id"]) == (0, 59)
+    assert sum(row.hidden for row in shown) == 60 - MOST_ROWS
+    between = [row.gain for row in shown[1:-1]]
+    assert min(between) >= sorted(gains[1:-1], reverse=True)[len(between) - 1] - 1e-9
+    assert any("more" in text for text in words_of(lineage(descended(fitness), id=59)))
+
+
+def test_what_changed_is_said_in_words_that_fit():
+    assert change_of({"operator": "mut_insert_convolution"}) == "insert convolution"
+    assert change_of({"operator": "mut_a + mut_b"}) == "a, b"
+    assert len(change_of({"operator": " + ".join(["mut_alter_learning_rate"] * 5)})) <= 40
+
+
+def test_epochs_along_the_ancestry_stand_beside_each_network():
+    line = [r | {"lineage": {"epochs": 12 * (r["id"] + 1)}} for r in descended([0.2, 0.5])]
+    assert {"12", "24"} <= words_of(lineage(line, id=1))
 
 
 # ---- learning curves ----------------------------------------------------------------------------------------------

@@ -29,7 +29,11 @@ class Outcome:
     seconds   wall time of the evaluation itself, without loading data for the first time
     curve     validation accuracy after each epoch
     error     of a failure: its kind (nan, memory, time, worker, error) and what happened
-    weights   of a final training, as safetensors
+    weights   that were trained, as safetensors, where somebody wants to keep them; then
+    kept      the name under which they are kept, until they are deleted
+    lineage   where weights were inherited: `from`, the id of whom; `epochs` trained along the whole ancestry, these
+              included; `copied` tensors of so many `tensors`
+    warning   what was not as it should have been, though there is a result
     worker    where it was evaluated: process and host
     profile   seconds by section, where they were asked for: `evonas.profile.SECTIONS`
     """
@@ -42,6 +46,9 @@ class Outcome:
     error: str | None = None
     measures: dict[str, float] = field(default_factory=dict)
     weights: bytes | None = field(default=None, repr=False)
+    kept: str | None = None
+    lineage: dict[str, Any] = field(default_factory=dict)
+    warning: str | None = None
     profile: dict[str, float] = field(default_factory=dict)
     worker: str | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from evonas.data import Source
@@ -17,12 +17,32 @@ from evonas.space import Space
 from evonas.stopwatch import UNWATCHED, Stopwatch
 from evonas.streams import number
 
+
+@dataclass(frozen=True)
+class Origin:
+    """The weights with which a training begins.
+
+    name     of what is inherited, which stands for its content; fresh: all are drawn
+    weights  as safetensors: copied where name and shape agree; the others are drawn
+    parent   id of the individual that they come from
+    epochs   that they have been trained for, along the whole ancestry
+    warning  why there are none, where there should be
+    """
+
+    name: str = "fresh"
+    weights: bytes | None = field(default=None, repr=False)
+    parent: int | None = None
+    epochs: int = 0
+    warning: str | None = None
+
+
+FRESH = Origin()
 HANGS, LOADING_S = 1.5, 60.0  # over the limit of a training by so much: it hangs; seconds to import torch and load data
 
 
 @dataclass(frozen=True)
 class TrainedAccuracy:
-    """What a network is worth after training from fresh weights; in a `final` one, test accuracy after training on all.
+    """What a network is worth after training; in a `final` one, test accuracy after training on all.
 
     objectives   accuracy (of the validation part), then any of parameters, multiply_adds, latency (ms; not repeatable)
     timeout_s    a network that needs longer is a recorded failure
@@ -31,7 +51,9 @@ class TrainedAccuracy:
     threads      of the CPU for torch
     profile      say where the time went
     data         fingerprint of the images, which a worker's must have; None: whatever they are
-    final        train on training and validation data, then read the test part, once; the weights come back too
+    origin       the weights that it begins with
+    final        train on training and validation data, then read the test part, once
+    keeps        the weights come back too
 
     The seed of a training is a stream of the run's seed and the identity of the evaluation, so it depends neither on
     the order of evaluations nor on the worker.
@@ -50,7 +72,9 @@ class TrainedAccuracy:
     threads: int = 1
     profile: bool = False
     final: bool = False
+    keeps: bool = False
     data: str | None = None
+    origin: Origin = FRESH
 
     @property
     def overdue_s(self) -> float | None:
@@ -58,24 +82,31 @@ class TrainedAccuracy:
         return None if self.timeout_s is None else HANGS * self.timeout_s + LOADING_S
 
     def key(self, genome: Genome) -> str:
-        training = self._training(self.space.decode(genome))
+        training = self._training(genome, self.space.decode(genome))
         return training if self.final else "/".join([training, *self.objectives[1:]])
 
-    def _training(self, graph: Graph) -> str:
-        """The identity of the training, which does not hang on what else is measured."""
+    def _training(self, genome: Genome, graph: Graph) -> str:
+        """The identity of the training, which does not hang on what else is measured. Names matter where weights are
+        inherited, since they are by name."""
+        named = {} if self.origin.name == FRESH.name else {"names": graph.simplified(training=True).to_json()}
         return identity(
             digest=graph.digest(),
             task=self.data or shared(self.source).fingerprint,
             part="train+validation" if self.final else "train",
-            recipe=self.recipe.to_json(),
-            origin="fresh",
+            recipe=self._recipe(genome).to_json(),
+            origin=self.origin.name,
+            **named,
         )
+
+    def _recipe(self, genome: Genome) -> Recipe:
+        """A genome may say something of its training in a search; a final training is by the final recipe."""
+        return self.recipe if self.final else self.space.recipe(genome, self.recipe)
 
     def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
         import torch  # here, so that listing and steering a search need not pay for it
-        from safetensors.torch import save
 
         from evonas.batches import task_on
+        from evonas.inheritance import inherit, saved
         from evonas.latency import latency, wait
         from evonas.network import build
         from evonas.training import TrainingFailed, accuracy, train
@@ -94,18 +125,20 @@ class TrainedAccuracy:
             return Outcome.failure(
                 "shape", f"the network ends in {graph.output_shape}; there are {task.classes} classes"
             )
+        recipe = self._recipe(genome)
         splits = self._splits(graph)
         if splits is None:
             return Outcome.failure("memory", self._too_large(graph))
-        seed = number(self.seed, "train", self._training(graph), replicate)
+        seed = number(self.seed, "train", self._training(genome, graph), replicate)
         threads = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
             network = build(graph.simplified(training=True), seed=seed)
+            copied, tensors = inherit(network, self.origin.weights)
             curve = train(
                 network,
                 task.whole if self.final else task.train,
-                self.recipe,
+                recipe,
                 seed=seed,
                 validation=None if self.final else task.validation,
                 precision=self.precision,
@@ -124,14 +157,17 @@ class TrainedAccuracy:
         finally:
             torch.set_num_threads(threads)
         watch.begin("other")
-        weights = save({k: v.contiguous().cpu() for k, v in network.state_dict().items()}) if self.final else None
+        epochs = self.origin.epochs + recipe.epochs
+        lineage = {"from": self.origin.parent, "epochs": epochs, "copied": copied, "tensors": tensors}
         return Outcome(
             (value,) if self.final else tuple(measures[name] for name in self.objectives),
-            epochs=self.recipe.epochs,
+            epochs=recipe.epochs,
             seconds=_since(start),
             curve=tuple(curve),
             measures=measures,
-            weights=weights,
+            weights=saved(network) if self.keeps else None,
+            lineage=lineage if self.keeps and not self.final else {},
+            warning=self.origin.warning,
             profile=watch.stop(),
         )
 
@@ -147,6 +183,47 @@ class TrainedAccuracy:
         advice = "" if self.accumulate else ", or allow batches in parts (--accumulate)"
         return (f"about {needed / 2**20:,.0f} MiB to train in batches of {self.recipe.batch_size}, over the limit of "
                 f"{(self.memory or 0) / 2**20:,.0f}; give it more memory (fewer workers){advice}")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AsTrained:
+    """Test accuracy of a network with the weights that a search has left it with: nothing is trained."""
+
+    space: Space
+    source: Source
+    origin: Origin
+    device: str = "cpu"
+    precision: str = "float32"
+    threads: int = 1
+    data: str | None = None
+
+    def key(self, genome: Genome) -> str:
+        return identity(code=list(genome), task=self.data, origin=self.origin.name, part="test")
+
+    def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
+        import torch
+
+        from evonas.batches import task_on
+        from evonas.inheritance import inherit
+        from evonas.network import build
+        from evonas.training import accuracy
+
+        if self.origin.weights is None:
+            return Outcome.failure("weights", self.origin.warning or "there are none")
+        task = task_on(self.source, self.device, self.data)
+        graph = self.space.decode(genome)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            network = build(graph.simplified(training=True))
+            inherit(network, self.origin.weights)
+            network.to(device=task.test.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            value = accuracy(network, task.test, precision=self.precision)
+        finally:
+            torch.set_num_threads(threads)
+        measures = {"accuracy": value, "parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
+        lineage = {"from": self.origin.parent, "epochs": self.origin.epochs}
+        return Outcome((value,), measures=measures, weights=self.origin.weights, lineage=lineage)
 
 
 def _since(start: float) -> float:

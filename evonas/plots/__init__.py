@@ -9,6 +9,7 @@ from evonas.plots.curves import curves
 from evonas.plots.front import front, pareto_front
 from evonas.plots.genealogy import genealogy
 from evonas.plots.history import history, logbook
+from evonas.plots.lineage import lineage
 from evonas.plots.regret import regret
 from evonas.plots.training import training_curve
 from evonas.plots.utilisation import utilisation
@@ -20,6 +21,7 @@ __all__ = [
     "front",
     "genealogy",
     "history",
+    "lineage",
     "logbook",
     "pareto_front",
     "regret",

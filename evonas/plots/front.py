@@ -30,6 +30,7 @@ from evonas.plots.style import (
     page,
     quantity,
     readable_range,
+    rival_name,
     say,
     show_counts,
     winner_id,
@@ -94,7 +95,7 @@ def front(records: Iterable[Record], *, objectives: Objectives = ACCURACY, title
     show_counts(axes, x=across, y=up)
     entries = _draw_dots(axes, "search: networks", search, worst, y_weight, color=BLUE, marker="o", alpha=0.5,
                          linewidths=0, zorder=2)  # fmt: skip
-    entries |= _draw_dots(axes, "random search: networks", baseline, worst, y_weight, facecolor="none",
+    entries |= _draw_dots(axes, f"{rival_name(records)}: networks", baseline, worst, y_weight, facecolor="none",
                           edgecolor=ORANGE, marker="D", linewidths=0.8, zorder=3)  # fmt: skip
     entries |= _draw_steps(axes, members, x_weight, "Pareto front" + " of these two" * (len(objectives) > 2))
     entries |= _draw_winner(axes, search, winner_id(records))

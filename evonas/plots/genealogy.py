@@ -15,7 +15,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
-from evonas.errors import UserError
 from evonas.plots.layout import (
     CHARACTER,
     LANE,
@@ -48,11 +47,10 @@ from evonas.plots.style import (
     Objectives,
     Quantity,
     Record,
-    page,
+    blank,
+    descendant,
     quantity,
-    say,
     told,
-    winner_id,
 )
 
 MOST_ROWS, MOST_BESIDE = 15, 8  # rows shown; networks in a row
@@ -79,15 +77,9 @@ def genealogy(
     """
     records = list(records)
     known = {record["id"]: record for record in told(records)}
-    if id is None and (id := winner_id(records)) is None:
-        figure = page(3.0, title)
-        axes = figure.add_subplot()
-        axes.spines[:].set_visible(False)
-        say(axes, "there is no winner yet")
-        return figure
-    if id not in known:
-        raise UserError(f"there is nothing to show of evaluation #{id}: it has not been told; name one that has")
-    return _drawn(family(known, id, quantity(next(iter(objectives)))), title, id)
+    if (shown := descendant(records, id)) is None:
+        return blank("there is no winner yet", title)
+    return _drawn(family(known, shown, quantity(next(iter(objectives)))), title, shown)
 
 
 # ---- who is shown -------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from evonas.plots.style import (
     page,
     quantity,
     readable_range,
+    rival_name,
     say,
     show_counts,
 )
@@ -85,7 +86,7 @@ def history(records: Iterable[Record], *, objectives: Objectives = ACCURACY, tit
     scale = _scale(axes, shown, weight, [search, baseline])
     entries = _draw_generations(axes, search, scale)
     entries |= _draw_phase(axes, search, scale, BLUE, "-", "search", 0.6)
-    entries |= _draw_phase(axes, baseline, scale, ORANGE, "--", "random search", 0.35)
+    entries |= _draw_phase(axes, baseline, scale, ORANGE, "--", rival_name(baseline), 0.35)
     entries |= _draw_worse_edge(axes, scale, {BLUE: search, ORANGE: baseline})
     legend(figure, entries)
     return figure

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from evonas.errors import UserError
+
 Record = Mapping[str, Any]
 Objectives = Mapping[str, float]  # name -> weight: +1 is maximised, -1 minimised; in the order of a record's values
 
@@ -34,10 +36,28 @@ def evaluated(records: Iterable[Record], phase: str) -> list[Record]:
     return [record for record in told(records) if record["phase"] == phase and record.get("role") is None]
 
 
+def rival_name(records: Iterable[Record]) -> str:
+    """What the search was held against: the baseline of a run."""
+    descended = any(record["parents"] for record in evaluated(records, "baseline"))
+    return "no selection" if descended else "random search"
+
+
 def winner_id(records: Iterable[Record]) -> int | None:
     """The network of the search that a run has chosen, once its final training has been told."""
     ids = [record["parents"][0] for record in told(records) if record.get("role") == "winner" and record["parents"]]
     return ids[-1] if ids else None
+
+
+def descendant(records: Iterable[Record], id: int | None) -> int | None:
+    """Whose ancestors are to be shown: evaluation `id`, by default the winner; None where there is none yet.
+
+    Raises UserError for an `id` that has not been evaluated.
+    """
+    if id is None:
+        return winner_id(records)
+    if all(record["id"] != id for record in told(records)):
+        raise UserError(f"there is nothing to show of evaluation #{id}: it has not been told; name one that has")
+    return id
 
 
 # ---- numbers with their units -------------------------------------------------------------------------------------
@@ -128,6 +148,15 @@ def show_counts(axes: Axes, **which: Quantity) -> None:
     for name, shown in which.items():
         if shown.is_count:
             getattr(axes, f"{name}axis").set_major_formatter(FuncFormatter(lambda number, _: count(number)))
+
+
+def blank(text: str, title: str | None) -> Figure:
+    """A figure that says why it shows nothing."""
+    figure = page(3.0, title)
+    axes = figure.add_subplot()
+    axes.spines[:].set_visible(False)
+    say(axes, text)
+    return figure
 
 
 def say(axes: Axes, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -12,11 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from evonas.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, Record, dress, legend, page, say, told
+from evonas.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, Record, dress, legend, page, rival_name, say, told
 
 # colour, height of the bars in lanes, and marker of each phase
 LOOKS = {"search": (BLUE, 0.8, "o"), "baseline": (ORANGE, 0.55, "D"), "final": (GREEN, 0.8, "s")}
-NAMES = {"search": "search", "baseline": "random search", "final": "final training"}
 AROUND = 15  # evaluations that a running median is taken over
 
 
@@ -56,7 +55,8 @@ def utilisation(records: Iterable[Record], *, workers: int, title: str | None = 
     dress(upper, x="", y="worker")
     dress(lower, x=f"run time ({unit})", y="seconds an evaluation")
     upper.set_xlim(-0.01 * span / second, 1.01 * span / second)
-    entries = _draw_lanes(upper, jobs, workers, second) | _draw_seconds(lower, jobs, second)
+    names = {"search": "search", "baseline": rival_name(records), "final": "final training"}
+    entries = _draw_lanes(upper, jobs, workers, second, names) | _draw_seconds(lower, jobs, second, names)
     legend(figure, entries, columns=5)
     return figure
 
@@ -74,7 +74,9 @@ def in_lanes(records: Iterable[Record], workers: int) -> list[Job]:
     return jobs
 
 
-def _draw_lanes(axes: Axes, jobs: Sequence[Job], workers: int, second: float) -> dict[str, Any]:
+def _draw_lanes(
+    axes: Axes, jobs: Sequence[Job], workers: int, second: float, names: Mapping[str, str]
+) -> dict[str, Any]:
     """Bars, hatched where the evaluation failed."""
     width = 450 * median(job.seconds for job in jobs) / max(job.end for job in jobs)
     line = 0.5 if width > 4 else 0.0  # points: the white edges of thinner bars would hide them
@@ -87,7 +89,7 @@ def _draw_lanes(axes: Axes, jobs: Sequence[Job], workers: int, second: float) ->
                       edgecolor=edge, hatch=hatch, linewidth=line)  # fmt: skip
         if bars:
             sign = Line2D([], [], linestyle="", marker=marker, markersize=4, color="white", markeredgewidth=0)
-            entries[NAMES[phase]] = (Patch(color=color), sign)
+            entries[names[phase]] = (Patch(color=color), sign)
     failed = sum(job.failed for job in jobs)
     if failed:
         sign = Line2D([], [], linestyle="", marker="x", markersize=5, color=BLACK)
@@ -99,7 +101,7 @@ def _draw_lanes(axes: Axes, jobs: Sequence[Job], workers: int, second: float) ->
     return entries
 
 
-def _draw_seconds(axes: Axes, jobs: Sequence[Job], second: float) -> dict[str, Any]:
+def _draw_seconds(axes: Axes, jobs: Sequence[Job], second: float, names: Mapping[str, str]) -> dict[str, Any]:
     """Dots, crosses where the evaluation failed, and a running median for each phase with enough of them."""
     entries: dict[str, Any] = {}
     for phase, (color, _, marker) in LOOKS.items():
@@ -115,7 +117,7 @@ def _draw_seconds(axes: Axes, jobs: Sequence[Job], second: float) -> dict[str, A
             )
         if len(ran) >= AROUND:
             medians = running_median([job.seconds for job in ran])
-            axes.plot([job.end / second for job in ran], medians, color=BLACK, linewidth=1.3, label=NAMES[phase])
+            axes.plot([job.end / second for job in ran], medians, color=BLACK, linewidth=1.3, label=names[phase])
             entries[f"running median of {AROUND}"] = axes.lines[-1]
     least, most = min(job.seconds for job in jobs), max(job.seconds for job in jobs)
     if most > 10 * least:

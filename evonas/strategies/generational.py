@@ -28,6 +28,11 @@ class Generational(ABC):
         self.in_hand: list[Individual] = []  # the generation that is being evaluated
         self._given = self._told = 0
 
+    @property
+    def population(self) -> list[Individual]:
+        """Who is alive: those of whom children are made, and those who will be evaluated."""
+        return self.in_hand
+
     def generate(self, n: int | None = None) -> list[Individual]:
         """The next individuals of the generation in hand; [] until the last of it has been told."""
         if self._given == len(self.in_hand):
@@ -60,7 +65,7 @@ class Generational(ABC):
         child = self.toolbox.clone(parent)
         del child.fitness.values
         child.parents = () if parent.id is None else (parent.id,)
-        child.id, child.operator = None, "copy"
+        child.id, child.operator, child.reset = None, "copy", False
         return child
 
     def _begin(self, generation: list[Individual]) -> None:

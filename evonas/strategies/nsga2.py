@@ -42,6 +42,10 @@ class NSGA2(Generational):
         self.parents: list[Individual] = []  # P_t
         self.met: set[tuple] = set()
 
+    @property
+    def population(self) -> list[Individual]:
+        return [*self.parents, *self.in_hand]
+
     def end(self) -> None:
         """Environmental selection (section III-C): P_{t+1} from the union of P_t and Q_t."""
         self.met.update(map(tuple, self.in_hand))

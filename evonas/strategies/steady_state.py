@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from random import Random
+from typing import ClassVar
 
 from deap import base
 
@@ -19,16 +20,18 @@ class SteadyState(ABC):
     failures never become part of the population.
     """
 
+    parents: ClassVar[int] = 1  # individuals that a child asks for
+
     def __init__(self, toolbox: base.Toolbox, *, rng: Random, population: int) -> None:
-        if population < 1:
-            raise UserError(f"population is {population}; use at least 1")
+        if population < self.parents:
+            raise UserError(f"population is {population}; use at least {self.parents}")
         self.toolbox, self.rng, self.size = toolbox, rng, population
         self.population: list[Individual] = []  # the oldest first
         self.drawn = self.in_flight = 0
 
     @abstractmethod
     def child(self) -> Individual:
-        """A new individual from the population, which holds at least one."""
+        """A new individual from the population, which holds enough for it."""
 
     @abstractmethod
     def insert(self, individual: Individual) -> None:
@@ -36,16 +39,18 @@ class SteadyState(ABC):
 
     def generate(self, n: int | None = None) -> list[Individual]:
         given: list[Individual] = []
-        for _ in range(n or 1):
-            if self.drawn < self.size or not (self.population or self.in_flight):
-                given.append(self.toolbox.individual())
-                self.drawn += 1
-            elif self.population:
-                given.append(self.child())
-            else:
-                break
+        while len(given) < (n or 1) and (individual := self.next()) is not None:
+            given.append(individual)
             self.in_flight += 1
         return given
+
+    def next(self) -> Individual | None:
+        """One of the first, or a child; None where those in flight must be told before."""
+        enough = len(self.population) >= self.parents
+        if self.drawn < self.size or not (enough or self.in_flight):
+            self.drawn += 1
+            return self.toolbox.individual()
+        return self.child() if enough else None
 
     def update(self, individuals: Iterable[Individual]) -> None:
         for individual in individuals:
@@ -58,8 +63,8 @@ class SteadyState(ABC):
         child = self.toolbox.clone(parent)
         del child.fitness.values
         child.id, child.parents = None, () if parent.id is None else (parent.id,)
-        (child,) = self.toolbox.mutate(child)
-        child.operator = getattr(self.toolbox.mutate, "__name__", "mutation")
+        child.operator, child.reset = getattr(self.toolbox.mutate, "__name__", "mutation"), False
+        (child,) = self.toolbox.mutate(child)  # which may say more of itself
         return child
 
 

@@ -93,6 +93,8 @@ class System:
     toolbox      (space, strategy settings, rng) -> a DEAP toolbox with individual, clone, mutate, perhaps mate, select
     strategy     (toolbox, strategy settings, rng) -> Strategy, for one objective
     front        the same for several objectives; None: NSGA-II, with half the population as parents
+    control      the same for what a search is held against at as many evaluations, `rival` by name; None: random search
+    inherits     children begin with their parents' weights, where nothing else is said
     """
 
     name: str
@@ -103,6 +105,9 @@ class System:
     toolbox: Callable[[Any, Any, Random], base.Toolbox]
     strategy: Callable[[base.Toolbox, Any, Random], Strategy]
     front: Callable[[base.Toolbox, Any, Random], Strategy] | None = None
+    control: Callable[[base.Toolbox, Any, Random], Strategy] | None = None
+    rival: str = "random_search"
+    inherits: bool = False
 
     def preset(self, name: str) -> Setup:
         if name not in self.presets:
@@ -133,9 +138,10 @@ def systems() -> dict[str, System]:
     from evonas.systems.darts import DARTS
     from evonas.systems.genet import GENET
     from evonas.systems.hierarchical import HIERARCHICAL
+    from evonas.systems.large_scale import LARGE_SCALE
     from evonas.systems.nsga_net import NSGA_NET
 
-    return {each.name: each for each in (GENET, AMOEBANET, HIERARCHICAL, NSGA_NET, DARTS)}
+    return {each.name: each for each in (GENET, LARGE_SCALE, AMOEBANET, HIERARCHICAL, NSGA_NET, DARTS)}
 
 
 def check_generational(settings: Any, *rates: str) -> None:

@@ -1,0 +1,81 @@
+"""The evolution of Large-scale Evolution (Real et al. 2017, arXiv:1703.01041, section 3.1 and the worker's loop printed
+in supplement S1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+
+from deap import base
+
+from evonas.individual import Individual
+from evonas.strategies.steady_state import SteadyState, best
+
+
+class Tournament(SteadyState):
+    """Two random individuals meet: the worse is killed, the better has a mutated child and stays alive.
+
+    toolbox      a DEAP toolbox with individual, clone and mutate
+    population   the set-point P, around which the number of those alive (children in training included) floats: at it
+                 or above the loser of a meeting is killed, below it the winner has a child; so one that fails leaves a
+                 place that the next child takes without a death
+    selection    False: who dies and who has a child is left to chance (the paper's control)
+    resets       after so many evaluations the weights of all that are alive are drawn anew, and they are trained once
+                 more: the paper's way out of a local optimum
+
+    Raises UserError for a population of less than 2.
+    """
+
+    parents = 2
+
+    def __init__(
+        self,
+        toolbox: base.Toolbox,
+        *,
+        rng: Random,
+        population: int = 1000,
+        selection: bool = True,
+        resets: Iterable[int] = (),
+    ) -> None:
+        super().__init__(toolbox, rng=rng, population=population)
+        self.selection, self.resets = selection, sorted(resets)
+        self.told = 0
+        self._to_reset: list[Individual] = []
+
+    @property
+    def alive(self) -> int:
+        return len(self.population) + self.in_flight + len(self._to_reset)
+
+    def next(self) -> Individual | None:
+        return self._reset(self._to_reset.pop(0)) if self._to_reset else super().next()
+
+    def child(self) -> Individual:
+        while True:
+            winner, loser = self._meeting()
+            if self.alive >= self.size:
+                self.population = [other for other in self.population if other is not loser]
+            if self.alive < self.size:
+                return self.mutated(winner)
+
+    def _meeting(self) -> tuple[Individual, Individual]:
+        pair = self.rng.sample(self.population, 2)
+        winner = best(pair) if self.selection else pair[0]
+        return winner, pair[1] if winner is pair[0] else pair[0]
+
+    def _reset(self, old: Individual) -> Individual:
+        new = self.toolbox.clone(old)
+        del new.fitness.values
+        new.id, new.parents = None, () if old.id is None else (old.id,)
+        new.operator, new.reset = "reset_weights", True
+        return new
+
+    def insert(self, individual: Individual) -> None:
+        self.population.append(individual)
+
+    def update(self, individuals: Iterable[Individual]) -> None:
+        for individual in individuals:
+            super().update([individual])
+            self.told += 1
+            if self.resets and self.told >= self.resets[0]:
+                del self.resets[0]
+                self._to_reset, self.population = self._to_reset + self.population, []

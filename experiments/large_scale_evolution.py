@@ -1,0 +1,43 @@
+"""Large-scale Evolution (Real et al. 2017, arXiv:1703.01041) in one screen: networks that grow from a single layer.
+
+`python experiments/large_scale_evolution.py` searches handwritten digits in minutes, or with `cifar10` CIFAR-10 in
+hours; run again, it goes on where it stopped. The paper's search (a population of 1,000, 28 epochs for each child) is
+`evonas search large-scale --preset cifar10 --data cifar10`.
+"""
+
+import sys
+
+import evonas
+from evonas.genomes.large_scale import LargeScaleSpace
+from evonas.operators.large_scale import toolbox
+from evonas.strategies.tournament import Tournament
+from evonas.streams import stream
+
+SEED = 0
+RECIPE = {"batch_size": 64, "schedule": "constant", "weight_decay": 1e-4}  # the learning rate is in the genome
+SCALED = {  # to small machines: population, recipe of the children and of the winner's last training
+    "digits": (LargeScaleSpace(input_shape=(1, 8, 8)), 40, {"epochs": 12, "crop": 1, "final.epochs": 40}),
+    "cifar10": (LargeScaleSpace(), 40, {"epochs": 1, "crop": 4, "flip": True, "final.epochs": 20}),
+}
+
+
+def main(data: str = "digits", evaluations: int = 1000) -> None:
+    space, population, settings = SCALED[data]
+    rng = stream(SEED, "large-scale")
+    strategy = Tournament(toolbox(space, rng=rng), rng=rng, population=population)  # the paper: 1,000
+    run = evonas.search(
+        space,
+        data=data,
+        strategy=strategy,
+        budget=evaluations,
+        inherit=True,
+        settings=RECIPE | settings,
+        seed=SEED,
+        out=f"runs/large-scale-{data}-experiment",
+        resume=True,
+    )
+    print(run.best, f"{run.summary['winner']['as_trained_test_accuracy']:.2%} test accuracy, as the search left it")
+
+
+if __name__ == "__main__":  # worker processes import this file
+    main(*sys.argv[1:2])
