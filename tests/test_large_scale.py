@@ -9,6 +9,7 @@ import pytest
 import torch
 from deap import base
 
+import evonas
 from evonas.data import Source
 from evonas.errors import UserError
 from evonas.evaluation.trained import TrainedAccuracy
@@ -26,6 +27,7 @@ from evonas.streams import stream
 from evonas.systems import system
 
 SPACE = LargeScaleSpace(input_shape=(3, 16, 16))
+SMALL = LargeScaleSpace(input_shape=(1, 8, 8))
 MUTATED = 10_000
 CHAINS, LENGTH = 500, 12
 
@@ -424,3 +426,45 @@ def test_the_paper_preset_is_the_papers():
     assert (preset.recipe.batch_size, preset.recipe.weight_decay, preset.recipe.momentum) == (50, 1e-4, 0.9)
     assert preset.recipe.epochs * 45_000 / 50 == pytest.approx(25_600, rel=0.02)
     assert preset.space.first_rate == 0.1
+
+
+# ---- as a system ----------------------------------------------------------------------------------------------------
+
+
+def size(genome):
+    """The larger, the better: evolution grows."""
+    return float(SMALL.decode(genome).parameters)
+
+
+def size_and_rate(genome):
+    return size(genome), DNA.read(genome).learning_rate
+
+
+def grown(tmp_path, population=8, **options):
+    return evonas.search("large-scale", workers=1, executor="serial", settings={"population": population}, out=tmp_path,
+                         progress=False, **options)  # fmt: skip
+
+
+def test_limits_and_networks_to_begin_with_hold_for_networks_that_grow(tmp_path):
+    code = SMALL.format(chain(Filter(8.0)).genes)
+    run = grown(tmp_path / "run", evaluate=size, max_parameters=400, init=[code], budget=150)
+    records = [record for record in run.records() if record["phase"] == "search"]
+    assert records[0]["code"] == code
+    assert all(record["values"][0] <= 400 for record in records)
+    assert run.best.values["fitness"] > size(SMALL.parse(code))
+
+
+def test_several_objectives_are_weighed_by_nsga2_without_crossover(tmp_path):
+    run = grown(tmp_path / "run", evaluate=size_and_rate, objectives={"size": 1, "rate": -1}, budget=60)
+    assert len(run.front) > 1
+    assert all(len(record["parents"]) <= 1 for record in run.records())
+
+
+def test_evolution_grows_further_than_its_control_without_selection(tmp_path):
+    searches = [
+        grown(tmp_path / str(seed), evaluate=size, max_parameters=20_000, budget=200, baseline=True, seed=seed).summary
+        for seed in range(4)
+    ]
+    assert fmean(summary["winner"]["fitness"] for summary in searches) > 2 * fmean(
+        summary["no_selection"]["fitness"] for summary in searches
+    )
