@@ -178,6 +178,7 @@ def search(
                 device=config.device if chosen_device != "auto" else None,
                 precision=config.precision if chosen_precision != "auto" else None,
                 profile=profile or None,
+                weights_disk=config.weights_disk,
             )
             return go_on(run if budget is None else _with_budget(run, budget), progress=progress)
         check(Run(directory, config, given))
@@ -279,12 +280,13 @@ def train(
     images = (shared(source).input_shape, len(shared(source).classes))
     setup = fitted(known.preset(_preset(known, preset, source)), images, settings or {})
     code, graph = setup.space.read(str(which))
+    searched = setup.recipe if setup.space.is_sequence else setup.space.recipe(setup.space.parse(code), setup.recipe)
     device = choose_device(device)
     request = Request(
         graph=graph,
         code=code,
         source=source,
-        recipe=choose_recipe(recipe, epochs, search=setup.recipe, final=setup.final),
+        recipe=choose_recipe(recipe, epochs, search=searched, final=setup.final),
         seed=seed,
         device=device,
         precision=choose_precision(precision, device, lambda: graph),
@@ -399,7 +401,7 @@ def _check_same(run: Run, config: Config) -> None:
     Of an `evaluate` or `strategy` only whether there is one is known.
     """
     fields = ("preset", "settings", "images", "data", "seed", "objectives", "limits", "init", "timeout_s", "memory",
-              "threads", "accumulate", "baseline", "by_script")  # fmt: skip
+              "threads", "accumulate", "baseline", "inherit", "by_script")  # fmt: skip
     was = [name for name in fields if getattr(run.config, name) != getattr(config, name)]
     if run.config.system.rpartition(":")[2] != config.system.rpartition(":")[2]:
         was.insert(0, "system")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -84,7 +84,7 @@ class Conduct:
         self.watch.begin("other")
         space = self.setup.space
         search = self._part("search", self._strategy())
-        baseline = self._part("baseline", self._rival())
+        baseline = self._part("baseline", self._rival()) if self.config.baseline else None
         rival = self.run.system.rival
         summary: dict[str, Any] = {}
         for budget in self.config.budgets:
@@ -96,7 +96,7 @@ class Conduct:
             if self.trains:
                 self._test(self._individual("winner", winner.genome, winner.id), *[by_hand] * self.config.baseline)
                 self._test_as_trained("winner_as_trained", winner, search)
-            if self.config.baseline:
+            if baseline is not None:
                 as_many = Budget(len(search.outcomes) + self.compares)  # and the reference
                 self.observer.part("baseline", space, as_many, len(baseline.asked))
                 self.loop.run(baseline, as_many)
@@ -159,7 +159,8 @@ class Conduct:
             listed = Listed([self._individual("reference", ())], then=strategy)
         if not self.config.inherit:
             return Part(phase, listed, self._proxy, self.weights, rejects)
-        alive = (lambda: strategy.population) if hasattr(strategy, "population") else None
+        known = isinstance(getattr(strategy, "population", None), Iterable)
+        alive = (lambda: strategy.population) if known else None  # type: ignore[attr-defined]
         heritage = Heritage(self.store, self._heir, alive, weight=self.weights[0], peers=self.heirs)
         return Part(phase, listed, heritage.evaluation, self.weights, rejects, keeper=heritage)
 
@@ -352,6 +353,9 @@ def check(run: Run) -> None:
     """What would stop a run later is said before anything is written. Raises UserError."""
     setup, config = run.setup, run.config
     graph = setup.space.check(stream(config.seed, "check"))
+    if config.baseline and run.system.control is None and not setup.space.is_sequence:
+        raise UserError(f"random search cannot draw from {setup.space.name}, whose genomes are no sequences of "
+                        "decisions; leave the baseline out")  # fmt: skip
     if config.inherit and setup.recipe.trainings > 1:
         raise UserError(f"trainings is {setup.recipe.trainings}, but who inherits is trained once; set trainings=1, or "
                         "do without (--no-inherit)")  # fmt: skip

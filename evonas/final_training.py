@@ -189,7 +189,7 @@ def train_found(
         graph=found.graph,
         code=found.code,
         source=source,
-        recipe=choose_recipe(recipe, epochs, search=setup.recipe, final=setup.final),
+        recipe=choose_recipe(recipe, epochs, search=setup.space.recipe(found.genome, setup.recipe), final=setup.final),
         seed=config.seed if seed is None else seed,
         device=device,
         precision=choose_precision(precision, device, lambda: found.graph) if precision else config.precision,

@@ -59,6 +59,8 @@ class WeightStore:
     def __init__(self, folder: Path, limit: int | None = None) -> None:
         self.folder, self.limit = folder, limit
         self.sizes = {path.stem: path.stat().st_size for path in folder.glob("*.safetensors")}
+        for partial in folder.glob("*.partial"):  # of a process that was killed while it wrote
+            partial.unlink()
 
     @property
     def total(self) -> int:
@@ -68,7 +70,7 @@ class WeightStore:
     def put(self, weights: bytes) -> str:
         """Their name. Raises RunError where they cannot be written."""
         name = checksum(weights)
-        if name not in self.sizes:
+        if self.sizes.get(name) != len(weights):  # not there, or cut off
             write_bytes(self._path(name), weights)
             self.sizes[name] = len(weights)
         return name
@@ -127,14 +129,19 @@ class Heritage(Keeper):
         self.epochs: dict[int, int] = {}  # along its ancestry
         self.worth: dict[str, float] = {}  # of the individual with these weights
         self.best: int | None = None
+        self._best: tuple[float, int] | None = None
         self.in_flight: dict[int, tuple[int | None, Origin]] = {}  # id -> its parent, and what it begins with
 
     def evaluation(self, individual: Individual) -> Evaluation:
         """As a `Part` asks for it, once it is settled that the individual will be evaluated."""
         assert individual.id is not None, "the loop numbers an individual when it is asked"
         if individual.id not in self.in_flight:
-            parent = None if individual.reset or not individual.parents else individual.parents[0]
-            self.in_flight[individual.id] = parent, self.origin(parent)
+            parent = individual.parents[0] if individual.parents else None
+            if individual.reset:  # a training of its own, also where the parent had begun from scratch
+                origin = Origin(f"reset of {self.names.get(parent, parent)}" if parent is not None else FRESH.name)
+                self.in_flight[individual.id] = None, origin
+            else:
+                self.in_flight[individual.id] = parent, self.origin(parent)
         return self._evaluation(individual, self.in_flight[individual.id][1])
 
     def origin(self, parent: int | None) -> Origin:
@@ -144,7 +151,7 @@ class Heritage(Keeper):
         try:
             name = self.names.get(parent, "")
             if name not in self.store.sizes:
-                raise WeightsLost("they were deleted, as the limit on disk wanted it")
+                raise WeightsLost("they are not on disk; the limit there may be too low (--weights-disk)")
             return Origin(name, self.store.get(name), parent, self.epochs[parent])
         except WeightsLost as lost:
             return Origin(warning=f"trained from scratch, since the weights of #{parent} are lost: {lost}")
@@ -155,7 +162,7 @@ class Heritage(Keeper):
         self.store.keep_only(needed | {outcome.kept})
         if outcome.weights is None:
             return outcome
-        room = outcome.failed or self._room(len(outcome.weights), self.weight * outcome.values[0])
+        room = not outcome.failed and self._room(len(outcome.weights), self.weight * outcome.values[0])
         return replace(outcome, weights=None, kept=self.store.put(outcome.weights) if room else None)
 
     def hear(self, individual: Individual, outcome: Outcome) -> None:
@@ -168,8 +175,9 @@ class Heritage(Keeper):
         if outcome.kept is not None:
             self.names[individual.id] = outcome.kept
             self.worth[outcome.kept] = self.weight * outcome.values[0]
-            if self.best is None or self.weight * outcome.values[0] > self.worth[self.names[self.best]]:
-                self.best = individual.id
+            better = (self.weight * outcome.values[0], -individual.id)  # of equals, the one that was asked first
+            if self._best is None or better > self._best:
+                self._best, self.best = better, individual.id
 
     def holds(self, outcome: Outcome) -> bool:
         """Whether a result can be used again: with it goes what was learnt."""
@@ -191,8 +199,12 @@ class Heritage(Keeper):
             return True
         known = {name: value for peer in self.peers for name, value in peer.worth.items()}
         waiting = sorted(self.store.sizes, key=lambda name: (known.get(name, -inf), name))
-        while self.store.total + size > self.store.limit:
+        left, victims = self.store.total + size, []
+        while left > self.store.limit:
             if not waiting or known.get(waiting[0], -inf) > worth:
                 return False
-            self.store.drop(waiting.pop(0))
+            victims.append(waiting.pop(0))
+            left -= self.store.sizes[victims[-1]]
+        for name in victims:
+            self.store.drop(name)
         return True

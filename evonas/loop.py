@@ -191,6 +191,9 @@ class _Sitting:
                 )
                 self._hear(waiting.pop(event["id"]), outcome, event["reused"])
             self.loop.on_event(event, True)
+        for individual in waiting.values():  # all of them are in flight before the first one is told
+            if _id(individual) in self.keys:
+                self.part.evaluation(individual)
         for individual in waiting.values():
             if _id(individual) in self.keys:
                 self._submit(individual, again=True)

@@ -50,6 +50,8 @@ class Progress:
         self.console = console or new_console()
         live = self.console.is_terminal and not self.console.is_jupyter  # a notebook would want widgets for it
         self.live = Live(console=self.console, transient=True, auto_refresh=False) if live else None
+        rival = run.system.rival.replace("_", " ")
+        self.titles = {"search": "search", "baseline": rival, "final": "final training"}
         self.name, self.weight = next(iter(run.config.objectives.items()))
         self._shown = -PLAIN_EVERY_S
         self.phase = ""
@@ -77,7 +79,7 @@ class Progress:
         self.elapsed = 0.0
         if name == "final":
             self.console.print(
-                f"{self._title(name)} of {budget.evaluations} network{'s' * (budget.evaluations != 1)} ..."
+                f"{self.titles[name]} of {budget.evaluations} network{'s' * (budget.evaluations != 1)} ..."
             )
 
     def event(self, event: Event, replayed: bool) -> None:
@@ -110,7 +112,7 @@ class Progress:
         seconds = max(now - self.began, 1e-9)
         total = self.budget.evaluations
         done = f"{self.already + self.told}/{total}" if total else f"{self.already + self.told}"
-        parts = [f"{self._title(self.phase)}: {done} evaluations"]
+        parts = [f"{self.titles[self.phase]}: {done} evaluations"]
         if self.best:
             value = f"{self.best[0]:.2%}" if self.name == "accuracy" else f"{self.best[0]:.4g}"
             parts.append(f"best {value} {self.best[1]}")
@@ -119,10 +121,6 @@ class Progress:
         left = self._seconds_left(seconds)
         parts += [f"{_duration(left)} left"] * (left is not None)
         return ", ".join(parts)
-
-    def _title(self, phase: str) -> str:
-        rival = self.run.system.rival.replace("_", " ")
-        return {"search": "search", "baseline": rival, "final": "final training"}[phase]
 
     def _seconds_left(self, seconds: float) -> float | None:
         estimates = []

@@ -11,6 +11,7 @@ import atexit
 import fcntl
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +22,10 @@ from typing import Any
 import numpy as np
 
 from evonas.data import ImageData, Source, load
+from evonas.errors import RunError
 from evonas.files import read_json, write_json
 
+KEPT = 4  # data sets in a process
 SHARED_FROM = 16 << 20  # bytes of images; below, a copy for each process is no loss
 ARRAYS = ("x", "y", "x_test", "y_test")
 FACTS = ("name", "training", "classes")
@@ -31,10 +34,17 @@ COMPUTED = ("mean", "std", "pixel", "fingerprint")  # from all images: read wher
 _in_use: dict[str, int] = {}  # fingerprint -> the open file whose lock says so
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=KEPT)
 def shared(source: Source, fingerprint: str | None = None) -> ImageData:
     """The data of a source, of which a run says that this is their fingerprint: mapped where this host has them, else
     loaded, and left for the other processes. Whether they have changed is the caller's to see."""
+    try:
+        return _shared(source, fingerprint)
+    except (OSError, RunError):  # no room, no permission, no locks: a folder that cannot be used
+        return load(source)
+
+
+def _shared(source: Source, fingerprint: str | None) -> ImageData:
     folder = _folder()
     with _alone(folder):
         _sweep(folder)
@@ -43,24 +53,26 @@ def shared(source: Source, fingerprint: str | None = None) -> ImageData:
         data = load(source)
         if data.nbytes < SHARED_FROM:
             return data
+        place = folder / data.fingerprint
+        if not place.exists():
+            _write(place, data)
         load.cache_clear()  # a copy of its own is what this process shall not keep
-        try:
-            _write(folder / data.fingerprint, data)
-        except OSError:
-            return data
-        return _mapped(folder / data.fingerprint)
+        return _mapped(place)
 
 
 def _folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"evonas-{os.getuid()}" / "data"
-    folder.mkdir(parents=True, exist_ok=True)
+    """Of this user and host alone: a temporary folder may be shared by hosts, whose locks need not be."""
+    folder = Path(tempfile.gettempdir()) / f"evonas-{os.getuid()}" / f"data-{socket.gethostname()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.parent.stat().st_uid != os.getuid() or folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} is another user's")
     return folder
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """No other process looks, makes or deletes meanwhile; who would load the same data waits for them instead."""
-    with (folder.parent / "data.lock").open("w") as file:
+    with (folder.parent / f"{folder.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -84,8 +96,11 @@ def _mapped(place: Path) -> ImageData:
     if place.name not in _in_use:
         lock = os.open(place / "lock", os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_SH)
+        if not _in_use:
+            atexit.register(_leave, place.parent)
         _in_use[place.name] = lock
-        atexit.register(_leave, place)
+        if len(_in_use) > KEPT:  # the oldest has gone from the cache of `shared`; what is mapped still stays readable
+            os.close(_in_use.pop(next(iter(_in_use))))
     facts = {key: tuple(v) if isinstance(v, list) else v for key, v in read_json(place / "facts.json").items()}
     known: dict[str, Any] = {name: facts[name] for name in FACTS}
     for name in ARRAYS:
@@ -95,10 +110,11 @@ def _mapped(place: Path) -> ImageData:
     return data
 
 
-def _leave(place: Path) -> None:
-    with _alone(place.parent):
-        os.close(_in_use.pop(place.name))
-        _sweep(place.parent)
+def _leave(folder: Path) -> None:
+    with _alone(folder):
+        while _in_use:
+            os.close(_in_use.popitem()[1])
+        _sweep(folder)
 
 
 def _sweep(folder: Path) -> None:

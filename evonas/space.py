@@ -65,6 +65,11 @@ class Space:
         """The graph of a genome, which may hold Open tokens. Pure. Raises CodeError for a genome of another space."""
         raise NotImplementedError(f"{type(self).__name__} has no `decode`")
 
+    @property
+    def is_sequence(self) -> bool:
+        """Whether genomes are sequences of decisions. Else only the space's own operators vary them."""
+        return type(self).next is not Space.next
+
     def recipe(self, genome: Genome, recipe: Recipe) -> Recipe:
         """The recipe by which a genome is trained in a search: this one, where the genome says nothing of it."""
         return recipe

@@ -45,6 +45,7 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
         ((event["id"], tuple(asked[event["id"]]["genome"]), event["values"][0]) for event in told
          if event["values"] and asked[event["id"]]["phase"] == "search"),
         next(iter(run.config.objectives.values())),
+        apart=run.config.inherit,
     )  # fmt: skip
     lately = [event for event in told if event["t"] > elapsed - LATELY_S]
     return {

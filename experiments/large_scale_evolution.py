@@ -36,7 +36,8 @@ def main(data: str = "digits", evaluations: int = 1000) -> None:
         out=f"runs/large-scale-{data}-experiment",
         resume=True,
     )
-    print(run.best, f"{run.summary['winner']['as_trained_test_accuracy']:.2%} test accuracy, as the search left it")
+    left = evonas.TrainedNetwork.open(run.directory / "as_trained")
+    print(run.best, f"{left.test_accuracy:.2%} test accuracy, as the search left it")
 
 
 if __name__ == "__main__":  # worker processes import this file

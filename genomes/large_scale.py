@@ -43,7 +43,7 @@ from evonas.space import CodeError, Genome, Space
 IMAGE, OUT = 0, -1  # the ends of the backbone, which no mutation touches
 KINDS = ("linear", "bn_relu")
 
-_REAL = r"([0-9.]+(?:e-?[0-9]+)?)"
+_REAL = r"(\d{1,9}(?:\.\d+)?(?:e-\d{1,3})?)"
 _HEAD = re.compile(rf"lr {_REAL} made (\d+)")
 _VERTEX = re.compile(rf"(\d+) (identity|conv {_REAL} {_REAL}x{_REAL} stride (\d+)) (linear|bn_relu)")
 _SKIP = re.compile(r"skip (\d+) (\d+|out)")

@@ -98,7 +98,7 @@ def toolbox(
 
     Raises UserError for a space whose genomes are no sequences of decisions: only its own operators vary them.
     """
-    if type(space).next is Space.next:
+    if not space.is_sequence:
         raise UserError(
             f"genomes of {space.name} are no sequences of decisions (it has no `next`); use a strategy over its own "
             "operators"

@@ -16,7 +16,6 @@ from deap import base
 
 from evonas.errors import UserError
 from evonas.genomes.large_scale import DNA, Filter, LargeScaleSpace, Vertex
-from evonas.graph import GraphError
 from evonas.individual import Individual
 from evonas.operators.by_decision import init_population
 
@@ -155,7 +154,7 @@ def _one(individual: Individual, space: LargeScaleSpace, among: Sequence[Mutatio
             mutation(individual, space, rng=rng)
             space.decode(individual)
             return mutation
-        except (Inapplicable, GraphError):
+        except UserError:  # no place, no pixels left, or a number that is no longer written as one
             individual[:] = before
     return mut_identity
 

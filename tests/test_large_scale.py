@@ -79,6 +79,9 @@ def test_a_genome_is_a_list_of_texts_that_comes_back_from_json_and_from_its_code
     [
         ([], "learning rate"),
         (["lr -1 made 0"], "learning rate"),
+        (["lr 1.2.3 made 0"], "learning rate"),
+        (["lr . made 0"], "learning rate"),
+        (["lr 0.1 made 1", "1 conv 1e999 3.0x3.0 stride 1 linear"], "is none; write"),
         (["lr 0.1 made 0", "1 identity linear"], "a number of its own from 1 to 0"),
         (["lr 0.1 made 2", "1 identity linear", "1 identity linear"], "a number of its own"),
         (["lr 0.1 made 1", "1 conv 8.0 3.0x3.0 stride 3 linear"], "power of two"),
@@ -394,6 +397,22 @@ def test_a_reset_draws_the_weights_of_all_that_are_alive_anew():
         tell(strategy, new, 0.6)
     assert len(strategy.population) == 3
     assert not strategy.generate(1)[0].reset
+
+
+def test_who_is_in_training_at_a_reset_is_reset_when_it_is_told():
+    strategy = letters(population=3, resets=[3])
+    first = strategy.generate(3)
+    for number, one in enumerate(first):
+        one.id = number
+    tell(strategy, first[0], 0.5)
+    tell(strategy, first[1], 0.4)
+    (child,) = strategy.generate(1)
+    tell(strategy, first[2], 0.3)  # the third: everybody is reset, and the child is in training
+    child.id = 3
+    tell(strategy, child, 0.9)
+    again = strategy.generate(4)
+    assert child[0] in [new[0] for new in again if new.reset]
+    assert not any(member.parents == (0,) and not member.reset for member in strategy.population)
 
 
 def test_a_population_of_one_is_refused():

@@ -57,12 +57,12 @@ def user(place):
 
 
 def files(place: Path) -> list[str]:
-    return sorted(path.name for path in place.glob("*/data/*"))
+    return sorted(path.name for path in place.glob("*/data-*/*"))
 
 
 def test_processes_of_a_host_map_one_file_which_the_last_one_deletes(user, place):
     first, second = user("loads"), user("finds")
-    kept = next(place.glob("*/data/*/x.npy"))
+    kept = next(place.glob("*/data-*/*/x.npy"))
     for process in (first, second):
         assert str(kept) in Path(f"/proc/{process.pid}/maps").read_text()
     first.communicate("")
@@ -73,7 +73,7 @@ def test_processes_of_a_host_map_one_file_which_the_last_one_deletes(user, place
 
 def test_what_a_killed_process_left_is_deleted_by_the_next_that_comes(user, place):
     user("loads").kill()
-    (next(place.glob("*/data")) / "cut-short.partial").mkdir()
+    (next(path for path in place.glob("*/data-*") if path.is_dir()) / "cut-short.partial").mkdir()
     subprocess.run(
         [sys.executable, "-c", "from evonas.shared_data import *; shared(Source('digits', seed=1))"], check=True
     )

@@ -87,8 +87,9 @@ class TrainedAccuracy:
 
     def _training(self, genome: Genome, graph: Graph) -> str:
         """The identity of the training, which does not hang on what else is measured. Names matter where weights are
-        inherited, since they are by name."""
-        named = {} if self.origin.name == FRESH.name else {"names": graph.simplified(training=True).to_json()}
+        inherited or will be, since they are by name."""
+        by_name = self.origin.name != FRESH.name or (self.keeps and not self.final)
+        named = {"names": graph.simplified(training=True).to_json()} if by_name else {}
         return identity(
             digest=graph.digest(),
             task=self.data or shared(self.source).fingerprint,
@@ -216,7 +217,9 @@ class AsTrained:
         torch.set_num_threads(self.threads)
         try:
             network = build(graph.simplified(training=True))
-            inherit(network, self.origin.weights)
+            copied, tensors = inherit(network, self.origin.weights)
+            if copied < tensors:
+                return Outcome.failure("weights", f"only {copied} of {tensors} tensors are those of this network")
             network.to(device=task.test.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             value = accuracy(network, task.test, precision=self.precision)
         finally:

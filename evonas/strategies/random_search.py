@@ -12,6 +12,8 @@ from evonas.individual import Individual
 class RandomSearch:
     """What the role `individual` of a DEAP toolbox draws, with repetition."""
 
+    population: tuple[Individual, ...] = ()  # nobody has children
+
     def __init__(self, toolbox: base.Toolbox) -> None:
         self.toolbox = toolbox
 

@@ -21,7 +21,7 @@ class Tournament(SteadyState):
                  place that the next child takes without a death
     selection    False: who dies and who has a child is left to chance (the paper's control)
     resets       after so many evaluations the weights of all that are alive are drawn anew, and they are trained once
-                 more: the paper's way out of a local optimum
+                 more (those in training when they are told): the paper's way out of a local optimum
 
     Raises UserError for a population of less than 2.
     """
@@ -41,13 +41,18 @@ class Tournament(SteadyState):
         self.selection, self.resets = selection, sorted(resets)
         self.told = 0
         self._to_reset: list[Individual] = []
+        self._in_training: set[int] = set()  # identities of those in flight, and of those that were at a reset
+        self._outdated: set[int] = set()
 
     @property
     def alive(self) -> int:
         return len(self.population) + self.in_flight + len(self._to_reset)
 
     def next(self) -> Individual | None:
-        return self._reset(self._to_reset.pop(0)) if self._to_reset else super().next()
+        individual = self._reset(self._to_reset.pop(0)) if self._to_reset else super().next()
+        if individual is not None:
+            self._in_training.add(id(individual))
+        return individual
 
     def child(self) -> Individual:
         while True:
@@ -70,12 +75,15 @@ class Tournament(SteadyState):
         return new
 
     def insert(self, individual: Individual) -> None:
-        self.population.append(individual)
+        (self._to_reset if id(individual) in self._outdated else self.population).append(individual)
 
     def update(self, individuals: Iterable[Individual]) -> None:
         for individual in individuals:
             super().update([individual])
+            self._in_training.discard(id(individual))
+            self._outdated.discard(id(individual))
             self.told += 1
             if self.resets and self.told >= self.resets[0]:
                 del self.resets[0]
                 self._to_reset, self.population = self._to_reset + self.population, []
+                self._outdated |= self._in_training

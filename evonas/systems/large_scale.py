@@ -11,7 +11,6 @@ from evonas.errors import UserError
 from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.operators.large_scale import toolbox
 from evonas.recipe import DIGITS, RECIPES, SMALL
-from evonas.strategies.nsga2 import NSGA2
 from evonas.strategies.tournament import Tournament
 from evonas.systems import Setup, System
 
@@ -46,10 +45,6 @@ def _control(toolbox: base.Toolbox, settings: LargeScaleSettings, rng: Random) -
     return Tournament(toolbox, rng=rng, population=settings.population, resets=settings.resets, selection=False)
 
 
-def _front(toolbox: base.Toolbox, settings: LargeScaleSettings, rng: Random) -> NSGA2:
-    return NSGA2(toolbox, rng=rng, population=max(settings.population // 2, 2), crossover_rate=0.0)
-
-
 LARGE_SCALE = System(
     name="large-scale",
     about="networks grow from a single layer by mutation, and keep what they have learnt",
@@ -80,7 +75,6 @@ LARGE_SCALE = System(
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
     toolbox=_toolbox,
     strategy=_strategy,
-    front=_front,
     control=_control,
     rival="no_selection",
     inherits=True,
