@@ -24,7 +24,9 @@ SCALED = {  # to small machines: population, recipe of the children and of the w
 def main(data: str = "digits", evaluations: int = 1000) -> None:
     space, population, settings = SCALED[data]
     rng = stream(SEED, "large-scale")
-    strategy = Tournament(toolbox(space, rng=rng), rng=rng, population=population)  # the paper: 1,000
+    strategy = Tournament(
+        toolbox(space, rng=rng), rng=rng, population=population, resets=(250, 500)
+    )  # the paper: 1,000
     run = evonas.search(
         space,
         data=data,

@@ -52,7 +52,7 @@ LARGE_SCALE = System(
     presets={
         "digits": Setup(
             LargeScaleSpace(input_shape=(1, 8, 8)),
-            LargeScaleSettings(population=40, evaluations=1000),
+            LargeScaleSettings(population=40, evaluations=1000, resets=(250, 500)),
             replace(DIGITS, epochs=12, schedule="constant", weight_decay=1e-4),
             replace(DIGITS, epochs=40),
             about="8x8 pictures, in minutes",
