@@ -126,9 +126,10 @@ def test_searches_and_final_trainings_train_it_and_the_paths_to_be_dropped(monke
     recipe = Recipe(epochs=1, batch_size=256)
 
     def value(**changes):
-        return TrainedAccuracy(space, source, replace(recipe, **changes), seed=0, final=True)(genome).weights
+        evaluation = TrainedAccuracy(space, source, replace(recipe, **changes), seed=0, final=True, keeps=True)
+        return evaluation(genome).weights
 
-    monkeypatch.setattr(TrainedAccuracy, "_training", lambda self, genome: "the same streams")
+    monkeypatch.setattr(TrainedAccuracy, "_training", lambda self, *network: "the same streams")
     assert value() == value()
     assert value(auxiliary=0.4) != value()
     assert value(drop_path=0.4) != value()
