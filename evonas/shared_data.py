@@ -87,7 +87,7 @@ def _write(place: Path, data: ImageData) -> None:
         write_json(partial / "facts.json", {name: getattr(data, name) for name in (*FACTS, *COMPUTED)})
         (partial / "lock").touch()
         os.replace(partial, place)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: whatever ends the writing, nothing half written stays, and it goes on upwards
         shutil.rmtree(partial, ignore_errors=True)
         raise
 

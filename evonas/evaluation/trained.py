@@ -6,6 +6,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from evonas.data import Source
 from evonas.evaluation import EvaluationError, Genome, Outcome, identity
@@ -16,6 +17,9 @@ from evonas.shared_data import shared
 from evonas.space import Space
 from evonas.stopwatch import UNWATCHED, Stopwatch
 from evonas.streams import number
+
+if TYPE_CHECKING:
+    from evonas.batches import Task
 
 
 @dataclass(frozen=True)
@@ -106,18 +110,12 @@ class TrainedAccuracy:
     def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
         import torch  # here, so that listing and steering a search need not pay for it
 
-        from evonas.batches import task_on
         from evonas.inheritance import inherit, saved
         from evonas.latency import latency, wait
         from evonas.network import build
         from evonas.training import TrainingFailed, accuracy, train
 
-        task = task_on(self.source, self.device, self.data)
-        if self.data not in (None, task.fingerprint):
-            raise EvaluationError(
-                f"{self.source.name} on {socket.gethostname()} holds other images than those that the search began "
-                "with; give all hosts the same"
-            )
+        task = _task(self.source, self.device, self.data)
         start = time.monotonic()
         watch = Stopwatch(wait=partial(wait, task.whole.device)) if self.profile else UNWATCHED
         watch.begin("build")
@@ -204,14 +202,13 @@ class AsTrained:
     def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
         import torch
 
-        from evonas.batches import task_on
         from evonas.inheritance import inherit
         from evonas.network import build
         from evonas.training import accuracy
 
         if self.origin.weights is None:
             return Outcome.failure("weights", self.origin.warning or "there are none")
-        task = task_on(self.source, self.device, self.data)
+        task = _task(self.source, self.device, self.data)
         graph = self.space.decode(genome)
         threads = torch.get_num_threads()
         torch.set_num_threads(self.threads)
@@ -227,6 +224,17 @@ class AsTrained:
         measures = {"accuracy": value, "parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
         lineage = {"from": self.origin.parent, "epochs": self.origin.epochs}
         return Outcome((value,), measures=measures, weights=self.origin.weights, lineage=lineage)
+
+
+def _task(source: Source, device: str, fingerprint: str | None) -> Task:
+    """The images on the device. Raises EvaluationError where they are not those that the search began with."""
+    from evonas.batches import task_on
+
+    task = task_on(source, device, fingerprint)
+    if fingerprint not in (None, task.fingerprint):
+        raise EvaluationError(f"{source.name} on {socket.gethostname()} holds other images than those that the search "
+                              "began with; give all hosts the same")  # fmt: skip
+    return task
 
 
 def _since(start: float) -> float:

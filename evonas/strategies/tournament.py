@@ -41,8 +41,8 @@ class Tournament(SteadyState):
         self.selection, self.resets = selection, sorted(resets)
         self.told = 0
         self._to_reset: list[Individual] = []
-        self._in_training: set[int] = set()  # identities of those in flight, and of those that were at a reset
-        self._outdated: set[int] = set()
+        self._in_training: set[int] = set()  # identities of those in flight,
+        self._outdated: set[int] = set()  # and of those among them that were at a reset
 
     @property
     def alive(self) -> int:
