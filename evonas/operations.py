@@ -54,17 +54,17 @@ class Convolution(Operation):
         for name in ("kernel", "stride", "padding"):
             if isinstance(getattr(self, name), list):  # from JSON
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        if min(self.channels, *_sides(self.kernel), *_sides(self.stride), self.dilation, self.groups) < 1:
+        if min(self.channels, *sides(self.kernel), *sides(self.stride), self.dilation, self.groups) < 1:
             raise ValueError(f"{self!r}: channels, kernel, stride, dilation and groups are at least 1")
         if self.padding is None:
-            if any(side % 2 == 0 for side in _sides(self.kernel)):
+            if any(side % 2 == 0 for side in sides(self.kernel)):
                 raise ValueError(f"kernel {self.kernel} is even; use an odd one such as 3 or 5, or say the padding")
             object.__setattr__(self, "padding", self._same)
 
     @property
     def _same(self) -> Sides:
         """The padding that keeps the size at stride 1."""
-        high, wide = (self.dilation * (side - 1) // 2 for side in _sides(self.kernel))
+        high, wide = (self.dilation * (side - 1) // 2 for side in sides(self.kernel))
         return high if high == wide else (high, wide)
 
     @property
@@ -75,15 +75,15 @@ class Convolution(Operation):
         channels, *size = _image(self, shape)
         if channels % self.groups or self.channels % self.groups:
             raise ValueError(f"{channels} -> {self.channels} channels do not divide into {self.groups} groups")
-        reach = tuple(self.dilation * (side - 1) + 1 for side in _sides(self.kernel))
+        reach = tuple(self.dilation * (side - 1) + 1 for side in sides(self.kernel))
         return (self.channels, *_slide(self, size, reach, self.stride, self.padding or 0))
 
     def parameters(self, shape: Shape) -> int:
-        weights = shape[0] // self.groups * self.channels * prod(_sides(self.kernel))
+        weights = shape[0] // self.groups * self.channels * prod(sides(self.kernel))
         return weights + self.channels * self.bias
 
     def multiply_adds(self, shape: Shape) -> int:
-        return shape[0] // self.groups * prod(_sides(self.kernel)) * prod(self.shape(shape))
+        return shape[0] // self.groups * prod(sides(self.kernel)) * prod(self.shape(shape))
 
     def __str__(self) -> str:
         stride = self.stride if isinstance(self.stride, int) else _text(self.stride)
@@ -91,7 +91,7 @@ class Convolution(Operation):
         extras = [f"stride {stride}"] * (self.stride != 1) + [f"dilation {self.dilation}"] * (self.dilation != 1)
         extras += [f"{self.groups} groups"] * (self.groups != 1) + ["bias"] * self.bias
         extras += [f"padding {padding}"] * (self.padding != self._same)
-        return " ".join([f"conv {self.channels} {_text(_sides(self.kernel))}", *extras])
+        return " ".join([f"conv {self.channels} {_text(sides(self.kernel))}", *extras])
 
 
 @dataclass(frozen=True)
@@ -327,13 +327,14 @@ def _image(operation: Operation, shape: Shape) -> Shape:
 
 
 def _slide(operation: Operation, size: list[int], reach: tuple[int, ...], stride: Sides, padding: Sides) -> Shape:
-    room = [side + 2 * pad - span for side, pad, span in zip(size, _sides(padding), reach, strict=True)]
+    room = [side + 2 * pad - span for side, pad, span in zip(size, sides(padding), reach, strict=True)]
     if min(room) < 0:
         raise ValueError(f"{operation} does not fit into {_text(size)}; use larger images or fewer strides before it")
-    return tuple(left // step + 1 for left, step in zip(room, _sides(stride), strict=True))
+    return tuple(left // step + 1 for left, step in zip(room, sides(stride), strict=True))
 
 
-def _sides(value: Sides) -> tuple[int, int]:
+def sides(value: Sides) -> tuple[int, int]:
+    """(height, width)."""
     return (value, value) if isinstance(value, int) else value
 
 

@@ -1,5 +1,7 @@
 import gc
 import random
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -209,3 +211,36 @@ def test_a_network_that_nobody_holds_is_gone_at_once():
         assert weights() is None
     finally:
         gc.enable()
+
+
+THIN_POINTWISE = """
+import torch
+from evonas.graph import Draft
+from evonas.network import build
+from evonas.operations import Convolution
+
+torch.set_num_threads(1)
+draft = Draft((4, 8, 8))
+draft.node("thin", ["input"], Convolution(2, 1, 2, 0))
+network = build(draft.graph()).to(memory_format=torch.channels_last)
+images = torch.randn(64, 4, 8, 8).contiguous(memory_format=torch.channels_last).requires_grad_()
+for _ in range(300):
+    network(images).sum().backward()
+"""
+
+
+def test_gradients_of_a_thin_strided_1x1_convolution_keep_to_their_memory():
+    """oneDNN's own do not, with AVX2; the process is aborted sooner or later."""
+    assert subprocess.run([sys.executable, "-c", THIN_POINTWISE], check=False).returncode == 0
+
+
+def test_a_thin_strided_1x1_convolution_is_the_convolution():
+    draft = Draft((4, 8, 7))
+    draft.node("out", ["input"], Convolution(2, 1, (2, 1), 0, bias=True))
+    network, plain = build(draft.graph()), nn.Conv2d(4, 2, 1, (2, 1))
+    plain.load_state_dict(dict(network.named_modules())["out.conv"].state_dict())
+    images = torch.randn(3, 4, 8, 7, requires_grad=True)  # contiguous: here oneDNN keeps to its memory
+    ours = torch.autograd.grad(network(images).square().sum(), [images, *network.parameters()])
+    theirs = torch.autograd.grad(plain(images).square().sum(), [images, *plain.parameters()])
+    assert torch.allclose(network(images), plain(images), atol=1e-6)
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(ours, theirs, strict=True))
