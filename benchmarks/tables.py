@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from deap import base, creator, tools
 
-from evonas.comparison import Contender, toolbox_of
+from evonas.contenders import Contender, toolbox_of
 from evonas.evaluation.table import Table, read_table
 from evonas.executors import Serial
 from evonas.individual import Fitness, Individual

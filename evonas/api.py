@@ -324,7 +324,8 @@ def compare(
 
     Raises UserError for what cannot be used.
     """
-    from evonas.comparison import Comparison, by_training, on_table, read_contenders
+    from evonas.comparison import Comparison, by_training, on_table
+    from evonas.contenders import read_contenders
     from evonas.evaluation.table import read_table
     from evonas.executors import Processes, Serial
 

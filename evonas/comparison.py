@@ -2,95 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from deap import base
 
-from evonas.errors import UserError
+from evonas.contenders import Contender, toolbox_of
 from evonas.evaluation.table import Table
 from evonas.executors import Serial
 from evonas.files import write_bytes, write_json
 from evonas.journal import Unwritten
 from evonas.loop import Budget, Loop, Part
-from evonas.operators import by_decision
-from evonas.space import Space
-from evonas.strategies import Strategy
-from evonas.strategies.aging import AgingEvolution
-from evonas.strategies.local_search import LocalSearch
-from evonas.strategies.nsga2 import NSGA2
-from evonas.strategies.random_search import RandomSearch
 from evonas.streams import stream
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
-def toolbox_of(space: Space, rng: Random) -> base.Toolbox:
-    """The roles that the strategies share on a table: uniform individuals, all neighbours, one of them as mutation."""
-    box = by_decision.toolbox(space, rng=rng)
-    box.register("mutate", by_decision.mut_one_decision, space=space, rng=rng)
-    return box
-
-
-STRATEGIES: dict[str, Callable[..., Strategy]] = {
-    "random": lambda box, *, rng: RandomSearch(box),
-    "aging": AgingEvolution,
-    "local": LocalSearch,
-    "nsga2": NSGA2,
-}
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A strategy with its settings, by name, so that it travels to workers: `aging:population=10,sample=10`."""
-
-    text: str
-    name: str
-    settings: tuple[tuple[str, Any], ...]
-
-    @classmethod
-    def read(cls, text: str) -> Contender:
-        """Raises UserError for an unknown strategy or setting, and for a value of another type."""
-        name, _, words = text.partition(":")
-        if name not in STRATEGIES:
-            raise UserError(f"unknown strategy {name!r}; strategies are {', '.join(STRATEGIES)}")
-        parameters = inspect.signature(STRATEGIES[name]).parameters
-        known = {key: each.default for key, each in parameters.items() if each.default is not inspect.Parameter.empty}
-        settings = []
-        for word in filter(None, words.split(",")):
-            key, _, value = word.partition("=")
-            if key not in known:
-                raise UserError(f"{name} has no setting {key!r}; it has {', '.join(known) or 'none'}")
-            settings.append((key, _value(f"{name}:{key}", value, type(known[key]))))
-        return cls(text, name, tuple(settings))
-
-    def strategy(self, toolbox: base.Toolbox, rng: Random) -> Strategy:
-        return STRATEGIES[self.name](toolbox, rng=rng, **dict(self.settings))
-
-
-def read_contenders(text: str) -> list[Contender]:
-    """`random,aging:population=10,sample=10,local`: settings follow their strategy; a name begins the next one."""
-    parts: list[str] = []
-    for word in text.split(","):
-        if parts and "=" in word and ":" not in word:
-            parts[-1] += f",{word}"
-        else:
-            parts.append(word)
-    contenders = [Contender.read(part.strip()) for part in parts]
-    if len({contender.text for contender in contenders}) < len(contenders):
-        raise UserError(f"strategies {text!r}: one of them is given twice")
-    return contenders
+UNKNOWN = 200  # evaluations that schedules are stretched over, where a budget by training is in seconds
 
 
 @dataclass(frozen=True)
@@ -110,7 +46,7 @@ def trial(table: Table, contender: Contender, seed: int, budget: Budget, *, free
     """The signal of a trial is drawn by its seed, the same for every strategy."""
     evaluation = table.signal(stream(seed, "signal").randrange(len(next(iter(table.signals.values())))))
     rng = stream(seed, contender.text)
-    strategy = contender.strategy(toolbox_of(table.space, rng), rng)
+    strategy = contender.strategy(toolbox_of(table.space, rng), rng, planned=table.queries(budget))
     part = Part("search", strategy, lambda individual: evaluation, repeats_cost=not free_repeats)
     Loop(Unwritten(), Serial(), 1).run(part, budget)
     best, incumbent = -math.inf, []
@@ -168,12 +104,13 @@ def by_training(
     from evonas.api import search
 
     found: dict[str, list[Trial]] = {contender.text: [] for contender in contenders}
+    planned = budget.evaluations or UNKNOWN
     for seed in range(seeds):
         for contender in contenders:
             run = search(
-                system, data, strategy=contender.strategy, budget=budget, settings=settings, seed=seed,
-                workers=workers, out=directory / f"{re.sub(r'[^a-z0-9]+', '-', contender.text)}-{seed}", resume=True,
-                progress=False,
+                system, data, strategy=partial(contender.strategy, planned=planned), budget=budget, settings=settings,
+                seed=seed, workers=workers, progress=False, resume=True,
+                out=directory / f"{re.sub(r'[^a-z0-9]+', '-', contender.text)}-{seed}",
             )  # fmt: skip
             if run.interrupted:
                 raise KeyboardInterrupt
@@ -250,14 +187,3 @@ def regret_over_queries(trials: Sequence[Trial], best: float) -> np.ndarray:
 
 def _reached(trial: Trial, accuracy: float) -> float:
     return next((n for n, worth in enumerate(trial.incumbent, 1) if worth >= accuracy - 1e-9), math.inf)
-
-
-def _value(name: str, text: str, kind: type) -> Any:
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise UserError(f"{name} is {text!r}; use true or false")
-        return text.lower() == "true"
-    try:
-        return kind(text)
-    except ValueError:
-        raise UserError(f"{name} is {text!r}; use {'a whole number' if kind is int else 'a number'}") from None

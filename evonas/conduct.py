@@ -125,15 +125,17 @@ class Conduct:
             return given
         rng = stream(self.config.seed, self.setup.space.name)
         toolbox = system.toolbox(self.setup.space, settings, rng)
+        toolbox.space = self.setup.space
         if self.config.limits:
             self.guard.decorate(toolbox)
-        if self.config.init:
-            first = [Individual(self.setup.space.parse(code)) for code in self.config.init]
+        first = [Individual(self.setup.space.parse(code)) for code in self.config.init]
+        if first:
             toolbox.decorate("individual", partial(_beginning_with, first))
         if given is not None:
             return given(toolbox, rng)
         if len(self.objectives) == 1:
-            return system.strategy(toolbox, settings, rng)
+            strategy = system.strategy(toolbox, settings, rng)
+            return Listed(first, then=strategy) if first and not system.draws else strategy
         if system.front is not None:
             return system.front(toolbox, settings, rng)
         rates = {
@@ -148,6 +150,7 @@ class Conduct:
         toolbox = (
             by_decision.toolbox(space, rng=rng) if system.control is None else system.toolbox(space, settings, rng)
         )
+        toolbox.space = space
         if self.config.limits:
             Guard(space, self.config.limits).decorate(toolbox)
         return RandomSearch(toolbox) if system.control is None else system.control(toolbox, settings, rng)

@@ -174,10 +174,11 @@ MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
 
 
 def _convolution(op: operations.Convolution, channels: int) -> Conv2d:
-    pointwise = operations.sides(op.kernel) == (1, 1) and operations.sides(op.padding or 0) == (0, 0) and op.groups == 1
+    padding = operations.sides(op.padding or 0)
+    pointwise = operations.sides(op.kernel) == (1, 1) and padding == (0, 0) and op.groups == 1
     thin = pointwise and operations.sides(op.stride) != (1, 1) and channels < ThinPointwise.CHANNELS
     kind = ThinPointwise if thin else Conv2d
-    return kind(channels, op.channels, op.kernel, op.stride, op.padding, op.dilation, op.groups, op.bias)
+    return kind(channels, op.channels, op.kernel, op.stride, padding, op.dilation, op.groups, op.bias)
 
 
 def build(graph: Graph, *, seed: int = 0) -> fx.GraphModule:

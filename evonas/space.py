@@ -65,6 +65,13 @@ class Space:
         """The graph of a genome, which may hold Open tokens. Pure. Raises CodeError for a genome of another space."""
         raise NotImplementedError(f"{type(self).__name__} has no `decode`")
 
+    def observe(self, prefix: Genome) -> Hashable:
+        """What Q-learning sees of a prefix that is not complete, and learns values for: by default all that decides its
+        future. A space may blur it."""
+        decision = self.next(prefix)
+        assert decision is not None
+        return decision.state
+
     @property
     def is_sequence(self) -> bool:
         """Whether genomes are sequences of decisions. Else only the space's own operators vary them."""
@@ -226,12 +233,28 @@ class Space:
         return {"name": self.name} | {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
 
     @cached_property
+    def vocabulary(self) -> dict[str, tuple[Token, ...]]:
+        """Name of a decision -> every option that it may offer, as they are met on a walk through all states."""
+        found: dict[str, dict[Token, None]] = {}
+        seen: set[Hashable] = set()
+        ahead: list[tuple[Token, ...]] = [()]
+        while ahead:
+            prefix = ahead.pop()
+            decision = self.next(prefix)
+            if decision is not None and decision.state not in seen:
+                seen.add(decision.state)
+                found.setdefault(decision.name, {}).update(dict.fromkeys(decision.options))
+                ahead += [(*prefix, option) for option in reversed(decision.options)]
+        return {name: tuple(options) for name, options in found.items()}
+
+    @cached_property
     def _counted(self) -> dict[Hashable, int]:
         """How many genomes can follow a state, for those that were counted."""
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_counted"}  # workers count themselves
+        found_again = ("_counted", "vocabulary")  # workers count themselves
+        return {name: value for name, value in self.__dict__.items() if name not in found_again}
 
     def _completions(self, prefix: tuple[Token, ...], counted: dict[Hashable, int]) -> int:
         decision = self.next(prefix)

@@ -15,7 +15,8 @@ import pytest
 from deap import tools
 
 import evonas
-from evonas.comparison import Trial, read_contenders, regret_over_queries, summary, toolbox_of
+from evonas.comparison import Trial, regret_over_queries, summary
+from evonas.contenders import read_contenders, toolbox_of
 from evonas.evaluation.nats_bench import write_table
 from evonas.evaluation.table import nasbench201, read_table
 from evonas.executors import Serial

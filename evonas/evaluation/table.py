@@ -26,6 +26,7 @@ from evonas.evaluation import Genome, Outcome
 from evonas.genomes.nasbench101 import NASBench101Space
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
+from evonas.loop import Budget
 from evonas.space import Space
 
 DATA = {"cifar10": "c10", "cifar100": "c100", "imagenet16": "in16"}  # names of the data -> columns
@@ -54,6 +55,18 @@ class Table:
     @cached_property
     def best_test(self) -> float:
         return max(self.test.values())
+
+    def queries(self, budget: Budget) -> int:
+        """About how many a budget of queries or seconds is worth."""
+        if budget.evaluations is not None:
+            return budget.evaluations
+        if budget.cost_seconds is None:
+            raise UserError("a search on a table has a budget of queries, or of seconds of evaluation")
+        return max(1, round(budget.cost_seconds / self._mean_seconds))
+
+    @cached_property
+    def _mean_seconds(self) -> float:
+        return sum(self.seconds.values()) / len(self.seconds)
 
     def signal(self, which: int = 0, costs: Sequence[str] = ()) -> TableSignal:
         """The evaluation of a trial that sees this one of the signals and, as further objectives, these costs.

@@ -1,0 +1,140 @@
+"""Strategies by name, with the settings that they have beside each other: `random,aging:population=10,reinforce`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from deap import base
+
+from evonas.errors import UserError
+from evonas.operators import by_decision
+from evonas.space import Space
+from evonas.strategies import Strategy
+from evonas.strategies.aging import AgingEvolution
+from evonas.strategies.local_search import LocalSearch
+from evonas.strategies.nsga2 import NSGA2
+from evonas.strategies.random_search import RandomSearch
+
+if TYPE_CHECKING:
+    from evonas.strategies.controllers import Controller
+
+
+def toolbox_of(space: Space, rng: Random) -> base.Toolbox:
+    """The roles that the strategies share on a table: uniform individuals, all neighbours, one of them as mutation."""
+    box = by_decision.toolbox(space, rng=rng)
+    box.register("mutate", by_decision.mut_one_decision, space=space, rng=rng)
+    box.space = space
+    return box
+
+
+def reinforce(
+    box: base.Toolbox, *, rng: Random, controller: str = "lstm", batch: int = 5, learning_rate: float = 0.0,
+    decay: float = 0.9, entropy: float = 0.002,
+) -> Strategy:  # fmt: skip
+    """A learning rate of 0 stands for the controller's own."""
+    from evonas.strategies.reinforce import Reinforce  # torch is loaded only where a controller is asked for
+
+    policy, own_rate = _controller(box.space, controller, rng)
+    return Reinforce(policy, batch=batch, learning_rate=learning_rate or own_rate, decay=decay, entropy=entropy)
+
+
+def ppo(
+    box: base.Toolbox, *, rng: Random, controller: str = "lstm", batch: int = 5, learning_rate: float = 0.0,
+    decay: float = 0.9, entropy: float = 0.002, passes: int = 4, clip: float = 0.2,
+) -> Strategy:  # fmt: skip
+    from evonas.strategies.reinforce import PPO
+
+    policy, own_rate = _controller(box.space, controller, rng)
+    return PPO(policy, batch=batch, learning_rate=learning_rate or own_rate, decay=decay, entropy=entropy,
+               passes=passes, clip=clip)  # fmt: skip
+
+
+def _controller(space: Space, name: str, rng: Random) -> tuple[Controller, float]:
+    """A controller and its learning rate, for a few hundred queries: much larger than those of the papers, which have
+    thousands."""
+    from evonas.strategies.controllers import Independent, Recurrent
+
+    if name == "independent":
+        return Independent(space, rng=rng), 0.2
+    if name == "lstm":
+        return Recurrent(space, rng=rng, units=50), 0.02
+    raise UserError(f"controller is {name!r}; use lstm or independent")
+
+
+def q_learning(
+    box: base.Toolbox, *, rng: Random, planned: int, rate: float = 0.1, replays: int = 100, initial: float = 0.5,
+) -> Strategy:  # fmt: skip
+    from evonas.strategies.q_learning import METAQNN, QLearning, scaled
+
+    return QLearning(box.space, rng=rng, schedule=scaled(METAQNN, planned), rate=rate, replays=replays, initial=initial)
+
+
+STRATEGIES: dict[str, Callable[..., Strategy]] = {
+    "random": lambda box, *, rng: RandomSearch(box),
+    "aging": AgingEvolution,
+    "local": LocalSearch,
+    "nsga2": NSGA2,
+    "reinforce": reinforce,
+    "ppo": ppo,
+    "q-learning": q_learning,
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A strategy with its settings, by name, so that it travels to workers: `aging:population=10,sample=10`."""
+
+    text: str
+    name: str
+    settings: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def read(cls, text: str) -> Contender:
+        """Raises UserError for an unknown strategy or setting, and for a value of another type."""
+        name, _, words = text.partition(":")
+        if name not in STRATEGIES:
+            raise UserError(f"unknown strategy {name!r}; strategies are {', '.join(STRATEGIES)}")
+        parameters = inspect.signature(STRATEGIES[name]).parameters
+        known = {key: each.default for key, each in parameters.items() if each.default is not inspect.Parameter.empty}
+        settings = []
+        for word in filter(None, words.split(",")):
+            key, _, value = word.partition("=")
+            if key not in known:
+                raise UserError(f"{name} has no setting {key!r}; it has {', '.join(known) or 'none'}")
+            settings.append((key, _value(f"{name}:{key}", value, type(known[key]))))
+        return cls(text, name, tuple(settings))
+
+    def strategy(self, toolbox: base.Toolbox, rng: Random, *, planned: int) -> Strategy:
+        """planned: evaluations that the search will have, over which schedules are stretched."""
+        make = STRATEGIES[self.name]
+        schedule = {"planned": planned} if "planned" in inspect.signature(make).parameters else {}
+        return make(toolbox, rng=rng, **schedule, **dict(self.settings))
+
+
+def read_contenders(text: str) -> list[Contender]:
+    """`random,aging:population=10,sample=10,local`: settings follow their strategy; a name begins the next one."""
+    parts: list[str] = []
+    for word in text.split(","):
+        if parts and "=" in word and ":" not in word:
+            parts[-1] += f",{word}"
+        else:
+            parts.append(word)
+    contenders = [Contender.read(part.strip()) for part in parts]
+    if len({contender.text for contender in contenders}) < len(contenders):
+        raise UserError(f"strategies {text!r}: one of them is given twice")
+    return contenders
+
+
+def _value(name: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise UserError(f"{name} is {text!r}; use true or false")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError:
+        raise UserError(f"{name} is {text!r}; use {'a whole number' if kind is int else 'a number'}") from None

@@ -1,0 +1,148 @@
+"""Tabular Q-learning over the decisions of a space, as MetaQNN uses it (Baker, Gupta, Naik and Raskar 2017, "Designing
+Neural Network Architectures using Reinforcement Learning", arXiv:1611.02167, section 4 and appendices A and D)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from random import Random
+
+from evonas.errors import UserError
+from evonas.individual import Individual
+from evonas.space import Space, Token
+from evonas.strategies.reinforce import first_value
+
+Schedule = Sequence[tuple[float, int]]  # epsilon, and for how many different genomes
+
+METAQNN: Schedule = (
+    (1.0, 1500), (0.9, 100), (0.8, 100), (0.7, 100), (0.6, 150), (0.5, 150), (0.4, 150), (0.3, 150), (0.2, 150),
+    (0.1, 150),
+)  # fmt: skip
+
+
+def scaled(schedule: Schedule, genomes: int) -> Schedule:
+    """The same schedule for another number of genomes in all: each part keeps its share, to the nearest genome."""
+    whole = sum(count for _, count in schedule)
+    ends = [round(end * genomes / whole) for end in accumulate(count for _, count in schedule)]
+    starts = [0, *ends]
+    return [(epsilon, end - start) for (epsilon, _), start, end in zip(schedule, starts, ends, strict=False)]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A decision of a trajectory: what was observed, the token that was chosen, and what it could have been."""
+
+    observed: Hashable
+    token: Token
+    options: tuple[Token, ...]
+
+
+class QLearning:
+    """The value of each token where each state is observed: the accuracy to be expected if all goes well from there.
+
+    space       whose `observe` says what the states are
+    schedule    epsilon, the probability that a token is drawn from all legal ones, and for how many different genomes;
+                the last one stays. Else it is the one of highest value, ties broken by chance
+    rate        alpha, the share of the difference that an update makes up for
+    discount    gamma, of the value of the next state
+    initial     value of a token that was never chosen; about the accuracy of a mean network, rather lower
+    replays     genomes drawn from all that were told, to be learnt again after each
+    shaping     the reward of each but the last decision, as a share of the genome's: 0 (MetaQNN), or "equal": one part
+                for each decision (Block-QNN's r_T / T, arXiv:1708.05552, equation 6)
+    reward      of an individual whose fitness is valid
+
+    A genome's decisions are learnt from the last to the first. A failed individual teaches nothing.
+
+    Raises UserError for a space whose genomes are no sequences of decisions, and for a setting out of its range.
+    """
+
+    population: tuple[Individual, ...] = ()  # nobody has children
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        rng: Random,
+        schedule: Schedule = METAQNN,
+        rate: float = 0.01,
+        discount: float = 1.0,
+        initial: float = 0.5,
+        replays: int = 100,
+        shaping: bool = False,
+        reward: Callable[[Individual], float] = first_value,
+    ) -> None:
+        if not space.is_sequence:
+            raise UserError(f"genomes of {space.name} are no sequences of decisions (it has no `next`), whose values "
+                            "Q-learning learns; use a strategy over its own operators")  # fmt: skip
+        if not schedule or any(not 0 <= epsilon <= 1 or count < 0 for epsilon, count in schedule):
+            raise UserError(f"schedule is {schedule}; give pairs of an epsilon from 0 to 1 and a number of genomes")
+        if not 0 < rate <= 1 or not 0 <= discount <= 1 or replays < 0:
+            raise UserError(f"rate is {rate}, discount {discount} and replays {replays}; use more than 0 to 1, 0 to 1, "
+                            "and at least 0")  # fmt: skip
+        self.space, self.rng, self.schedule = space, rng, schedule
+        self.rate, self.discount, self.initial, self.replays = rate, discount, initial, replays
+        self.shaping, self.reward = shaping, reward
+        self.values: dict[tuple[Hashable, Token], float] = {}
+        self.proposed: set[tuple[Token, ...]] = set()
+        self.memory: list[tuple[list[Step], float]] = []
+
+    @property
+    def epsilon(self) -> float:
+        """By the number of different genomes that were proposed so far."""
+        left = len(self.proposed)
+        for epsilon, count in self.schedule:
+            if left < count:
+                return epsilon
+            left -= count
+        return self.schedule[-1][0]
+
+    def value(self, observed: Hashable, token: Token) -> float:
+        return self.values.get((observed, token), self.initial)
+
+    def generate(self, n: int | None = None) -> list[Individual]:
+        return [self._next() for _ in range(n or 1)]
+
+    def _next(self) -> Individual:
+        genome: tuple[Token, ...] = ()
+        epsilon = self.epsilon
+        while (decision := self.space.next(genome)) is not None:
+            if self.rng.random() < epsilon:
+                token = self.rng.choice(decision.options)
+            else:
+                token = self._greedy(self.space.observe(genome), decision.options)
+            genome += (token,)
+        self.proposed.add(genome)
+        individual = Individual(genome)
+        individual.operator = "q_learning"
+        return individual
+
+    def _greedy(self, observed: Hashable, options: Sequence[Token]) -> Token:
+        values = [self.value(observed, option) for option in options]
+        best = max(values)
+        return self.rng.choice([option for option, value in zip(options, values, strict=True) if value == best])
+
+    def update(self, individuals: Iterable[Individual]) -> None:
+        for individual in individuals:
+            if individual.fitness.valid:
+                experience = (self._trajectory(individual), self.reward(individual))
+                self.memory.append(experience)
+                self.learn(*experience)
+                for _ in range(self.replays):
+                    self.learn(*self.rng.choice(self.memory))
+
+    def learn(self, trajectory: Sequence[Step], reward: float) -> None:
+        """Q(s, u) <- (1 - alpha) Q(s, u) + alpha (r + gamma max over u' of Q(s', u')), backwards in time."""
+        passing = reward / len(trajectory) if self.shaping else 0.0
+        target = reward
+        for step in reversed(trajectory):
+            old = self.value(step.observed, step.token)
+            self.values[step.observed, step.token] = (1 - self.rate) * old + self.rate * target
+            target = passing + self.discount * max(self.value(step.observed, option) for option in step.options)
+
+    def _trajectory(self, genome: Sequence[Token]) -> list[Step]:
+        decisions = self.space.decisions(genome)
+        return [
+            Step(self.space.observe(genome[:place]), token, decision.options)
+            for place, (decision, token) in enumerate(zip(decisions, genome, strict=True))
+        ]

@@ -1,0 +1,130 @@
+"""Policy gradients: a controller writes genomes and learns from their rewards.
+
+REINFORCE (Williams 1992) as Zoph and Le 2017, "Neural Architecture Search with Reinforcement Learning",
+arXiv:1611.01578, section 3.2, use it, and PPO (Schulman et al. 2017, arXiv:1707.06347) as NASNet does (Zoph et al.
+2018, arXiv:1707.07012, appendix A).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from evonas.errors import UserError
+from evonas.individual import Individual
+from evonas.strategies.controllers import Controller, Episode, Likelihood
+
+
+def first_value(individual: Individual) -> float:
+    """The first objective as it is: the accuracy, where nothing else was asked for."""
+    return float(individual.fitness.values[0])
+
+
+class Reinforce:
+    """The gradient of the expected reward J, from `batch` genomes and their rewards R (Zoph and Le, section 3.2):
+
+        grad J = 1/batch  sum over genomes  sum over decisions  grad log P(choice | choices before) (R - b)
+
+    b is an exponential moving average of the rewards of earlier batches; before there is one, it is the mean of the
+    first. An entropy bonus may be added, against early certainty.
+
+    controller      writes the genomes; its weights are changed
+    batch           genomes to a step of Adam; one generation
+    learning_rate   of Adam
+    decay           of the baseline, for each reward
+    entropy         weight of the policy's entropy (nats, summed over the decisions) in what is maximised
+    reward          of an individual whose fitness is valid
+
+    No worker waits: until a batch is full, further genomes come from the weights of now. What is told late counts in
+    the batch in which it comes, by its probability then. A failed individual teaches nothing.
+
+    Raises UserError for a setting out of its range.
+    """
+
+    population: tuple[Individual, ...] = ()  # nobody has children
+
+    def __init__(
+        self,
+        controller: Controller,
+        *,
+        batch: int = 20,
+        learning_rate: float = 6e-4,
+        decay: float = 0.95,
+        entropy: float = 0.0,
+        reward: Callable[[Individual], float] = first_value,
+    ) -> None:
+        if batch < 1 or learning_rate <= 0 or not 0 <= decay < 1 or entropy < 0:
+            raise UserError(f"batch is {batch}, learning_rate {learning_rate}, decay {decay} and entropy {entropy}; "
+                            "use at least 1, more than 0, from 0 to below 1, and at least 0")  # fmt: skip
+        self.controller, self.batch, self.decay, self.entropy, self.reward = controller, batch, decay, entropy, reward
+        self.optimizer = torch.optim.Adam(controller.parameters(), learning_rate)
+        self.baseline: float | None = None
+        self._drawn: list[Episode] = []  # by the weights of now, not yet handed out
+        self._in_flight: dict[int, Episode] = {}  # by identity of the individual
+        self._told: list[tuple[Episode, float]] = []  # since the last step
+
+    def generate(self, n: int | None = None) -> list[Individual]:
+        return [self._next() for _ in range(n or self.batch)]
+
+    def _next(self) -> Individual:
+        if not self._drawn:
+            self._drawn = self.controller.sample(self.batch)
+        episode = self._drawn.pop(0)
+        individual = Individual(episode.genome)
+        individual.operator = "controller"
+        self._in_flight[id(individual)] = episode
+        return individual
+
+    def update(self, individuals: Iterable[Individual]) -> None:
+        for individual in individuals:
+            episode = self._in_flight.pop(id(individual))
+            if individual.fitness.valid:
+                self._told.append((episode, self.reward(individual)))
+            if len(self._told) == self.batch:
+                self._learn([episode for episode, _ in self._told], [reward for _, reward in self._told])
+                self._told, self._drawn = [], []
+
+    def _learn(self, episodes: Sequence[Episode], rewards: Sequence[float]) -> None:
+        if self.baseline is None:
+            self.baseline = sum(rewards) / len(rewards)
+        self.step(episodes, torch.tensor(rewards) - self.baseline)
+        for reward in rewards:
+            self.baseline = self.decay * self.baseline + (1 - self.decay) * reward
+
+    def step(self, episodes: Sequence[Episode], advantages: Tensor) -> None:
+        """Change the weights after these episodes, whose rewards exceed the baseline by `advantages`, [n]."""
+        self._descend(lambda now: -(now.log_probabilities.sum(1) * advantages).mean(), episodes)
+
+    def _descend(self, loss: Callable[[Likelihood], Tensor], episodes: Sequence[Episode]) -> None:
+        now = self.controller.likelihood(episodes)
+        self.optimizer.zero_grad()
+        (loss(now) - self.entropy * now.entropies.sum(1).mean()).backward()
+        self.optimizer.step()
+
+
+class PPO(Reinforce):
+    """Proximal policy optimization: `passes` steps over each batch, in which a choice counts no further once its
+    probability has changed by more than a share of `clip` in the direction that its advantage asks for
+    (Schulman et al. 2017, equation 7). NASNet names neither; these are the usual ones.
+    """
+
+    def __init__(self, controller: Controller, *, passes: int = 4, clip: float = 0.2, learning_rate: float = 3.5e-4,
+                 entropy: float = 1e-5, **settings) -> None:  # fmt: skip
+        super().__init__(controller, learning_rate=learning_rate, entropy=entropy, **settings)
+        if passes < 1 or not 0 < clip < 1:
+            raise UserError(f"passes is {passes} and clip {clip}; use at least 1, and a number between 0 and 1")
+        self.passes, self.clip = passes, clip
+
+    def step(self, episodes: Sequence[Episode], advantages: Tensor) -> None:
+        before = torch.nn.utils.rnn.pad_sequence([e.log_probabilities for e in episodes], batch_first=True)
+
+        def surrogate(now: Likelihood) -> Tensor:
+            ratio = (now.log_probabilities - before).exp()
+            bounded = ratio.clamp(1 - self.clip, 1 + self.clip)
+            kept = torch.minimum(ratio * advantages[:, None], bounded * advantages[:, None])
+            return -kept.sum(1).mean()
+
+        for _ in range(self.passes):
+            self._descend(surrogate, episodes)

@@ -1,0 +1,115 @@
+"""What every strategy keeps to on every space whose genomes are sequences of decisions."""
+
+import random
+import time
+from hashlib import blake2b
+
+import pytest
+import torch
+
+from evonas.contenders import STRATEGIES, Contender, toolbox_of
+from evonas.evaluation import Calls
+from evonas.executors import Serial
+from evonas.genomes.darts import DARTSSpace
+from evonas.genomes.genet import DIGITS
+from evonas.genomes.hierarchical import HierarchicalSpace
+from evonas.genomes.nasbench101 import NASBench101Space
+from evonas.genomes.nasbench201 import NASBench201Space
+from evonas.genomes.nasbench_macro import NASBenchMacroSpace
+from evonas.genomes.nasnet import NASNET, NASNetSpace
+from evonas.genomes.nsga_net import NSGANetSpace
+from evonas.journal import Journal
+from evonas.loop import Budget, Loop, Part
+from evonas.streams import stream
+
+SPACES = {
+    space.name: space
+    for space in (
+        DIGITS, NASBench101Space(), NASBench201Space(), NASBenchMacroSpace(), NASNetSpace(operations=NASNET),
+        DARTSSpace(), HierarchicalSpace(), NSGANetSpace(),
+    )
+}  # fmt: skip
+CONTENDERS = [
+    "random", "aging:population=6,sample=3", "local", "nsga2:population=4", "reinforce",
+    "reinforce:controller=independent", "ppo", "q-learning",
+]  # fmt: skip
+EVALUATIONS = 16
+
+
+def made(text, space, seed=0):
+    rng = stream(seed, "strategy")
+    return Contender.read(text).strategy(toolbox_of(space, rng), rng, planned=EVALUATIONS)
+
+
+def worth(genome):
+    """A number between 0 and 1 that hangs on nothing but the genome."""
+    return int(blake2b(repr(tuple(genome)).encode(), digest_size=4).hexdigest(), 16) / 2**32
+
+
+def state(strategy):
+    """What it has learnt, to the bit."""
+    if controller := getattr(strategy, "controller", None):
+        return {name: weights.clone() for name, weights in controller.state_dict().items()}
+    return dict(getattr(strategy, "values", {}))
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(
+        torch.equal(value, other[key]) if isinstance(value, torch.Tensor) else value == other[key]
+        for key, value in one.items()
+    )
+
+
+def disorderly(strategy, seed, workers=7):
+    """Genomes in the order of proposal; they are told late, in any order, one in five as a failure."""
+    rng, flying, proposed = random.Random(seed), [], []
+    while len(proposed) < EVALUATIONS:
+        new = strategy.generate(rng.randrange(1, workers + 1 - len(flying)))
+        assert new or flying  # whoever proposes nothing waits for something
+        flying += new
+        proposed += [tuple(individual) for individual in new]
+        rng.shuffle(flying)
+        told, flying = flying[: len(flying) // 2 + 1], flying[len(flying) // 2 + 1 :]
+        for individual in told:
+            if rng.random() < 0.8:
+                individual.fitness.values = (worth(individual),)
+        strategy.update(told)
+    return proposed
+
+
+def test_every_strategy_is_held_to_the_contract():
+    assert {text.partition(":")[0] for text in CONTENDERS} == set(STRATEGIES)
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("text", CONTENDERS)
+def test_genomes_are_legal_and_the_seed_decides_them_whatever_the_order_of_updates(text, name):
+    space = SPACES[name]
+    one, again = made(text, space), made(text, space)
+    proposed = disorderly(one, 1)
+    for genome in proposed:
+        space.decisions(genome)  # raises where a token is not legal
+    assert disorderly(again, 1) == proposed
+    assert same(state(one), state(again))
+    assert disorderly(made(text, space, seed=1), 1) != proposed
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("text", CONTENDERS)
+def test_a_search_cut_anywhere_is_replayed_to_the_bit(text, name, tmp_path):
+    space, path = SPACES[name], tmp_path / "journal.jsonl"
+
+    def search():
+        journal = Journal(path, space.to_json(), clock=time.monotonic)
+        part = Part("search", made(text, space), lambda individual: Calls(worth))
+        Loop(journal, Serial(), 1).run(part, Budget(EVALUATIONS))
+        journal.close()
+        return [tuple(individual) for individual in part.asked], state(part.strategy)
+
+    genomes, learnt = search()
+    lines = path.read_bytes().splitlines(keepends=True)
+    for cut in random.Random(name + text).sample(range(1, len(lines)), 1):
+        path.write_bytes(b"".join(lines[:cut]) + lines[cut][: len(lines[cut]) // 2])  # killed while it wrote a line
+        again, known = search()
+        assert again == genomes
+        assert same(known, learnt)
