@@ -128,6 +128,12 @@ RECIPES: dict[str, Recipe] = {
     "large-scale": Recipe(
         epochs=28, batch_size=50, learning_rate=0.1, weight_decay=1e-4, schedule="constant", crop=4, flip=True,
     ),
+    # Baker et al. 2017, section 5: a fifth of the learning rate after every 5 epochs. They begin again with a smaller
+    # one where the first epoch teaches nothing, and draw weights by Xavier's rule; here neither.
+    "metaqnn": Recipe(
+        epochs=20, batch_size=128, optimizer="adam", learning_rate=1e-3, weight_decay=0.0, schedule="step",
+        milestones=(5, 10, 15), gamma=0.2, flip=True,
+    ),
     # Lu et al. 2019, published code: the search's trainings
     "nsga-net": Recipe(
         epochs=25, batch_size=128, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, clip_norm=5,

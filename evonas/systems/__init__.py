@@ -95,6 +95,8 @@ class System:
     front        the same for several objectives; None: NSGA-II, with half the population as parents
     control      the same for what a search is held against at as many evaluations, `rival` by name; None: random search
     inherits     children begin with their parents' weights, where nothing else is said
+    draws        its strategy begins with what the toolbox draws; else it writes genomes itself, and those that a search
+                 is to begin with come before them
     """
 
     name: str
@@ -108,6 +110,7 @@ class System:
     control: Callable[[base.Toolbox, Any, Random], Strategy] | None = None
     rival: str = "random_search"
     inherits: bool = False
+    draws: bool = True
 
     def preset(self, name: str) -> Setup:
         if name not in self.presets:
@@ -139,9 +142,10 @@ def systems() -> dict[str, System]:
     from evonas.systems.genet import GENET
     from evonas.systems.hierarchical import HIERARCHICAL
     from evonas.systems.large_scale import LARGE_SCALE
+    from evonas.systems.metaqnn import METAQNN
     from evonas.systems.nsga_net import NSGA_NET
 
-    return {each.name: each for each in (GENET, LARGE_SCALE, AMOEBANET, HIERARCHICAL, NSGA_NET, DARTS)}
+    return {each.name: each for each in (GENET, LARGE_SCALE, AMOEBANET, HIERARCHICAL, NSGA_NET, DARTS, METAQNN)}
 
 
 def check_generational(settings: Any, *rates: str) -> None:

@@ -1,0 +1,209 @@
+"""MetaQNN's chains (Baker, Gupta, Naik and Raskar 2017, "Designing Neural Network Architectures using Reinforcement
+Learning", arXiv:1611.02167, section 4 and table 1; rules that the text leaves open are those of the published code).
+
+A genome is a list of layers, each a token as the paper writes it, and ends with a termination:
+
+    C(64,3,1)   convolution: filters, size, stride; the map keeps its size; ReLU
+    P(2,2)      max pooling: size, stride
+    FC(128)     fully connected layer; ReLU
+    SM          softmax over the classes, after a linear layer
+    GAP         global average pooling of one map a class, from a 1x1 convolution
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from evonas.errors import UserError
+from evonas.graph import INPUT, Draft, Graph
+from evonas.operations import (
+    Convolution,
+    Crop,
+    Dropout,
+    Flatten,
+    GlobalAveragePool,
+    Linear,
+    MaxPool,
+    Operation,
+    ReLU,
+)
+from evonas.space import CodeError, Decision, Genome, Open, Space
+
+SOFTMAX, AVERAGE = "SM", "GAP"  # the terminations
+MOST_DENSE = 2  # fully connected layers in a row
+
+_WORD = re.compile(r"(?:GAP|SM|FC|C|P)(?:\([\d, ]*\))?")
+_LAYER = re.compile(r"(C|P|FC)\((\d+(?:,\d+)*)\)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a chain stands: what decides which layers may follow.
+
+    depth   layers so far
+    last    the kind of the last layer: C, P, FC, a termination, or "" at the start
+    side    pixels of the map, which is square
+    dense   fully connected layers so far
+    width   of the last of them
+    """
+
+    depth: int = 0
+    last: str = ""
+    side: int = 0
+    dense: int = 0
+    width: int = 0
+
+
+@dataclass(frozen=True)
+class MetaQNNSpace(Space):
+    """Chains of at most `longest` layers, in which what may come next hangs on what has come.
+
+    No pooling comes first or after a pooling; filters and windows are smaller than the map; fully connected layers come
+    where the map has at most seven pixels a side, at most two, the second no wider than the first, and only a
+    termination comes after them. The map must be square.
+    """
+
+    name: ClassVar[str] = "metaqnn"
+    longest: int = 18
+    filters: tuple[int, ...] = (64, 128, 256, 512)
+    kernels: tuple[int, ...] = (1, 3, 5)
+    pools: tuple[int, ...] = (5, 3, 2)  # sizes, and
+    strides: tuple[int, ...] = (3, 2, 2)  # their strides
+    dense: tuple[int, ...] = (512, 256, 128)
+    input_shape: tuple[int, int, int] = (3, 32, 32)
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        if self.longest < 1 or self.classes < 2 or min((*self.filters, *self.dense, *self.pools, *self.strides)) < 1:
+            raise UserError("longest, filters, dense, pools and strides are at least 1, classes at least 2")
+        if any(kernel < 1 or kernel % 2 == 0 for kernel in self.kernels):
+            raise UserError(f"kernels is {self.kernels}; use odd sizes, which keep the map's")
+        if len(self.pools) != len(self.strides):
+            raise UserError(f"pools is {self.pools} and strides {self.strides}; give a stride for each size")
+        if self.input_shape[1] != self.input_shape[2]:
+            raise UserError(f"images of {self.input_shape} are not square; resize them (`--size`)")
+
+    # ---- the genome -----------------------------------------------------------------------------------------------
+
+    def next(self, prefix: Genome) -> Decision | None:
+        place = self._place(prefix)
+        if place.last in (SOFTMAX, AVERAGE):
+            return None
+        return Decision(f"layer{place.depth + 1}", tuple(self._layers(place)), place)
+
+    def _layers(self, at: Place) -> list[str]:
+        """The legal tokens: convolutions, poolings, fully connected layers, terminations."""
+        ends = [SOFTMAX] if at.last == "FC" else [SOFTMAX, AVERAGE]
+        if at.depth == self.longest:
+            return ends[:1]
+        layers = []
+        if at.last != "FC":
+            layers += [f"C({filters},{kernel},1)" for filters in self.filters for kernel in self.kernels
+                       if kernel < at.side]  # fmt: skip
+        if at.last == "C":
+            layers += [f"P({size},{stride})" for size, stride in zip(self.pools, self.strides, strict=True)
+                       if size < at.side and pooled(at.side, size, stride) > 0]  # fmt: skip
+        if (self._bin(at.side) < 8 or at.last == "FC") and at.dense < MOST_DENSE:
+            layers += [f"FC({width})" for width in self.dense if not at.dense or width <= at.width]
+        return layers + ends
+
+    def _place(self, prefix: Genome) -> Place:
+        place = Place(side=self.input_shape[1])
+        for token in prefix:
+            kind, numbers = _read(token)
+            side, dense, width = place.side, place.dense, place.width
+            if kind == "P":
+                side = pooled(side, *numbers)
+            elif kind == "FC":
+                dense, width = dense + 1, numbers[0]
+            place = Place(place.depth + 1, kind, side, dense, width)
+        return place
+
+    @staticmethod
+    def _bin(side: int) -> int:
+        """The paper's bins of representation sizes, by their code: from 8, from 4, below."""
+        return 8 if side > 7 else 4 if side > 3 else 1
+
+    def observe(self, prefix: Genome) -> Hashable:
+        """The paper's state: the last layer, the depth and the bin of the map's size. Sizes of one bin look alike, so
+        that what a layer leads to seems to hang on chance."""
+        place = self._place(prefix)
+        return (prefix[-1] if prefix else "", place.depth, self._bin(place.side), place.dense)
+
+    def format(self, genome: Genome) -> str:
+        """As the paper writes it: [C(512,5,1), P(2,2), FC(128), SM(10)]."""
+        self.decisions(genome)
+        ends = {SOFTMAX: f"SM({self.classes})", AVERAGE: f"GAP({self.classes}), SM({self.classes})"}
+        return f"[{', '.join(ends.get(str(token), str(token)) for token in genome)}]"
+
+    def parse(self, code: str) -> tuple[str, ...]:
+        """Reads what `format` writes; a stride of 1, the brackets and the termination SM may be left out."""
+        words = _WORD.findall(code)
+        if _WORD.sub("", code).strip("[], "):
+            raise CodeError(f"code {code!r} is no chain; write layers as in [C(64,3,1), P(2,2), FC(128), SM]")
+        genome: list[str] = []
+        for word in words:
+            kind, _, numbers = word.replace(" ", "").rstrip(")").partition("(")
+            if kind == "C" and numbers.count(",") == 1:
+                numbers += ",1"
+            if kind in (SOFTMAX, AVERAGE):
+                numbers = ""
+            if not (kind == SOFTMAX and genome[-1:] == [AVERAGE]):
+                genome.append(f"{kind}({numbers})" if numbers else kind)
+        if not genome or genome[-1] not in (SOFTMAX, AVERAGE):
+            genome.append(SOFTMAX)
+        self.decisions(genome)
+        return tuple(genome)
+
+    # ---- the network ----------------------------------------------------------------------------------------------
+
+    def decode(self, genome: Genome) -> Graph:
+        """After every two layers comes a dropout, the i-th of n with a rate of i / 2n (section 6)."""
+        if any(isinstance(token, Open) for token in genome):
+            raise CodeError("a chain with open tokens is no network: what follows a layer hangs on it; close them")
+        self.decisions(genome)
+        draft = Draft(self.input_shape)
+        x: str | None = INPUT
+        side, flat, layers = self.input_shape[1], False, genome[:-1]
+        for number, token in enumerate(layers, 1):
+            kind, numbers = _read(token)
+            steps: list[Operation] = []
+            if kind == "C":
+                steps = [Convolution(numbers[0], numbers[1], numbers[2], bias=True), ReLU()]
+            elif kind == "P":
+                steps, side = [*_floored(side, *numbers), MaxPool(numbers[0], numbers[1], 0)], pooled(side, *numbers)
+            else:
+                steps, flat = [*([] if flat else [Flatten()]), Linear(numbers[0]), ReLU()], True
+            if number % 2 == 0:
+                steps.append(Dropout(number // 2 / (2 * (len(layers) // 2))))
+            x = draft.node(f"layer{number}", [x], *steps)
+        if genome[-1] == AVERAGE:
+            draft.node("classifier", [x], Convolution(self.classes, 1, bias=True), GlobalAveragePool())
+        else:
+            draft.node("classifier", [x], *([] if flat else [Flatten()]), Linear(self.classes))
+        return draft.graph()
+
+
+def pooled(side: int, size: int, stride: int) -> int:
+    """The paper's size after pooling, floor((n - f + 1) / s), which its parameter counts need; PyTorch and the
+    published code have ceil((n - f + 1) / s)."""
+    return (side - size + 1) // stride
+
+
+def _floored(side: int, size: int, stride: int) -> list[Operation]:
+    """Crops what would give PyTorch a row more."""
+    surplus = side - size + 1 - pooled(side, size, stride) * stride
+    return [Crop(surplus, surplus)] if surplus else []
+
+
+def _read(token: Any) -> tuple[str, Sequence[int]]:
+    """("C", (64, 3, 1)) of "C(64,3,1)", ("SM", ()) of "SM"."""
+    if token in (SOFTMAX, AVERAGE):
+        return token, ()
+    found = _LAYER.fullmatch(str(token))
+    if found is None:
+        raise CodeError(f"{token!r} is no layer; write C(64,3,1), P(2,2), FC(128), SM or GAP")
+    return found[1], tuple(map(int, found[2].split(",")))
