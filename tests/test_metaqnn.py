@@ -169,8 +169,8 @@ def test_with_an_epsilon_of_one_legal_tokens_are_uniform_and_with_zero_the_best_
     assert set(first) == set(options())
     assert all(130 < count < 270 for count in first.values())  # 200 +- 5 standard deviations
     exploits = learner(schedule=[(0.0, 1)])
-    exploits.values[SPACE.observe(()), "C(64,3,1)"] = 0.6
-    exploits.values[SPACE.observe(("C(64,3,1)",)), SOFTMAX] = 0.7
+    exploits.values[SPACE.observe(())] = {"C(64,3,1)": 0.6}
+    exploits.values[SPACE.observe(("C(64,3,1)",))] = {SOFTMAX: 0.7}
     assert {tuple(individual) for individual in exploits.generate(20)} == {("C(64,3,1)", SOFTMAX)}
     ties = learner(schedule=[(0.0, 1)])
     assert len({individual[0] for individual in ties.generate(200)}) == len(options())
@@ -195,6 +195,7 @@ def additive(genome):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_on_an_additive_stub_learning_beats_chance_in_ten_of_ten_seeds():
     for seed in range(10):
         strategy = QLearning(SPACE, rng=random.Random(seed))

@@ -50,7 +50,7 @@ def state(strategy):
     """What it has learnt, to the bit."""
     if controller := getattr(strategy, "controller", None):
         return {name: weights.clone() for name, weights in controller.state_dict().items()}
-    return dict(getattr(strategy, "values", {}))
+    return getattr(strategy, "values", {})
 
 
 def same(one, other):

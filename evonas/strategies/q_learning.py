@@ -83,7 +83,7 @@ class QLearning:
         self.space, self.rng, self.schedule = space, rng, schedule
         self.rate, self.discount, self.initial, self.replays = rate, discount, initial, replays
         self.shaping, self.reward = shaping, reward
-        self.values: dict[tuple[Hashable, Token], float] = {}
+        self.values: dict[Hashable, dict[Token, float]] = {}  # of what was observed and chosen
         self.proposed: set[tuple[Token, ...]] = set()
         self.memory: list[tuple[list[Step], float]] = []
 
@@ -98,7 +98,7 @@ class QLearning:
         return self.schedule[-1][0]
 
     def value(self, observed: Hashable, token: Token) -> float:
-        return self.values.get((observed, token), self.initial)
+        return self.values.get(observed, {}).get(token, self.initial)
 
     def generate(self, n: int | None = None) -> list[Individual]:
         return [self._next() for _ in range(n or 1)]
@@ -136,9 +136,9 @@ class QLearning:
         passing = reward / len(trajectory) if self.shaping else 0.0
         target = reward
         for step in reversed(trajectory):
-            old = self.value(step.observed, step.token)
-            self.values[step.observed, step.token] = (1 - self.rate) * old + self.rate * target
-            target = passing + self.discount * max(self.value(step.observed, option) for option in step.options)
+            values = self.values.setdefault(step.observed, {})
+            values[step.token] = (1 - self.rate) * values.get(step.token, self.initial) + self.rate * target
+            target = passing + self.discount * max([values.get(option, self.initial) for option in step.options])
 
     def _trajectory(self, genome: Sequence[Token]) -> list[Step]:
         decisions = self.space.decisions(genome)
