@@ -134,6 +134,11 @@ RECIPES: dict[str, Recipe] = {
         epochs=20, batch_size=128, optimizer="adam", learning_rate=1e-3, weight_decay=0.0, schedule="step",
         milestones=(5, 10, 15), gamma=0.2, flip=True,
     ),
+    # Zhong et al. 2018, section 5.1, without their beginning anew with a smaller learning rate
+    "block-qnn": Recipe(
+        epochs=12, batch_size=256, optimizer="adam", learning_rate=1e-3, weight_decay=0.0, schedule="step",
+        milestones=(5, 10), gamma=0.2,
+    ),
     # Lu et al. 2019, published code: the search's trainings
     "nsga-net": Recipe(
         epochs=25, batch_size=128, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, clip_norm=5,

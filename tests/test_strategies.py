@@ -10,9 +10,11 @@ import torch
 from evonas.contenders import STRATEGIES, Contender, toolbox_of
 from evonas.evaluation import Calls
 from evonas.executors import Serial
+from evonas.genomes.block_qnn import BlockQNNSpace
 from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.genet import DIGITS
 from evonas.genomes.hierarchical import HierarchicalSpace
+from evonas.genomes.metaqnn import MetaQNNSpace
 from evonas.genomes.nasbench101 import NASBench101Space
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
@@ -26,7 +28,7 @@ SPACES = {
     space.name: space
     for space in (
         DIGITS, NASBench101Space(), NASBench201Space(), NASBenchMacroSpace(), NASNetSpace(operations=NASNET),
-        DARTSSpace(), HierarchicalSpace(), NSGANetSpace(),
+        DARTSSpace(), HierarchicalSpace(), NSGANetSpace(), MetaQNNSpace(), BlockQNNSpace(longest=12),
     )
 }  # fmt: skip
 CONTENDERS = [

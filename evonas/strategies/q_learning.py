@@ -3,7 +3,7 @@ Neural Network Architectures using Reinforcement Learning", arXiv:1611.02167, se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
@@ -11,13 +11,20 @@ from random import Random
 from evonas.errors import UserError
 from evonas.individual import Individual
 from evonas.space import Space, Token
-from evonas.strategies.reinforce import first_value
+from evonas.strategies.rewards import Reward, accuracy
 
 Schedule = Sequence[tuple[float, int]]  # epsilon, and for how many different genomes
 
 METAQNN: Schedule = (
     (1.0, 1500), (0.9, 100), (0.8, 100), (0.7, 100), (0.6, 150), (0.5, 150), (0.4, 150), (0.3, 150), (0.2, 150),
     (0.1, 150),
+)  # fmt: skip
+
+BLOCK_QNN: Schedule = tuple(  # iterations of 64 blocks (arXiv:1708.05552, section 4.2)
+    (epsilon, 64 * iterations)
+    for epsilon, iterations in (
+        (1.0, 95), (0.9, 7), (0.8, 7), (0.7, 7), (0.6, 10), (0.5, 10), (0.4, 10), (0.3, 10), (0.2, 10), (0.1, 12),
+    )
 )  # fmt: skip
 
 
@@ -48,8 +55,8 @@ class QLearning:
     discount    gamma, of the value of the next state
     initial     value of a token that was never chosen; about the accuracy of a mean network, rather lower
     replays     genomes drawn from all that were told, to be learnt again after each
-    shaping     the reward of each but the last decision, as a share of the genome's: 0 (MetaQNN), or "equal": one part
-                for each decision (Block-QNN's r_T / T, arXiv:1708.05552, equation 6)
+    shaping     each but the last of T decisions is rewarded too, by the T-th part of the genome's reward (Block-QNN,
+                arXiv:1708.05552, equation 6); else by nothing (MetaQNN)
     reward      of an individual whose fitness is valid
 
     A genome's decisions are learnt from the last to the first. A failed individual teaches nothing.
@@ -70,7 +77,7 @@ class QLearning:
         initial: float = 0.5,
         replays: int = 100,
         shaping: bool = False,
-        reward: Callable[[Individual], float] = first_value,
+        reward: Reward = accuracy,
     ) -> None:
         if not space.is_sequence:
             raise UserError(f"genomes of {space.name} are no sequences of decisions (it has no `next`), whose values "

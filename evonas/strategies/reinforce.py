@@ -15,11 +15,7 @@ from torch import Tensor
 from evonas.errors import UserError
 from evonas.individual import Individual
 from evonas.strategies.controllers import Controller, Episode, Likelihood
-
-
-def first_value(individual: Individual) -> float:
-    """The first objective as it is: the accuracy, where nothing else was asked for."""
-    return float(individual.fitness.values[0])
+from evonas.strategies.rewards import Reward, accuracy
 
 
 class Reinforce:
@@ -53,7 +49,7 @@ class Reinforce:
         learning_rate: float = 6e-4,
         decay: float = 0.95,
         entropy: float = 0.0,
-        reward: Callable[[Individual], float] = first_value,
+        reward: Reward = accuracy,
     ) -> None:
         if batch < 1 or learning_rate <= 0 or not 0 <= decay < 1 or entropy < 0:
             raise UserError(f"batch is {batch}, learning_rate {learning_rate}, decay {decay} and entropy {entropy}; "

@@ -138,6 +138,7 @@ def system(name: str) -> System:
 def systems() -> dict[str, System]:
     """All systems by name."""
     from evonas.systems.amoebanet import AMOEBANET
+    from evonas.systems.block_qnn import BLOCK_QNN
     from evonas.systems.darts import DARTS
     from evonas.systems.genet import GENET
     from evonas.systems.hierarchical import HIERARCHICAL
@@ -145,7 +146,9 @@ def systems() -> dict[str, System]:
     from evonas.systems.metaqnn import METAQNN
     from evonas.systems.nsga_net import NSGA_NET
 
-    return {each.name: each for each in (GENET, LARGE_SCALE, AMOEBANET, HIERARCHICAL, NSGA_NET, DARTS, METAQNN)}
+    return {
+        each.name: each for each in (GENET, LARGE_SCALE, AMOEBANET, HIERARCHICAL, NSGA_NET, DARTS, METAQNN, BLOCK_QNN)
+    }
 
 
 def check_generational(settings: Any, *rates: str) -> None:

@@ -2,53 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from random import Random
+from dataclasses import replace
 
-from deap import base
-
-from evonas.errors import UserError
 from evonas.genomes.metaqnn import MetaQNNSpace
-from evonas.operators import by_decision
 from evonas.recipe import DIGITS, RECIPES, SMALL
-from evonas.strategies.q_learning import METAQNN as SCHEDULE
-from evonas.strategies.q_learning import QLearning, scaled
 from evonas.systems import Setup, System
-
-
-@dataclass(frozen=True, kw_only=True)
-class QLearningSettings:
-    """evaluations in all, over which the paper's schedule of epsilon is stretched, rate alpha, discount gamma, initial
-    values, and replays after each evaluation."""
-
-    evaluations: int = 2700
-    rate: float = 0.01
-    discount: float = 1.0
-    initial: float = 0.5
-    replays: int = 100
-
-    def __post_init__(self) -> None:
-        if self.evaluations < 1:
-            raise UserError(f"evaluations is {self.evaluations}; use at least 1")
-
-
-def _toolbox(space: MetaQNNSpace, settings: QLearningSettings, rng: Random) -> base.Toolbox:
-    return by_decision.toolbox(space, rng=rng)
-
-
-def _strategy(toolbox: base.Toolbox, settings: QLearningSettings, rng: Random) -> QLearning:
-    schedule = scaled(SCHEDULE, settings.evaluations)
-    return QLearning(
-        toolbox.space, rng=rng, schedule=schedule, rate=settings.rate, discount=settings.discount,
-        initial=settings.initial, replays=settings.replays,
-    )  # fmt: skip
-
-
-def _control(toolbox: base.Toolbox, settings: QLearningSettings, rng: Random) -> QLearning:
-    """An epsilon of 1 throughout: each layer is drawn from the legal ones. Uniform over the genomes, nearly all chains
-    would be of the greatest length."""
-    return QLearning(toolbox.space, rng=rng, schedule=[(1.0, 1)], replays=0)
-
+from evonas.systems.q_learning import QLearningSettings, decisions_toolbox, q_learning, uniform
 
 METAQNN = System(
     name="metaqnn",
@@ -78,8 +37,8 @@ METAQNN = System(
         ),
     },
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
-    toolbox=_toolbox,
-    strategy=_strategy,
-    control=_control,
+    toolbox=decisions_toolbox,
+    strategy=q_learning,
+    control=uniform,
     draws=False,
 )

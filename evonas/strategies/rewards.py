@@ -1,0 +1,49 @@
+"""What reinforcement learning is told of an evaluated individual: small functions of its fitness and its genome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import log
+
+from evonas.genomes.block_qnn import BlockQNNSpace
+from evonas.individual import Individual
+
+Reward = Callable[[Individual], float]
+
+
+def accuracy(individual: Individual) -> float:
+    """The first objective as it is."""
+    return float(individual.fitness.values[0])
+
+
+def cube(individual: Individual) -> float:
+    """Its third power, which spreads the best apart (Zoph and Le 2017, arXiv:1611.01578, section 4.1)."""
+    return accuracy(individual) ** 3
+
+
+def product(target: float, below: float = -0.07, above: float = -0.07) -> Reward:
+    """MnasNet's weighted product ACC (LAT / T)^w of two objectives, accuracy and latency (Tan et al. 2019,
+    arXiv:1807.11626, equation 2). The exponent is `below` up to the target and `above` beyond it: -0.07 and -0.07 make
+    the soft constraint, in which twice the latency is worth 5 % of accuracy; 0 and -1 the hard one.
+
+    target   in the latency's unit, ms
+    """
+
+    def reward(individual: Individual) -> float:
+        latency = individual.fitness.values[1]
+        return accuracy(individual) * (latency / target) ** (below if latency <= target else above)
+
+    return reward
+
+
+def lean_block(space: BlockQNNSpace, *, reference: float, flops: float = 1.0, density: float = 8.0) -> Reward:
+    """Block-QNN's ACC - mu log(FLOPs) - rho log(Density), with the accuracy in per cent and natural logarithms (Zhong
+    et al. 2018, arXiv:1708.05552, equation 7). The paper gives no units: FLOPs are the network's multiply-adds by those
+    of a `reference`.
+    """
+
+    def reward(individual: Individual) -> float:
+        cost = space.decode(individual).multiply_adds / reference
+        return 100 * accuracy(individual) - flops * log(cost) - density * log(space.density(individual))
+
+    return reward
