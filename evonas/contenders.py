@@ -70,7 +70,15 @@ def q_learning(
 ) -> Strategy:  # fmt: skip
     from evonas.strategies.q_learning import METAQNN, QLearning, scaled
 
-    return QLearning(box.space, rng=rng, schedule=scaled(METAQNN, planned), rate=rate, replays=replays, initial=initial)
+    return QLearning(
+        box.space,
+        rng=rng,
+        schedule=scaled(METAQNN, planned),
+        distinct=False,
+        rate=rate,
+        replays=replays,
+        initial=initial,
+    )
 
 
 STRATEGIES: dict[str, Callable[..., Strategy]] = {

@@ -48,6 +48,7 @@ class Individual(list):
     reset       its weights are drawn anew also where children inherit those of their first parent
     role        what it stands for beside a search, such as "winner" or "reference"
     generation  of a generational algorithm, from 0; None elsewhere
+    proposal    numbers that the strategy says of how it was made, such as epsilon
     """
 
     def __init__(self, tokens: Any = ()) -> None:
@@ -59,6 +60,7 @@ class Individual(list):
         self.reset = False
         self.role: str | None = None
         self.generation: int | None = None
+        self.proposal: dict[str, float] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Individual:
         copy = self.__class__(self)  # tokens are immutable values

@@ -393,7 +393,7 @@ def _asked(individual: Individual, phase: str, key: str) -> Event:
         "role": individual.role,
         "generation": individual.generation,
         "key": key,
-    }
+    } | ({"proposal": individual.proposal} if individual.proposal else {})
 
 
 def _told(individual: Individual, outcome: Outcome, reused: bool) -> Event:

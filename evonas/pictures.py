@@ -24,6 +24,8 @@ CAPTIONS = {
     "lineage": "How the winner came to be, from its founder: what changed in each step, what the validation accuracy "
     "gained, and how many epochs its weights have been trained for, its ancestors' included.",
     "genealogy": "The ancestors of the winner: what made each of them, and what it gained.",
+    "learning": "How the strategy learnt: what its networks reached and their running mean, how much it left to "
+    "chance, and how often it chose each token.",
     "curves": "How the networks of the last population learnt.",
     "utilisation": "Which evaluation ran when, and how long evaluations took.",
 }
@@ -82,6 +84,8 @@ def _figures(run: Run) -> dict[str, Figure]:
         if run.config.inherit:
             figures["lineage"] = plots.lineage(records, id=best.id, objectives=objectives, title=title)
         figures["genealogy"] = plots.genealogy(records, id=best.id, objectives=objectives, title=title)
+    if any("proposal" in record for record in records):
+        figures["learning"] = plots.learning(records, objectives=objectives, title=title)
     figures["curves"] = plots.curves(records, title=title)
     figures["utilisation"] = plots.utilisation(records, workers=run.config.workers, title=title)
     return figures

@@ -159,6 +159,8 @@ def test_the_schedule_is_the_papers_over_different_genomes():
     for unique, epsilon in [(0, 1.0), (1499, 1.0), (1500, 0.9), (1800, 0.6), (2699, 0.1), (5000, 0.1)]:
         strategy.proposed = set(range(unique))
         assert strategy.epsilon == epsilon
+    every = learner(schedule=[(0.0, 10), (1.0, 1)], distinct=False)
+    assert [every.epsilon for _ in range(12) if every.generate(1)] == [0.0] * 9 + [1.0] * 3
     assert scaled(METAQNN, 27)[0] == (1.0, 15)
     assert sum(count for _, count in scaled(METAQNN, 100)) == 100
 

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.text import Text
 
 from evonas.errors import UserError
-from evonas.plots import curves, front, genealogy, history, lineage, logbook, pareto_front, utilisation
+from evonas.plots import curves, front, genealogy, history, learning, lineage, logbook, pareto_front, utilisation
 from evonas.plots.curves import last_population
 from evonas.plots.genealogy import MOST_BESIDE, best_connected, family, generations_between, squeezed
 from evonas.plots.lineage import MOST_ROWS, ancestry, change_of, rows
@@ -576,3 +576,46 @@ def test_running_median_is_over_the_values_around():
     values = [0.0] * AROUND + [100.0] + [0.0] * AROUND
     assert running_median(values) == [0.0] * len(values)  # one value alone moves no median
     assert running_median([float(n) for n in range(40)])[20] == 20
+
+
+# ---- learning -----------------------------------------------------------------------------------------------------
+
+
+def says(figure):
+    return [text.get_text() for text in texts_of(figure)]
+
+
+def learnt(size, **proposal):
+    return [record(0.5 + 0.001 * id, id=id, genome=["a", "b" if id < size / 2 else "c"], proposal=proposal)
+            for id in range(size)]  # fmt: skip
+
+
+def test_learning_shows_the_running_mean_and_the_baseline():
+    rewards = learning(learnt(100, entropy=2.0, baseline=0.55)).axes[0]
+    mean, baseline = (line.get_ydata() for line in rewards.lines)
+    assert mean[0] == pytest.approx(50 + 0.1 * 4.5)  # of the first ten
+    assert len(mean) == 91
+    assert set(baseline.round(9)) == {55.0}
+    assert len(learning(learnt(100, entropy=2.0, baseline=-7.0)).axes[0].lines) == 1  # of another unit
+
+
+@pytest.mark.parametrize(("name", "label"), [("epsilon", "epsilon"), ("entropy", "entropy (nats)")])
+def test_learning_shows_what_is_left_to_chance(name, label):
+    certainty = learning(learnt(20, **{name: 0.7})).axes[1]
+    assert certainty.get_ylabel() == label
+    assert set(certainty.lines[0].get_ydata()) == {0.7}
+
+
+def test_learning_shows_the_shares_of_the_tokens_over_time():
+    choices = learning(learnt(80, epsilon=1.0)).axes[2]
+    assert [label.get_text() for label in choices.get_yticklabels()] == ["a", "b", "c"]
+    shares = choices.collections[0].get_array().reshape(3, 40)
+    assert set(shares[0]) == {50.0}
+    assert list(shares[1]) == [50.0] * 20 + [0.0] * 20
+    assert list(shares[2]) == [0.0] * 20 + [50.0] * 20
+
+
+def test_learning_of_nothing_says_so():
+    assert says(learning([in_flight()])) == ["nothing has been evaluated yet"]
+    failed = [record(None, proposal={"epsilon": 1.0})]
+    assert "all evaluations failed" in says(learning(failed))

@@ -9,6 +9,7 @@ from evonas.plots.curves import curves
 from evonas.plots.front import front, pareto_front
 from evonas.plots.genealogy import genealogy
 from evonas.plots.history import history, logbook
+from evonas.plots.learning import learning
 from evonas.plots.lineage import lineage
 from evonas.plots.regret import regret
 from evonas.plots.training import training_curve
@@ -21,6 +22,7 @@ __all__ = [
     "front",
     "genealogy",
     "history",
+    "learning",
     "lineage",
     "logbook",
     "pareto_front",

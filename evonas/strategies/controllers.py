@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,12 +30,14 @@ class Episode:
     options             numbers of the options of each decision, [T, O]
     chosen              place of the token among them, [T]
     log_probabilities   of these choices when they were made, [T]
+    entropy             of all decisions together, then (nats)
     """
 
     genome: tuple[Token, ...]
     options: Tensor
     chosen: Tensor
     log_probabilities: Tensor
+    entropy: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,20 +78,20 @@ class Controller(nn.Module, ABC):
     def sample(self, n: int) -> list[Episode]:
         """n genomes, drawn side by side."""
         genomes: list[tuple[Token, ...]] = [()] * n
-        steps: list[tuple[Tensor, Tensor, Tensor]] = []
+        steps: list[_Drawn] = []
         previous, state = torch.zeros(1, n, dtype=torch.long), None
         while any(decisions := [self.space.next(genome) for genome in genomes]):
             options = _padded([self._numbers(decision) for decision in decisions])
             scores, state = self(previous, options[None], state)
             logits = _masked(scores[0], options)
             chosen = torch.multinomial(logits.exp(), 1, generator=self.generator)
-            steps.append((options, chosen[:, 0], logits.gather(1, chosen)[:, 0]))
+            steps.append(_Drawn(options, chosen[:, 0], logits.gather(1, chosen)[:, 0], _entropies(logits, options)))
             previous = options.gather(1, chosen).T
             genomes = [
                 genome if decision is None else (*genome, decision.options[place])
                 for genome, decision, place in zip(genomes, decisions, chosen[:, 0].tolist(), strict=True)
             ]
-        return [self._episode(genome, which, steps) for which, genome in enumerate(genomes)]
+        return [_episode(genome, which, steps[: len(genome)]) for which, genome in enumerate(genomes)]
 
     def likelihood(self, episodes: Sequence[Episode]) -> Likelihood:
         """Of these episodes by the present weights, to be differentiated."""
@@ -100,25 +102,13 @@ class Controller(nn.Module, ABC):
         previous = torch.cat([torch.zeros_like(tokens[:1]), tokens[:-1]])
         scores, _ = self(previous, options)
         logits = _masked(scores, options)
-        entropies = -(logits.exp() * logits.masked_fill(options == NOTHING, 0)).sum(2)
         there = tokens != NOTHING
-        return Likelihood((logits.gather(2, chosen)[..., 0] * there).T, (entropies * there).T)
+        return Likelihood((logits.gather(2, chosen)[..., 0] * there).T, (_entropies(logits, options) * there).T)
 
     def _numbers(self, decision: Decision | None) -> list[int]:
         if decision is None:
             return [NOTHING]
         return [self.numbers[decision.name, option] for option in decision.options]
-
-    @staticmethod
-    def _episode(genome: tuple[Token, ...], which: int, steps: list[tuple[Tensor, Tensor, Tensor]]) -> Episode:
-        own = steps[: len(genome)]
-        options = _padded([step[0][which].tolist() for step in own])
-        return Episode(
-            genome,
-            options,
-            torch.stack([step[1][which] for step in own]),
-            torch.stack([step[2][which] for step in own]),
-        )
 
 
 class Recurrent(Controller):
@@ -170,6 +160,22 @@ class Independent(Controller):
         return self.scores[options], None
 
 
+class _Drawn(NamedTuple):
+    """One decision of n genomes: options [n, O], and of each the place chosen, its log-probability and the entropy."""
+
+    options: Tensor
+    chosen: Tensor
+    log_probabilities: Tensor
+    entropies: Tensor
+
+
+def _episode(genome: tuple[Token, ...], which: int, steps: Sequence[_Drawn]) -> Episode:
+    """The genome at this place among those that were drawn side by side."""
+    options = _padded([step.options[which].tolist() for step in steps])
+    chosen, scores, entropies = (torch.stack([step[part][which] for step in steps]) for part in (1, 2, 3))
+    return Episode(genome, options, chosen, scores, round(entropies.sum().item(), 4))
+
+
 def _padded(rows: list[list[int]]) -> Tensor:
     width = max(map(len, rows))
     return torch.tensor([row + [NOTHING] * (width - len(row)) for row in rows])
@@ -180,3 +186,7 @@ def _masked(scores: Tensor, options: Tensor) -> Tensor:
     absent = options == NOTHING
     absent[..., 0] = False
     return scores.masked_fill(absent, -torch.inf).log_softmax(-1)
+
+
+def _entropies(logits: Tensor, options: Tensor) -> Tensor:
+    return -(logits.exp() * logits.masked_fill(options == NOTHING, 0)).sum(-1)

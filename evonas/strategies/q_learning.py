@@ -13,7 +13,7 @@ from evonas.individual import Individual
 from evonas.space import Space, Token
 from evonas.strategies.rewards import Reward, accuracy
 
-Schedule = Sequence[tuple[float, int]]  # epsilon, and for how many different genomes
+Schedule = Sequence[tuple[float, int]]  # epsilon, and for how many genomes
 
 METAQNN: Schedule = (
     (1.0, 1500), (0.9, 100), (0.8, 100), (0.7, 100), (0.6, 150), (0.5, 150), (0.4, 150), (0.3, 150), (0.2, 150),
@@ -49,8 +49,9 @@ class QLearning:
     """The value of each token where each state is observed: the accuracy to be expected if all goes well from there.
 
     space       whose `observe` says what the states are
-    schedule    epsilon, the probability that a token is drawn from all legal ones, and for how many different genomes;
-                the last one stays. Else it is the one of highest value, ties broken by chance
+    schedule    epsilon, the probability that a token is drawn from all legal ones, and for how many genomes; the last
+                one stays. Else it is the one of highest value, ties broken by chance
+    distinct    the schedule counts genomes that are proposed again only once; else each time
     rate        alpha, the share of the difference that an update makes up for
     discount    gamma, of the value of the next state
     initial     value of a token that was never chosen; about the accuracy of a mean network, rather lower
@@ -72,6 +73,7 @@ class QLearning:
         *,
         rng: Random,
         schedule: Schedule = METAQNN,
+        distinct: bool = True,
         rate: float = 0.01,
         discount: float = 1.0,
         initial: float = 0.5,
@@ -87,17 +89,18 @@ class QLearning:
         if not 0 < rate <= 1 or not 0 <= discount <= 1 or replays < 0:
             raise UserError(f"rate is {rate}, discount {discount} and replays {replays}; use more than 0 to 1, 0 to 1, "
                             "and at least 0")  # fmt: skip
-        self.space, self.rng, self.schedule = space, rng, schedule
+        self.space, self.rng, self.schedule, self.distinct = space, rng, schedule, distinct
         self.rate, self.discount, self.initial, self.replays = rate, discount, initial, replays
         self.shaping, self.reward = shaping, reward
         self.values: dict[Hashable, dict[Token, float]] = {}  # of what was observed and chosen
         self.proposed: set[tuple[Token, ...]] = set()
+        self.proposals = 0
         self.memory: list[tuple[list[Step], float]] = []
 
     @property
     def epsilon(self) -> float:
-        """By the number of different genomes that were proposed so far."""
-        left = len(self.proposed)
+        """By the number of genomes that were proposed so far."""
+        left = len(self.proposed) if self.distinct else self.proposals
         for epsilon, count in self.schedule:
             if left < count:
                 return epsilon
@@ -120,8 +123,10 @@ class QLearning:
                 token = self._greedy(self.space.observe(genome), decision.options)
             genome += (token,)
         self.proposed.add(genome)
+        self.proposals += 1
         individual = Individual(genome)
         individual.operator = "q_learning"
+        individual.proposal = {"epsilon": epsilon}
         return individual
 
     def _greedy(self, observed: Hashable, options: Sequence[Token]) -> Token:

@@ -70,6 +70,9 @@ class Reinforce:
         episode = self._drawn.pop(0)
         individual = Individual(episode.genome)
         individual.operator = "controller"
+        individual.proposal = {"entropy": episode.entropy}
+        if self.baseline is not None:
+            individual.proposal["baseline"] = self.baseline
         self._in_flight[id(individual)] = episode
         return individual
 
