@@ -63,6 +63,7 @@ class Controller(nn.Module, ABC):
         self.space = space
         pairs = [(name, option) for name, options in space.vocabulary.items() for option in options]
         self.numbers = {pair: number for number, pair in enumerate(pairs, NOTHING + 1)}
+        self._known: dict[tuple[str, tuple[Token, ...]], list[int]] = {}  # numbers of the options of a decision
         self.generator = torch.Generator().manual_seed(rng.getrandbits(63))  # of its weights and its choices
 
     @abstractmethod
@@ -91,7 +92,7 @@ class Controller(nn.Module, ABC):
                 genome if decision is None else (*genome, decision.options[place])
                 for genome, decision, place in zip(genomes, decisions, chosen[:, 0].tolist(), strict=True)
             ]
-        return [_episode(genome, which, steps[: len(genome)]) for which, genome in enumerate(genomes)]
+        return _episodes(genomes, steps)
 
     def likelihood(self, episodes: Sequence[Episode]) -> Likelihood:
         """Of these episodes by the present weights, to be differentiated."""
@@ -108,7 +109,10 @@ class Controller(nn.Module, ABC):
     def _numbers(self, decision: Decision | None) -> list[int]:
         if decision is None:
             return [NOTHING]
-        return [self.numbers[decision.name, option] for option in decision.options]
+        asked = decision.name, decision.options
+        if asked not in self._known:
+            self._known[asked] = [self.numbers[decision.name, option] for option in decision.options]
+        return self._known[asked]
 
 
 class Recurrent(Controller):
@@ -169,11 +173,17 @@ class _Drawn(NamedTuple):
     entropies: Tensor
 
 
-def _episode(genome: tuple[Token, ...], which: int, steps: Sequence[_Drawn]) -> Episode:
-    """The genome at this place among those that were drawn side by side."""
-    options = _padded([step.options[which].tolist() for step in steps])
-    chosen, scores, entropies = (torch.stack([step[part][which] for step in steps]) for part in (1, 2, 3))
-    return Episode(genome, options, chosen, scores, round(entropies.sum().item(), 4))
+def _episodes(genomes: Sequence[tuple[Token, ...]], steps: Sequence[_Drawn]) -> list[Episode]:
+    """What was drawn side by side, genome by genome."""
+    width = max(step.options.shape[1] for step in steps)
+    wide = [nn.functional.pad(step.options, (0, width - step.options.shape[1])) for step in steps]
+    parts = [torch.stack(part, 1) for part in (wide, *zip(*(step[1:] for step in steps), strict=True))]
+    options, chosen, scores, entropies = parts  # [n, T, O], and three of [n, T]
+    return [
+        Episode(genome, options[at, : len(genome)], chosen[at, : len(genome)], scores[at, : len(genome)],
+                round(entropies[at].sum().item(), 4))
+        for at, genome in enumerate(genomes)
+    ]  # fmt: skip
 
 
 def _padded(rows: list[list[int]]) -> Tensor:
