@@ -139,6 +139,10 @@ RECIPES: dict[str, Recipe] = {
         epochs=12, batch_size=256, optimizer="adam", learning_rate=1e-3, weight_decay=0.0, schedule="step",
         milestones=(5, 10), gamma=0.2,
     ),
+    # Zoph et al. 2018, section 4.1: cosine over 20 epochs; the paper says neither rate nor batch size of the search
+    "nasnet": Recipe(
+        epochs=20, batch_size=128, learning_rate=0.025, weight_decay=5e-4, crop=4, flip=True, clip_norm=5,
+    ),
     # Lu et al. 2019, published code: the search's trainings
     "nsga-net": Recipe(
         epochs=25, batch_size=128, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, clip_norm=5,

@@ -144,10 +144,12 @@ def systems() -> dict[str, System]:
     from evonas.systems.hierarchical import HIERARCHICAL
     from evonas.systems.large_scale import LARGE_SCALE
     from evonas.systems.metaqnn import METAQNN
+    from evonas.systems.nasnet import NASNET
     from evonas.systems.nsga_net import NSGA_NET
 
     return {
-        each.name: each for each in (GENET, LARGE_SCALE, AMOEBANET, HIERARCHICAL, NSGA_NET, DARTS, METAQNN, BLOCK_QNN)
+        each.name: each
+        for each in (GENET, LARGE_SCALE, AMOEBANET, HIERARCHICAL, NSGA_NET, DARTS, NASNET, METAQNN, BLOCK_QNN)
     }
 
 
