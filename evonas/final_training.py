@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evonas.data import Source
-from evonas.device import choose_device, choose_precision
+from evonas.device import choose_device, choose_precision, torch_threads
 from evonas.errors import RunError, UserError
 from evonas.files import read_json, write_bytes, write_json, write_text
 from evonas.graph import Graph
@@ -105,42 +105,39 @@ def train_to_the_end(
     task = task_on(request.source, request.device)
     part = task.whole if request.all_data else task.train
     seed = number(request.seed, "final", asked["digest"])
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
-        network = build(request.graph.simplified(training=True), seed=seed)
-        training = Training(network, part, request.recipe, seed=seed, precision=request.precision)
-        curve: list[Epoch] = []
-        best: tuple[float, dict[str, Any]] | None = None
-        checkpoint = folder / "checkpoint.pt"
-        if checkpoint.exists():
-            state = torch.load(checkpoint, map_location=request.device, weights_only=True)
-            training.load_state(state["training"])
-            curve = [Epoch(*row) for row in state["curve"]]
-            best = state["best"]
-        for row in curve:
-            on_epoch(row)
-        drawn = time.monotonic()
-        while training.epochs < request.recipe.epochs:
-            loss = training.epoch()
-            value = None if request.all_data else accuracy(network, task.validation, precision=request.precision)
-            curve.append(Epoch(training.epochs, loss, value))
-            if best is None or value is None or value > best[0]:
-                best = (value or 0.0, {k: v.detach().cpu().clone() for k, v in network.state_dict().items()})
-            _write_checkpoint(checkpoint, training.state(), curve, best)
-            write_text(folder / "curve.csv", _table(curve))
-            if time.monotonic() - drawn > DRAW_EVERY_S:
-                _draw(folder / "curve.png", curve, None, request.code)
-                drawn = time.monotonic()
-            on_epoch(curve[-1])
-        assert best is not None, "a recipe has at least one epoch"
-        chosen = curve[-1] if request.all_data else max(curve, key=lambda row: row.accuracy or 0.0)
-        network.load_state_dict(best[1])
-        tested = accuracy(network, task.test, precision=request.precision)
+        with torch_threads(1):
+            network = build(request.graph.simplified(training=True), seed=seed)
+            training = Training(network, part, request.recipe, seed=seed, precision=request.precision)
+            curve: list[Epoch] = []
+            best: tuple[float, dict[str, Any]] | None = None
+            checkpoint = folder / "checkpoint.pt"
+            if checkpoint.exists():
+                state = torch.load(checkpoint, map_location=request.device, weights_only=True)
+                training.load_state(state["training"])
+                curve = [Epoch(*row) for row in state["curve"]]
+                best = state["best"]
+            for row in curve:
+                on_epoch(row)
+            drawn = time.monotonic()
+            while training.epochs < request.recipe.epochs:
+                loss = training.epoch()
+                value = None if request.all_data else accuracy(network, task.validation, precision=request.precision)
+                curve.append(Epoch(training.epochs, loss, value))
+                if best is None or value is None or value > best[0]:
+                    best = (value or 0.0, {k: v.detach().cpu().clone() for k, v in network.state_dict().items()})
+                _write_checkpoint(checkpoint, training.state(), curve, best)
+                write_text(folder / "curve.csv", _table(curve))
+                if time.monotonic() - drawn > DRAW_EVERY_S:
+                    _draw(folder / "curve.png", curve, None, request.code)
+                    drawn = time.monotonic()
+                on_epoch(curve[-1])
+            assert best is not None, "a recipe has at least one epoch"
+            chosen = curve[-1] if request.all_data else max(curve, key=lambda row: row.accuracy or 0.0)
+            network.load_state_dict(best[1])
+            tested = accuracy(network, task.test, precision=request.precision)
     except TrainingFailed as failure:
         raise RunError(f"{request.code}: {failure}; try another recipe, such as a lower learning rate") from failure
-    finally:
-        torch.set_num_threads(threads)
     _draw(folder / "curve.png", curve, chosen, request.code)
     keep(
         folder,

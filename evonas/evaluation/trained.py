@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from evonas.data import Source
+from evonas.device import torch_threads
 from evonas.evaluation import EvaluationError, Genome, Outcome, identity
 from evonas.graph import Graph
 from evonas.memory import splits_within, training_bytes
@@ -108,7 +109,6 @@ class TrainedAccuracy:
         return self.recipe if self.final else self.space.recipe(genome, self.recipe)
 
     def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
-        import torch  # here, so that listing and steering a search need not pay for it
 
         from evonas.inheritance import inherit, saved
         from evonas.latency import latency, wait
@@ -129,32 +129,29 @@ class TrainedAccuracy:
         if splits is None:
             return Outcome.failure("memory", self._too_large(graph))
         seed = number(self.seed, "train", self._training(genome, graph), replicate)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
         try:
-            network = build(graph.simplified(training=True), seed=seed)
-            copied, tensors = inherit(network, self.origin.weights)
-            curve = train(
-                network,
-                task.whole if self.final else task.train,
-                recipe,
-                seed=seed,
-                validation=None if self.final else task.validation,
-                precision=self.precision,
-                splits=splits,
-                deadline=None if self.timeout_s is None else start + self.timeout_s,
-                watch=watch,
-            )
-            watch.begin("evaluation")
-            value = accuracy(network, task.test, precision=self.precision) if self.final else curve[-1]
-            measures = {"accuracy": value, "parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
-            if "latency" in self.objectives and not self.final:
-                image = next(task.validation[:1].batches())[0]
-                measures["latency"] = latency(network, image, precision=self.precision)
+            with torch_threads(self.threads):
+                network = build(graph.simplified(training=True), seed=seed)
+                copied, tensors = inherit(network, self.origin.weights)
+                curve = train(
+                    network,
+                    task.whole if self.final else task.train,
+                    recipe,
+                    seed=seed,
+                    validation=None if self.final else task.validation,
+                    precision=self.precision,
+                    splits=splits,
+                    deadline=None if self.timeout_s is None else start + self.timeout_s,
+                    watch=watch,
+                )
+                watch.begin("evaluation")
+                value = accuracy(network, task.test, precision=self.precision) if self.final else curve[-1]
+                measures = {"accuracy": value, "parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
+                if "latency" in self.objectives and not self.final:
+                    image = next(task.validation[:1].batches())[0]
+                    measures["latency"] = latency(network, image, precision=self.precision)
         except TrainingFailed as failure:
             return Outcome.failure(failure.kind, str(failure), seconds=_since(start))
-        finally:
-            torch.set_num_threads(threads)
         watch.begin("other")
         epochs = self.origin.epochs + recipe.epochs
         lineage = {"from": self.origin.parent, "epochs": epochs, "copied": copied, "tensors": tensors}
@@ -210,17 +207,13 @@ class AsTrained:
             return Outcome.failure("weights", self.origin.warning or "there are none")
         task = _task(self.source, self.device, self.data)
         graph = self.space.decode(genome)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
+        with torch_threads(self.threads):
             network = build(graph.simplified(training=True))
             copied, tensors = inherit(network, self.origin.weights)
             if copied < tensors:
                 return Outcome.failure("weights", f"only {copied} of {tensors} tensors are those of this network")
             network.to(device=task.test.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             value = accuracy(network, task.test, precision=self.precision)
-        finally:
-            torch.set_num_threads(threads)
         measures = {"accuracy": value, "parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
         lineage = {"from": self.origin.parent, "epochs": self.origin.epochs}
         return Outcome((value,), measures=measures, weights=self.origin.weights, lineage=lineage)

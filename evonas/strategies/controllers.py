@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from evonas.device import torch_threads
 from evonas.errors import UserError
 from evonas.space import Decision, Space, Token
 
@@ -76,6 +77,7 @@ class Controller(nn.Module, ABC):
         """
 
     @torch.no_grad()
+    @torch_threads(1)  # the same numbers whatever the machine
     def sample(self, n: int) -> list[Episode]:
         """n genomes, drawn side by side."""
         genomes: list[tuple[Token, ...]] = [()] * n

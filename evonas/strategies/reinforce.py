@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
+from evonas.device import torch_threads
 from evonas.errors import UserError
 from evonas.individual import Individual
 from evonas.strategies.controllers import Controller, Episode, Likelihood
@@ -85,6 +86,7 @@ class Reinforce:
                 self._learn([episode for episode, _ in self._told], [reward for _, reward in self._told])
                 self._told, self._drawn = [], []
 
+    @torch_threads(1)  # the same numbers whatever the machine
     def _learn(self, episodes: Sequence[Episode], rewards: Sequence[float]) -> None:
         if self.baseline is None:
             self.baseline = sum(rewards) / len(rewards)
