@@ -129,6 +129,8 @@ class Conduct:
         if self.config.limits:
             self.guard.decorate(toolbox)
         first = [Individual(self.setup.space.parse(code)) for code in self.config.init]
+        for individual in first:
+            individual.operator = "init"
         if first:
             toolbox.decorate("individual", partial(_beginning_with, first))
         if given is not None:
@@ -138,10 +140,12 @@ class Conduct:
             return Listed(first, then=strategy) if first and not system.draws else strategy
         if system.front is not None:
             return system.front(toolbox, settings, rng)
-        rates = {
+        rates: dict[str, Any] = {
             name: getattr(settings, name) for name in ("crossover_rate", "mutation_rate") if hasattr(settings, name)
         }
-        return NSGA2(toolbox, rng=rng, population=_beginners(self.run) or 2, **rates)
+        if population := _beginners(self.run):
+            rates["population"] = population
+        return NSGA2(toolbox, rng=rng, **rates)
 
     def _rival(self) -> Strategy:
         """What the search is held against at as many evaluations: the system's own control, or random search."""
@@ -331,11 +335,7 @@ def _beginning_with(first: list[Individual], draw: Any) -> Any:
     waiting = list(first)
 
     def individual(*args: Any, **kwargs: Any) -> Individual:
-        if not waiting:
-            return draw(*args, **kwargs)
-        given = waiting.pop(0)
-        given.operator = "init"
-        return given
+        return waiting.pop(0) if waiting else draw(*args, **kwargs)
 
     return individual
 

@@ -24,9 +24,8 @@ SCALED = {  # to small machines: population, recipe of the children and of the w
 def main(data: str = "digits", evaluations: int = 1000) -> None:
     space, population, settings = SCALED[data]
     rng = stream(SEED, "large-scale")
-    strategy = Tournament(
-        toolbox(space, rng=rng), rng=rng, population=population, resets=(250, 500)
-    )  # the paper: 1,000
+    box = toolbox(space, rng=rng, mutations=3)  # of a child; the paper has 1, and 5 to leave a local optimum
+    strategy = Tournament(box, rng=rng, population=population, resets=(400, 800))  # the paper: 1,000
     run = evonas.search(
         space,
         data=data,

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 import torch
 
+import evonas
 from evonas.errors import UserError
 from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.genomes.metaqnn import AVERAGE, SOFTMAX, MetaQNNSpace
@@ -220,3 +221,34 @@ def test_a_space_without_decisions_and_settings_out_of_range_are_refused():
     for settings in ({"rate": 0}, {"discount": 2}, {"replays": -1}, {"schedule": [(2.0, 3)]}, {"schedule": []}):
         with pytest.raises(UserError, match=next(iter(settings))):
             learner(**settings)
+
+
+# ---- the system ---------------------------------------------------------------------------------------------------
+
+
+def layers(genome):
+    return len(genome) / 20
+
+
+def searched(out, **options):
+    return evonas.search("metaqnn", out=out, progress=False, workers=1, **{"evaluate": layers} | options)
+
+
+def test_what_a_search_is_to_begin_with_comes_before_what_the_agent_writes(tmp_path):
+    run = searched(tmp_path / "run", budget=6, init=["[C(8,3,1), C(8,3,1), SM]"])
+    first, second, *_ = run.records()
+    assert (first["genome"], first["operator"]) == (["C(8,3,1)", "C(8,3,1)", "SM"], "init")
+    assert (second["operator"], second["proposal"]) == ("q_learning", {"epsilon": 1.0})
+    assert (tmp_path / "run" / "plots" / "learning.png").exists()
+
+
+def test_a_chain_that_breaks_a_limit_is_not_trained_and_teaches_nothing(tmp_path):
+    run = searched(tmp_path / "run", budget=20, max_parameters=3000)
+    assert all(run.space.decode(r["genome"]).parameters <= 3000 for r in run.records() if r["status"] == "full")
+
+
+def test_several_objectives_are_searched_by_nsga2_over_the_same_chains(tmp_path):
+    run = searched(
+        tmp_path / "run", budget=40, objectives={"layers": 1.0, "cost": -1.0}, evaluate=lambda g: (len(g), 1.0)
+    )
+    assert len(run.records()) >= 40

@@ -52,14 +52,14 @@ LARGE_SCALE = System(
     presets={
         "digits": Setup(
             LargeScaleSpace(input_shape=(1, 8, 8)),
-            LargeScaleSettings(population=40, evaluations=1000, resets=(250, 500)),
+            LargeScaleSettings(population=40, evaluations=1000, mutations=3, resets=(400, 800)),
             replace(DIGITS, epochs=12, schedule="constant", weight_decay=1e-4),
             replace(DIGITS, epochs=40),
             about="8x8 pictures, in minutes",
         ),
         "small": Setup(
             LargeScaleSpace(),
-            LargeScaleSettings(population=40, evaluations=1000),
+            LargeScaleSettings(population=40, evaluations=1000, mutations=3),
             replace(SMALL, epochs=1, warmup=0, schedule="constant", weight_decay=1e-4),
             replace(SMALL, epochs=20),
             about="pictures of 16x16 and more on a small machine, in hours",
