@@ -141,6 +141,10 @@ def search(
             images = (shared(source).input_shape, len(shared(source).classes))
         preset = _preset(known, preset, source)
         setup = fitted(known.preset(preset), images, settings or {})
+        limit = _budget(budget, setup.strategy.evaluations)
+        if known.scheduled and "evaluations" not in (settings or {}):
+            planned = Run.open(directory, given).config.settings["evaluations"] if begun else limit.evaluations
+            setup = setup.having({} if planned is None else {"evaluations": planned})
         chosen_device, chosen_precision = device, precision
         device = choose_device(device)
         place = workplace(executor, workers, hostfile, scheduler, device=device, workers_per_gpu=workers_per_gpu)
@@ -153,7 +157,7 @@ def search(
             images=images,
             data=None if source is None else shared(source).fingerprint,
             seed=seed,
-            budgets=(_budget(budget, setup.strategy.evaluations),),
+            budgets=(limit,),
             **place,
             threads=threads,
             device=device,
@@ -316,7 +320,8 @@ def compare(
     space         with a table: nasbench201, nasbench101 or nasbench-macro; without one, a system, which is trained
     table         the file of the table
     data          cifar10, cifar100 or imagenet16 of a table; any data set or path for training
-    strategies    of random, aging, local and nsga2, with settings: "random,aging:population=10,sample=10"
+    strategies    of random, aging, local, nsga2, reinforce, ppo and q-learning, with settings:
+                  "random,aging:population=10,sample=10"
     budget        queries, or seconds of evaluation such as "20000s" (of a table: simulated)
     regret        points of accuracy: count the queries until the incumbent is this close to the best
     free_repeats  a network that was met before costs nothing (otherwise it costs again, as in the papers)

@@ -478,7 +478,7 @@ def list_(as_json: bool) -> None:
 @click.option("--data", help="cifar10, cifar100 or imagenet16 of a table; any data for training. [default: cifar10, or "
               "digits]")  # fmt: skip
 @click.option("--strategies", default="random,aging,local", show_default=True, metavar="NAME[:SETTING=VALUE,...],...",
-              help="Of random, aging, local and nsga2: aging:population=10,sample=10.")  # fmt: skip
+              help="Of random, aging, local, nsga2, reinforce, ppo, q-learning: aging:sample=10.")  # fmt: skip
 @click.option("--seeds", type=positive, default=100, show_default=True, help="Trials of each strategy.")
 @click.option("--budget", default="200", show_default=True, metavar="N|Ns", help="Queries, or seconds of evaluation "
               "(simulated, of a table).")  # fmt: skip

@@ -7,7 +7,10 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any, Protocol
+
+from deap import base
 
 from evonas.device import memory_of, sharing
 from evonas.errors import RunError, UserError
@@ -133,11 +136,13 @@ class Conduct:
             individual.operator = "init"
         if first:
             toolbox.decorate("individual", partial(_beginning_with, first))
-        if given is not None:
-            return given(toolbox, rng)
+        strategy = given(toolbox, rng) if given is not None else self._own_strategy(toolbox, rng)
+        return Listed(first, then=strategy) if first and getattr(strategy, "writes", False) else strategy
+
+    def _own_strategy(self, toolbox: base.Toolbox, rng: Random) -> Strategy:
+        system, settings = self.run.system, self.setup.strategy
         if len(self.objectives) == 1:
-            strategy = system.strategy(toolbox, settings, rng)
-            return Listed(first, then=strategy) if first and not system.draws else strategy
+            return system.strategy(toolbox, settings, rng)
         if system.front is not None:
             return system.front(toolbox, settings, rng)
         rates: dict[str, Any] = {
@@ -372,9 +377,9 @@ def check(run: Run) -> None:
         broken = config.limits.broken_by(setup.space.decode(genome)) if config.limits else ""
         if broken:
             raise UserError(f"{code} has {broken}; begin with a smaller network, or raise the limit")
-    draw = partial(by_decision.init_random, setup.space, rng=stream(config.seed, "check"))
     if config.limits:
-        config.limits.check(setup.space, draw)
+        drawn = run.system.toolbox(setup.space, setup.strategy, stream(config.seed, "check"))
+        config.limits.check(setup.space, drawn.individual)
     if config.source is not None:
         data = shared(config.source, config.data)
         if graph.input_shape != data.input_shape or graph.output_shape != (len(data.classes),):

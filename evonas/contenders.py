@@ -49,7 +49,7 @@ def ppo(
     from evonas.strategies.reinforce import PPO
 
     policy, own_rate = _controller(box.space, controller, rng)
-    return PPO(policy, batch=batch, learning_rate=learning_rate or own_rate, decay=decay, entropy=entropy,
+    return PPO(policy, batch=batch, learning_rate=learning_rate or own_rate / passes, decay=decay, entropy=entropy,
                passes=passes, clip=clip)  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def _figures(run: Run) -> dict[str, Figure]:
         if run.config.inherit:
             figures["lineage"] = plots.lineage(records, id=best.id, objectives=objectives, title=title)
         figures["genealogy"] = plots.genealogy(records, id=best.id, objectives=objectives, title=title)
-    if any("proposal" in record for record in records):
+    if any("proposal" in record for record in records if record["phase"] == "search"):
         figures["learning"] = plots.learning(records, objectives=objectives, title=title)
     figures["curves"] = plots.curves(records, title=title)
     figures["utilisation"] = plots.utilisation(records, workers=run.config.workers, title=title)

@@ -250,9 +250,9 @@ class Run:
     def records(self) -> list[dict[str, Any]]:
         """One dict an evaluation: what was asked, joined with what was told (absent while it is in flight).
 
-        Fields: id, genome, code, parents, operator, phase (search, baseline, final), role, generation, values (one an
-        objective), status, measures (accuracy, parameters, multiply_adds, ...), cost (epochs, seconds), curve, error,
-        reused, t (seconds of run time).
+        Fields: id, genome, code, parents, operator, phase (search, baseline, final), role, generation, proposal (what
+        a learning strategy says of it, such as epsilon), values (one an objective), status, measures (accuracy,
+        parameters, multiply_adds, ...), cost (epochs, seconds), curve, error, reused, t (seconds of run time).
         """
         records: dict[int, dict[str, Any]] = {}
         space = self.space

@@ -20,6 +20,7 @@ def main(evaluations: int = 100) -> None:
         SPACE,
         rng=stream(SEED, "block-qnn"),
         schedule=scaled(BLOCK_QNN, evaluations),  # epsilon from 1 to 0.1, as in the paper's 11,392 blocks
+        distinct=False,  # a genome that comes again counts again, as in the budget
         rate=0.1,  # alpha; the paper's 0.01 is for so many
         initial=50.0,  # per cent, as the reward
         replays=20,

@@ -18,6 +18,7 @@ def main(evaluations: int = 100) -> None:
         SPACE,
         rng=stream(SEED, "metaqnn"),
         schedule=scaled(METAQNN, evaluations),  # epsilon from 1 to 0.1, as in the paper's 2,700 networks
+        distinct=False,  # a genome that comes again counts again, as in the budget
         rate=0.1,  # alpha; the paper's 0.01 is for so many
         replays=100,
     )

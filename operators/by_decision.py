@@ -21,6 +21,12 @@ def init_random(space: Space, *, rng: Random) -> Individual:
     return Individual(space.random(rng))
 
 
+def init_by_decision(space: Space, *, rng: Random) -> Individual:
+    """Each decision answered by one of its legal options, uniformly. Where the end may come early, short genomes are
+    likelier than others; uniform over the genomes, nearly all would be of the greatest length."""
+    return Individual(space.complete({}, rng))
+
+
 def init_population(toolbox: base.Toolbox, n: int) -> list[Individual]:
     """n individuals of the role `individual`, as it is now: whoever decorates that role changes this one too."""
     return [toolbox.individual() for _ in range(n)]

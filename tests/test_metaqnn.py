@@ -2,18 +2,21 @@
 
 import random
 from collections import Counter
+from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import torch
 
 import evonas
+from evonas.contenders import Contender
 from evonas.errors import UserError
 from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.genomes.metaqnn import AVERAGE, SOFTMAX, MetaQNNSpace
 from evonas.individual import Individual
 from evonas.network import build
 from evonas.operations import Dropout
-from evonas.space import CodeError, Open
+from evonas.space import CodeError, Decision, Open, Space
 from evonas.strategies.q_learning import METAQNN, QLearning, Step, scaled
 
 SPACE = MetaQNNSpace()
@@ -158,10 +161,8 @@ def test_the_schedule_is_the_papers_over_different_genomes():
     strategy = learner()
     assert sum(count for _, count in METAQNN) == 2700
     for unique, epsilon in [(0, 1.0), (1499, 1.0), (1500, 0.9), (1800, 0.6), (2699, 0.1), (5000, 0.1)]:
-        strategy.proposed = set(range(unique))
+        strategy.known = set(range(unique))
         assert strategy.epsilon == epsilon
-    every = learner(schedule=[(0.0, 10), (1.0, 1)], distinct=False)
-    assert [every.epsilon for _ in range(12) if every.generate(1)] == [0.0] * 9 + [1.0] * 3
     assert scaled(METAQNN, 27)[0] == (1.0, 15)
     assert sum(count for _, count in scaled(METAQNN, 100)) == 100
 
@@ -189,7 +190,40 @@ def test_after_each_genome_as_many_are_replayed_as_are_asked_for():
     strategy.update(individuals[:2])
     assert len(learnt) == 2 * (1 + 7)
     strategy.update([Individual(individuals[2])])  # without a fitness: it failed
-    assert len(learnt) == 2 * (1 + 7)
+    assert learnt[2 * (1 + 7) :] == [0.0]  # as the worst so far, once
+
+
+@dataclass(frozen=True)
+class Letters(Space):
+    """Three letters of four. Its state is the prefix itself."""
+
+    name = "letters"
+
+    def next(self, prefix):
+        return Decision(f"letter{len(prefix)}", ("a", "b", "c", "d"), prefix) if len(prefix) < 3 else None
+
+
+def test_what_always_fails_is_not_chosen_for_ever():
+    strategy = QLearning(Letters(), rng=random.Random(0), schedule=[(1.0, 50), (0.1, 1)], rate=0.1)
+    proposed = []
+    for _ in range(600):
+        (individual,) = strategy.generate(1)
+        proposed.append(individual)
+        if "d" not in individual:
+            # below the initial value, which what fails would keep
+            individual.fitness.values = (0.2 + 0.05 * individual.count("a"),)
+        strategy.update([individual])
+    assert sum("d" in individual for individual in proposed[-100:]) < 30
+
+
+def test_what_is_to_be_minimised_is_minimised():
+    strategy = QLearning(Letters(), rng=random.Random(0), schedule=[(1.0, 150), (0.0, 1)], rate=0.2)
+    for _ in range(200):
+        (individual,) = strategy.generate(1)
+        individual.fitness.weights = (-1.0,)
+        individual.fitness.values = (individual.count("a") / 3,)
+        strategy.update([individual])
+    assert "a" not in individual
 
 
 def additive(genome):
@@ -247,9 +281,33 @@ def test_a_chain_that_breaks_a_limit_is_not_trained_and_teaches_nothing(tmp_path
     assert all(run.space.decode(r["genome"]).parameters <= 3000 for r in run.records() if r["status"] == "full")
 
 
+def test_the_schedule_is_that_of_the_budget_and_survives_a_resumption(tmp_path):
+    run = searched(tmp_path / "run", budget=60)
+    said = [record["proposal"]["epsilon"] for record in run.records() if record["phase"] == "search"]
+    assert said[0] == 1.0
+    assert said[-3:] == [0.1] * 3
+    assert said.count(1.0) == round(60 * 1500 / 2700)
+    assert run.config.settings["evaluations"] == 60
+    longer = searched(tmp_path / "run", budget=70, resume=True)
+    assert [record["genome"] for record in longer.records()[:60]] == [record["genome"] for record in run.records()[:60]]
+    assert len([record for record in longer.records() if record["phase"] == "search"]) == 70
+
+
+def test_limits_that_short_chains_keep_are_no_error(tmp_path):
+    run = searched(tmp_path / "run", budget=5, max_parameters=300)
+    assert len(run.records()) >= 5
+
+
+def test_a_strategy_of_ones_own_that_writes_comes_after_what_the_search_begins_with(tmp_path):
+    contender = Contender.read("q-learning")
+    run = searched(tmp_path / "run", budget=4, init=["[SM]"], strategy=partial(contender.strategy, planned=4))
+    assert [record["operator"] for record in run.records()[:2]] == ["init", "q_learning"]
+
+
 def test_several_objectives_are_searched_by_nsga2_over_the_same_chains(tmp_path):
     objectives = {"layers": 1.0, "filters": -1.0}
     run = searched(tmp_path / "run", budget=25, objectives=objectives, evaluate=lambda genome: (len(genome), 1.0))
     drawn = [record["operator"] == "random" for record in run.records() if record["phase"] == "search"]
     assert drawn[:20] == [True] * 20  # its population
     assert not any(drawn[20:])
+    assert not (tmp_path / "run" / "plots" / "learning.png").exists()

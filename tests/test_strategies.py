@@ -1,7 +1,9 @@
 """What every strategy keeps to on every space whose genomes are sequences of decisions."""
 
+import math
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 
 import pytest
@@ -115,3 +117,27 @@ def test_a_search_cut_anywhere_is_replayed_to_the_bit(text, name, tmp_path):
         again, known = search()
         assert again == genomes
         assert same(known, learnt)
+
+
+@pytest.mark.parametrize("text", CONTENDERS)
+def test_a_search_with_workers_and_failures_replays_what_it_was_told(text, tmp_path):
+    """Out of order, with failures and rejections: what is in the journal leads to the same strategy."""
+    space, path = SPACES["nasbench201"], tmp_path / "journal.jsonl"
+
+    def fitness(genome):
+        time.sleep(worth(genome) / 50)
+        return math.nan if worth(genome) < 0.2 else worth(genome)
+
+    def search():
+        journal = Journal(path, space.to_json(), clock=time.monotonic)
+        part = Part("search", made(text, space), lambda individual: Calls(fitness),
+                    rejects=lambda individual: "too good" * (worth(individual) > 0.8))  # fmt: skip
+        with ThreadPoolExecutor(4) as pool:
+            Loop(journal, pool, 4).run(part, Budget(30))
+        journal.close()
+        return [tuple(individual) for individual in part.asked], state(part.strategy)
+
+    genomes, learnt = search()
+    again, known = search()  # from the journal alone
+    assert again == genomes
+    assert same(known, learnt)

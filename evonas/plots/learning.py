@@ -45,7 +45,7 @@ def learning(records: Iterable[Record], *, objectives: Objectives = ACCURACY, ti
         say(figure.add_subplot(), "nothing has been evaluated yet")
         return figure
     upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=[3, 1.6, 3])
-    entries = _draw_rewards(upper, search, next(iter(objectives)))
+    entries = _draw_rewards(upper, search, *next(iter(objectives.items())))
     entries |= _draw_certainty(middle, search)
     _draw_choices(figure, lower, [record["genome"] for record in search])
     lower.set_xlabel("evaluations", fontsize=9)
@@ -54,7 +54,7 @@ def learning(records: Iterable[Record], *, objectives: Objectives = ACCURACY, ti
     return figure
 
 
-def _draw_rewards(axes: Axes, search: Sequence[Record], objective: str) -> dict[str, Line2D]:
+def _draw_rewards(axes: Axes, search: Sequence[Record], objective: str, weight: float) -> dict[str, Line2D]:
     shown = quantity(objective)
     dress(axes, x="", y=shown.label)
     valid = [(at, shown.factor * record["values"][0]) for at, record in enumerate(search, 1) if record["values"]]
@@ -71,7 +71,7 @@ def _draw_rewards(axes: Axes, search: Sequence[Record], objective: str) -> dict[
         f"mean of the last {window}": Line2D([], [], color=VERMILION, linewidth=1.6),
     }
     told_at, baseline = _said(search, "baseline")
-    baseline = shown.factor * baseline
+    baseline = weight * shown.factor * baseline
     if len(baseline) and min(numbers) <= baseline[-1] <= max(numbers):  # else the reward is of another unit
         axes.plot(told_at, baseline, color=ORANGE, linewidth=1.4, linestyle="--")
         entries["baseline"] = Line2D([], [], color=ORANGE, linewidth=1.4, linestyle="--")

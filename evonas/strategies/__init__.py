@@ -16,6 +16,9 @@ class Strategy(Protocol):
     update(individuals)  individuals that `generate` gave, in any order and with any delay, each with its fitness set;
                          a failed one has an invalid fitness.
 
+    One that writes genomes itself, instead of drawing them from a toolbox, says so by `writes = True`; what a search is
+    to begin with then comes before it.
+
     A strategy is deterministic, given its generator and the order of these calls: this is what makes a run resumable.
     """
 

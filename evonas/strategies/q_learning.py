@@ -51,7 +51,7 @@ class QLearning:
     space       whose `observe` says what the states are
     schedule    epsilon, the probability that a token is drawn from all legal ones, and for how many genomes; the last
                 one stays. Else it is the one of highest value, ties broken by chance
-    distinct    the schedule counts genomes that are proposed again only once; else each time
+    distinct    the schedule counts a genome that is told again only once, as in the paper; else each time
     rate        alpha, the share of the difference that an update makes up for
     discount    gamma, of the value of the next state
     initial     value of a token that was never chosen; about the accuracy of a mean network, rather lower
@@ -60,12 +60,14 @@ class QLearning:
                 arXiv:1708.05552, equation 6); else by nothing (MetaQNN)
     reward      of an individual whose fitness is valid
 
-    A genome's decisions are learnt from the last to the first. A failed individual teaches nothing.
+    A genome's decisions are learnt from the last to the first. A failed individual is learnt as the worst that was told
+    so far, once; before there is one it teaches nothing. The schedule counts what was told without a failure.
 
     Raises UserError for a space whose genomes are no sequences of decisions, and for a setting out of its range.
     """
 
     population: tuple[Individual, ...] = ()  # nobody has children
+    writes = True
 
     def __init__(
         self,
@@ -93,14 +95,15 @@ class QLearning:
         self.rate, self.discount, self.initial, self.replays = rate, discount, initial, replays
         self.shaping, self.reward = shaping, reward
         self.values: dict[Hashable, dict[Token, float]] = {}  # of what was observed and chosen
-        self.proposed: set[tuple[Token, ...]] = set()
-        self.proposals = 0
+        self.known: set[tuple[Token, ...]] = set()  # genomes that were told
+        self.told = 0
+        self.worst: float | None = None  # reward
         self.memory: list[tuple[list[Step], float]] = []
 
     @property
     def epsilon(self) -> float:
-        """By the number of genomes that were proposed so far."""
-        left = len(self.proposed) if self.distinct else self.proposals
+        """By the number of genomes that were told so far."""
+        left = len(self.known) if self.distinct else self.told
         for epsilon, count in self.schedule:
             if left < count:
                 return epsilon
@@ -122,8 +125,6 @@ class QLearning:
             else:
                 token = self._greedy(self.space.observe(genome), decision.options)
             genome += (token,)
-        self.proposed.add(genome)
-        self.proposals += 1
         individual = Individual(genome)
         individual.operator = "q_learning"
         individual.proposal = {"epsilon": epsilon}
@@ -136,12 +137,19 @@ class QLearning:
 
     def update(self, individuals: Iterable[Individual]) -> None:
         for individual in individuals:
-            if individual.fitness.valid:
-                experience = (self._trajectory(individual), self.reward(individual))
+            if not individual.fitness.valid:
+                if self.worst is not None:
+                    self.learn(self._trajectory(individual), self.worst)
+                continue
+            experience = (self._trajectory(individual), self.reward(individual))
+            self.known.add(tuple(individual))
+            self.told += 1
+            self.worst = experience[1] if self.worst is None else min(self.worst, experience[1])
+            self.learn(*experience)
+            if self.replays:
                 self.memory.append(experience)
-                self.learn(*experience)
-                for _ in range(self.replays):
-                    self.learn(*self.rng.choice(self.memory))
+            for _ in range(self.replays):
+                self.learn(*self.rng.choice(self.memory))
 
     def learn(self, trajectory: Sequence[Step], reward: float) -> None:
         """Q(s, u) <- (1 - alpha) Q(s, u) + alpha (r + gamma max over u' of Q(s', u')), backwards in time."""
@@ -152,7 +160,8 @@ class QLearning:
             values[step.token] = (1 - self.rate) * values.get(step.token, self.initial) + self.rate * target
             target = passing + self.discount * max([values.get(option, self.initial) for option in step.options])
 
-    def _trajectory(self, genome: Sequence[Token]) -> list[Step]:
+    def _trajectory(self, individual: Individual) -> list[Step]:
+        genome = tuple(individual)
         decisions = self.space.decisions(genome)
         return [
             Step(self.space.observe(genome[:place]), token, decision.options)

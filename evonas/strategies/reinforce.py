@@ -41,6 +41,7 @@ class Reinforce:
     """
 
     population: tuple[Individual, ...] = ()  # nobody has children
+    writes = True
 
     def __init__(
         self,

@@ -12,8 +12,8 @@ Reward = Callable[[Individual], float]
 
 
 def accuracy(individual: Individual) -> float:
-    """The first objective as it is."""
-    return float(individual.fitness.values[0])
+    """The first objective as it is; its negative, where less is better."""
+    return float(individual.fitness.wvalues[0])
 
 
 def cube(individual: Individual) -> float:

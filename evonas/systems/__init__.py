@@ -95,8 +95,7 @@ class System:
     front        the same for several objectives; None: NSGA-II, with half the population as parents
     control      the same for what a search is held against at as many evaluations, `rival` by name; None: random search
     inherits     children begin with their parents' weights, where nothing else is said
-    draws        its strategy begins with what the toolbox draws; else it writes genomes itself, and those that a search
-                 is to begin with come before them
+    scheduled    its strategy has a schedule over the setting `evaluations`, which is the budget's, where it has one
     """
 
     name: str
@@ -110,7 +109,7 @@ class System:
     control: Callable[[base.Toolbox, Any, Random], Strategy] | None = None
     rival: str = "random_search"
     inherits: bool = False
-    draws: bool = True
+    scheduled: bool = False
 
     def preset(self, name: str) -> Setup:
         if name not in self.presets:

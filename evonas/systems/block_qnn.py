@@ -78,5 +78,5 @@ BLOCK_QNN = System(
     toolbox=decisions_toolbox,
     strategy=_strategy,
     control=uniform,
-    draws=False,
+    scheduled=True,
 )

@@ -40,5 +40,5 @@ METAQNN = System(
     toolbox=decisions_toolbox,
     strategy=q_learning,
     control=uniform,
-    draws=False,
+    scheduled=True,
 )

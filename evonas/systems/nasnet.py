@@ -91,5 +91,4 @@ NASNET = System(
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
     toolbox=_toolbox,
     strategy=_strategy,
-    draws=False,
 )

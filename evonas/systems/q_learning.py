@@ -16,8 +16,8 @@ from evonas.strategies.q_learning import METAQNN, QLearning, scaled
 
 @dataclass(frozen=True, kw_only=True)
 class QLearningSettings:
-    """evaluations in all, over which the paper's schedule of epsilon is stretched, rate alpha, discount gamma, initial
-    values, and replays after each evaluation."""
+    """evaluations in all, over which the paper's schedule of epsilon is stretched (the budget's, where it has a number
+    of them), rate alpha, discount gamma, initial values, and replays after each evaluation."""
 
     evaluations: int = 2700
     rate: float = 0.01
@@ -35,16 +35,18 @@ def q_learning(toolbox: base.Toolbox, settings: QLearningSettings, rng: Random, 
     schedule = scaled(of_system.pop("schedule", METAQNN), settings.evaluations)
     return QLearning(
         toolbox.space, rng=rng, schedule=schedule, rate=settings.rate, discount=settings.discount,
-        initial=settings.initial, replays=settings.replays, **of_system,
+        initial=settings.initial, replays=settings.replays, distinct=False, **of_system,
     )  # fmt: skip
 
 
 def uniform(toolbox: base.Toolbox, settings: QLearningSettings, rng: Random) -> QLearning:
-    """What a search is held against: an epsilon of 1 throughout, so that each token is drawn from the legal ones.
-    Uniform over the genomes, nearly all would be of the greatest length."""
+    """What a search is held against: an epsilon of 1 throughout, so that each token is drawn from the legal ones."""
     return QLearning(toolbox.space, rng=rng, schedule=[(1.0, 1)], replays=0)
 
 
 def decisions_toolbox(space: Space, settings: QLearningSettings, rng: Random) -> base.Toolbox:
-    """For what else draws from the space, such as NSGA-II where there are several objectives."""
-    return by_decision.toolbox(space, rng=rng)
+    """For what else draws from the space, such as NSGA-II where there are several objectives: decision by decision, as
+    an agent explores."""
+    box = by_decision.toolbox(space, rng=rng)
+    box.register("individual", by_decision.init_by_decision, space, rng=rng)
+    return box
