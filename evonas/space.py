@@ -66,9 +66,9 @@ class Space:
         raise NotImplementedError(f"{type(self).__name__} has no `decode`")
 
     def observe(self, prefix: Genome) -> Hashable:
-        """What Q-learning sees of a prefix that is not complete, and learns values for: by default all that decides what
-        may follow, and the last token. Without that token all choices that lead to the same state would be worth the
-        same. A space may blur it."""
+        """What Q-learning sees of a prefix that is not complete, and learns values for: by default all that decides
+        what may follow, and the last token. Without that token all choices that lead to the same state would be worth
+        the same. A space may blur it."""
         decision = self.next(prefix)
         assert decision is not None
         return decision.state, prefix[-1] if prefix else None

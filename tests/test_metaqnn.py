@@ -190,7 +190,8 @@ def test_after_each_genome_as_many_are_replayed_as_are_asked_for():
     strategy.update(individuals[:2])
     assert len(learnt) == 2 * (1 + 7)
     strategy.update([Individual(individuals[2])])  # without a fitness: it failed
-    assert learnt[2 * (1 + 7) :] == [0.0]  # as the worst so far, once
+    assert learnt[2 * (1 + 7)] == 0.0  # as the worst so far
+    assert set(learnt) <= {0.0, 0.1}
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class Letters(Space):
 
 
 def test_what_always_fails_is_not_chosen_for_ever():
-    strategy = QLearning(Letters(), rng=random.Random(0), schedule=[(1.0, 50), (0.1, 1)], rate=0.1)
+    strategy = QLearning(Letters(), rng=random.Random(0), schedule=[(1.0, 50), (0.1, 1)], rate=0.1, distinct=False)
     proposed = []
     for _ in range(600):
         (individual,) = strategy.generate(1)
@@ -217,7 +218,7 @@ def test_what_always_fails_is_not_chosen_for_ever():
 
 
 def test_what_is_to_be_minimised_is_minimised():
-    strategy = QLearning(Letters(), rng=random.Random(0), schedule=[(1.0, 150), (0.0, 1)], rate=0.2)
+    strategy = QLearning(Letters(), rng=random.Random(0), schedule=[(1.0, 99), (0.0, 1)], distinct=False, rate=0.2)
     for _ in range(200):
         (individual,) = strategy.generate(1)
         individual.fitness.weights = (-1.0,)

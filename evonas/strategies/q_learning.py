@@ -61,7 +61,7 @@ class QLearning:
     reward      of an individual whose fitness is valid
 
     A genome's decisions are learnt from the last to the first. A failed individual is learnt as the worst that was told
-    so far, once; before there is one it teaches nothing. The schedule counts what was told without a failure.
+    so far; before there is one it teaches nothing. The schedule counts what was told without a failure.
 
     Raises UserError for a space whose genomes are no sequences of decisions, and for a setting out of its range.
     """
@@ -98,7 +98,7 @@ class QLearning:
         self.known: set[tuple[Token, ...]] = set()  # genomes that were told
         self.told = 0
         self.worst: float | None = None  # reward
-        self.memory: list[tuple[list[Step], float]] = []
+        self.memory: list[tuple[list[Step], float | None]] = []  # with rewards; None: it failed
 
     @property
     def epsilon(self) -> float:
@@ -137,19 +137,23 @@ class QLearning:
 
     def update(self, individuals: Iterable[Individual]) -> None:
         for individual in individuals:
-            if not individual.fitness.valid:
-                if self.worst is not None:
-                    self.learn(self._trajectory(individual), self.worst)
-                continue
-            experience = (self._trajectory(individual), self.reward(individual))
-            self.known.add(tuple(individual))
-            self.told += 1
-            self.worst = experience[1] if self.worst is None else min(self.worst, experience[1])
-            self.learn(*experience)
+            trajectory, reward = self._trajectory(individual), None
+            if individual.fitness.valid:
+                self.known.add(tuple(individual))
+                self.told += 1
+                reward = self.reward(individual)
+                self.worst = reward if self.worst is None else min(self.worst, reward)
+            if self.worst is not None:
+                self._recall(trajectory, reward)
             if self.replays:
-                self.memory.append(experience)
-            for _ in range(self.replays):
-                self.learn(*self.rng.choice(self.memory))
+                self.memory.append((trajectory, reward))
+            for _ in range(self.replays if self.worst is not None else 0):
+                self._recall(*self.rng.choice(self.memory))
+
+    def _recall(self, trajectory: Sequence[Step], reward: float | None) -> None:
+        """Learn a genome, again perhaps; what failed counts as the worst that was told until now."""
+        assert self.worst is not None
+        self.learn(trajectory, self.worst if reward is None else reward)
 
     def learn(self, trajectory: Sequence[Step], reward: float) -> None:
         """Q(s, u) <- (1 - alpha) Q(s, u) + alpha (r + gamma max over u' of Q(s', u')), backwards in time."""
