@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from evonas.strategies.controllers import Controller
 
 
+EPSILONS = ((1.0, 15), (0.5, 15), (0.2, 20), (0.1, 50))  # of Q-learning, and for how many in a hundred queries
+
+
 def toolbox_of(space: Space, rng: Random) -> base.Toolbox:
     """The roles that the strategies share on a table: uniform individuals, all neighbours, one of them as mutation."""
     box = by_decision.toolbox(space, rng=rng)
@@ -32,8 +35,8 @@ def toolbox_of(space: Space, rng: Random) -> base.Toolbox:
 
 
 def reinforce(
-    box: base.Toolbox, *, rng: Random, controller: str = "lstm", batch: int = 5, learning_rate: float = 0.0,
-    decay: float = 0.9, entropy: float = 0.002,
+    box: base.Toolbox, *, rng: Random, controller: str = "lstm", batch: int = 3, learning_rate: float = 0.0,
+    decay: float = 0.7, entropy: float = 0.003,
 ) -> Strategy:  # fmt: skip
     """A learning rate of 0 stands for the controller's own."""
     from evonas.strategies.reinforce import Reinforce  # torch is loaded only where a controller is asked for
@@ -68,17 +71,12 @@ def _controller(space: Space, name: str, rng: Random) -> tuple[Controller, float
 def q_learning(
     box: base.Toolbox, *, rng: Random, planned: int, rate: float = 0.1, replays: int = 100, initial: float = 0.5,
 ) -> Strategy:  # fmt: skip
-    from evonas.strategies.q_learning import METAQNN, QLearning, scaled
+    from evonas.strategies.q_learning import QLearning, scaled
 
     return QLearning(
-        box.space,
-        rng=rng,
-        schedule=scaled(METAQNN, planned),
-        distinct=False,
-        rate=rate,
-        replays=replays,
+        box.space, rng=rng, schedule=scaled(EPSILONS, planned), distinct=False, rate=rate, replays=replays,
         initial=initial,
-    )
+    )  # fmt: skip
 
 
 STRATEGIES: dict[str, Callable[..., Strategy]] = {
