@@ -38,6 +38,8 @@ CONTENDERS = [
     "reinforce:controller=independent", "ppo", "q-learning",
 ]  # fmt: skip
 EVALUATIONS = 16
+QUICK = ("nasbench201", "nasnet", "metaqnn")  # fixed, wide, and of variable length; the others are slow tests
+NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SPACES]
 
 
 def made(text, space, seed=0):
@@ -98,7 +100,7 @@ def test_genomes_are_legal_and_the_seed_decides_them_whatever_the_order_of_updat
     assert disorderly(made(text, space, seed=1), 1) != proposed
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("text", CONTENDERS)
 def test_a_search_cut_anywhere_is_replayed_to_the_bit(text, name, tmp_path):
     space, path = SPACES[name], tmp_path / "journal.jsonl"
