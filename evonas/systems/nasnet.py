@@ -82,9 +82,7 @@ NASNET = System(
             NASNetSpace(normals=2, channels=24, operations=OPERATIONS),
             PPOSettings(),
             RECIPES["nasnet"],
-            replace(
-                RECIPES["amoebanet"], batch_size=32, learning_rate=0.025, clip_norm=5, drop_path=0.4, auxiliary=0.4
-            ),
+            _FINAL,
             about="the paper's search: 20,000 trainings of 20 epochs",
         ),
     },
