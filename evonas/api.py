@@ -162,7 +162,7 @@ def search(
             threads=threads,
             device=device,
             precision=choose_precision(precision, device, lambda: setup.space.check(stream(seed, "precision"))),
-            objectives=_objectives(objectives, evaluate),
+            objectives=_objectives(objectives, evaluate, known.objectives),
             limits=Limits.read(max_parameters, max_multiply_adds),
             init=tuple(_code(each, setup.space) for each in init),
             timeout_s=timeout,
@@ -439,9 +439,9 @@ def _budget(budget: int | str | Budget | None, usual: int | None) -> Budget:
     return Budget(evaluations=usual if budget is None else budget)
 
 
-def _objectives(given: Any, evaluate: Any) -> dict[str, float]:
+def _objectives(given: Any, evaluate: Any, usual: str) -> dict[str, float]:
     if evaluate is None:
-        return read_objectives("accuracy" if given is None else given)
+        return read_objectives(usual if given is None else given)
     if given is None:
         return {"fitness": 1.0}
     if not isinstance(given, Mapping):

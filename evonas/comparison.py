@@ -7,7 +7,7 @@ import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -35,11 +35,13 @@ class Trial:
 
     incumbent   after each query, the accuracy (per cent) of the best network by the signal so far: its test accuracy on
                 a table, its validation accuracy where networks are trained
-    final       the test accuracy of the last incumbent
+    final       the test accuracy of the last incumbent, and
+    elsewhere   its test accuracy on other data, where a table knows it
     """
 
     incumbent: tuple[float, ...]
     final: float
+    elsewhere: Mapping[str, float] = field(default_factory=dict)
 
 
 def trial(table: Table, contender: Contender, seed: int, budget: Budget, *, free_repeats: bool = False) -> Trial:
@@ -52,9 +54,9 @@ def trial(table: Table, contender: Contender, seed: int, budget: Budget, *, free
     best, incumbent = -math.inf, []
     for individual, outcome in part.told():
         if outcome.values[0] > best:
-            best, worth = outcome.values[0], table.test[evaluation.key(individual)]
-        incumbent.append(worth)
-    return Trial(tuple(incumbent), incumbent[-1])
+            best, key = outcome.values[0], evaluation.key(individual)
+        incumbent.append(table.test[key])
+    return Trial(tuple(incumbent), incumbent[-1], {name: worth[key] for name, worth in table.elsewhere.items()})
 
 
 def trials(table: Table, contender: Contender, seeds: Iterable[int], budget: Budget, free_repeats: bool) -> list[Trial]:
@@ -137,8 +139,10 @@ class Comparison:
     def rows(self) -> list[dict[str, str]]:
         rows = []
         for text, found in self.to_json()["strategies"].items():
-            row = {"": text, "test accuracy (%)": f"{found['mean']:.2f} ± {found['std']:.2f}",
-                   "queries": f"{found['queries']:g}"}  # fmt: skip
+            row = {"": text, "test accuracy (%)": f"{found['mean']:.2f} ± {found['std']:.2f}"}
+            for name, worth in found["elsewhere"].items():
+                row[f"on {name}"] = f"{worth['mean']:.2f} ± {worth['std']:.2f}"
+            row["queries"] = f"{found['queries']:g}"
             if self.regret is not None:
                 middle = found["median_queries_to_regret"]
                 row[f"median queries to {self.regret:g}"] = "more" if middle is None else f"{middle:g}"
@@ -161,13 +165,12 @@ class Comparison:
         write_bytes(self.directory / "regret.png", png(self.figure()))
 
 
-def summary(trials: Sequence[Trial], best: float, regret: float | None) -> dict[str, float | int | None]:
-    """mean and std of the final test accuracy in per cent; the median of the queries until the incumbent's regret is
-    at most `regret` (None where fewer than half get there), and the share of trials that get there."""
-    finals = [trial.final for trial in trials]
-    shown: dict[str, float | int | None] = {
-        "mean": round(statistics.fmean(finals), 4),
-        "std": round(statistics.stdev(finals), 4) if len(finals) > 1 else 0.0,
+def summary(trials: Sequence[Trial], best: float, regret: float | None) -> dict[str, Any]:
+    """mean and std of the final test accuracy in per cent, and of that on other data; the median of the queries until
+    the incumbent's regret is at most `regret` (None where fewer than half get there), and the share of trials that get
+    there."""
+    shown: dict[str, Any] = _spread([trial.final for trial in trials]) | {
+        "elsewhere": {name: _spread([trial.elsewhere[name] for trial in trials]) for name in trials[0].elsewhere},
         "queries": round(statistics.fmean(len(trial.incumbent) for trial in trials), 1),
     }
     if regret is not None:
@@ -176,6 +179,11 @@ def summary(trials: Sequence[Trial], best: float, regret: float | None) -> dict[
         shown["median_queries_to_regret"] = None if math.isinf(middle) else middle
         shown["reached_share"] = round(sum(map(math.isfinite, reached)) / len(reached), 4)
     return shown
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    std = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": round(statistics.fmean(values), 4), "std": round(std, 4)}
 
 
 def regret_over_queries(trials: Sequence[Trial], best: float) -> np.ndarray:

@@ -128,7 +128,6 @@ class Conduct:
             return given
         rng = stream(self.config.seed, self.setup.space.name)
         toolbox = system.toolbox(self.setup.space, settings, rng)
-        toolbox.space = self.setup.space
         if self.config.limits:
             self.guard.decorate(toolbox)
         first = [Individual(self.setup.space.parse(code)) for code in self.config.init]
@@ -159,7 +158,6 @@ class Conduct:
         toolbox = (
             by_decision.toolbox(space, rng=rng) if system.control is None else system.toolbox(space, settings, rng)
         )
-        toolbox.space = space
         if self.config.limits:
             Guard(space, self.config.limits).decorate(toolbox)
         return RandomSearch(toolbox) if system.control is None else system.control(toolbox, settings, rng)

@@ -30,7 +30,6 @@ def toolbox_of(space: Space, rng: Random) -> base.Toolbox:
     """The roles that the strategies share on a table: uniform individuals, all neighbours, one of them as mutation."""
     box = by_decision.toolbox(space, rng=rng)
     box.register("mutate", by_decision.mut_one_decision, space=space, rng=rng)
-    box.space = space
     return box
 
 

@@ -86,6 +86,8 @@ SOURCES: dict[type[Operation], Callable[[Any, Shape], str]] = {
     operations.Crop: lambda op, shape: _call("Crop", op.rows, op.columns),
     operations.FirstChannels: lambda op, shape: _call("FirstChannels", op.channels),
     operations.PadChannels: lambda op, shape: _call("PadChannels", op.channels),
+    operations.PadSize: lambda op, shape: _call("PadSize", op.height, op.width),
+    operations.SqueezeExcite: lambda op, shape: _call("SqueezeExcite", shape[0], op.units),
     operations.Resize: lambda op, shape: _call("nn.Upsample", (op.height, op.width), mode=("nearest", None)),
 }  # fmt: skip
 
@@ -136,6 +138,28 @@ CLASSES = {
 
     def forward(self, x):
         return nn.functional.pad(x, (0, 0, 0, 0, 0, self.channels - x.shape[1]))
+''',
+    "PadSize": '''class PadSize(nn.Module):
+    """Zeros around an image, up to a size."""
+
+    def __init__(self, height, width):
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, x):
+        rows, columns = self.height - x.shape[2], self.width - x.shape[3]
+        return nn.functional.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+''',
+    "SqueezeExcite": '''class SqueezeExcite(nn.Module):
+    """Each channel times a number between 0 and 1, made of the means of all channels."""
+
+    def __init__(self, channels, units):
+        super().__init__()
+        self.squeeze, self.excite = nn.Linear(channels, units), nn.Linear(units, channels)
+
+    def forward(self, x):
+        shares = self.excite(self.squeeze(x.mean((2, 3))).relu()).sigmoid()
+        return x * shares[:, :, None, None]
 ''',
 }
 

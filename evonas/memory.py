@@ -25,6 +25,7 @@ SPARE = {
 }  # what allocators take for what is asked of them: measured with glibc; a guess for CUDA
 KEEP_INPUT = (
     operations.Convolution, operations.BatchNorm, operations.MaxPool, operations.AveragePool, operations.Linear,
+    operations.SqueezeExcite,
 )  # fmt: skip
 VIEWS = (operations.Identity, operations.Flatten, operations.Crop, operations.FirstChannels)
 
@@ -45,7 +46,7 @@ def training_bytes(
         second = head(graph.shapes[graph.auxiliary], graph.output_shape[0])
         live += _peak(second, size, BYTES[precision])
         weights += second.parameters
-    states = 2 if recipe.optimizer == "adam" else 1
+    states = 1 if recipe.optimizer == "sgd" else 2
     return int(SPARE[device] * (weights * FLOAT * (2 + states) + live))
 
 

@@ -153,6 +153,30 @@ class PadChannels(nn.Module):
         return F.pad(DenseGradient.apply(x), (0, 0, 0, 0, 0, self.channels - x.shape[1]))
 
 
+class PadSize(nn.Module):
+    """Zeros around an image, up to a size; what they surround keeps its place in the middle."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = self.height - x.shape[2], self.width - x.shape[3]
+        return F.pad(DenseGradient.apply(x), (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+
+
+class SqueezeExcite(nn.Module):
+    """Each channel times a number between 0 and 1, made of the means of all channels."""
+
+    def __init__(self, channels: int, units: int) -> None:
+        super().__init__()
+        self.squeeze, self.excite = Linear(channels, units), Linear(units, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shares = self.excite(self.squeeze(x.mean((2, 3))).relu()).sigmoid()
+        return x * shares[:, :, None, None]
+
+
 MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
     operations.Convolution: lambda op, shape: _convolution(op, shape[0]),
     operations.BatchNorm: lambda op, shape: BatchNorm2d(shape[0], affine=op.affine),
@@ -169,6 +193,8 @@ MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
     operations.Crop: lambda op, shape: Crop(op.rows, op.columns),
     operations.FirstChannels: lambda op, shape: FirstChannels(op.channels),
     operations.PadChannels: lambda op, shape: PadChannels(op.channels),
+    operations.PadSize: lambda op, shape: PadSize(op.height, op.width),
+    operations.SqueezeExcite: lambda op, shape: SqueezeExcite(shape[0], op.units),
     operations.Resize: lambda op, shape: nn.Upsample((op.height, op.width), mode="nearest"),
 }
 

@@ -52,8 +52,8 @@ class Convolution(Operation):
 
     def __post_init__(self) -> None:
         for name in ("kernel", "stride", "padding"):
-            if isinstance(getattr(self, name), list):  # from JSON
-                object.__setattr__(self, name, tuple(getattr(self, name)))
+            if not isinstance(given := getattr(self, name), int | None):  # equal sides have one form, which JSON keeps
+                object.__setattr__(self, name, given[0] if given[0] == given[1] else tuple(given))
         if min(self.channels, *sides(self.kernel), *sides(self.stride), self.dilation, self.groups) < 1:
             raise ValueError(f"{self!r}: channels, kernel, stride, dilation and groups are at least 1")
         if self.padding is None:
@@ -279,6 +279,49 @@ class PadChannels(Operation):
 
 
 @dataclass(frozen=True)
+class PadSize(Operation):
+    """Zeros around an image, up to this size; the odd row or column comes below or to the right."""
+
+    name = "pad_size"
+    height: int
+    width: int
+
+    def shape(self, shape: Shape) -> Shape:
+        channels, height, width = _image(self, shape)
+        if self.height < height or self.width < width:
+            raise ValueError(f"{self} cannot hold {height}x{width}")
+        return (channels, self.height, self.width)
+
+    def __str__(self) -> str:
+        return f"zeros up to {self.height}x{self.width}"
+
+
+@dataclass(frozen=True)
+class SqueezeExcite(Operation):
+    """Each channel times a number between 0 and 1 that two linear layers, by way of so many units, make of the means of
+    all channels (Hu et al. 2018, arXiv:1709.01507)."""
+
+    name = "squeeze_excite"
+    units: int
+
+    def __post_init__(self) -> None:
+        if self.units < 1:
+            raise ValueError(f"{self!r}: units is at least 1")
+
+    def shape(self, shape: Shape) -> Shape:
+        return _image(self, shape)
+
+    def parameters(self, shape: Shape) -> int:
+        return 2 * shape[0] * self.units + self.units + shape[0]
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return 2 * shape[0] * self.units
+
+    def __str__(self) -> str:
+        return f"squeeze and excite by {self.units}"
+
+
+@dataclass(frozen=True)
 class Resize(Operation):
     """Another size by zeroth-order interpolation: each pixel is the nearest one above and to the left."""
 
@@ -301,7 +344,7 @@ OPERATIONS: dict[str, type[Operation]] = {
     kind.name: kind
     for kind in (
         Convolution, BatchNorm, ReLU, MaxPool, AveragePool, GlobalAveragePool, Flatten, Linear, Dropout, DropPath,
-        Identity, Zero, Crop, FirstChannels, PadChannels, Resize,
+        Identity, Zero, Crop, FirstChannels, PadChannels, PadSize, SqueezeExcite, Resize,
     )
 }  # fmt: skip
 

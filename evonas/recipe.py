@@ -8,7 +8,7 @@ from typing import Any
 
 from evonas.errors import UserError
 
-OPTIMIZERS = ("sgd", "adam")
+OPTIMIZERS = ("sgd", "adam", "rmsprop")
 SCHEDULES = ("cosine", "step", "constant")
 
 
@@ -18,9 +18,9 @@ class Recipe:
 
     epochs            passes over the training images
     batch_size        images a step
-    optimizer         sgd (with Nesterov momentum), or adam
+    optimizer         sgd (with Nesterov momentum), adam, or rmsprop (decay 0.9, as mobile networks are trained)
     learning_rate     at its peak
-    momentum          of sgd
+    momentum          of sgd and rmsprop
     weight_decay      on all weights
     schedule          cosine: to 0 at the last step; step: times `gamma` after each of `milestones`; constant
     milestones        epochs
@@ -34,6 +34,7 @@ class Recipe:
                       linearly from 0 (and with depth in NASNet's skeleton); for networks that have such paths
     auxiliary         weight of the loss of a second classifier in the middle, which is thrown away after training; 0:
                       none; for networks whose skeleton says where it stands
+    best_of           so many last epochs, whose best validation accuracy is the fitness in a search; 1: the last alone
     trainings         from fresh weights, whose mean accuracy is the fitness in a search; a final training is one
     """
 
@@ -54,10 +55,11 @@ class Recipe:
     clip_norm: float = 0.0
     drop_path: float = 0.0
     auxiliary: float = 0.0
+    best_of: int = 1
     trainings: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "trainings"):
+        for name in ("epochs", "best_of", "trainings"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; use at least 1")
         if self.batch_size < 2:
@@ -142,6 +144,18 @@ RECIPES: dict[str, Recipe] = {
     # Zoph et al. 2018, section 4.1: cosine over 20 epochs; the paper says neither rate nor batch size of the search
     "nasnet": Recipe(
         epochs=20, batch_size=128, learning_rate=0.025, weight_decay=5e-4, crop=4, flip=True, clip_norm=5,
+    ),
+    # Zoph and Le 2017, section 4.1; batch size and schedule of the search are not said. The reward is made of the best
+    # of the last five epochs.
+    "nas-rl": Recipe(
+        epochs=50, batch_size=128, learning_rate=0.1, weight_decay=1e-4, schedule="constant", crop=4, flip=True,
+        best_of=5,
+    ),
+    # Tan et al. 2019, section 5, and published code: 0.016 for each 256 images, 0.97 times as much every 2.4 epochs
+    # (here 0.97^5 every 12). Without the moving average of the weights and Inception's crops.
+    "mnasnet": Recipe(
+        epochs=5, batch_size=256, optimizer="rmsprop", learning_rate=0.016, weight_decay=1e-5, schedule="step",
+        milestones=tuple(range(12, 350, 12)), gamma=0.97**5, crop=28, flip=True, label_smoothing=0.1,
     ),
     # Lu et al. 2019, published code: the search's trainings
     "nsga-net": Recipe(

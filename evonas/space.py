@@ -15,17 +15,35 @@ from evonas.recipe import Recipe
 
 
 @dataclass(frozen=True)
+class Pointer:
+    """How a decision points at earlier ones. Controllers that have a state may choose by it (attention).
+
+    at   the place in the genome up to which tokens count where the choice is made: decisions with the same `at` are
+         made at once, none by the others
+    to   for each option the place of the token that it means; None: nothing
+    """
+
+    at: int
+    to: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
 class Decision:
     """What comes next in a genome.
 
     name      stable name, unique in a genome
     options   the tokens that are legal here, at least one
     state     prefixes with equal state have exactly the same future; this makes counting and uniform drawing possible
+    kind      decisions of one kind, such as the filters of any layer, are the same question to a controller; by default
+              each is a kind of its own
+    pointer   where the options mean earlier places of the genome
     """
 
     name: str
     options: tuple[Hashable, ...]
     state: Hashable
+    kind: str = ""
+    pointer: Pointer | None = None
 
 
 @dataclass(frozen=True)
@@ -224,7 +242,7 @@ class Space:
             genome += (rng.choice(decision.options),)
         return genome
 
-    def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int]]] | None:
+    def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int], Sequence[int]]] | None:
         """The cells that a code's network is made of, as `plots.cells` takes them; None where it is made of none."""
         return None
 
@@ -234,19 +252,17 @@ class Space:
         return {"name": self.name} | {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
 
     @cached_property
-    def vocabulary(self) -> dict[str, tuple[Token, ...]]:
-        """Name of a decision -> every option that it may offer, as they are met on a walk through all states."""
-        found: dict[str, dict[Token, None]] = {}
-        seen: set[Hashable] = set()
+    def every_decision(self) -> tuple[Decision, ...]:
+        """The decision of each state, as they are met on a walk through all states."""
+        found: dict[Hashable, Decision] = {}
         ahead: list[tuple[Token, ...]] = [()]
         while ahead:
             prefix = ahead.pop()
             decision = self.next(prefix)
-            if decision is not None and decision.state not in seen:
-                seen.add(decision.state)
-                found.setdefault(decision.name, {}).update(dict.fromkeys(decision.options))
+            if decision is not None and decision.state not in found:
+                found[decision.state] = decision
                 ahead += [(*prefix, option) for option in reversed(decision.options)]
-        return {name: tuple(options) for name, options in found.items()}
+        return tuple(found.values())
 
     @cached_property
     def _counted(self) -> dict[Hashable, int]:
@@ -254,7 +270,7 @@ class Space:
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
-        found_again = ("_counted", "vocabulary")  # workers count themselves
+        found_again = ("_counted", "every_decision")  # workers count themselves
         return {name: value for name, value in self.__dict__.items() if name not in found_again}
 
     def _completions(self, prefix: tuple[Token, ...], counted: dict[Hashable, int]) -> int:

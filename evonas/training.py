@@ -207,6 +207,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def _optimizer(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adam":
         return torch.optim.Adam(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    if recipe.optimizer == "rmsprop":  # epsilon as mobile networks are trained (tensorflow/tpu)
+        return torch.optim.RMSprop(
+            weights, lr=recipe.learning_rate, alpha=0.9, eps=1e-3, momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )  # fmt: skip
     return torch.optim.SGD(
         weights,
         lr=recipe.learning_rate,

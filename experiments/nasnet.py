@@ -5,13 +5,15 @@ paper's search is `evonas search nasnet --preset cifar10 --data cifar10`.
 """
 
 import evonas
-from evonas.genomes.nasnet import NASNET, NASNetSpace
+from evonas.genomes.nasnet import COMBINATIONS, NASNET, NASNetSpace
 from evonas.strategies.controllers import Recurrent
 from evonas.strategies.reinforce import PPO
 from evonas.streams import stream
 
 SEED = 0
-SPACE = NASNetSpace(normals=1, channels=8, operations=NASNET, input_shape=(1, 8, 8))  # N, F, the paper's 13
+SPACE = NASNetSpace(  # N, F, the paper's 13 operations and two combinations
+    normals=1, channels=8, operations=NASNET, combinations=COMBINATIONS, input_shape=(1, 8, 8)
+)
 
 
 def main(evaluations: int = 100) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evonas.graph import Graph
 from evonas.space import CodeError, Genome, Space, Token
@@ -27,21 +27,35 @@ SLIM = {  # names of slim and tpu -> those here
 }  # fmt: skip
 
 
+class Cell(NamedTuple):
+    """For each node its (operation, input) pairs, the states whose concatenation is the output, and the nodes that
+    concatenate their pairs in place of adding them."""
+
+    nodes: Sequence[Sequence[tuple[str, int]]]
+    concat: Sequence[int]
+    joins: Sequence[int] = ()
+
+
 @dataclass(frozen=True)
 class Genotype:
     """Cells as they are published: for each node its (operation, input) pairs, and the nodes that are concatenated.
 
-    Decoding takes any number of pairs a node, inputs that repeat, and `none`.
+    Decoding takes any number of pairs a node, inputs that repeat, and `none`. `joins` are the nodes that concatenate
+    their pairs in place of adding them, which NASNet's may do.
     """
 
     normal: tuple[Node, ...]
     normal_concat: tuple[int, ...]
     reduce: tuple[Node, ...]
     reduce_concat: tuple[int, ...]
+    normal_joins: tuple[int, ...] = ()
+    reduce_joins: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for cell in CELLS:
-            nodes = getattr(self, cell)
+            nodes, _, joins = self.cell(cell)
+            if strange := [state for state in joins if not 2 <= state < len(nodes) + 2]:
+                raise CodeError(f"{cell} cell: state {strange[0]} joins nothing; nodes are 2 to {len(nodes) + 1}")
             for number, pairs in enumerate(nodes, 2):
                 for _, source in pairs:
                     if not 0 <= source < number:
@@ -52,9 +66,14 @@ class Genotype:
                     f"{cell} cell: it concatenates {strange or 'nothing'}; use states 0 to {len(nodes) + 1}"
                 )
 
+    def cell(self, kind: str) -> Cell:
+        """The normal or the reduce cell."""
+        return Cell(*(getattr(self, kind + part) for part in ("", "_concat", "_joins")))
+
     @classmethod
     def of_pairs(cls, data: Mapping[str, Any]) -> Genotype:
-        """From the form that DARTS publishes: normal, normal_concat, reduce, reduce_concat, with two pairs a node."""
+        """From the form that DARTS publishes: normal, normal_concat, reduce, reduce_concat, with two pairs a node;
+        normal_joins and reduce_joins may be added."""
 
         def nodes(pairs: Any) -> tuple:
             pairs = [(str(operation), int(source)) for operation, source in pairs]
@@ -64,8 +83,10 @@ class Genotype:
 
         try:
             return cls(
-                nodes(data["normal"]), tuple(data["normal_concat"]), nodes(data["reduce"]), tuple(data["reduce_concat"])
-            )
+                nodes(data["normal"]), tuple(data["normal_concat"]),
+                nodes(data["reduce"]), tuple(data["reduce_concat"]),
+                tuple(data.get("normal_joins", ())), tuple(data.get("reduce_joins", ())),
+            )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, CodeError):
                 raise
@@ -76,10 +97,11 @@ class Genotype:
     def to_pairs(self) -> dict[str, Any]:
         """The inverse of `of_pairs`, for cells with two pairs a node."""
         flat = {cell: [list(pair) for pairs in getattr(self, cell) for pair in pairs] for cell in CELLS}
+        joins = {f"{cell}_joins": list(self.cell(cell).joins) for cell in CELLS if self.cell(cell).joins}
         return {
             "normal": flat["normal"], "normal_concat": list(self.normal_concat),
             "reduce": flat["reduce"], "reduce_concat": list(self.reduce_concat),
-        }  # fmt: skip
+        } | joins  # fmt: skip
 
     @classmethod
     def from_lists(cls, normal: Mapping[str, Sequence], reduce: Mapping[str, Sequence]) -> Genotype:
@@ -102,7 +124,9 @@ class Genotype:
 
     def to_lists(self) -> dict[str, dict[str, list]]:
         """The inverse of `from_lists`, for cells with two pairs a node. Raises CodeError for an operation that slim and
-        tpu lack."""
+        tpu lack, and for nodes that join."""
+        if self.normal_joins or self.reduce_joins:
+            raise CodeError("slim and tpu only add; they have no form for nodes that join")
         names = {own: theirs for theirs, own in SLIM.items()}
         lists: dict[str, dict[str, list]] = {}
         for kind in CELLS:
@@ -134,14 +158,20 @@ class Genotype:
         if not code.startswith("normal ") or not found:
             raise CodeError(f"code {code!r} is no genotype; give a published one ({', '.join(published())}), its JSON, "
                             "or `normal 0:op 1:op | ... reduce ...`")  # fmt: skip
-        first, second = _nodes(normal.removeprefix("normal ")), _nodes(reduced)
-        return cls(first, joined(first), second, joined(second))
+        (first, joins), (second, others) = _nodes(normal.removeprefix("normal ")), _nodes(reduced)
+        return cls(first, joined(first), second, joined(second), joins, others)
 
     def __str__(self) -> str:
-        return " ".join(
-            f"{cell} " + " | ".join(" ".join(f"{source}:{op}" for op, source in pairs) for pairs in getattr(self, cell))
-            for cell in CELLS
-        )
+        """Operations by node, such as `normal 0:sep_conv_3x3 1:skip_connect | ... reduce ...`; with & between those
+        that are concatenated in place of added."""
+        words = []
+        for kind in CELLS:
+            nodes, _, joins = self.cell(kind)
+            words.append(f"{kind} " + " | ".join(
+                (" & " if state in joins else " ").join(f"{source}:{op}" for op, source in pairs)
+                for state, pairs in enumerate(nodes, 2)
+            ))  # fmt: skip
+        return " ".join(words)
 
     def check(self, operations: Collection[str]) -> None:
         """Raises CodeError for an operation that is not among these."""
@@ -150,11 +180,11 @@ class Genotype:
                 if operation not in operations:
                     raise CodeError(f"{cell} cell: unknown operation {operation!r}; use {', '.join(operations)}")
 
-    def drawn(self) -> dict[str, tuple[tuple[Node, ...], tuple[int, ...]]]:
+    def drawn(self) -> dict[str, Cell]:
         """Both cells by what is written above them, as `plots.cells` takes them."""
         return {
-            "normal cell": (self.normal, self.normal_concat),
-            "reduction cell (operations on 0 and 1 halve the size)": (self.reduce, self.reduce_concat),
+            "normal cell": self.cell("normal"),
+            "reduction cell (operations on 0 and 1 halve the size)": self.cell("reduce"),
         }
 
 
@@ -181,7 +211,7 @@ class GenotypeSpace(Space, ABC):
         """The genotype that a code names: see `parse`. It may lie outside the space."""
 
     def format(self, genome: Genome) -> str:
-        """Operations by node, such as `normal 0:sep_conv_3x3 1:skip_connect | ... reduce ...`."""
+        """Operations by node: see `Genotype`."""
         return str(self.genotype(genome))
 
     def parse(self, code: str) -> tuple[Token, ...]:
@@ -197,11 +227,11 @@ class GenotypeSpace(Space, ABC):
             written = code if code in published() else json.dumps(genotype.to_pairs())
         return written, self.decode_genotype(genotype)
 
-    def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int]]]:
+    def cells_of(self, code: str) -> Mapping[str, Cell]:
         return self.genotype_of(code).drawn()
 
 
-def unused(nodes: Sequence[Node]) -> tuple[int, ...]:
+def unused(nodes: Sequence[Sequence[tuple[str, int]]]) -> tuple[int, ...]:
     """The states that no node takes: what a searched cell of the NASNet space concatenates."""
     taken = {source for pairs in nodes for _, source in pairs}
     return tuple(state for state in range(len(nodes) + 2) if state not in taken)
@@ -223,14 +253,17 @@ def published() -> dict[str, Published]:
     return {name: Published(Genotype.of_pairs(entry), entry["source"]) for name, entry in data.items()}
 
 
-def _nodes(text: str) -> tuple[Node, ...]:
-    nodes = []
-    for node in text.split("|"):
-        pairs = [word.partition(":") for word in node.split()]
+def _nodes(text: str) -> tuple[tuple[Node, ...], tuple[int, ...]]:
+    """The nodes, and those that join."""
+    nodes, joins = [], []
+    for state, node in enumerate(text.split("|"), 2):
+        if "&" in node:
+            joins.append(state)
+        pairs = [word.partition(":") for word in node.replace("&", " ").split()]
         if any(not source.isdigit() for source, _, _ in pairs):
             raise CodeError(f"{node.strip()!r} is no node; write input:operation for each edge, such as 0:sep_conv_3x3")
         nodes.append(tuple((operation, int(source)) for source, _, operation in pairs))
-    return tuple(nodes)
+    return tuple(nodes), tuple(joins)
 
 
 def _turned(state: int) -> int:

@@ -3,7 +3,8 @@ arXiv:1707.07012), which AmoebaNet (Real et al. 2019, arXiv:1802.01548) and PNAS
 search too, in the skeleton of their published code (slim and tpu).
 
 A cell has two inputs, the outputs of the two cells before it (0 the older, 1 the newer), and five blocks. A block takes
-two earlier states, applies an operation to each, and adds. The output concatenates the states that no block takes.
+two earlier states, applies an operation to each, and adds (or concatenates, where the space lets it). The output
+concatenates the states that no block takes.
 Where TensorFlow pads a strided operation at the end alone, PyTorch pads both sides: sizes and counts are the same.
 """
 
@@ -11,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, NamedTuple
 
 from evonas.errors import UserError
 from evonas.gates import Gate
 from evonas.genomes.cells import Placement, factorized_reduce, separable
-from evonas.genomes.genotype import CELLS, Genotype, GenotypeSpace, Node, unused
+from evonas.genomes.genotype import CELLS, Cell, Genotype, GenotypeSpace, Node, unused
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import (
     AveragePool,
@@ -36,6 +37,7 @@ from evonas.space import CodeError, Decision, Genome, Open, Token
 
 BLOCKS = (2, 3, 4, 5, 6)  # the states that they make
 ELEMENTS = 2  # inputs, and operations, of a block
+COMBINATIONS = ("add", "concat")
 AMOEBANET = (  # Real et al. 2019, the main experiment; PNAS has the same eight
     "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "avg_pool_3x3", "max_pool_3x3", "dil_conv_3x3",
     "conv_7x1_1x7",
@@ -97,11 +99,13 @@ OPERATIONS: dict[str, Callable[[Placement], str | None]] = {
 
 @dataclass(frozen=True)
 class NASNetSpace(GenotypeSpace):
-    """Genomes are two inputs and two operations for each of five blocks: of the normal cell, then of the reduction one.
+    """Genomes are two inputs, two operations and, where there is a choice, a combination for each of five blocks: of
+    the normal cell, then of the reduction one.
 
     normals      N: normal cells of each of the three stacks
     channels     F: filters of the first stack; doubled by each reduction
     operations   that a genome may take
+    combinations of what the two operations give: add; and concat, which a 1x1 convolution brings back to the width
     reduction    cell: a cell of its own stands between two stacks (NASNet, AmoebaNet); stride: the first cell of the
                  second and third stack has stride 2 (PNAS), and a genome is one cell
     """
@@ -110,6 +114,7 @@ class NASNetSpace(GenotypeSpace):
     normals: int = 2
     channels: int = 24
     operations: tuple[str, ...] = AMOEBANET
+    combinations: tuple[str, ...] = ("add",)
     reduction: str = "cell"
     input_shape: tuple[int, int, int] = (3, 32, 32)
     classes: int = 10
@@ -121,6 +126,8 @@ class NASNetSpace(GenotypeSpace):
         strange = [name for name in self.operations if name not in OPERATIONS]
         if strange or not self.operations:
             raise UserError(f"operations has {', '.join(strange) or 'nothing'}; use some of {', '.join(OPERATIONS)}")
+        if not self.combinations or set(self.combinations) - set(COMBINATIONS):
+            raise UserError(f"combinations is {self.combinations}; use some of {', '.join(COMBINATIONS)}")
         if self.reduction not in ("cell", "stride"):
             raise UserError(f"reduction is {self.reduction!r}; use cell or stride")
         if min(self.input_shape[1:]) < 4:
@@ -133,43 +140,60 @@ class NASNetSpace(GenotypeSpace):
 
     # ---- the genome -----------------------------------------------------------------------------------------------
 
+    @property
+    def _answers(self) -> int:
+        """Decisions of a block."""
+        return 2 * ELEMENTS + (len(self.combinations) > 1)
+
     def next(self, prefix: Genome) -> Decision | None:
         position = len(prefix)
-        if position == len(self.kinds) * len(BLOCKS) * 2 * ELEMENTS:
+        if position == len(self.kinds) * len(BLOCKS) * self._answers:
             return None
-        block, place = divmod(position, 2 * ELEMENTS)
+        block, place = divmod(position, self._answers)
         cell, state = self.kinds[block // len(BLOCKS)], BLOCKS[block % len(BLOCKS)]
         if place < ELEMENTS:
             return Decision(f"{cell}/{state}/input{place + 1}", tuple(range(state)), position)
-        return Decision(f"{cell}/{state}/operation{place - ELEMENTS + 1}", self.operations, position)
+        if place < 2 * ELEMENTS:
+            return Decision(f"{cell}/{state}/operation{place - ELEMENTS + 1}", self.operations, position)
+        return Decision(f"{cell}/{state}/combination", self.combinations, position)
 
     def genotype(self, genome: Genome) -> Genotype:
         """The cells as they are published, with the states that no block takes as their output."""
         self.decisions(genome)
-        blocks = [genome[at : at + 4] for at in range(0, len(genome), 4)]
-        nodes: tuple[Node, ...] = tuple(((str(c), _state(a)), (str(d), _state(b))) for a, b, c, d in blocks)
-        normal, reduce = nodes[: len(BLOCKS)], nodes[-len(BLOCKS) :]
-        return Genotype(normal, unused(normal), reduce, unused(reduce))
+        blocks = [genome[at : at + self._answers] for at in range(0, len(genome), self._answers)]
+        nodes: tuple[Node, ...] = tuple(((str(c), _state(a)), (str(d), _state(b))) for a, b, c, d, *_ in blocks)
+        combined = [block[2 * ELEMENTS] if len(self.combinations) > 1 else self.combinations[0] for block in blocks]
+        halves = slice(0, len(BLOCKS)), slice(-len(BLOCKS), None)
+        normal, reduce = (nodes[half] for half in halves)
+        joins = (
+            tuple(state for state, how in zip(BLOCKS, combined[half], strict=True) if how == "concat")
+            for half in halves
+        )
+        return Genotype(normal, unused(normal), reduce, unused(reduce), *joins)
 
     def genome(self, genotype: Genotype) -> tuple[Token, ...]:
         """The genome of a genotype of this space. Raises CodeError for one outside it."""
         genotype.check(OPERATIONS)
         genome: list[Token] = []
         for cell in self.kinds:
-            nodes = getattr(genotype, cell)
+            nodes, concat, joins = genotype.cell(cell)
             if len(nodes) != len(BLOCKS) or any(len(pairs) != ELEMENTS for pairs in nodes):
                 raise CodeError(f"the {cell} cell has not five blocks of two operations; decode it as a genotype")
-            if getattr(genotype, f"{cell}_concat") != unused(nodes):
+            if concat != unused(nodes):
                 raise CodeError(f"the {cell} cell does not concatenate exactly what no block takes; decode it as a "
                                 "genotype")  # fmt: skip
-            for (first, a), (second, b) in nodes:
-                genome += [a, b, first, second]
-        if self.kinds == CELLS[:1] and genotype.reduce != genotype.normal:
+            for state, ((first, a), (second, b)) in zip(BLOCKS, nodes, strict=True):
+                combination = "concat" if state in joins else "add"
+                if combination not in self.combinations:
+                    raise CodeError(f"node {state} of the {cell} cell combines by {combination}; this space has "
+                                    f"{', '.join(self.combinations)}")  # fmt: skip
+                genome += [a, b, first, second, *([combination] if len(self.combinations) > 1 else [])]
+        if self.kinds == CELLS[:1] and genotype.cell("reduce") != genotype.cell("normal"):
             raise CodeError("the reduction cell differs from the normal one; use a space with reduction=cell")
         self.decisions(genome)
         return tuple(genome)
 
-    def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int]]]:
+    def cells_of(self, code: str) -> Mapping[str, Cell]:
         return dict(list(super().cells_of(code).items())[: len(self.kinds)])
 
     @staticmethod
@@ -180,24 +204,25 @@ class NASNetSpace(GenotypeSpace):
     # ---- its meaning ----------------------------------------------------------------------------------------------
 
     def decode(self, genome: Genome) -> Graph:
-        """Operations may be left open; inputs may not, because they decide what is concatenated."""
+        """Operations may be left open; inputs and combinations may not, because they decide what is concatenated."""
         choices = self.choices(genome)
-        cells: dict[str, tuple[list[list[_Term]], tuple[int, ...]]] = {}
+        cells: dict[str, _Cell] = {}
         for kind in self.kinds:
             blocks: list[list[_Term]] = []
             for state in BLOCKS:
                 terms: list[_Term] = []
                 for element in range(1, ELEMENTS + 1):
-                    sources = choices[f"{kind}/{state}/input{element}"]
-                    source = next((_state(option) for option, gate in sources.items() if gate == 1), None)
-                    if source is None:
-                        raise CodeError(f"{kind}/{state}/input{element} is open; leave operations open, not inputs: "
-                                        "they decide what a cell concatenates")  # fmt: skip
+                    source = _state(_closed(choices, f"{kind}/{state}/input{element}"))
                     found = choices[f"{kind}/{state}/operation{element}"]
                     terms += [(element, source, str(op), gate) for op, gate in found.items() if gate != 0]
                 blocks.append(terms)
             taken = {source for terms in blocks for _, source, _, _ in terms}
-            cells[kind] = blocks, tuple(state for state in range(len(BLOCKS) + 2) if state not in taken)
+            joins = [
+                state for state in BLOCKS
+                if (_closed(choices, f"{kind}/{state}/combination") if len(self.combinations) > 1
+                    else self.combinations[0]) == "concat"
+            ]  # fmt: skip
+            cells[kind] = _Cell(blocks, [state for state in range(len(BLOCKS) + 2) if state not in taken], joins)
         return self._stack(cells)
 
     def decode_genotype(self, genotype: Genotype) -> Graph:
@@ -206,21 +231,19 @@ class NASNetSpace(GenotypeSpace):
         genotype.check(OPERATIONS)
         cells = {}
         for kind in CELLS:
-            terms = [
-                [(nth, source, op, 1) for nth, (op, source) in enumerate(pairs, 1)] for pairs in getattr(genotype, kind)
-            ]
-            cells[kind] = terms, getattr(genotype, f"{kind}_concat")
+            nodes, concat, joins = genotype.cell(kind)
+            terms = [[(nth, source, op, 1) for nth, (op, source) in enumerate(pairs, 1)] for pairs in nodes]
+            cells[kind] = _Cell(terms, concat, joins)
         return self._stack(cells)
 
-    def _stack(self, cells: Mapping[str, tuple[Sequence[Sequence[_Term]], Sequence[int]]]) -> Graph:
+    def _stack(self, cells: Mapping[str, _Cell]) -> Graph:
         draft = Draft(self.input_shape)
         older, newer = None, str(draft.node("stem", [INPUT], Convolution(3 * self.channels), BatchNorm()))
         channels = self.channels
         order, middle = self._order(), newer
         for number, (kind, stride) in enumerate(order):
             channels *= stride
-            blocks, joined = cells[kind]
-            output = _cell(draft, f"cell{number}", older, newer, channels, stride, blocks, joined,
+            output = _cell(draft, f"cell{number}", older, newer, channels, stride, cells[kind],
                            drop=DropPath((number + 1) / len(order)))  # fmt: skip
             older, newer = newer, output
             if number + 1 == 2 * self.normals + (self.reduction == "cell"):  # normal cell 2N - 1, counted from 0
@@ -239,26 +262,46 @@ class NASNetSpace(GenotypeSpace):
 _Term = tuple[int, int, str, Gate]  # which element of a block, its source, its operation, whether it is there
 
 
+class _Cell(NamedTuple):
+    """A cell whose operations may be open: `concat` and `joins` as in `Cell`."""
+
+    blocks: Sequence[Sequence[_Term]]
+    concat: Sequence[int]
+    joins: Sequence[int]
+
+
+def _closed(choices: Mapping[str, Mapping[Token, Gate]], decision: str) -> Token:
+    """The one option that is chosen."""
+    for option, gate in choices[decision].items():
+        if gate == 1:
+            return option
+    raise CodeError(f"{decision} is open; leave operations open, nothing else: it decides what a cell concatenates")
+
+
 def _cell(
-    draft: Draft, name: str, older: str | None, newer: str, channels: int, stride: int,
-    blocks: Sequence[Sequence[_Term]], joined: Sequence[int], *, drop: DropPath,
+    draft: Draft, name: str, older: str | None, newer: str, channels: int, stride: int, cell: _Cell, *, drop: DropPath,
 ) -> str:  # fmt: skip
     """A cell below this name; without an older input, as in the first cell, the newer one stands in, as it is."""
     second = str(draft.node(f"{name}/input1", [newer], ReLU(), Convolution(channels, 1), BatchNorm()))
     first = newer if older is None else _adapted(draft, f"{name}/input0", older, draft.shape(second), relu=True)
     states = [first, second]
-    for state, terms in enumerate(blocks, 2):
-        arriving = []
+    for state, terms in enumerate(cell.blocks, 2):
+        arriving: dict[int, list[tuple[str | None, Gate]]] = {}
         for element, source, operation, gate in terms:
             strides = stride if source < 2 else 1
             at = Placement(draft, f"{name}/{state}-{element}/{source}-{operation}", states[source], channels, strides)
             made_here = OPERATIONS[operation](at)
             if operation != "skip_connect":
                 made_here = draft.then(made_here, drop)
-            arriving.append((made_here, gate))
-        states.append(str(draft.node(f"{name}/node{state}", arriving)))
+            arriving.setdefault(element, []).append((made_here, gate))
+        if state in cell.joins:
+            sides = [draft.node(f"{name}/{state}-{element}/sum", some) for element, some in arriving.items()]
+            steps = ReLU(), Convolution(channels, 1), BatchNorm()
+            states.append(str(draft.node(f"{name}/node{state}", sides, *steps, combine="concat")))
+        else:
+            states.append(str(draft.node(f"{name}/node{state}", [each for some in arriving.values() for each in some])))
     made = draft.shape(states[-1])
-    outputs = [_adapted(draft, f"{name}/output{state}", states[state], made, relu=False) for state in joined]
+    outputs = [_adapted(draft, f"{name}/output{state}", states[state], made, relu=False) for state in cell.concat]
     return str(draft.node(f"{name}/output", outputs, combine="concat"))
 
 

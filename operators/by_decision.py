@@ -110,6 +110,7 @@ def toolbox(
             "operators"
         )
     box = base.Toolbox()
+    box.space = space
     box.register("individual", init_random, space, rng=rng)
     box.register("population", init_population, box)
     box.register("mate", cx_decisions, space=space, indpb=swap_rate, rng=rng)

@@ -170,6 +170,7 @@ def toolbox(space: LargeScaleSpace, *, rng: Random, mutations: int = 1) -> base.
     """A DEAP toolbox: individual (the trivial one), population, clone, mutate. There is no crossover in the paper's
     method."""
     box = base.Toolbox()
+    box.space = space
     box.register("individual", init_trivial, space)
     box.register("population", init_population, box)
     box.register("mutate", mut_large_scale, space=space, mutations=mutations, rng=rng)

@@ -12,6 +12,12 @@ from clusters import EXECUTORS, begin, parent_of, processes_of, start, told, wai
 
 SEARCH = ["search", "genet", "--data", "digits", "--out", "run"]
 SMALL = ["--set", "population=4", "generations=1", "epochs=1", "final.epochs=1", "--no-baseline"]
+QUICK = ("serial", "processes", "scoop")
+
+
+def each(executors):
+    """As parameters; others than the quick ones, which take minutes together, in slow tests."""
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in executors]
 
 
 def evonas(folder, *arguments):
@@ -25,7 +31,7 @@ def ended(process, folder, seconds=120):
     return printed
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", each(EXECUTORS))
 def test_a_genome_that_kills_its_process_costs_two_attempts_and_no_other_genome(executor, tmp_path):
     process = start(tmp_path, executor, "kills")
     printed = ended(process, tmp_path)
@@ -44,7 +50,7 @@ def test_a_genome_that_kills_its_process_costs_two_attempts_and_no_other_genome(
     assert sorted(attempts) == sorted([*range(12), 5])
 
 
-@pytest.mark.parametrize("executor", [name for name in EXECUTORS if name != "serial"])
+@pytest.mark.parametrize("executor", each(EXECUTORS[1:]))
 def test_a_genome_that_hangs_is_timed_out_and_its_worker_goes_on(executor, tmp_path):
     process = start(tmp_path, executor, "hangs", workers=1)
     assert "searched" in ended(process, tmp_path)
@@ -54,9 +60,10 @@ def test_a_genome_that_hangs_is_timed_out_and_its_worker_goes_on(executor, tmp_p
     assert found[5]["error"].startswith("time: over its limit of 5 s in process ")
 
 
-def test_a_generational_search_is_the_same_under_every_executor(tmp_path):
+@pytest.mark.parametrize("executors", [QUICK, pytest.param(EXECUTORS, marks=pytest.mark.slow)], ids=["quick", "all"])
+def test_a_generational_search_is_the_same_under_every_executor(executors, tmp_path):
     seen = {}
-    for executor in EXECUTORS:
+    for executor in executors:
         folder = tmp_path / executor
         folder.mkdir()
         workers = "1" if executor == "serial" else "2"
@@ -69,12 +76,12 @@ def test_a_generational_search_is_the_same_under_every_executor(tmp_path):
         values = {number: (event["values"], event["curve"]) for number, event in told(folder).items()}
         seen[executor] = asked, values, (folder / "run/best/weights.safetensors").read_bytes()
     assert len(seen["serial"][1]) == 9
-    for executor in EXECUTORS:
+    for executor in executors:
         assert seen[executor] == seen["serial"], executor
 
 
-@pytest.mark.parametrize("executor", [name for name in EXECUTORS if name != "serial"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("executor", each(EXECUTORS[1:]))
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_all_of_a_run_within_five_seconds(executor, number, tmp_path):
     long = ["--set", "epochs=1000", "--executor", executor, "--workers", "2"]
     process = evonas(tmp_path, *SEARCH, *long)
@@ -89,7 +96,7 @@ def test_a_signal_ends_all_of_a_run_within_five_seconds(executor, number, tmp_pa
     assert "go on with 'evonas resume run'" in " ".join(printed.split())
 
 
-@pytest.mark.parametrize("executor", ["scoop", "mpi"])
+@pytest.mark.parametrize("executor", each(["scoop", "mpi"]))
 def test_a_launched_run_ends_with_its_own_exit_code(executor, tmp_path):
     process = evonas(tmp_path, *SEARCH, *SMALL, "--set", "populations=3", "--executor", executor, "--workers", "1")
     assert "did you mean population" in ended(process, tmp_path)
@@ -162,7 +169,7 @@ def killed_now_and_then(folder, executor, *, seconds, every, workers=4):
     return killed
 
 
-@pytest.mark.parametrize("executor", ["processes", "scoop", "dask"])
+@pytest.mark.parametrize("executor", each(["processes", "scoop", "dask"]))
 def test_killed_workers_lose_and_repeat_nothing(executor, tmp_path):
     assert killed_now_and_then(tmp_path, executor, seconds=7, every=1.5) >= 2
 

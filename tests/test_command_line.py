@@ -205,6 +205,7 @@ def test_plots_can_be_drawn_again(finished, inside):
     assert (directory / "plots" / "history.png").exists()
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_to_more_evaluations_as_if_never_stopped(tmp_path, evonas):
     assert evonas("search", "genet", "--out", "more", "--evaluations", "6", "--no-baseline", *TINY).returncode == 0
     assert evonas("resume", "more", "--evaluations", "10").returncode == 0
@@ -393,7 +394,7 @@ def orphans(session):
     return subprocess.run(["pgrep", "-s", str(session)], capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_cleanly_says_how_to_go_on_and_can(tmp_path, evonas, number):
     process = start(tmp_path, "search", "genet", "--out", "run", "--evaluations", "60", "--no-baseline", *TINY[:-1], 2)
     wait_for(tmp_path / "run", 3)

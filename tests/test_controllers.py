@@ -10,7 +10,7 @@ import torch
 
 from evonas.errors import UserError
 from evonas.genomes.large_scale import LargeScaleSpace
-from evonas.genomes.nasnet import NASNetSpace
+from evonas.genomes.nasnet import COMBINATIONS, NASNetSpace
 from evonas.space import Decision, Space
 from evonas.strategies.controllers import Independent, Recurrent
 from evonas.strategies.reinforce import PPO, Reinforce
@@ -142,11 +142,11 @@ def test_entropies_are_those_of_the_decisions():
 
 
 def test_the_log_probability_of_a_nasnet_genome_is_the_sum_of_its_decisions():
-    space = NASNetSpace(operations=("skip_connect", "sep_conv_3x3"))
+    space = NASNetSpace(operations=("skip_connect", "sep_conv_3x3"), combinations=COMBINATIONS)
     controller = controller_of(Independent, space)
     (episode,) = controller.sample(1)
     by_hand = sum(-math.log(len(decision.options)) for decision in space.decisions(episode.genome))
-    assert len(episode.genome) == 40
+    assert len(episode.genome) == 50
     assert controller.likelihood([episode]).log_probabilities.sum().item() == pytest.approx(by_hand)
 
 

@@ -42,10 +42,21 @@ for kind, code in json.load(open("blocks.json")):
 """
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if {"python", "bash"} & {kind for kind, _ in blocks(page)}])
+def runnable(page):
+    return [block for block in blocks(page) if block[0] in ("python", "bash")]
+
+
+def parameter(page):
+    """Each command loads torch anew: pages with several of them are slow tests."""
+    commands = sum(
+        line.startswith("evonas ") for kind, code in runnable(page) if kind == "bash" for line in code.split("\n")
+    )
+    return pytest.param(page, marks=pytest.mark.slow) if commands > 1 else page
+
+
+@pytest.mark.parametrize("page", [parameter(page) for page in PAGES if runnable(page)])
 def test_the_code_of_a_page_runs_as_written(page, tmp_path):
-    runnable = [block for block in blocks(page) if block[0] in ("python", "bash")]
-    (tmp_path / "blocks.json").write_text(json.dumps(runnable))
+    (tmp_path / "blocks.json").write_text(json.dumps(runnable(page)))
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": ".",

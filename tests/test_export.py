@@ -32,8 +32,10 @@ from evonas.operations import (
     Linear,
     MaxPool,
     PadChannels,
+    PadSize,
     ReLU,
     Resize,
+    SqueezeExcite,
     Zero,
 )
 from evonas.streams import stream
@@ -63,7 +65,7 @@ def every_operation():
     draft.node("mean", ["sum"], AveragePool(3, 2, 1))
     draft.node("padded", ["cropped"], Convolution(8, 1, padding=1, dilation=1), MaxPool(2, 1))
     draft.node("joined", ["max", "mean", "shrunk", "flat_1x7", "padded"], combine="concat")
-    draft.node("stretched", ["joined"], PadChannels(64), Resize(3, 5))
+    draft.node("stretched", ["joined"], PadChannels(64), Resize(3, 5), PadSize(4, 8), SqueezeExcite(3))
     draft.node("pooled", ["stretched"], GlobalAveragePool())
     draft.node("flat", ["pooled"], Flatten(), Linear(10, bias=False))
     return draft.graph()

@@ -233,10 +233,20 @@ def test_strategies_are_compared_over_the_same_seeds(tables):
     assert shown["random"]["mean"] < shown["aging:population=10,sample=10"]["mean"]
     assert shown["random"]["mean"] < shown["local"]["mean"] <= 90
     for row in shown.values():
-        assert set(row) == {"mean", "std", "queries", "median_queries_to_regret", "reached_share"}
+        assert set(row) == {"mean", "std", "elsewhere", "queries", "median_queries_to_regret", "reached_share"}
         assert row["queries"] == 60
     assert json.loads((found.directory / "comparison.json").read_text())["strategies"] == shown
     assert (found.directory / "regret.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_found_on_one_data_set_is_read_on_the_others_too(tables):
+    lines = tables["nasbench201"].read_text().splitlines()
+    more = [lines[0] + ",e200_c100_test", *(f"{line},{line.count('conv_3x3')}" for line in lines[1:])]
+    tables["nasbench201"].write_text("\n".join(more))
+    found = compare(tables, strategies="random")
+    shown = found.to_json()["strategies"]["random"]
+    assert shown["elsewhere"]["cifar100"]["mean"] == pytest.approx((shown["mean"] - 60) / 5, abs=1e-3)
+    assert "on cifar100" in found.rows()[0]
 
 
 def test_one_worker_and_two_give_the_same(tables):
@@ -256,7 +266,8 @@ def test_repeats_cost_again_unless_they_are_free(tables):
 def test_the_summary_is_that_of_its_trials():
     trials = [Trial((90.0, 92.0, 94.0), 94.0), Trial((90.0, 90.0, 92.0), 92.0), Trial((94.0, 94.0), 94.0)]
     assert summary(trials, 94.1, 0.15) == {
-        "mean": 93.3333, "std": 1.1547, "queries": 2.7, "median_queries_to_regret": 3, "reached_share": 0.6667,
+        "mean": 93.3333, "std": 1.1547, "elsewhere": {}, "queries": 2.7,
+        "median_queries_to_regret": 3, "reached_share": 0.6667,
     }  # fmt: skip
     assert summary(trials[:2], 94.1, 0.15)["median_queries_to_regret"] is None
     assert regret_over_queries(trials, 94.0).tolist() == [[4, 2, 0], [4, 4, 2], [0, 0, 0]]

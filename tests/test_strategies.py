@@ -17,10 +17,12 @@ from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.genet import DIGITS
 from evonas.genomes.hierarchical import HierarchicalSpace
 from evonas.genomes.metaqnn import MetaQNNSpace
+from evonas.genomes.mnasnet import MnasNetSpace
+from evonas.genomes.nas_rl import NASRLSpace
 from evonas.genomes.nasbench101 import NASBench101Space
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
-from evonas.genomes.nasnet import NASNET, NASNetSpace
+from evonas.genomes.nasnet import COMBINATIONS, NASNET, NASNetSpace
 from evonas.genomes.nsga_net import NSGANetSpace
 from evonas.journal import Journal
 from evonas.loop import Budget, Loop, Part
@@ -29,8 +31,9 @@ from evonas.streams import stream
 SPACES = {
     space.name: space
     for space in (
-        DIGITS, NASBench101Space(), NASBench201Space(), NASBenchMacroSpace(), NASNetSpace(operations=NASNET),
-        DARTSSpace(), HierarchicalSpace(), NSGANetSpace(), MetaQNNSpace(), BlockQNNSpace(longest=12),
+        DIGITS, NASBench101Space(), NASBench201Space(), NASBenchMacroSpace(),
+        NASNetSpace(operations=NASNET, combinations=COMBINATIONS), DARTSSpace(), HierarchicalSpace(), NSGANetSpace(),
+        MetaQNNSpace(), BlockQNNSpace(longest=12), NASRLSpace(lengths=(3, 5)), MnasNetSpace(),
     )
 }  # fmt: skip
 CONTENDERS = [
@@ -38,8 +41,15 @@ CONTENDERS = [
     "reinforce:controller=independent", "ppo", "q-learning",
 ]  # fmt: skip
 EVALUATIONS = 16
-QUICK = ("nasbench201", "nasnet", "metaqnn")  # fixed, wide, and of variable length; the others are slow tests
+QUICK = ("nasbench201", "nasnet", "metaqnn", "nas-rl")  # fixed, wide, ragged, pointing; the others are slow tests
 NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SPACES]
+
+
+class InOneProcess(Serial):
+    """Trusts what was in flight when a search was cut: else each costs a process of its own."""
+
+    def submit_alone(self, fn, /, *args, **kwargs):
+        return self.submit(fn, *args, **kwargs)
 
 
 def made(text, space, seed=0):
@@ -108,7 +118,7 @@ def test_a_search_cut_anywhere_is_replayed_to_the_bit(text, name, tmp_path):
     def search():
         journal = Journal(path, space.to_json(), clock=time.monotonic)
         part = Part("search", made(text, space), lambda individual: Calls(worth))
-        Loop(journal, Serial(), 1).run(part, Budget(EVALUATIONS))
+        Loop(journal, InOneProcess(), 1).run(part, Budget(EVALUATIONS))
         journal.close()
         return [tuple(individual) for individual in part.asked], state(part.strategy)
 

@@ -39,10 +39,11 @@ VALIDATION = 0.35  # of an epoch
 class Table:
     """What a search may see of each network, and what its winner is worth.
 
-    signals   genome's key -> accuracies in per cent, one of which is the signal of a trial
-    test      key -> test accuracy in per cent
-    seconds   key -> simulated seconds of one query; 1 where the table knows none
-    costs     name -> key -> what a network costs, as milliseconds on a device: further objectives, to be minimised
+    signals     genome's key -> accuracies in per cent, one of which is the signal of a trial
+    test        key -> test accuracy in per cent
+    seconds     key -> simulated seconds of one query; 1 where the table knows none
+    costs       name -> key -> what a network costs, as milliseconds on a device: further objectives, to be minimised
+    elsewhere   name of other data -> key -> test accuracy there, in per cent, of which no search learns anything
     """
 
     space: Space
@@ -51,6 +52,7 @@ class Table:
     seconds: Mapping[str, float]
     epochs: int
     costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    elsewhere: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @cached_property
     def best_test(self) -> float:
@@ -114,7 +116,8 @@ def nasbench201(path: Path, data: str = "cifar10", hardware: Path | None = None)
     if data not in DATA:
         raise UserError(f"the table knows no data {data!r}; use one of {', '.join(DATA)}")
     short = DATA[data]
-    rows = _rows(path, "arch", f"e12_{short}_val", f"e200_{short}_test", "est_train_s_per_epoch_c10val")
+    tests = {name: f"e200_{column}_test" for name, column in DATA.items()}
+    rows = _rows(path, "arch", f"e12_{short}_val", tests[data], "est_train_s_per_epoch_c10val")
     scale = SECONDS[data] * (EPOCHS + VALIDATION)
     costs: dict[str, Mapping[str, float]] = {}
     if hardware is not None:
@@ -129,10 +132,15 @@ def nasbench201(path: Path, data: str = "cifar10", hardware: Path | None = None)
     return Table(
         NASBench201Space(classes={"cifar10": 10, "cifar100": 100, "imagenet16": 120}[data]),
         {row["arch"]: (float(row[f"e12_{short}_val"]),) for row in rows},
-        {row["arch"]: float(row[f"e200_{short}_test"]) for row in rows},
+        {row["arch"]: float(row[tests[data]]) for row in rows},
         {row["arch"]: scale * float(row["est_train_s_per_epoch_c10val"]) for row in rows},
         epochs=EPOCHS,
         costs=costs,
+        elsewhere={
+            name: {row["arch"]: float(row[column]) for row in rows}
+            for name, column in tests.items()
+            if name != data and column in rows[0]
+        },
     )
 
 

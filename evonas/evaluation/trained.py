@@ -145,7 +145,11 @@ class TrainedAccuracy:
                     watch=watch,
                 )
                 watch.begin("evaluation")
-                value = accuracy(network, task.test, precision=self.precision) if self.final else curve[-1]
+                value = (
+                    accuracy(network, task.test, precision=self.precision)
+                    if self.final
+                    else max(curve[-recipe.best_of :])
+                )
                 measures = {"accuracy": value, "parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
                 if "latency" in self.objectives and not self.final:
                     image = next(task.validation[:1].batches())[0]

@@ -18,22 +18,23 @@ _LINES = ("-", "--", "-.", ":")
 BOX, ROW, GAP = 0.36, 1.25, 0.5  # heights: of a box, from row to row, of the free lane above a row
 
 
-def cells(found: Mapping[str, tuple[Nodes, Sequence[int]]], *, title: str | None = None) -> Figure:
-    """Each cell in a panel of its own: name -> its nodes, and the states that its output joins.
+def cells(found: Mapping[str, tuple[Nodes, Sequence[int], Sequence[int]]], *, title: str | None = None) -> Figure:
+    """Each cell in a panel of its own: name -> its nodes, the states that its output concatenates, and the nodes that
+    concatenate their operations in place of adding them.
 
     States 0 and 1 are the inputs (0 the older); node n is state n + 2. Each node has a column of its own, and edges
     run in the lanes between rows and up the target's column, so none passes through a box.
     """
-    heights = [_height(nodes) for nodes, _ in found.values()]
+    heights = [_height(nodes) for nodes, _, _ in found.values()]
     figure = Figure(figsize=(WIDTH, sum(heights) + 0.4), dpi=150)
     figure.suptitle(title or "", fontsize=10)
     bottom = sum(heights)
-    for (name, (nodes, joined)), height in zip(found.items(), heights, strict=True):
+    for (name, (nodes, concat, joins)), height in zip(found.items(), heights, strict=True):
         bottom -= height
         axes = figure.add_axes((0, bottom / (sum(heights) + 0.4), 1, height / (sum(heights) + 0.4)))
         axes.set(xlim=(0, WIDTH), ylim=(0, height))  # a unit is an inch
         axes.axis("off")
-        _draw_cell(axes, name, nodes, joined, height)
+        _draw_cell(axes, name, nodes, concat, joins, height)
     return figure
 
 
@@ -49,7 +50,7 @@ def _height(nodes: Nodes) -> float:
     return 1.15 + ROW * max(depths(nodes)) + 0.35
 
 
-def _draw_cell(axes: Axes, name: str, nodes: Nodes, joined: Sequence[int], height: float) -> None:
+def _draw_cell(axes: Axes, name: str, nodes: Nodes, concat: Sequence[int], joins: Sequence[int], height: float) -> None:
     axes.text(0.15, height - 0.2, name, fontsize=9, weight="bold", va="center")
     shares = [max(len(pairs), 1) for pairs in nodes]
     unit = (WIDTH - 0.3) / sum(shares)
@@ -67,11 +68,13 @@ def _draw_cell(axes: Axes, name: str, nodes: Nodes, joined: Sequence[int], heigh
             _box(axes, at, row + BOX / 2, min(unit - 0.06, 0.95), _in_two_lines(operation),
                  "#DCEAF7")  # fmt: skip
             axes.plot([at, x], [row + BOX, node], color="#444444", linewidth=0.9, zorder=1)
-        _box(axes, x, node + 0.09, 0.34, str(state), "#FFFFFF", height=0.2)
+        joining = state in joins
+        _box(axes, x, node + 0.09, 0.95 if joining else 0.34, f"{state}: concat" if joining else str(state),
+             "#D6EFE5" if joining else "#FFFFFF", height=0.2)  # fmt: skip
         tops.append((x, node + 0.19))
         left += unit * share
     above = height - 0.5
-    for state in joined:
+    for state in concat:
         if state < 2:
             _around(axes, state, tops[state], above)
         else:
@@ -81,7 +84,7 @@ def _draw_cell(axes: Axes, name: str, nodes: Nodes, joined: Sequence[int], heigh
         WIDTH / 2,
         above,
         WIDTH - 0.5,
-        f"output: {', '.join(map(str, joined))} side by side",
+        f"output: {', '.join(map(str, concat))} side by side",
         "#D6EFE5",
         height=0.2,
     )

@@ -1,15 +1,15 @@
 """Controllers: stochastic policies that write a genome decision by decision, with weights that can be learnt.
 
 A controller knows a space only by what `space.next` says: its steps are the decisions, its masks their options. All
-options of all decisions share one numbering, in which 0 stands for what is not there: the token before the first one,
-options beyond a decision's last, decisions beyond a genome's end.
+options of all kinds of decisions share one numbering, in which 0 stands for what is not there: the token before the
+first one, options beyond a decision's last, decisions beyond a genome's end, what points at nothing.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from evonas.device import torch_threads
 from evonas.errors import UserError
-from evonas.space import Decision, Space, Token
+from evonas.space import CodeError, Decision, Genome, Space, Token
 
 NOTHING = 0
 
@@ -29,6 +29,7 @@ class Episode:
     """A genome and how a controller came to it, in T decisions of at most O options.
 
     options             numbers of the options of each decision, [T, O]
+    pointers            the step at which each decision is made and those that its options point at, [T, 1 + O]
     chosen              place of the token among them, [T]
     log_probabilities   of these choices when they were made, [T]
     entropy             of all decisions together, then (nats)
@@ -36,6 +37,7 @@ class Episode:
 
     genome: tuple[Token, ...]
     options: Tensor
+    pointers: Tensor
     chosen: Tensor
     log_probabilities: Tensor
     entropy: float
@@ -62,33 +64,40 @@ class Controller(nn.Module, ABC):
             raise UserError(f"genomes of {space.name} are no sequences of decisions (it has no `next`), which a "
                             "controller writes; use a strategy over its own operators")  # fmt: skip
         self.space = space
-        pairs = [(name, option) for name, options in space.vocabulary.items() for option in options]
+        pairs = dict.fromkeys((_kind(each), option) for each in space.every_decision for option in each.options)
         self.numbers = {pair: number for number, pair in enumerate(pairs, NOTHING + 1)}
+        self.points = any(each.pointer is not None for each in space.every_decision)
         self._known: dict[tuple[str, tuple[Token, ...]], list[int]] = {}  # numbers of the options of a decision
         self.generator = torch.Generator().manual_seed(rng.getrandbits(63))  # of its weights and its choices
 
     @abstractmethod
-    def forward(self, previous: Tensor, options: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    def forward(self, previous: Tensor, options: Tensor, pointers: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Scores (logits) of options, and the state after them.
 
         previous   the token before each decision, [T, n]
         options    [T, n, O]
+        pointers   the step at which a decision is made, and for each option the step that it points at, [T, n, 1 + O]:
+                   step t has read t tokens
         state      after the decisions before; None: at the beginning
         """
 
     @torch.no_grad()
     @torch_threads(1)  # the same numbers whatever the machine
-    def sample(self, n: int) -> list[Episode]:
-        """n genomes, drawn side by side."""
+    def sample(self, n: int, begun: Sequence[Genome] | None = None) -> list[Episode]:
+        """n genomes, drawn side by side; each goes on from what is `begun`, whose tokens are no choices."""
         genomes: list[tuple[Token, ...]] = [()] * n
+        begun = begun or genomes
         steps: list[_Drawn] = []
         previous, state = torch.zeros(1, n, dtype=torch.long), None
-        while any(decisions := [self.space.next(genome) for genome in genomes]):
+        while any(decisions := [self._asked(*each) for each in zip(genomes, begun, strict=True)]):
             options = _padded([self._numbers(decision) for decision in decisions])
-            scores, state = self(previous, options[None], state)
+            pointers = _padded([_steps(decision) for decision in decisions], options.shape[1] + 1)
+            scores, state = self(previous, options[None], pointers[None], state)
             logits = _masked(scores[0], options)
             chosen = torch.multinomial(logits.exp(), 1, generator=self.generator)
-            steps.append(_Drawn(options, chosen[:, 0], logits.gather(1, chosen)[:, 0], _entropies(logits, options)))
+            steps.append(
+                _Drawn(options, pointers, chosen[:, 0], logits.gather(1, chosen)[:, 0], _entropies(logits, options))
+            )
             previous = options.gather(1, chosen).T
             genomes = [
                 genome if decision is None else (*genome, decision.options[place])
@@ -99,21 +108,33 @@ class Controller(nn.Module, ABC):
     def likelihood(self, episodes: Sequence[Episode]) -> Likelihood:
         """Of these episodes by the present weights, to be differentiated."""
         width = max(episode.options.shape[1] for episode in episodes)
-        options = pad_sequence([nn.functional.pad(e.options, (0, width - e.options.shape[1])) for e in episodes])
+        options = pad_sequence([_widened(episode.options, width) for episode in episodes])
+        pointers = pad_sequence([_widened(episode.pointers, width + 1) for episode in episodes])
         chosen = pad_sequence([episode.chosen for episode in episodes])[..., None]  # [T, n, 1]
         tokens = options.gather(2, chosen)[..., 0]
         previous = torch.cat([torch.zeros_like(tokens[:1]), tokens[:-1]])
-        scores, _ = self(previous, options)
+        scores, _ = self(previous, options, pointers)
         logits = _masked(scores, options)
         there = tokens != NOTHING
         return Likelihood((logits.gather(2, chosen)[..., 0] * there).T, (_entropies(logits, options) * there).T)
 
+    def _asked(self, genome: tuple[Token, ...], begun: Genome) -> Decision | None:
+        """The decision that follows a genome; where what is begun goes further, its token is the only option."""
+        decision = self.space.next(genome)
+        if decision is None or len(genome) >= len(begun):
+            return decision
+        token = begun[len(genome)]
+        if token not in decision.options:
+            raise CodeError(f"what is begun has {token!r} for {decision.name}, which takes one of "
+                            f"{', '.join(map(str, decision.options))}")  # fmt: skip
+        return replace(decision, options=(token,), pointer=None)
+
     def _numbers(self, decision: Decision | None) -> list[int]:
         if decision is None:
             return [NOTHING]
-        asked = decision.name, decision.options
+        asked = _kind(decision), decision.options
         if asked not in self._known:
-            self._known[asked] = [self.numbers[decision.name, option] for option in decision.options]
+            self._known[asked] = [self.numbers[asked[0], option] for option in decision.options]
         return self._known[asked]
 
 
@@ -121,6 +142,10 @@ class Recurrent(Controller):
     """An LSTM that reads the embedding of the token before and scores the options of each decision by a linear head
     (Zoph and Le 2017, arXiv:1611.01578, section 3.1). With a temperature and a `tanh` constant C a score is
     C tanh(score / temperature) (Bello et al. 2017, arXiv:1611.09940, in Pham et al. 2018, arXiv:1802.03268).
+
+    Where a decision points, an option that means an earlier step j has the score v tanh(W_prev h_j + W_curr h_i) of the
+    LSTM's outputs then and at the step i where the choice is made, and one that means nothing the score 0: for a yes or
+    no these are the sigmoids of Zoph and Le's anchors (section 3.3).
 
     units     of each of the `layers`, and length of the embeddings
     initial   all weights are drawn uniformly from ± this
@@ -146,13 +171,29 @@ class Recurrent(Controller):
         self.embedding = nn.Embedding(size, units)
         self.lstm = nn.LSTM(units, units, layers)
         self.head = nn.Linear(units, size)
+        if self.points:
+            self.earlier, self.current = nn.Linear(units, units, bias=False), nn.Linear(units, units, bias=False)
+            self.attention = nn.Linear(units, 1, bias=False)
         for weights in self.parameters():
             nn.init.uniform_(weights, -initial, initial, generator=self.generator)
 
-    def forward(self, previous: Tensor, options: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        hidden, state = self.lstm(self.embedding(previous), state)
-        scores = self.head(hidden).gather(2, options) / self.temperature
-        return (scores if self.tanh is None else self.tanh * torch.tanh(scores)), state
+    def forward(self, previous: Tensor, options: Tensor, pointers: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        cells, before = state or (None, ())
+        hidden, cells = self.lstm(self.embedding(previous), cells)
+        scores = self.head(hidden).gather(2, options)
+        if self.points:
+            before = (*before, hidden)
+            if pointers.any():
+                scores = torch.where(pointers[..., :1] == NOTHING, scores, self._attended(torch.cat(before), pointers))
+        scores = scores / self.temperature
+        return (scores if self.tanh is None else self.tanh * torch.tanh(scores)), (cells, before)
+
+    def _attended(self, outputs: Tensor, pointers: Tensor) -> Tensor:
+        """Scores of options that point, [T, n, O]; outputs of the LSTM at all steps so far, [S, n, units]."""
+        episode = torch.arange(outputs.shape[1])[:, None]
+        at, to = pointers[..., :1], pointers[..., 1:]
+        seen = self.earlier(outputs)[to, episode] + self.current(outputs)[at, episode]
+        return self.attention(torch.tanh(seen))[..., 0].masked_fill(to == NOTHING, 0)
 
 
 class Independent(Controller):
@@ -162,14 +203,16 @@ class Independent(Controller):
         super().__init__(space, rng=rng)
         self.scores = nn.Parameter(torch.zeros(len(self.numbers) + 1))
 
-    def forward(self, previous: Tensor, options: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    def forward(self, previous: Tensor, options: Tensor, pointers: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         return self.scores[options], None
 
 
 class _Drawn(NamedTuple):
-    """One decision of n genomes: options [n, O], and of each the place chosen, its log-probability and the entropy."""
+    """One decision of n genomes: options [n, O], pointers [n, 1 + O], and of each the place chosen, its log-probability
+    and the entropy."""
 
     options: Tensor
+    pointers: Tensor
     chosen: Tensor
     log_probabilities: Tensor
     entropies: Tensor
@@ -178,19 +221,35 @@ class _Drawn(NamedTuple):
 def _episodes(genomes: Sequence[tuple[Token, ...]], steps: Sequence[_Drawn]) -> list[Episode]:
     """What was drawn side by side, genome by genome."""
     width = max(step.options.shape[1] for step in steps)
-    wide = [nn.functional.pad(step.options, (0, width - step.options.shape[1])) for step in steps]
-    parts = [torch.stack(part, 1) for part in (wide, *zip(*(step[1:] for step in steps), strict=True))]
-    options, chosen, scores, entropies = parts  # [n, T, O], and three of [n, T]
+    options = torch.stack([_widened(step.options, width) for step in steps], 1)
+    pointers = torch.stack([_widened(step.pointers, width + 1) for step in steps], 1)
+    chosen, scores, entropies = (torch.stack(part, 1) for part in zip(*(step[2:] for step in steps), strict=True))
     return [
-        Episode(genome, options[at, : len(genome)], chosen[at, : len(genome)], scores[at, : len(genome)],
-                round(entropies[at].sum().item(), 4))
+        Episode(genome, options[at, : len(genome)], pointers[at, : len(genome)], chosen[at, : len(genome)],
+                scores[at, : len(genome)], round(entropies[at].sum().item(), 4))
         for at, genome in enumerate(genomes)
     ]  # fmt: skip
 
 
-def _padded(rows: list[list[int]]) -> Tensor:
-    width = max(map(len, rows))
+def _kind(decision: Decision) -> str:
+    return decision.kind or decision.name
+
+
+def _steps(decision: Decision | None) -> list[int]:
+    """The step at which a decision is made, and those that its options point at: a token has been read in the step
+    after its own."""
+    if decision is None or decision.pointer is None:
+        return [NOTHING]
+    return [decision.pointer.at + 1] + [NOTHING if place is None else place + 1 for place in decision.pointer.to]
+
+
+def _padded(rows: list[list[int]], width: int = 0) -> Tensor:
+    width = max(width, *map(len, rows))
     return torch.tensor([row + [NOTHING] * (width - len(row)) for row in rows])
+
+
+def _widened(rows: Tensor, width: int) -> Tensor:
+    return nn.functional.pad(rows, (0, width - rows.shape[1]), value=NOTHING)
 
 
 def _masked(scores: Tensor, options: Tensor) -> Tensor:

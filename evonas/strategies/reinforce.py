@@ -15,6 +15,7 @@ from torch import Tensor
 from evonas.device import torch_threads
 from evonas.errors import UserError
 from evonas.individual import Individual
+from evonas.space import Genome
 from evonas.strategies.controllers import Controller, Episode, Likelihood
 from evonas.strategies.rewards import Reward, accuracy
 
@@ -33,6 +34,7 @@ class Reinforce:
     decay           of the baseline, for each reward
     entropy         weight of the policy's entropy (nats, summed over the decisions) in what is maximised
     reward          of an individual whose fitness is valid
+    begin           of the number of a proposal, from 0: the tokens that it begins with, which are no choices
 
     No worker waits: until a batch is full, further genomes come from the weights of now. What is told late counts in
     the batch in which it comes, by its probability then. A failed individual teaches nothing.
@@ -52,12 +54,14 @@ class Reinforce:
         decay: float = 0.95,
         entropy: float = 0.0,
         reward: Reward = accuracy,
+        begin: Callable[[int], Genome] | None = None,
     ) -> None:
         if batch < 1 or learning_rate <= 0 or not 0 <= decay < 1 or entropy < 0:
             raise UserError(f"batch is {batch}, learning_rate {learning_rate}, decay {decay} and entropy {entropy}; "
                             "use at least 1, more than 0, from 0 to below 1, and at least 0")  # fmt: skip
         self.controller, self.batch, self.decay, self.entropy, self.reward = controller, batch, decay, entropy, reward
         self.optimizer = torch.optim.Adam(controller.parameters(), learning_rate)
+        self.begin, self.proposed = begin, 0
         self.baseline: float | None = None
         self._drawn: list[Episode] = []  # by the weights of now, not yet handed out
         self._in_flight: dict[int, Episode] = {}  # by identity of the individual
@@ -68,8 +72,11 @@ class Reinforce:
 
     def _next(self) -> Individual:
         if not self._drawn:
-            self._drawn = self.controller.sample(self.batch)
+            numbers = range(self.proposed, self.proposed + self.batch)
+            begun = None if self.begin is None else [self.begin(number) for number in numbers]
+            self._drawn = self.controller.sample(self.batch, begun)
         episode = self._drawn.pop(0)
+        self.proposed += 1
         individual = Individual(episode.genome)
         individual.operator = "controller"
         individual.proposal = {"entropy": episode.entropy}

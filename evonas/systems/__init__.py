@@ -95,6 +95,7 @@ class System:
     front        the same for several objectives; None: NSGA-II, with half the population as parents
     control      the same for what a search is held against at as many evaluations, `rival` by name; None: random search
     inherits     children begin with their parents' weights, where nothing else is said
+    objectives   that its search has, where nothing else is said
     scheduled    its strategy has a schedule over the setting `evaluations`, which is the budget's, where it has one
     """
 
@@ -109,6 +110,7 @@ class System:
     control: Callable[[base.Toolbox, Any, Random], Strategy] | None = None
     rival: str = "random_search"
     inherits: bool = False
+    objectives: str = "accuracy"
     scheduled: bool = False
 
     def preset(self, name: str) -> Setup:
@@ -143,13 +145,15 @@ def systems() -> dict[str, System]:
     from evonas.systems.hierarchical import HIERARCHICAL
     from evonas.systems.large_scale import LARGE_SCALE
     from evonas.systems.metaqnn import METAQNN
+    from evonas.systems.mnasnet import MNASNET
+    from evonas.systems.nas_rl import NAS_RL
     from evonas.systems.nasnet import NASNET
     from evonas.systems.nsga_net import NSGA_NET
 
-    return {
-        each.name: each
-        for each in (GENET, LARGE_SCALE, AMOEBANET, HIERARCHICAL, NSGA_NET, DARTS, NASNET, METAQNN, BLOCK_QNN)
-    }
+    all_systems = (
+        GENET, LARGE_SCALE, AMOEBANET, HIERARCHICAL, NSGA_NET, DARTS, NAS_RL, NASNET, MNASNET, METAQNN, BLOCK_QNN,
+    )  # fmt: skip
+    return {each.name: each for each in all_systems}
 
 
 def check_generational(settings: Any, *rates: str) -> None:

@@ -1,0 +1,57 @@
+"""PPO as the search of a system: its settings, and the strategy that they make. Torch is loaded with its controller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from deap import base
+
+from evonas.errors import UserError
+from evonas.operators import by_decision
+from evonas.space import Space
+
+if TYPE_CHECKING:
+    from evonas.strategies.reinforce import PPO
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOSettings:
+    """evaluations in all, batch of architectures to a step, controller_rate (the learning rate of Adam), decay of the
+    baseline, entropy_weight, passes over each batch, clip of the ratio, units of the LSTM."""
+
+    evaluations: int = 20_000
+    batch: int = 20
+    controller_rate: float = 3.5e-4
+    decay: float = 0.95
+    entropy_weight: float = 1e-5
+    passes: int = 4
+    clip: float = 0.2
+    units: int = 100
+
+    def __post_init__(self) -> None:
+        if min(self.evaluations, self.batch, self.passes, self.units) < 1 or self.controller_rate <= 0:
+            raise UserError(f"evaluations is {self.evaluations}, batch {self.batch}, passes {self.passes}, units "
+                            f"{self.units} and controller_rate {self.controller_rate}; use at least 1 of the first "
+                            "four, and a positive rate")  # fmt: skip
+        if not 0 <= self.decay < 1 or not 0 < self.clip < 1 or self.entropy_weight < 0:
+            raise UserError(f"decay is {self.decay}, clip {self.clip} and entropy_weight {self.entropy_weight}; use 0 "
+                            "to below 1, between 0 and 1, and at least 0")  # fmt: skip
+
+
+def ppo(toolbox: base.Toolbox, settings: PPOSettings, rng: Random, **of_system: Any) -> PPO:
+    """of_system: what is not for the user to set, such as the reward."""
+    from evonas.strategies.controllers import Recurrent
+    from evonas.strategies.reinforce import PPO
+
+    return PPO(
+        Recurrent(toolbox.space, rng=rng, units=settings.units, initial=0.1),
+        batch=settings.batch, learning_rate=settings.controller_rate, decay=settings.decay,
+        entropy=settings.entropy_weight, passes=settings.passes, clip=settings.clip, **of_system,
+    )  # fmt: skip
+
+
+def uniform_toolbox(space: Space, settings: Any, rng: Random) -> base.Toolbox:
+    """For what else draws from the space, such as the random search that is the baseline."""
+    return by_decision.toolbox(space, rng=rng)

@@ -1,0 +1,188 @@
+"""The layers of NAS-RL (Zoph and Le 2017, "Neural Architecture Search with Reinforcement Learning", arXiv:1611.01578,
+sections 3.1 and 3.3).
+
+A network is a chain of convolutions, each followed by batch norm and ReLU, with skips: a layer takes any of the layers
+before it, side by side. A code says of each layer its height and width, its strides where they are searched, its
+filters and the layers that it takes:
+
+    3x3-24 | 5x7-36 | 1x3-48 <1,2 | 3x3/2x1-64 <3
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from evonas.errors import UserError
+from evonas.graph import INPUT, Draft, Graph
+from evonas.operations import (
+    BatchNorm,
+    Convolution,
+    GlobalAveragePool,
+    Linear,
+    MaxPool,
+    Operation,
+    PadSize,
+    ReLU,
+)
+from evonas.space import CodeError, Decision, Genome, Open, Pointer, Space, Token
+
+_LAYER = re.compile(r"(\d+)x(\d+)(?:/(\d+)x(\d+))?-(\d+)(?: *<([\d, ]+))?")
+
+
+class Layer(NamedTuple):
+    """`inputs`: the layers that it takes, counted from 1; none: the image."""
+
+    height: int
+    width: int
+    stride: tuple[int, int]
+    filters: int
+    inputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class NASRLSpace(Space):
+    """A genome says how many layers there are, where several numbers may be, and then for each layer its height, width,
+    two strides where there is a choice, filters, and for each layer before it whether it is taken.
+
+    A layer that takes none takes the image. What no layer takes goes into the classifier, side by side. Where sizes
+    differ, smaller maps are surrounded by zeros.
+
+    lengths   numbers of layers
+    kernels   heights, and widths
+    strides   vertical, and horizontal
+    filters   of a layer
+    pools     layers behind which a max pooling halves the map
+    """
+
+    name: ClassVar[str] = "nas-rl"
+    lengths: tuple[int, ...] = (6, 8, 10, 12, 14, 16, 18, 20)
+    kernels: tuple[int, ...] = (1, 3, 5, 7)
+    strides: tuple[int, ...] = (1,)
+    filters: tuple[int, ...] = (24, 36, 48, 64)
+    pools: tuple[int, ...] = ()
+    input_shape: tuple[int, int, int] = (3, 32, 32)
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("lengths", "kernels", "strides", "filters"):
+            values = getattr(self, name)
+            if not values or min(values) < 1 or len(set(values)) < len(values):
+                raise UserError(f"{name} is {values}; give at least one number from 1, each once")
+        if any(kernel % 2 == 0 for kernel in self.kernels):
+            raise UserError(f"kernels is {self.kernels}; use odd sizes, which keep the map's")
+        if self.classes < 2:
+            raise UserError(f"classes is {self.classes}; use at least 2")
+
+    # ---- the genome -----------------------------------------------------------------------------------------------
+
+    @property
+    def _questions(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """What is asked of each layer before its skips, with the options; filters come last."""
+        strides = (("stride_height", self.strides), ("stride_width", self.strides)) if len(self.strides) > 1 else ()
+        return (("height", self.kernels), ("width", self.kernels), *strides, ("filters", self.filters))
+
+    @property
+    def _says_length(self) -> int:
+        return int(len(self.lengths) > 1)
+
+    def next(self, prefix: Genome) -> Decision | None:
+        if self._says_length and not prefix:
+            return Decision("layers", self.lengths, ())
+        length: Any = prefix[0] if self._says_length else self.lengths[0]
+        position, questions = len(prefix) - self._says_length, self._questions
+        layer = 1
+        while position >= len(questions) + layer - 1:
+            position -= len(questions) + layer - 1
+            layer += 1
+        if layer > length:
+            return None
+        state = length, len(prefix)
+        if position < len(questions):
+            kind, options = questions[position]
+            return Decision(f"layer{layer}/{kind}", options, state, kind=kind)
+        earlier = position - len(questions) + 1
+        pointer = Pointer(self._anchor(layer), (None, self._anchor(earlier)))
+        return Decision(f"layer{layer}/skip{earlier}", (0, 1), state, kind="skip", pointer=pointer)
+
+    def _anchor(self, layer: int) -> int:
+        """The place of the last token of a layer before its skips: what has been read then stands for the layer."""
+        return self._says_length + layer * len(self._questions) + (layer - 1) * (layer - 2) // 2 - 1
+
+    def layers(self, genome: Genome) -> list[Layer]:
+        """The layers of a genome. Raises CodeError for a genome of another space, and for open tokens."""
+        if any(isinstance(token, Open) for token in genome):
+            raise CodeError("layers with open tokens are no network: sizes and widths hang on them; close them")
+        told: dict[str, Any] = {d.name: token for d, token in zip(self.decisions(genome), genome, strict=True)}
+        found = []
+        for number in range(1, (told["layers"] if self._says_length else self.lengths[0]) + 1):
+            at = f"layer{number}"
+            down, across = (told.get(f"{at}/stride_{side}", self.strides[0]) for side in ("height", "width"))
+            inputs = tuple(earlier for earlier in range(1, number) if told[f"{at}/skip{earlier}"])
+            found.append(
+                Layer(told[f"{at}/height"], told[f"{at}/width"], (down, across), told[f"{at}/filters"], inputs)
+            )
+        return found
+
+    def format(self, genome: Genome) -> str:
+        words = []
+        for layer in self.layers(genome):
+            stride = "/{}x{}".format(*layer.stride) if len(self.strides) > 1 else ""
+            inputs = f" <{','.join(map(str, layer.inputs))}" if layer.inputs else ""
+            words.append(f"{layer.height}x{layer.width}{stride}-{layer.filters}{inputs}")
+        return " | ".join(words)
+
+    def parse(self, code: str) -> tuple[Token, ...]:
+        """Reads what `format` writes. Raises CodeError, naming the place."""
+        layers = code.split("|")
+        if self._says_length and len(layers) not in self.lengths:
+            raise CodeError(f"code {code!r} has {len(layers)} layers; use one of {', '.join(map(str, self.lengths))}")
+        genome: list[Token] = [len(layers)] * self._says_length
+        for number, text in enumerate(layers, 1):
+            found = _LAYER.fullmatch(text.strip())
+            if found is None:
+                raise CodeError(f"{text.strip()!r} is no layer; write height x width - filters < inputs, as in "
+                                "3x5-24 <1,2 (with /2x1 before the -, where strides are searched)")  # fmt: skip
+            height, width, down, across, filters, taken = found.groups()
+            inputs = {int(word) for word in (taken or "").replace(",", " ").split()}
+            if strange := sorted(inputs - set(range(1, number))):
+                raise CodeError(f"layer {number} takes layer {strange[0]}; only earlier layers can be taken")
+            strides = [int(down or 1), int(across or 1)]
+            if len(self.strides) == 1 and strides != [self.strides[0]] * 2:
+                raise CodeError(f"{text.strip()!r} has strides, which are not searched here: all are {self.strides[0]}")
+            genome += [int(height), int(width), *(strides if len(self.strides) > 1 else ()), int(filters)]
+            genome += [int(earlier in inputs) for earlier in range(1, number)]
+        self.decisions(genome)
+        return tuple(genome)
+
+    # ---- the network ----------------------------------------------------------------------------------------------
+
+    def decode(self, genome: Genome) -> Graph:
+        draft = Draft(self.input_shape)
+        layers, outputs = self.layers(genome), [INPUT]
+        for number, layer in enumerate(layers, 1):
+            name = f"layer{number}"
+            steps: list[Operation] = [
+                Convolution(layer.filters, (layer.height, layer.width), layer.stride), BatchNorm(), ReLU()
+            ]  # fmt: skip
+            inputs = [outputs[each] for each in layer.inputs or (0,)]
+            outputs.append(str(draft.node(f"{name}/main", _level(draft, name, inputs), *steps, combine="concat")))
+            if number in self.pools and min(draft.shape(outputs[-1])[1:]) >= 2:
+                draft.then(outputs[-1], MaxPool(2, 2, 0))
+        taken = {each for layer in layers for each in layer.inputs}
+        loose = [outputs[number] for number in range(1, len(outputs)) if number not in taken]
+        draft.node("classifier", _level(draft, "last", loose), GlobalAveragePool(), Linear(self.classes),
+                   combine="concat")  # fmt: skip
+        return draft.graph()
+
+
+def _level(draft: Draft, name: str, inputs: Sequence[str]) -> list[str]:
+    """The inputs, the smaller ones surrounded by zeros up to the largest sides."""
+    height, width = (max(draft.shape(each)[side] for each in inputs) for side in (1, 2))
+    return [
+        each if draft.shape(each)[1:] == (height, width)
+        else str(draft.node(f"{name}/padded{number}", [each], PadSize(height, width)))
+        for number, each in enumerate(inputs, 1)
+    ]  # fmt: skip
