@@ -20,7 +20,7 @@ from torch import Tensor, fx, nn
 
 from evonas import gates, operations
 from evonas.gates import Route
-from evonas.graph import INPUT, Graph, Node
+from evonas.graph import INPUT, Graph, GraphError, Node
 from evonas.operations import Operation, Shape
 from evonas.streams import number
 
@@ -214,6 +214,7 @@ def build(graph: Graph, *, seed: int = 0) -> fx.GraphModule:
     forward(x, route). Initial weights depend on the seed and on each parameter's name and shape alone; the global
     generator is left as it was. Building is by name too: a network and a supernet of one space agree in their keys.
     """
+    _check_names(graph)
     free = _dispensable(graph) if graph.is_open else set()
     modules: dict[str, nn.Module] = {}
     drawn = fx.Graph()
@@ -276,6 +277,15 @@ def tapped(network: fx.GraphModule, node: str) -> fx.GraphModule:
     (found,) = (each for each in network.graph.nodes if node in each.meta.get("nodes", ()))
     drawn.output((output, copied[found]))
     return _module(network, drawn, "Tapped")
+
+
+def _check_names(graph: Graph) -> None:
+    """A node becomes a module below its name, which must not hide a method of modules."""
+    for node in graph.nodes:
+        if taken := [segment for segment in node.name.split("/") if hasattr(fx.GraphModule, segment)]:
+            raise GraphError(
+                f"{node.name}: {taken[0]!r} is what PyTorch calls a method of modules; choose another name"
+            )
 
 
 def _module(root: nn.Module | dict[str, Any], drawn: fx.Graph, name: str) -> fx.GraphModule:

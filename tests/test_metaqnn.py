@@ -18,6 +18,7 @@ from evonas.network import build
 from evonas.operations import Dropout
 from evonas.space import CodeError, Decision, Open, Space
 from evonas.strategies.q_learning import METAQNN, QLearning, Step, scaled
+from evonas.systems.q_learning import QLearningSettings
 
 SPACE = MetaQNNSpace()
 
@@ -256,6 +257,9 @@ def test_a_space_without_decisions_and_settings_out_of_range_are_refused():
     for settings in ({"rate": 0}, {"discount": 2}, {"replays": -1}, {"schedule": [(2.0, 3)]}, {"schedule": []}):
         with pytest.raises(UserError, match=next(iter(settings))):
             learner(**settings)
+    for settings in ({"rate": 0}, {"discount": 2}, {"replays": -1}, {"evaluations": 0}):
+        with pytest.raises(UserError, match=next(iter(settings))):
+            QLearningSettings(**settings)
 
 
 # ---- the system ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from evonas.gates import Is, no
 from evonas.genomes.genet import SMALL, GeNetSpace
-from evonas.graph import Draft
+from evonas.graph import Draft, GraphError
 from evonas.network import build, concatenated, extract
 from evonas.operations import (
     AveragePool,
@@ -244,3 +244,11 @@ def test_a_thin_strided_1x1_convolution_is_the_convolution():
     theirs = torch.autograd.grad(plain(images).square().sum(), [images, *plain.parameters()])
     assert torch.allclose(network(images), plain(images), atol=1e-6)
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("name", ["half", "stage/train/conv1"])
+def test_a_node_named_like_a_method_of_modules_is_refused(name):
+    draft = Draft((3, 8, 8))
+    draft.node(name, ["input"], Convolution(2))
+    with pytest.raises(GraphError, match=r"(half|train)' is what PyTorch calls a method"):
+        build(draft.graph())

@@ -22,6 +22,7 @@ from evonas.errors import UserError
 from evonas.space import CodeError, Decision, Genome, Space, Token
 
 NOTHING = 0
+_NOWHERE = [NOTHING]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +132,7 @@ class Controller(nn.Module, ABC):
 
     def _numbers(self, decision: Decision | None) -> list[int]:
         if decision is None:
-            return [NOTHING]
+            return _NOWHERE
         asked = _kind(decision), decision.options
         if asked not in self._known:
             self._known[asked] = [self.numbers[asked[0], option] for option in decision.options]
@@ -179,7 +180,7 @@ class Recurrent(Controller):
 
     def forward(self, previous: Tensor, options: Tensor, pointers: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         cells, before = state or (None, ())
-        hidden, cells = self.lstm(self.embedding(previous), cells)
+        hidden, cells = self._read(self.embedding(previous), cells)
         scores = self.head(hidden).gather(2, options)
         if self.points:
             before = (*before, hidden)
@@ -187,6 +188,20 @@ class Recurrent(Controller):
                 scores = torch.where(pointers[..., :1] == NOTHING, scores, self._attended(torch.cat(before), pointers))
         scores = scores / self.temperature
         return (scores if self.tanh is None else self.tanh * torch.tanh(scores)), (cells, before)
+
+    def _read(self, inputs: Tensor, cells: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The LSTM's outputs for inputs [T, n, units], and its state after them. One step alone is done by cells, which
+        takes a third of the time."""
+        if len(inputs) > 1:
+            return self.lstm(inputs, cells)
+        if cells is None:
+            cells = (inputs.new_zeros(self.lstm.num_layers, *inputs.shape[1:]),) * 2
+        output, after = inputs[0], []
+        for layer, before in enumerate(zip(*cells, strict=True)):
+            output, inner = torch.lstm_cell(output, before, *self.lstm.all_weights[layer])
+            after.append((output, inner))
+        hidden, inner = (torch.stack(each) for each in zip(*after, strict=True))
+        return output[None], (hidden, inner)
 
     def _attended(self, outputs: Tensor, pointers: Tensor) -> Tensor:
         """Scores of options that point, [T, n, O]; outputs of the LSTM at all steps so far, [S, n, units]."""
@@ -239,12 +254,14 @@ def _steps(decision: Decision | None) -> list[int]:
     """The step at which a decision is made, and those that its options point at: a token has been read in the step
     after its own."""
     if decision is None or decision.pointer is None:
-        return [NOTHING]
+        return _NOWHERE
     return [decision.pointer.at + 1] + [NOTHING if place is None else place + 1 for place in decision.pointer.to]
 
 
 def _padded(rows: list[list[int]], width: int = 0) -> Tensor:
     width = max(width, *map(len, rows))
+    if all(row is rows[0] for row in rows):  # one decision for all, as in every space of a fixed length
+        return torch.tensor(rows[0] + [NOTHING] * (width - len(rows[0]))).expand(len(rows), -1)
     return torch.tensor([row + [NOTHING] * (width - len(row)) for row in rows])
 
 

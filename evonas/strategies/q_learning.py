@@ -36,6 +36,13 @@ def scaled(schedule: Schedule, genomes: int) -> Schedule:
     return [(epsilon, end - start) for (epsilon, _), start, end in zip(schedule, starts, ends, strict=False)]
 
 
+def check_settings(rate: float, discount: float, replays: int) -> None:
+    """Raises UserError where one of them is out of its range."""
+    if not 0 < rate <= 1 or not 0 <= discount <= 1 or replays < 0:
+        raise UserError(f"rate is {rate}, discount {discount} and replays {replays}; use more than 0 to 1, 0 to 1, and "
+                        "at least 0")  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Step:
     """A decision of a trajectory: what was observed, the token that was chosen, and what it could have been."""
@@ -88,9 +95,7 @@ class QLearning:
                             "Q-learning learns; use a strategy over its own operators")  # fmt: skip
         if not schedule or any(not 0 <= epsilon <= 1 or count < 0 for epsilon, count in schedule):
             raise UserError(f"schedule is {schedule}; give pairs of an epsilon from 0 to 1 and a number of genomes")
-        if not 0 < rate <= 1 or not 0 <= discount <= 1 or replays < 0:
-            raise UserError(f"rate is {rate}, discount {discount} and replays {replays}; use more than 0 to 1, 0 to 1, "
-                            "and at least 0")  # fmt: skip
+        check_settings(rate, discount, replays)
         self.space, self.rng, self.schedule, self.distinct = space, rng, schedule, distinct
         self.rate, self.discount, self.initial, self.replays = rate, discount, initial, replays
         self.shaping, self.reward = shaping, reward

@@ -11,7 +11,7 @@ from deap import base
 from evonas.errors import UserError
 from evonas.operators import by_decision
 from evonas.space import Space
-from evonas.strategies.q_learning import METAQNN, QLearning, scaled
+from evonas.strategies.q_learning import METAQNN, QLearning, check_settings, scaled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class QLearningSettings:
     def __post_init__(self) -> None:
         if self.evaluations < 1:
             raise UserError(f"evaluations is {self.evaluations}; use at least 1")
+        check_settings(self.rate, self.discount, self.replays)
 
 
 def q_learning(toolbox: base.Toolbox, settings: QLearningSettings, rng: Random, **of_system: Any) -> QLearning:
