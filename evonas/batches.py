@@ -51,6 +51,11 @@ class Part:
     def device(self) -> torch.device:
         return self.labels.device
 
+    @property
+    def most_frequent(self) -> float:
+        """The share of the most frequent class: the accuracy of who always names it."""
+        return int(self.labels.bincount().max()) / len(self)
+
     def normalised(self, images: Tensor) -> Tensor:
         """(x - mean) / std as float32."""
         if self.mean is None or self.std is None:

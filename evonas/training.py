@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +20,8 @@ from evonas.network import DropPath, build, tapped
 from evonas.recipe import Recipe
 from evonas.stopwatch import UNWATCHED, Unwatched
 from evonas.streams import number
+
+RESTARTED = 0.4  # times the learning rate (Baker et al. 2017; Zhong et al. 2018)
 
 
 class TrainingFailed(RuntimeError):
@@ -41,17 +45,26 @@ def train(
     clock: Callable[[], float] = time.monotonic,
     watch: Unwatched = UNWATCHED,
 ) -> list[float]:
-    """Train in place; the accuracy on `validation` after each epoch (nothing where there is none).
+    """Train in place; the accuracy on `validation` after each epoch, those before a restart included (nothing where
+    there is no validation part, and then no restart either).
 
     Raises TrainingFailed as `Training.epoch` does.
     """
-    training = Training(network, part, recipe, seed=seed, precision=precision, splits=splits, watch=watch)
-    curve = []
+    settings: dict[str, Any] = {"seed": seed, "precision": precision, "splits": splits, "watch": watch}
+    training = Training(network, part, recipe, **settings)
+    restarts = recipe.restarts if validation is not None else 0
+    begun = copy.deepcopy(network.state_dict()) if restarts else {}
+    curve: list[float] = []
     while training.epochs < recipe.epochs:
         training.epoch(deadline=deadline, clock=clock)
         if validation is not None:
             watch.begin("evaluation")
             curve.append(accuracy(network, validation, precision=precision))
+            if restarts and training.epochs == 1 and curve[-1] <= validation.most_frequent:
+                restarts -= 1
+                network.load_state_dict(begun)
+                recipe = replace(recipe, learning_rate=recipe.learning_rate * RESTARTED)
+                training = Training(network, part, recipe, **settings)
     return curve
 
 

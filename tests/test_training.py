@@ -96,6 +96,28 @@ def test_adam_and_clipping_and_smoothing_train_too(digits):
     assert curve[-1] > 0.8
 
 
+def test_rmsprop_trains_as_mobile_networks_are_trained(digits):
+    recipe = Recipe(epochs=3, optimizer="rmsprop", learning_rate=2e-3, schedule="constant")
+    assert train(build(NETWORK), digits.train, recipe, seed=0, validation=digits.validation)[-1] > 0.8
+
+
+def test_a_training_that_learns_nothing_begins_anew_with_a_smaller_learning_rate(digits):
+    recipe = Recipe(epochs=2, optimizer="adam", learning_rate=30.0, schedule="constant", restarts=12)
+    network, plain = build(NETWORK, seed=1), build(NETWORK, seed=1)
+    curve = train(network, digits.train, recipe, seed=0, validation=digits.validation)
+    restarts = len(curve) - 2
+    assert 0 < restarts < 12
+    assert max(curve[:restarts]) <= digits.validation.most_frequent < curve[-1]
+    calmer = Recipe(epochs=2, optimizer="adam", learning_rate=30.0 * 0.4**restarts, schedule="constant")
+    assert train(plain, digits.train, calmer, seed=0, validation=digits.validation) == curve[restarts:]
+    assert torch.equal(weights(network), weights(plain))
+
+
+def test_without_restarts_left_a_hopeless_training_goes_on(digits):
+    recipe = Recipe(epochs=2, optimizer="adam", learning_rate=1e6, schedule="constant", restarts=1)
+    assert len(train(build(NETWORK), digits.train, recipe, seed=0, validation=digits.validation)) == 3
+
+
 def test_a_loss_that_is_not_finite_is_a_failure(digits):
     network = build(NETWORK)
     with torch.no_grad():

@@ -157,11 +157,12 @@ class TrainedAccuracy:
         except TrainingFailed as failure:
             return Outcome.failure(failure.kind, str(failure), seconds=_since(start))
         watch.begin("other")
-        epochs = self.origin.epochs + recipe.epochs
-        lineage = {"from": self.origin.parent, "epochs": epochs, "copied": copied, "tensors": tensors}
+        epochs = len(curve) or recipe.epochs  # with those before a restart
+        lineage = {"from": self.origin.parent, "epochs": self.origin.epochs + epochs, "copied": copied,
+                   "tensors": tensors}  # fmt: skip
         return Outcome(
             (value,) if self.final else tuple(measures[name] for name in self.objectives),
-            epochs=recipe.epochs,
+            epochs=epochs,
             seconds=_since(start),
             curve=tuple(curve),
             measures=measures,
