@@ -3,39 +3,20 @@
     python benchmarks/controllers.py
 
 The limit is 60 ms for REINFORCE with the paper's LSTM of 100 units. PPO learns four times from each batch. The space is
-the paper's as a controller sees it, with the combination of each block; nothing is decoded.
+the paper's, with the combination of each block; nothing is decoded.
 """
 
 import random
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 from paired import interleaved
 
-from evonas.genomes.nasnet import BLOCKS, NASNET
-from evonas.space import Decision, Genome, Space
+from evonas.genomes.nasnet import COMBINATIONS, NASNET, NASNetSpace
 from evonas.strategies.controllers import Independent, Recurrent
 from evonas.strategies.reinforce import PPO, Reinforce
 
 ROUNDS, BATCH = 20, 20
-
-
-@dataclass(frozen=True)
-class Decisions(Space):
-    """Two cells of five blocks, each of two inputs, two of 13 operations and a combination."""
-
-    name = "nasnet decisions"
-
-    def next(self, prefix: Genome) -> Decision | None:
-        place = len(prefix)
-        if place == 50:
-            return None
-        block, part = divmod(place, 5)
-        name = f"{block}/{part}"
-        if part < 2:
-            return Decision(name, tuple(range(BLOCKS[block % 5])), place)
-        return Decision(name, NASNET if part < 4 else ("add", "concat"), place)
 
 
 def step(strategy: Reinforce) -> None:
@@ -47,7 +28,7 @@ def step(strategy: Reinforce) -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
-    space = Decisions()
+    space = NASNetSpace(operations=NASNET, combinations=COMBINATIONS)
     strategies = {
         "REINFORCE, LSTM": Reinforce(Recurrent(space, rng=random.Random(0)), batch=BATCH),
         "PPO, LSTM": PPO(Recurrent(space, rng=random.Random(0)), batch=BATCH),

@@ -1,6 +1,6 @@
 """An epoch of training beside the program that a user would write otherwise, and beside the fastest loop by hand.
 
-    python benchmarks/epoch.py [ROUNDS]
+    python benchmarks/epoch.py [EPOCHS]
 
 The network is GeNet's with three stages of 16, 32 and 64 channels; 10,000 images of 32x32 (random pixels: the time does
 not hang on them), cropped and flipped, batches of 64, SGD, one core. Programs:
@@ -8,6 +8,10 @@ not hang on them), cropped and flipped, batches of 64, SGD, one core. Programs:
 evonas         `evonas.training.Training`, in float32 and, where the CPU multiplies in it, in bfloat16
 by hand        a loop over tensors in memory with the same kernels and augmentation, written out below
 DataLoader     torchvision transforms of PIL images in a DataLoader (of no worker processes: one core), float32, NCHW
+
+Each runs in a process of its own: evonas, and the loop by hand, in the environment that evonas gives its workers, the
+DataLoader program in the one that it is called in. They take turns by a thirteenth of an epoch, so that what else the
+machine does falls on all of them.
 """
 
 import os
@@ -15,20 +19,21 @@ import sys
 
 import torch
 import torch.nn.functional as F
-from paired import interleaved
+from paired import interleaved_processes, serve
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from evonas.batches import Part
 from evonas.device import multiplies_in_bfloat16
+from evonas.executors import Equipment
 from evonas.genomes.genet import SMALL
 from evonas.network import build
 from evonas.recipe import Recipe
 from evonas.training import Training
 
 CODE = "1-01/1-01-100/1-00-000-0000"
-COUNT, BATCH = 10_000, 64
+PARTS, STEPS, BATCH = 13, 12, 64  # of an epoch of 10,000 images, whose last 16 are left out
 RECIPE = Recipe(epochs=1000, batch_size=BATCH, learning_rate=0.05, crop=4, flip=True)
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
 
@@ -56,8 +61,8 @@ def by_hand(images: torch.Tensor, labels: torch.Tensor, precision: str):
     each = torch.arange(BATCH)
 
     def epoch() -> None:
-        order = torch.randperm(COUNT)
-        for start in range(0, COUNT - BATCH + 1, BATCH):
+        order = torch.randperm(len(x))
+        for start in range(0, len(x) - BATCH + 1, BATCH):
             chosen = order[start : start + BATCH]
             windows = F.pad(x[chosen], (4, 4, 4, 4)).unfold(2, 32, 1).unfold(3, 32, 1)
             down, right = torch.randint(9, (2, BATCH))
@@ -108,21 +113,32 @@ def data_loader(images: torch.Tensor, labels: torch.Tensor):
     return epoch
 
 
-def main(rounds: int = 3) -> None:
+def program(name: str) -> None:
+    """One of the programs, a part of an epoch at a time."""
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (COUNT, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    labels = torch.randint(10, (COUNT,), generator=generator)
+    images = torch.randint(256, (STEPS * BATCH, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(10, (STEPS * BATCH,), generator=generator)
+    kind, _, precision = name.rpartition(" ")
+    if name == "DataLoader":
+        serve(data_loader(images, labels))
+    else:
+        serve({"evonas": evonas, "by hand": by_hand}[kind](images, labels, precision))
+
+
+def main(epochs: int = 2) -> None:
     precisions = ["float32"] + ["bfloat16"] * multiplies_in_bfloat16()
-    programs = {"DataLoader": data_loader(images, labels)}
-    for precision in precisions:
-        programs[f"evonas {precision}"] = evonas(images, labels, precision)
-        programs[f"by hand {precision}"] = by_hand(images, labels, precision)
-    times = interleaved(programs, rounds=rounds, warm_up=0)  # an epoch is long
+    worker = Equipment().environment(None)
+    programs = {"DataLoader": ([__file__, "program", "DataLoader"], {})} | {
+        name: ([__file__, "program", name], worker)
+        for precision in precisions
+        for name in (f"evonas {precision}", f"by hand {precision}")
+    }
+    times = interleaved_processes(programs, rounds=PARTS * epochs)
     for name in programs:
-        print(f"{name}: {times.median(name):.2f} s")
+        print(f"{name}: {times.total(name) / epochs:.2f} s")
     for precision in precisions:
         ours = f"evonas {precision}"
         print(f"{precision}: DataLoader / evonas {times.ratio('DataLoader', ours)}, "
@@ -132,4 +148,7 @@ def main(rounds: int = 3) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    if sys.argv[1:2] == ["program"]:
+        program(sys.argv[2])
+    else:
+        main(*map(int, sys.argv[1:]))
