@@ -365,6 +365,12 @@ def check(run: Run) -> None:
     if config.inherit and setup.recipe.trainings > 1:
         raise UserError(f"trainings is {setup.recipe.trainings}, but who inherits is trained once; set trainings=1, or "
                         "do without (--no-inherit)")  # fmt: skip
+    signs = tuple(1 if weight > 0 else -1 for weight in config.objectives.values())
+    wanted = run.system.front_signs
+    if wanted is not None and run.given.strategy is None and len(signs) > 1 and signs != wanted:
+        ways = ", then ".join(f"one to be {'maximised' if sign > 0 else 'minimised'}" for sign in wanted)
+        raise UserError(f"{run.system.name} searches for several objectives only as {ways}, such as accuracy,latency; "
+                        f"not for {', '.join(config.objectives)}")  # fmt: skip
     first = [setup.space.parse(code) for code in config.init]
     room = _beginners(run)
     if room is not None and len(first) > room:

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from evonas.strategies.controllers import Controller
 
 
+# Presets of what learns. `table`, the default, is for a few hundred queries: the settings in the functions below.
+PAPER: dict[str, dict[str, Any]] = {
+    "reinforce": {"batch": 8, "learning_rate": 6e-4, "decay": 0.95, "entropy": 0.0},  # Zoph and Le 2017, section 4.1
+    "ppo": {"batch": 20, "learning_rate": 3.5e-4, "decay": 0.95, "entropy": 1e-5},  # Zoph et al. 2018, appendix A
+    "q-learning": {"schedule": "paper", "rate": 0.01},  # Baker et al. 2017, section 4 and appendix D
+}
 EPSILONS = ((1.0, 15), (0.5, 15), (0.2, 20), (0.1, 50))  # of Q-learning, and for how many in a hundred queries
 
 
@@ -68,12 +74,17 @@ def _controller(space: Space, name: str, rng: Random) -> tuple[Controller, float
 
 
 def q_learning(
-    box: base.Toolbox, *, rng: Random, planned: int, rate: float = 0.1, replays: int = 100, initial: float = 0.5,
+    box: base.Toolbox, *, rng: Random, planned: int, schedule: str = "table", rate: float = 0.1, replays: int = 100,
+    initial: float = 0.5,
 ) -> Strategy:  # fmt: skip
-    from evonas.strategies.q_learning import QLearning, scaled
+    """Whatever the schedule of epsilon, it is stretched over the planned queries."""
+    from evonas.strategies.q_learning import METAQNN, QLearning, scaled
 
+    schedules = {"table": EPSILONS, "paper": METAQNN}
+    if schedule not in schedules:
+        raise UserError(f"q-learning:schedule is {schedule!r}; use {' or '.join(schedules)}")
     return QLearning(
-        box.space, rng=rng, schedule=scaled(EPSILONS, planned), distinct=False, rate=rate, replays=replays,
+        box.space, rng=rng, schedule=scaled(schedules[schedule], planned), distinct=False, rate=rate, replays=replays,
         initial=initial,
     )  # fmt: skip
 
@@ -105,13 +116,20 @@ class Contender:
             raise UserError(f"unknown strategy {name!r}; strategies are {', '.join(STRATEGIES)}")
         parameters = inspect.signature(STRATEGIES[name]).parameters
         known = {key: each.default for key, each in parameters.items() if each.default is not inspect.Parameter.empty}
-        settings = []
+        given, preset = {}, "table"
         for word in filter(None, words.split(",")):
             key, _, value = word.partition("=")
-            if key not in known:
-                raise UserError(f"{name} has no setting {key!r}; it has {', '.join(known) or 'none'}")
-            settings.append((key, _value(f"{name}:{key}", value, type(known[key]))))
-        return cls(text, name, tuple(settings))
+            if key == "preset" and name in PAPER:
+                preset = value
+            elif key in known:
+                given[key] = _value(f"{name}:{key}", value, type(known[key]))
+            else:
+                has = [*known, *["preset"] * (name in PAPER)]
+                raise UserError(f"{name} has no setting {key!r}; it has {', '.join(has) or 'none'}")
+        if preset not in ("table", "paper"):
+            raise UserError(f"{name}:preset is {preset!r}; use table or paper")
+        settings = (PAPER[name] if preset == "paper" else {}) | given
+        return cls(text, name, tuple(settings.items()))
 
     def strategy(self, toolbox: base.Toolbox, rng: Random, *, planned: int) -> Strategy:
         """planned: evaluations that the search will have, over which schedules are stretched."""

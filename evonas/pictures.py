@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from evonas.runs import Found, Run
+    from evonas.space import Space
 
 CAPTIONS = {
     "history": "What each evaluation gave, in the order in which they were asked for.",
@@ -25,7 +28,7 @@ CAPTIONS = {
     "gained, and how many epochs its weights have been trained for, its ancestors' included.",
     "genealogy": "The ancestors of the winner: what made each of them, and what it gained.",
     "learning": "How the strategy learnt: what its networks reached and their running mean, how much it left to "
-    "chance, and how often it chose each token.",
+    "chance, and how often it chose each token where it had to make such a choice.",
     "curves": "How the networks of the last population learnt.",
     "utilisation": "Which evaluation ran when, and how long evaluations took.",
 }
@@ -72,6 +75,11 @@ def _title(run: Run) -> str:
     return f"{run.config.system.rpartition(':')[2]}{data}, seed {run.config.seed}"
 
 
+def _kinds(space: Space) -> Callable[[Sequence[Any]], list[str]]:
+    """Of a genome's tokens: the kind of decision, by the word that its name ends in (normal/3/input2: input)."""
+    return lambda genome: [re.findall(r"([a-z_]*)\d*$", decision.name)[0] for decision in space.decisions(genome)]
+
+
 def _figures(run: Run) -> dict[str, Figure]:
     records, objectives, title = run.records(), run.config.objectives, _title(run)
     figures: dict[str, Any] = {
@@ -85,7 +93,8 @@ def _figures(run: Run) -> dict[str, Figure]:
             figures["lineage"] = plots.lineage(records, id=best.id, objectives=objectives, title=title)
         figures["genealogy"] = plots.genealogy(records, id=best.id, objectives=objectives, title=title)
     if any("proposal" in record for record in records if record["phase"] == "search"):
-        figures["learning"] = plots.learning(records, objectives=objectives, title=title)
+        kinds = _kinds(run.space) if run.space.is_sequence else None
+        figures["learning"] = plots.learning(records, objectives=objectives, kinds=kinds, title=title)
     figures["curves"] = plots.curves(records, title=title)
     figures["utilisation"] = plots.utilisation(records, workers=run.config.workers, title=title)
     return figures

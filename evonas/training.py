@@ -48,6 +48,8 @@ def train(
     """Train in place; the accuracy on `validation` after each epoch, those before a restart included (nothing where
     there is no validation part, and then no restart either).
 
+    A restart, of the recipe's `restarts`, follows a first epoch that has learnt nothing or whose loss was not finite.
+
     Raises TrainingFailed as `Training.epoch` does.
     """
     settings: dict[str, Any] = {"seed": seed, "precision": precision, "splits": splits, "watch": watch}
@@ -56,15 +58,23 @@ def train(
     begun = copy.deepcopy(network.state_dict()) if restarts else {}
     curve: list[float] = []
     while training.epochs < recipe.epochs:
-        training.epoch(deadline=deadline, clock=clock)
-        if validation is not None:
-            watch.begin("evaluation")
-            curve.append(accuracy(network, validation, precision=precision))
-            if restarts and training.epochs == 1 and curve[-1] <= validation.most_frequent:
-                restarts -= 1
-                network.load_state_dict(begun)
-                recipe = replace(recipe, learning_rate=recipe.learning_rate * RESTARTED)
-                training = Training(network, part, recipe, **settings)
+        learnt = True
+        try:
+            training.epoch(deadline=deadline, clock=clock)
+        except TrainingFailed as failure:
+            if failure.kind != "nan" or training.epochs or not restarts:
+                raise
+            learnt = False
+        else:
+            if validation is not None:
+                watch.begin("evaluation")
+                curve.append(accuracy(network, validation, precision=precision))
+                learnt = training.epochs > 1 or curve[-1] > validation.most_frequent
+        if restarts and not learnt:
+            restarts -= 1
+            network.load_state_dict(begun)
+            recipe = replace(recipe, learning_rate=recipe.learning_rate * RESTARTED)
+            training = Training(network, part, recipe, **settings)
     return curve
 
 
@@ -220,7 +230,9 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def _optimizer(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adam":
         return torch.optim.Adam(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
-    if recipe.optimizer == "rmsprop":  # epsilon as mobile networks are trained (tensorflow/tpu)
+    if recipe.optimizer == "rmsprop":
+        # epsilon as mobile networks are trained (tensorflow/tpu), but PyTorch adds it outside of the root, and begins
+        # the mean of the squares at 0 instead of 1
         return torch.optim.RMSprop(
             weights, lr=recipe.learning_rate, alpha=0.9, eps=1e-3, momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,

@@ -127,6 +127,11 @@ def test_mnasnets_products_are_the_worked_ones():
     assert soft(having(0.70, 50.0)) == pytest.approx(soft(having(0.70 * 1.05, 100.0)), rel=1e-3)
 
 
+def test_a_product_needs_costs_above_zero():
+    with pytest.raises(UserError, match="costs above 0"):
+        product(target=75.0)(having(0.75, 0.0))
+
+
 def test_the_cube_of_the_accuracy():
     assert cube(having(0.73)) == pytest.approx(0.389017)
     assert accuracy(having(0.73)) == 0.73

@@ -10,6 +10,7 @@ import torch
 
 from evonas.errors import UserError
 from evonas.genomes.large_scale import LargeScaleSpace
+from evonas.genomes.nas_rl import NASRLSpace
 from evonas.genomes.nasnet import COMBINATIONS, NASNetSpace
 from evonas.space import Decision, Space
 from evonas.strategies.controllers import Independent, Recurrent
@@ -133,6 +134,28 @@ def test_genomes_are_drawn_as_often_as_their_probability_says():
         share = math.exp(episode.log_probabilities.sum().item())
         deviation = math.sqrt(share * (1 - share) / len(drawn))
         assert abs(drawn.count(episode.genome) / len(drawn) - share) < 5 * deviation
+
+
+def test_independent_softmaxes_are_of_single_decisions_and_a_recurrent_controller_shares_kinds():
+    space = NASRLSpace(lengths=(3,), filters=(24, 36))
+    assert len(controller_of(Independent, space).numbers) == sum(len(each.options) for each in space.every_decision)
+    shared = Recurrent(space, rng=random.Random(0), units=6)
+    assert len(shared.numbers) == len(
+        {(each.kind or each.name, o) for each in space.every_decision for o in each.options}
+    )
+
+
+def test_what_fails_or_is_rejected_gives_its_number_back_to_the_schedule():
+    strategy = Reinforce(controller_of(Independent, Arms(2)), batch=2, begin=lambda number: (int(number >= 4),))
+    begun = []
+    for turn in range(6):
+        individuals = strategy.generate(2)
+        begun.append([individual[0] for individual in individuals])
+        for individual in individuals:
+            if turn % 2:  # else rejected
+                individual.fitness.values = (1.0,)
+        strategy.update(individuals)
+    assert begun == [[0, 0], [0, 0], [0, 0], [0, 0], [1, 1], [1, 1]]
 
 
 def test_entropies_are_those_of_the_decisions():

@@ -16,7 +16,7 @@ from deap import tools
 
 import evonas
 from evonas.comparison import Trial, regret_over_queries, summary
-from evonas.contenders import read_contenders, toolbox_of
+from evonas.contenders import Contender, read_contenders, toolbox_of
 from evonas.evaluation.nats_bench import write_table
 from evonas.evaluation.table import nasbench201, read_table
 from evonas.executors import Serial
@@ -280,6 +280,9 @@ def test_the_summary_is_that_of_its_trials():
         ({"strategies": "aging:size=3"}, "aging has no setting 'size'; it has population, sample, aging"),
         ({"strategies": "aging:population=many"}, "aging:population is 'many'; use a whole number"),
         ({"strategies": "aging:aging=maybe"}, "use true or false"),
+        ({"strategies": "ppo:preset=fast"}, "ppo:preset is 'fast'; use table or paper"),
+        ({"strategies": "aging:preset=paper"}, "aging has no setting 'preset'; it has population, sample, aging"),
+        ({"strategies": "q-learning:schedule=slow"}, "q-learning:schedule is 'slow'; use table or paper"),
         ({"strategies": "random,random"}, "one of them is given twice"),
         ({"budget": "soon"}, "write a number of queries, or seconds of evaluation"),
         ({"budget": "0"}, "allows nothing"),
@@ -296,6 +299,21 @@ def test_settings_follow_their_strategy():
     found = read_contenders("random,aging:population=10,sample=5,aging=false,local")
     assert [contender.name for contender in found] == ["random", "aging", "local"]
     assert found[1].settings == (("population", 10), ("sample", 5), ("aging", False))
+
+
+def test_what_learns_has_its_papers_settings_as_a_preset():
+    space, rng = NASBench201Space(), random.Random(0)
+
+    def strategy(text):
+        return Contender.read(text).strategy(toolbox_of(space, rng), rng, planned=54)
+
+    assert strategy("reinforce:preset=paper").batch == 8
+    assert strategy("reinforce").batch == strategy("reinforce:preset=table").batch == 3
+    changed = strategy("ppo:preset=paper,batch=7")
+    assert (changed.batch, changed.entropy) == (7, 1e-5)
+    agent = strategy("q-learning:preset=paper")
+    assert agent.rate == 0.01
+    assert agent.schedule[0] == (1.0, 30)  # 1500 of 2700
 
 
 def test_strategies_are_compared_by_training(tmp_path):

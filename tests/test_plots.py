@@ -596,7 +596,13 @@ def test_learning_shows_the_running_mean_and_the_baseline():
     assert mean[0] == pytest.approx(50 + 0.1 * 4.5)  # of the first ten
     assert len(mean) == 91
     assert set(baseline.round(9)) == {55.0}
-    assert len(learning(learnt(100, entropy=2.0, baseline=-7.0)).axes[0].lines) == 1  # of another unit
+
+
+def test_the_baseline_of_a_reward_in_another_unit_has_an_axis_of_its_own():
+    rewards, *_between, beside = learning(learnt(100, entropy=2.0, reward_baseline=0.17)).axes
+    assert len(rewards.lines) == 1  # the mean
+    assert set(beside.lines[0].get_ydata()) == {0.17}
+    assert beside.get_ylabel() == "baseline of the reward"
 
 
 @pytest.mark.parametrize(("name", "label"), [("epsilon", "epsilon"), ("entropy", "entropy (nats)")])
@@ -613,6 +619,13 @@ def test_learning_shows_the_shares_of_the_tokens_over_time():
     assert set(shares[0]) == {50.0}
     assert list(shares[1]) == [50.0] * 20 + [0.0] * 20
     assert list(shares[2]) == [0.0] * 20 + [50.0] * 20
+
+
+def test_tokens_are_counted_among_the_choices_of_their_kind():
+    records = [record(0.5, id=id, genome=[3, 5, 3], proposal={"epsilon": 1.0}) for id in range(4)]
+    choices = learning(records, kinds=lambda genome: ["width", "width", "layers"]).axes[2]
+    assert [label.get_text() for label in choices.get_yticklabels()] == ["width 3", "width 5", "layers 3"]
+    assert choices.collections[0].get_array().reshape(3, 4)[:, 0].tolist() == [50.0, 50.0, 100.0]
 
 
 def test_learning_of_nothing_says_so():

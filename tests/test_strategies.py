@@ -2,6 +2,9 @@
 
 import math
 import random
+import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
@@ -27,6 +30,7 @@ from evonas.genomes.nsga_net import NSGANetSpace
 from evonas.journal import Journal
 from evonas.loop import Budget, Loop, Part
 from evonas.streams import stream
+from evonas.systems import system
 
 SPACES = {
     space.name: space
@@ -122,13 +126,84 @@ def test_a_search_cut_anywhere_is_replayed_to_the_bit(text, name, tmp_path):
         journal.close()
         return [tuple(individual) for individual in part.asked], state(part.strategy)
 
+    cut_and_compare(search, path, random.Random(name + text))
+
+
+def cut_and_compare(search, path, rng):
+    """A search that is killed while it writes a line of its journal ends as if it had not been."""
     genomes, learnt = search()
     lines = path.read_bytes().splitlines(keepends=True)
-    for cut in random.Random(name + text).sample(range(1, len(lines)), 1):
-        path.write_bytes(b"".join(lines[:cut]) + lines[cut][: len(lines[cut]) // 2])  # killed while it wrote a line
-        again, known = search()
-        assert again == genomes
-        assert same(known, learnt)
+    cut = rng.randrange(1, len(lines))
+    path.write_bytes(b"".join(lines[:cut]) + lines[cut][: len(lines[cut]) // 2])
+    again, known = search()
+    assert again == genomes
+    assert same(known, learnt)
+
+
+LEARNING = ("nas-rl", "nasnet", "mnasnet", "metaqnn", "block-qnn")
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_the_search_of_a_learning_system_is_replayed_to_the_bit(name, tmp_path):
+    """With its own settings: NAS-RL's schedule of layers, MnasNet's product of two objectives, shaped rewards."""
+    known, path = system(name), tmp_path / "journal.jsonl"
+    setup = known.preset("digits")
+    setup = setup.having({"evaluations": EVALUATIONS} | ({"batch": 4} if "batch" in setup.settings() else {}))
+    weights = (1.0, -1.0) if known.front else (1.0,)
+
+    def search():
+        rng = stream(0, "search")
+        toolbox = known.toolbox(setup.space, setup.strategy, rng)
+        strategy = (known.front or known.strategy)(toolbox, setup.strategy, rng)
+        journal = Journal(path, setup.space.to_json(), clock=time.monotonic)
+        part = Part("search", strategy, lambda individual: Calls(values, len(weights)), weights)
+        Loop(journal, InOneProcess(), 1).run(part, Budget(EVALUATIONS))
+        journal.close()
+        return [tuple(individual) for individual in part.asked], state(strategy)
+
+    def values(genome):
+        return (worth(genome), 0.1 + worth(genome[::-1]))[: len(weights)]
+
+    cut_and_compare(search, path, random.Random(name))
+
+
+KILLED = """
+import os, random, signal, sys
+
+import evonas
+from evonas.genomes.nas_rl import NASRLSpace
+from evonas.strategies.controllers import Recurrent
+from evonas.strategies.reinforce import Reinforce
+
+space, calls = NASRLSpace(lengths=(3, 5)), 0
+strategy = Reinforce(Recurrent(space, rng=random.Random(0), units=8), batch=3, learning_rate=0.1)
+
+
+def evaluate(genome):
+    global calls
+    calls += 1
+    if sys.argv[1] == "kill" and calls == 11:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return sum(token == 3 for token in genome) / len(genome)
+
+
+run = evonas.search(space, evaluate=evaluate, strategy=strategy, budget=18, executor="serial", workers=1,
+                    out=sys.argv[2], resume=True, progress=False)
+print([record["code"] for record in run.records() if record["phase"] == "search"])
+print([weights.tolist() for weights in strategy.controller.state_dict().values()])
+"""
+
+
+@pytest.mark.slow
+def test_a_controller_whose_process_was_killed_has_the_same_weights_after_all(tmp_path):
+    def started(how, out):
+        return subprocess.run([sys.executable, "-c", KILLED, how, out], cwd=tmp_path, capture_output=True, text=True)
+
+    assert started("kill", "killed").returncode == -signal.SIGKILL
+    resumed, whole = started("on", "killed"), started("on", "whole")
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout == whole.stdout
+    assert len(whole.stdout) > 1000
 
 
 @pytest.mark.parametrize("text", CONTENDERS)

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -107,10 +108,20 @@ def test_a_training_that_learns_nothing_begins_anew_with_a_smaller_learning_rate
     curve = train(network, digits.train, recipe, seed=0, validation=digits.validation)
     restarts = len(curve) - 2
     assert 0 < restarts < 12
-    assert max(curve[:restarts]) <= digits.validation.most_frequent < curve[-1]
+    assert max(curve[:restarts]) <= digits.validation.most_frequent < curve[restarts]
     calmer = Recipe(epochs=2, optimizer="adam", learning_rate=30.0 * 0.4**restarts, schedule="constant")
     assert train(plain, digits.train, calmer, seed=0, validation=digits.validation) == curve[restarts:]
     assert torch.equal(weights(network), weights(plain))
+
+
+def test_a_training_that_diverges_in_its_first_epoch_begins_anew_too(digits, monkeypatch):
+    wild = Recipe(epochs=2, learning_rate=1e30, schedule="constant", restarts=1)
+    with pytest.raises(TrainingFailed, match="not finite in epoch 1 of 2"):
+        train(build(NETWORK), digits.train, replace(wild, restarts=0), seed=0, validation=digits.validation)
+    monkeypatch.setattr("evonas.training.RESTARTED", 1e-31)
+    curve = train(build(NETWORK), digits.train, wild, seed=0, validation=digits.validation)
+    calm = replace(wild, learning_rate=1e30 * 1e-31, restarts=0)
+    assert curve == train(build(NETWORK), digits.train, calm, seed=0, validation=digits.validation)
 
 
 def test_without_restarts_left_a_hopeless_training_goes_on(digits):

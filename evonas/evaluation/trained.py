@@ -148,7 +148,7 @@ class TrainedAccuracy:
                 value = (
                     accuracy(network, task.test, precision=self.precision)
                     if self.final
-                    else max(curve[-recipe.best_of :])
+                    else max(curve[-min(recipe.best_of, recipe.epochs) :])  # none from before a restart
                 )
                 measures = {"accuracy": value, "parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
                 if "latency" in self.objectives and not self.final:

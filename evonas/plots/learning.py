@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,14 +31,24 @@ from evonas.plots.style import (
 
 WINDOWS = 40  # columns of the heat map
 OPTIONS = 20  # its rows: the tokens that were chosen most
+Choice = tuple[str, str]  # kind of the decision, and the token
 CERTAINTY = {"epsilon": (PURPLE, "epsilon"), "entropy": (GREEN, "entropy (nats)")}
 
 
-def learning(records: Iterable[Record], *, objectives: Objectives = ACCURACY, title: str | None = None) -> Figure:
-    """Three panels over the evaluations of the search: the first objective with its running mean, and the baseline
-    where there is one in its unit; epsilon or the policy's entropy; how often each token was chosen, wherever.
+def learning(
+    records: Iterable[Record],
+    *,
+    objectives: Objectives = ACCURACY,
+    kinds: Callable[[Sequence[Any]], Sequence[str]] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Three panels over the evaluations of the search: the first objective with its running mean, and the baseline;
+    epsilon or the policy's entropy; how often each token was chosen, of the choices of its kind.
 
-    What a strategy says of a proposal is its record's `proposal`: epsilon, entropy (nats), baseline (of the reward).
+    What a strategy says of a proposal is its record's `proposal`: epsilon, entropy (nats), baseline (of the first
+    objective), reward_baseline (of a reward in another unit, which has an axis of its own).
+
+    kinds   of a genome: for each token what kind of decision it answers; None: all are of one kind
     """
     search = evaluated(records, "search")
     figure = page(8.0, title)
@@ -47,7 +58,7 @@ def learning(records: Iterable[Record], *, objectives: Objectives = ACCURACY, ti
     upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=[3, 1.6, 3])
     entries = _draw_rewards(upper, search, *next(iter(objectives.items())))
     entries |= _draw_certainty(middle, search)
-    _draw_choices(figure, lower, [record["genome"] for record in search])
+    _draw_choices(figure, lower, [_choices(record["genome"], kinds) for record in search])
     lower.set_xlabel("evaluations", fontsize=9)
     lower.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     legend(figure, entries)
@@ -70,11 +81,19 @@ def _draw_rewards(axes: Axes, search: Sequence[Record], objective: str, weight: 
         "networks": Line2D([], [], linestyle="", marker="o", markersize=4, color=BLUE, alpha=0.5, markeredgewidth=0),
         f"mean of the last {window}": Line2D([], [], color=VERMILION, linewidth=1.6),
     }
+    style: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "linestyle": "--"}
     told_at, baseline = _said(search, "baseline")
-    baseline = weight * shown.factor * baseline
-    if len(baseline) and min(numbers) <= baseline[-1] <= max(numbers):  # else the reward is of another unit
-        axes.plot(told_at, baseline, color=ORANGE, linewidth=1.4, linestyle="--")
-        entries["baseline"] = Line2D([], [], color=ORANGE, linewidth=1.4, linestyle="--")
+    if len(baseline):
+        axes.plot(told_at, weight * shown.factor * baseline, **style)
+        entries["baseline"] = Line2D([], [], **style)
+    told_at, baseline = _said(search, "reward_baseline")
+    if len(baseline):
+        beside = axes.twinx()
+        beside.plot(told_at, baseline, **style)
+        beside.set_ylabel("baseline of the reward", fontsize=9, color=ORANGE)
+        beside.tick_params(labelsize=8, colors=ORANGE)
+        beside.spines[["top", "left"]].set_visible(False)
+        entries["baseline of the reward (right)"] = Line2D([], [], **style)
     return entries
 
 
@@ -91,25 +110,40 @@ def _draw_certainty(axes: Axes, search: Sequence[Record]) -> dict[str, Line2D]:
     return {}
 
 
-def _draw_choices(figure: Figure, axes: Axes, genomes: Sequence[Sequence[object]]) -> None:
-    """Shares of the tokens in each of at most WINDOWS spans of evaluations."""
+def _choices(genome: Sequence[Any], kinds: Callable[[Sequence[Any]], Sequence[str]] | None) -> list[Choice]:
+    return list(zip(kinds(genome) if kinds else [""] * len(genome), map(str, genome), strict=True))
+
+
+def _draw_choices(figure: Figure, axes: Axes, genomes: Sequence[Sequence[Choice]]) -> None:
+    """Shares of the tokens among the choices of their kind, in each of at most WINDOWS spans of evaluations."""
     spans = np.array_split(np.arange(len(genomes)), min(WINDOWS, len(genomes)))
-    whole = Counter(str(token) for genome in genomes for token in genome)
-    names = [name for name, _ in whole.most_common(OPTIONS)]
-    shares = np.zeros((len(names), len(spans)))
+    whole = Counter(choice for genome in genomes for choice in genome)
+    met = list(whole)  # kinds stand together, in the order of the genome
+    shown = sorted((choice for choice, _ in whole.most_common(OPTIONS)), key=lambda choice: _place(choice, met))
+    shares = np.zeros((len(shown), len(spans)))
     for column, span in enumerate(spans):
-        counts = Counter(str(token) for at in span for token in genomes[at])
-        shares[:, column] = [100 * counts[name] / counts.total() for name in names]
+        counts = Counter(choice for at in span for choice in genomes[at])
+        of_kind = Counter(kind for at in span for kind, _ in genomes[at])
+        shares[:, column] = [100 * counts[choice] / max(of_kind[choice[0]], 1) for choice in shown]
+    several = len({kind for kind, _ in whole}) > 1
+    names = [f"{kind} {token}" if several else token for kind, token in shown]
     edges = [0.5, *(span[-1] + 1.5 for span in spans)]
     mesh = axes.pcolormesh(edges, np.arange(len(names) + 1), shares, cmap="viridis", vmin=0)
     rest = len(whole) - len(names)
-    axes.set_yticks(np.arange(len(names)) + 0.5, [name if len(name) <= 18 else f"{name[:17]}…" for name in names])
+    axes.set_yticks(np.arange(len(names)) + 0.5, [name if len(name) <= 24 else f"{name[:23]}…" for name in names])
     axes.tick_params(labelsize=7.5)
     axes.invert_yaxis()
     axes.set_ylabel("tokens" + (f" (and {rest} rarer ones)" if rest else ""), fontsize=9)
     bar = figure.colorbar(mesh, ax=axes, pad=0.01)
-    bar.set_label("share of the choices (%)", fontsize=8)
+    bar.set_label("share of such choices (%)" if several else "share of the choices (%)", fontsize=8)
     bar.ax.tick_params(labelsize=7.5)
+
+
+def _place(choice: Choice, met: Sequence[Choice]) -> tuple[int, str]:
+    """Where its kind was met first; then by the token, numbers by their size."""
+    kind, token = choice
+    first = next(place for place, (other, _) in enumerate(met) if other == kind)
+    return first, token.rjust(12) if token.isdigit() else token
 
 
 def _said(search: Sequence[Record], name: str) -> tuple[np.ndarray, np.ndarray]:

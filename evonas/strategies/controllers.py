@@ -65,11 +65,15 @@ class Controller(nn.Module, ABC):
             raise UserError(f"genomes of {space.name} are no sequences of decisions (it has no `next`), which a "
                             "controller writes; use a strategy over its own operators")  # fmt: skip
         self.space = space
-        pairs = dict.fromkeys((_kind(each), option) for each in space.every_decision for option in each.options)
+        pairs = dict.fromkeys((self.kind(each), option) for each in space.every_decision for option in each.options)
         self.numbers = {pair: number for number, pair in enumerate(pairs, NOTHING + 1)}
         self.points = any(each.pointer is not None for each in space.every_decision)
         self._known: dict[tuple[str, tuple[Token, ...]], list[int]] = {}  # numbers of the options of a decision
         self.generator = torch.Generator().manual_seed(rng.getrandbits(63))  # of its weights and its choices
+
+    def kind(self, decision: Decision) -> str:
+        """Decisions of one kind share their options' numbers, and so the weights that hang on them."""
+        return decision.kind or decision.name
 
     @abstractmethod
     def forward(self, previous: Tensor, options: Tensor, pointers: Tensor, state: Any = None) -> tuple[Tensor, Any]:
@@ -133,7 +137,7 @@ class Controller(nn.Module, ABC):
     def _numbers(self, decision: Decision | None) -> list[int]:
         if decision is None:
             return _NOWHERE
-        asked = _kind(decision), decision.options
+        asked = self.kind(decision), decision.options
         if asked not in self._known:
             self._known[asked] = [self.numbers[asked[0], option] for option in decision.options]
         return self._known[asked]
@@ -218,6 +222,9 @@ class Independent(Controller):
         super().__init__(space, rng=rng)
         self.scores = nn.Parameter(torch.zeros(len(self.numbers) + 1))
 
+    def kind(self, decision: Decision) -> str:
+        return decision.name
+
     def forward(self, previous: Tensor, options: Tensor, pointers: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         return self.scores[options], None
 
@@ -244,10 +251,6 @@ def _episodes(genomes: Sequence[tuple[Token, ...]], steps: Sequence[_Drawn]) -> 
                 scores[at, : len(genome)], round(entropies[at].sum().item(), 4))
         for at, genome in enumerate(genomes)
     ]  # fmt: skip
-
-
-def _kind(decision: Decision) -> str:
-    return decision.kind or decision.name
 
 
 def _steps(decision: Decision | None) -> list[int]:

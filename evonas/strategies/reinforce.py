@@ -34,10 +34,12 @@ class Reinforce:
     decay           of the baseline, for each reward
     entropy         weight of the policy's entropy (nats, summed over the decisions) in what is maximised
     reward          of an individual whose fitness is valid
-    begin           of the number of a proposal, from 0: the tokens that it begins with, which are no choices
+    begin           of the number of a proposal, from 0: the tokens that it begins with, which are no choices; what
+                    fails or is rejected gives its number back
 
     No worker waits: until a batch is full, further genomes come from the weights of now. What is told late counts in
-    the batch in which it comes, by its probability then. A failed individual teaches nothing.
+    the batch in which it comes, by its probability under the weights of that moment, without correction for those
+    that drew it. A failed individual teaches nothing.
 
     Raises UserError for a setting out of its range.
     """
@@ -81,7 +83,7 @@ class Reinforce:
         individual.operator = "controller"
         individual.proposal = {"entropy": episode.entropy}
         if self.baseline is not None:
-            individual.proposal["baseline"] = self.baseline
+            individual.proposal["baseline" if self.reward is accuracy else "reward_baseline"] = self.baseline
         self._in_flight[id(individual)] = episode
         return individual
 
@@ -90,6 +92,8 @@ class Reinforce:
             episode = self._in_flight.pop(id(individual))
             if individual.fitness.valid:
                 self._told.append((episode, self.reward(individual)))
+            else:
+                self.proposed -= 1
             if len(self._told) == self.batch:
                 self._learn([episode for episode, _ in self._told], [reward for _, reward in self._told])
                 self._told, self._drawn = [], []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import log
 
+from evonas.errors import UserError
 from evonas.genomes.block_qnn import BlockQNNSpace
 from evonas.individual import Individual
 
@@ -27,10 +28,14 @@ def product(target: float, below: float = -0.07, above: float = -0.07) -> Reward
     the soft constraint, in which twice the latency is worth 5 % of accuracy; 0 and -1 the hard one.
 
     target   in the latency's unit, ms
+
+    Raises UserError for a latency that is not above 0.
     """
 
     def reward(individual: Individual) -> float:
         latency = individual.fitness.values[1]
+        if latency <= 0:
+            raise UserError(f"the second objective is {latency}; a product of accuracy and cost needs costs above 0")
         return accuracy(individual) * (latency / target) ** (below if latency <= target else above)
 
     return reward

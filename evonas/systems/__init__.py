@@ -93,6 +93,8 @@ class System:
     toolbox      (space, strategy settings, rng) -> a DEAP toolbox with individual, clone, mutate, perhaps mate, select
     strategy     (toolbox, strategy settings, rng) -> Strategy, for one objective
     front        the same for several objectives; None: NSGA-II, with half the population as parents
+    front_signs  of the objectives that `front` can search for, such as (1, -1): one to be maximised, then one to be
+                 minimised; None: any
     control      the same for what a search is held against at as many evaluations, `rival` by name; None: random search
     inherits     children begin with their parents' weights, where nothing else is said
     objectives   that its search has, where nothing else is said
@@ -107,6 +109,7 @@ class System:
     toolbox: Callable[[Any, Any, Random], base.Toolbox]
     strategy: Callable[[base.Toolbox, Any, Random], Strategy]
     front: Callable[[base.Toolbox, Any, Random], Strategy] | None = None
+    front_signs: tuple[int, ...] | None = None
     control: Callable[[base.Toolbox, Any, Random], Strategy] | None = None
     rival: str = "random_search"
     inherits: bool = False

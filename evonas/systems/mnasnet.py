@@ -83,5 +83,6 @@ MNASNET = System(
     toolbox=uniform_toolbox,
     strategy=ppo,
     front=_front,
+    front_signs=(1, -1),
     objectives="accuracy,latency",
 )  # fmt: skip

@@ -8,36 +8,26 @@ from random import Random
 
 from deap import base
 
-from evonas.errors import UserError
 from evonas.genomes.nas_rl import NASRLSpace
+from evonas.operators import by_decision
 from evonas.recipe import DIGITS, RECIPES, SMALL
 from evonas.space import Genome
 from evonas.strategies import Strategy
+from evonas.strategies.random_search import RandomSearch
 from evonas.systems import Setup, System
-from evonas.systems.ppo import uniform_toolbox
+from evonas.systems.ppo import PolicySettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReinforceSettings:
-    """evaluations in all, over which the space's numbers of layers are stretched, fewest first (the budget's, where it
-    has a number of them); batch of architectures to a step, controller_rate (the learning rate of Adam), decay of the
-    baseline, entropy_weight, units of each of the LSTM's two layers."""
+class ReinforceSettings(PolicySettings):
+    """Over the evaluations (the budget's, where it has a number of them) the space's numbers of layers are stretched,
+    fewest first."""
 
     evaluations: int = 12_800
     batch: int = 8
     controller_rate: float = 6e-4
-    decay: float = 0.95
     entropy_weight: float = 0.0
     units: int = 35
-
-    def __post_init__(self) -> None:
-        if min(self.evaluations, self.batch, self.units) < 1 or self.controller_rate <= 0:
-            raise UserError(f"evaluations is {self.evaluations}, batch {self.batch}, units {self.units} and "
-                            f"controller_rate {self.controller_rate}; use at least 1 of the first three, and a "
-                            "positive rate")  # fmt: skip
-        if not 0 <= self.decay < 1 or self.entropy_weight < 0:
-            raise UserError(f"decay is {self.decay} and entropy_weight {self.entropy_weight}; use 0 to below 1, and at "
-                            "least 0")  # fmt: skip
 
 
 def growing(space: NASRLSpace, evaluations: int) -> Callable[[int], Genome]:
@@ -49,6 +39,18 @@ def growing(space: NASRLSpace, evaluations: int) -> Callable[[int], Genome]:
         return (lengths[min(number * len(lengths) // evaluations, len(lengths) - 1)],) if len(lengths) > 1 else ()
 
     return begin
+
+
+def _toolbox(space: NASRLSpace, settings: ReinforceSettings, rng: Random) -> base.Toolbox:
+    """Individuals are drawn decision by decision: each number of layers as often as the others, which is how often the
+    search has them. Uniform over all genomes, nearly all would have the most."""
+    box = by_decision.toolbox(space, rng=rng)
+    box.register("individual", by_decision.init_by_decision, space, rng=rng)
+    return box
+
+
+def _control(toolbox: base.Toolbox, settings: ReinforceSettings, rng: Random) -> Strategy:
+    return RandomSearch(toolbox)
 
 
 def _strategy(toolbox: base.Toolbox, settings: ReinforceSettings, rng: Random) -> Strategy:
@@ -94,7 +96,8 @@ NAS_RL = System(
         ),
     },
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
-    toolbox=uniform_toolbox,
+    toolbox=_toolbox,
     strategy=_strategy,
+    control=_control,
     scheduled=True,
 )
