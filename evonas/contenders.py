@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PAPER: dict[str, dict[str, Any]] = {
     "reinforce": {"batch": 8, "learning_rate": 6e-4, "decay": 0.95, "entropy": 0.0},  # Zoph and Le 2017, section 4.1
     "ppo": {"batch": 20, "learning_rate": 3.5e-4, "decay": 0.95, "entropy": 1e-5},  # Zoph et al. 2018, appendix A
-    "q-learning": {"schedule": "paper", "rate": 0.01},  # Baker et al. 2017, section 4 and appendix D
+    "q-learning": {"schedule": "paper", "shaping": False, "rate": 0.01},  # Baker et al. 2017, section 4 and appendix D
 }
 EPSILONS = ((1.0, 15), (0.5, 15), (0.2, 20), (0.1, 50))  # of Q-learning, and for how many in a hundred queries
 
@@ -74,10 +74,12 @@ def _controller(space: Space, name: str, rng: Random) -> tuple[Controller, float
 
 
 def q_learning(
-    box: base.Toolbox, *, rng: Random, planned: int, schedule: str = "table", rate: float = 0.1, replays: int = 100,
-    initial: float = 0.5,
+    box: base.Toolbox, *, rng: Random, planned: int, schedule: str = "table", shaping: bool = True, rate: float = 0.1,
+    replays: int = 100, initial: float = 0.5,
 ) -> Strategy:  # fmt: skip
-    """Whatever the schedule of epsilon, it is stretched over the planned queries."""
+    """Whatever the schedule of epsilon, it is stretched over the planned queries. With shaping (Block-QNN) a decision
+    has its part of the reward; without, a value is that of the best that can follow, and where states forget what came
+    before, as on tables, no early decision is worth more than another."""
     from evonas.strategies.q_learning import METAQNN, QLearning, scaled
 
     schedules = {"table": EPSILONS, "paper": METAQNN}
@@ -85,7 +87,7 @@ def q_learning(
         raise UserError(f"q-learning:schedule is {schedule!r}; use {' or '.join(schedules)}")
     return QLearning(
         box.space, rng=rng, schedule=scaled(schedules[schedule], planned), distinct=False, rate=rate, replays=replays,
-        initial=initial,
+        initial=initial, shaping=shaping,
     )  # fmt: skip
 
 

@@ -19,10 +19,9 @@ from evonas.recipe import Recipe
 
 FLOAT, INDEX = 4, 8  # bytes of a float32, and of a place of a maximum
 BYTES = {"float32": 4, "bfloat16": 2}  # of a value between two operations
-SPARE = {
-    "cpu": 1.28,
-    "cuda": 1.1,
-}  # what allocators take for what is asked of them: measured with glibc; a guess for CUDA
+# What allocators take for what is asked of them, and on a CPU the copies that autocast makes: measured with glibc; a
+# guess for CUDA.
+SPARE = {"cpu": {"float32": 1.28, "bfloat16": 1.4}, "cuda": {"float32": 1.1, "bfloat16": 1.1}}
 KEEP_INPUT = (
     operations.Convolution, operations.BatchNorm, operations.MaxPool, operations.AveragePool, operations.Linear,
     operations.SqueezeExcite,
@@ -47,7 +46,7 @@ def training_bytes(
         live += _peak(second, size, BYTES[precision])
         weights += second.parameters
     states = 1 if recipe.optimizer == "sgd" else 2
-    return int(SPARE[device] * (weights * FLOAT * (2 + states) + live))
+    return int(SPARE[device][precision] * (weights * FLOAT * (2 + states) + live))
 
 
 def splits_within(

@@ -280,11 +280,13 @@ def tapped(network: fx.GraphModule, node: str) -> fx.GraphModule:
 
 
 def _check_names(graph: Graph) -> None:
-    """A node becomes a module below its name, which must not hide a method of modules."""
+    """A node becomes a module below its name, which must not hide what modules have."""
     for node in graph.nodes:
-        if taken := [segment for segment in node.name.split("/") if hasattr(fx.GraphModule, segment)]:
+        if taken := [
+            segment for segment in node.name.split("/") if segment == "meta" or hasattr(fx.GraphModule, segment)
+        ]:
             raise GraphError(
-                f"{node.name}: {taken[0]!r} is what PyTorch calls a method of modules; choose another name"
+                f"{node.name}: {taken[0]!r} is what PyTorch calls a method or field of modules; choose another name"
             )
 
 

@@ -235,12 +235,24 @@ class Space:
                 raise UserError(f"{self.name}: the state {decision.state!r} of {decision.name} (after {genome}) stands "
                                 f"for {future[0]} with the options {_listed(future[1])} as well; put into the state "
                                 "all that decides what may follow")  # fmt: skip
+            self._check_pointer(decision, len(genome))
             names.add(decision.name)
             if len(names) > LONGEST:
                 raise UserError(f"{self.name}: a genome has more than {LONGEST:,} tokens; `next` returns None where it "
                                 "is complete")  # fmt: skip
             genome += (rng.choice(decision.options),)
         return genome
+
+    def _check_pointer(self, decision: Decision, place: int) -> None:
+        if (pointer := decision.pointer) is None:
+            return
+        if (
+            len(pointer.to) != len(decision.options)
+            or not 0 <= pointer.at < place
+            or any(each is not None and not 0 <= each <= pointer.at for each in pointer.to)
+        ):
+            raise UserError(f"{self.name}: {decision.name} at place {place} points by {pointer}; give `at` an earlier "
+                            "place, and `to` for each option a place up to that, or None")  # fmt: skip
 
     def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int], Sequence[int]]] | None:
         """The cells that a code's network is made of, as `plots.cells` takes them; None where it is made of none."""
@@ -274,12 +286,27 @@ class Space:
         return {name: value for name, value in self.__dict__.items() if name not in found_again}
 
     def _completions(self, prefix: tuple[Token, ...], counted: dict[Hashable, int]) -> int:
+        """Genomes may have more tokens than Python's stack has room for: what is to be counted waits in a list."""
         decision = self.next(prefix)
         if decision is None:
             return 1
-        if decision.state not in counted:
-            counted[decision.state] = sum(self._completions((*prefix, o), counted) for o in decision.options)
+        waiting = [(prefix, decision)]
+        while waiting:
+            begun, asked = waiting[-1]
+            following = [((*begun, option), self.next((*begun, option))) for option in asked.options]
+            missing = [(longer, then) for longer, then in following if then is not None and then.state not in counted]
+            if missing and asked.state not in counted:
+                waiting += missing
+            else:
+                counted[asked.state] = sum(1 if then is None else counted[then.state] for _, then in following)
+                waiting.pop()
         return counted[decision.state]
+
+
+def require_closed(genome: Genome, why: str) -> None:
+    """Raises CodeError, saying why, where tokens are open: for spaces of which a supernet cannot be built."""
+    if any(isinstance(token, Open) for token in genome):
+        raise CodeError(f"{why}; close them")
 
 
 def _gate(name: str, option: Token, token: Token) -> Gate:

@@ -31,7 +31,7 @@ from evonas.operations import (
     Operation,
     ReLU,
 )
-from evonas.space import CodeError, Decision, Genome, Open, Space
+from evonas.space import CodeError, Decision, Genome, Space, require_closed
 
 CONVOLUTION, MAX_POOL, AVERAGE_POOL, IDENTITY, ADD, CONCATENATE, TERMINAL = range(1, 8)
 KERNELS = {CONVOLUTION: (1, 3, 5), MAX_POOL: (1, 3), AVERAGE_POOL: (1, 3), IDENTITY: (0,)}  # table 1
@@ -111,8 +111,7 @@ class BlockQNNSpace(Space):
     # ---- the network ----------------------------------------------------------------------------------------------
 
     def decode(self, genome: Genome) -> Graph:
-        if any(isinstance(token, Open) for token in genome):
-            raise CodeError("a block with open tokens is no network: what a layer means hangs on it; close them")
+        require_closed(genome, "a block with open tokens is no network: what a layer means hangs on it")
         self.decisions(genome)
         layers = [_read(token) for token in genome[:-1]]
         draft = Draft(self.input_shape)

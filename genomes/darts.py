@@ -93,7 +93,7 @@ class DARTSSpace(GenotypeSpace):
 
     def genome(self, genotype: Genotype) -> tuple[Token, ...]:
         """The genome of a published genotype of this space. Raises CodeError for one outside it."""
-        genotype.check(KNOWN)
+        _check(genotype)
         genome: list[Token] = []
         for cell in CELLS:
             pairs = {(source, target): op for target, node in zip(NODES, getattr(genotype, cell), strict=False)
@@ -127,9 +127,9 @@ class DARTSSpace(GenotypeSpace):
         return self._stack(cell)
 
     def decode_genotype(self, genotype: Genotype) -> Graph:
-        """The network of any published genotype, whether or not it is of the space."""
-
-        genotype.check(KNOWN)
+        """The network of any published genotype, whether or not it is of the space. Raises CodeError where nodes
+        concatenate what they take, as only NASNet's do."""
+        _check(genotype)
 
         def cell(kind: str) -> tuple[list[list], tuple[int, ...]]:
             edges = [[(source, op, 1) for op, source in pairs] for pairs in getattr(genotype, kind)]
@@ -180,3 +180,11 @@ class DARTSSpace(GenotypeSpace):
         first = (Convolution(c // 2, 3, stride=2), BatchNorm(), ReLU(), Convolution(c, 3, stride=2), BatchNorm())
         older = draft.node("stem0", [INPUT], *first)
         return older, draft.node("stem1", [older], ReLU(), Convolution(c, 3, stride=2), BatchNorm()), True
+
+
+def _check(genotype: Genotype) -> None:
+    genotype.check(KNOWN)
+    if joined := [kind for kind in CELLS if genotype.cell(kind).joins]:
+        raise CodeError(
+            f"the {joined[0]} cell has nodes that concatenate (&); here all nodes add, in NASNet's they need not"
+        )

@@ -30,7 +30,7 @@ from evonas.operations import (
     Operation,
     ReLU,
 )
-from evonas.space import CodeError, Decision, Genome, Open, Space
+from evonas.space import CodeError, Decision, Genome, Space, require_closed
 
 SOFTMAX, AVERAGE = "SM", "GAP"  # the terminations
 MOST_DENSE = 2  # fully connected layers in a row
@@ -162,8 +162,7 @@ class MetaQNNSpace(Space):
 
     def decode(self, genome: Genome) -> Graph:
         """After every two layers comes a dropout, the i-th of n with a rate of i / 2n (section 6)."""
-        if any(isinstance(token, Open) for token in genome):
-            raise CodeError("a chain with open tokens is no network: what follows a layer hangs on it; close them")
+        require_closed(genome, "a chain with open tokens is no network: what follows a layer hangs on it")
         self.decisions(genome)
         draft = Draft(self.input_shape)
         x: str | None = INPUT

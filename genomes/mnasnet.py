@@ -30,7 +30,7 @@ from evonas.operations import (
     ReLU,
     SqueezeExcite,
 )
-from evonas.space import CodeError, Decision, Genome, Open, Space, Token
+from evonas.space import CodeError, Decision, Genome, Space, Token, require_closed
 
 EXPANSIONS = {"conv": 0, "dconv": 1, "mbconv3": 3, "mbconv6": 6}  # 0: a plain convolution
 KERNELS = (3, 5)
@@ -80,6 +80,9 @@ class Block:
         if found is None or found[3] != found[4]:
             raise CodeError(f"{text!r} is no block; write it as in r3_k5_s22_e3_i24_o40_se0.25")
         layers, kernel, stride, _, expansion, inputs, outputs = (int(word or 0) for word in found.groups()[:7])
+        if kernel % 2 == 0 or min(layers, stride, outputs) < 1:
+            raise CodeError(f"{text!r} has {layers} layers, kernel {kernel}, stride {stride} and {outputs} filters; "
+                            "use at least 1 of each, and an odd kernel")  # fmt: skip
         skip = next(name for name, suffix in SKIPS.items() if suffix == (found[9] or ""))
         return cls(layers, kernel, stride, expansion, inputs, outputs, float(found[8] or 0), skip)
 
@@ -130,8 +133,7 @@ class MnasNetSpace(Space):
 
     def blocks(self, genome: Genome) -> list[Block]:
         """The blocks of a genome. Raises CodeError for a genome of another space, and for open tokens."""
-        if any(isinstance(token, Open) for token in genome):
-            raise CodeError("blocks with open tokens are no network: widths and layers hang on them; close them")
+        require_closed(genome, "blocks with open tokens are no network: widths and layers hang on them")
         self.decisions(genome)
         found: list[Block] = []
         for number, (width, depth, stride) in enumerate(zip(self.widths, self.depths, self.strides, strict=True)):

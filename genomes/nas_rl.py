@@ -27,8 +27,9 @@ from evonas.operations import (
     PadSize,
     ReLU,
 )
-from evonas.space import CodeError, Decision, Genome, Open, Pointer, Space, Token
+from evonas.space import CodeError, Decision, Genome, Pointer, Space, Token, require_closed
 
+OPEN = "layers with open tokens are no network: sizes and widths hang on them"
 _LAYER = re.compile(r"(\d+)x(\d+)(?:/(\d+)x(\d+))?-(\d+)(?: *<([\d, ]+))?")
 
 
@@ -73,6 +74,10 @@ class NASRLSpace(Space):
                 raise UserError(f"{name} is {values}; give at least one number from 1, each once")
         if any(kernel % 2 == 0 for kernel in self.kernels):
             raise UserError(f"kernels is {self.kernels}; use odd sizes, which keep the map's")
+        if strange := [each for each in self.pools if each not in range(1, max(self.lengths) + 1)]:
+            raise UserError(
+                f"pools is {self.pools}, but {strange[0]!r} is no layer; layers are 1 to {max(self.lengths)}"
+            )
         if self.classes < 2:
             raise UserError(f"classes is {self.classes}; use at least 2")
 
@@ -91,6 +96,7 @@ class NASRLSpace(Space):
     def next(self, prefix: Genome) -> Decision | None:
         if self._says_length and not prefix:
             return Decision("layers", self.lengths, ())
+        require_closed(prefix[: self._says_length], OPEN)
         length: Any = prefix[0] if self._says_length else self.lengths[0]
         position, questions = len(prefix) - self._says_length, self._questions
         layer = 1
@@ -113,8 +119,7 @@ class NASRLSpace(Space):
 
     def layers(self, genome: Genome) -> list[Layer]:
         """The layers of a genome. Raises CodeError for a genome of another space, and for open tokens."""
-        if any(isinstance(token, Open) for token in genome):
-            raise CodeError("layers with open tokens are no network: sizes and widths hang on them; close them")
+        require_closed(genome, OPEN)
         told: dict[str, Any] = {d.name: token for d, token in zip(self.decisions(genome), genome, strict=True)}
         found = []
         for number in range(1, (told["layers"] if self._says_length else self.lengths[0]) + 1):
@@ -149,7 +154,8 @@ class NASRLSpace(Space):
             inputs = {int(word) for word in (taken or "").replace(",", " ").split()}
             if strange := sorted(inputs - set(range(1, number))):
                 raise CodeError(f"layer {number} takes layer {strange[0]}; only earlier layers can be taken")
-            strides = [int(down or 1), int(across or 1)]
+            unsaid = self.strides[0] if len(self.strides) == 1 else 1
+            strides = [int(down or unsaid), int(across or unsaid)]
             if len(self.strides) == 1 and strides != [self.strides[0]] * 2:
                 raise CodeError(f"{text.strip()!r} has strides, which are not searched here: all are {self.strides[0]}")
             genome += [int(height), int(width), *(strides if len(self.strides) > 1 else ()), int(filters)]

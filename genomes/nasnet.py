@@ -126,8 +126,8 @@ class NASNetSpace(GenotypeSpace):
         strange = [name for name in self.operations if name not in OPERATIONS]
         if strange or not self.operations:
             raise UserError(f"operations has {', '.join(strange) or 'nothing'}; use some of {', '.join(OPERATIONS)}")
-        if not self.combinations or set(self.combinations) - set(COMBINATIONS):
-            raise UserError(f"combinations is {self.combinations}; use some of {', '.join(COMBINATIONS)}")
+        if not self.combinations or len(set(self.combinations) & set(COMBINATIONS)) < len(self.combinations):
+            raise UserError(f"combinations is {self.combinations}; use some of {', '.join(COMBINATIONS)}, each once")
         if self.reduction not in ("cell", "stride"):
             raise UserError(f"reduction is {self.reduction!r}; use cell or stride")
         if min(self.input_shape[1:]) < 4:

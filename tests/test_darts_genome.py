@@ -174,3 +174,11 @@ def test_edges_are_in_the_order_of_the_published_weights():
     assert [target for _, target in EDGES] == [2] * 2 + [3] * 3 + [4] * 4 + [5] * 5
     assert NODES == (2, 3, 4, 5)
     assert OPERATIONS[:5] == ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3")
+
+
+def test_cells_whose_nodes_concatenate_are_refused():
+    cell = tuple((("skip_connect", 0), ("skip_connect", 1)) for _ in NODES)
+    joining = Genotype(cell, NODES, cell, NODES, (3,), ())
+    for reads in (DARTSSpace().genome, DARTSSpace().decode_genotype, lambda genotype: DARTSSpace().read(str(genotype))):
+        with pytest.raises(CodeError, match="the normal cell has nodes that concatenate"):
+            reads(joining)

@@ -36,10 +36,9 @@ def test_a1_has_the_published_multiply_adds_and_a_total_stride_of_32():
 def test_codes_of_published_networks_read_and_write_to_themselves(name):
     assert " ".join(map(str, read_blocks(PUBLISHED[name]))) == PUBLISHED[name]
     assert SPACE.read(PUBLISHED[name])[0] == PUBLISHED[name]
-    with pytest.raises(
-        CodeError, match="block 5"
-    ):  # widths of 112 and of 96 after 80 are no multiples of the skeleton's
-        SPACE.parse(name) if name == "MnasNet-A1" else replace(SPACE, depths=(1, 3, 3, 3, 4, 4, 1)).parse(name)
+    block, width = {"MnasNet-A1": (5, 112), "MnasNet-B1": (6, 192)}[name]
+    with pytest.raises(CodeError, match=rf"block {block}\b.*{width}"):  # no multiple of the skeleton's
+        SPACE.parse(name)
 
 
 def test_there_are_432_choices_for_each_block():
@@ -105,7 +104,9 @@ def test_squeeze_and_excite_weighs_channels_by_their_means():
 
 @pytest.mark.parametrize(
     ("code", "said"),
-    [("r1_k3_s12_e1_i32_o16", "no block"), ("r1 k3", "no block"), ("", "no blocks"),
+    [("r1_k4_s11_e1_i32_o16", "an odd kernel"), ("r0_k3_s11_e1_i32_o16", "0 layers"),
+     ("r1_k3_s00_e1_i32_o16", "stride 0"), ("r1_k3_s11_e1_i32_o0", "0 filters"),
+     ("r1_k3_s12_e1_i32_o16", "no block"), ("r1 k3", "no block"), ("", "no blocks"),
      ("r1_k3_s11_e1_i32_o16", "1 blocks"), (PUBLISHED["MnasNet-A1"].replace("s22_e6", "s22_e5"), "operation")],
 )  # fmt: skip
 def test_codes_outside_the_space_are_refused_with_a_reason(code, said):
@@ -156,6 +157,13 @@ def test_accuracy_and_latency_are_its_objectives_and_their_product_its_reward():
 
 
 @pytest.mark.parametrize("wrong", [{"target": 0}, {"above": 0.1}])
+def test_other_objectives_than_one_to_be_maximised_and_one_to_be_minimised_are_refused(tmp_path):
+    for objectives in ("parameters,accuracy", "accuracy,latency,parameters"):
+        with pytest.raises(UserError, match="one to be maximised, then one to be minimised"):
+            evonas.search("mnasnet", data="digits", objectives=objectives, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_settings_of_the_reward_out_of_their_range_are_refused(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         system("mnasnet").preset("digits").having(wrong)

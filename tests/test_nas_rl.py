@@ -69,12 +69,28 @@ def test_fixed_poolings_halve_the_map_behind_their_layers():
     assert [graph.shapes[f"layer{n}/main"][1:] for n in (1, 2, 3)] == [(4, 4), (2, 2), (2, 2)]
 
 
-@pytest.mark.parametrize("space", [FOUR, NASRLSpace(), NASRLSpace(lengths=(2, 3), strides=(1, 2))])
+@pytest.mark.parametrize(
+    "space", [FOUR, NASRLSpace(), NASRLSpace(lengths=(2, 3), strides=(1, 2)), NASRLSpace(lengths=(3,), strides=(2,))]
+)
 def test_codes_round_trip(space):
     rng = random.Random(1)
     for _ in range(30):
         genome = space.random(rng)
         assert space.parse(space.format(genome)) == genome
+
+
+def test_the_papers_39_layers_are_counted_and_drawn():
+    space = NASRLSpace(lengths=(39,), pools=(13, 24), filters=(24, 36))
+    assert space.count() == (4 * 4 * 2) ** 39 * 2 ** (39 * 38 // 2)
+    assert len(space.layers(space.random(random.Random(0)))) == 39
+
+
+def test_random_search_has_each_number_of_layers_as_often_as_the_search():
+    known, rng = system("nas-rl"), random.Random(0)
+    setup = known.preset("digits")
+    control = known.control(known.toolbox(setup.space, setup.strategy, rng), setup.strategy, rng)
+    layers = [individual[0] for individual in control.generate(400)]
+    assert all(70 < layers.count(number) < 130 for number in setup.space.lengths)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +111,11 @@ def test_codes_outside_the_space_are_refused_by_place(code, said):
 def test_open_tokens_and_impossible_skeletons_are_refused():
     with pytest.raises(CodeError, match="close them"):
         FOUR.decode((Open((1, 3)), *FOUR.parse(CHAIN)[1:]))
-    for wrong in ({"lengths": ()}, {"kernels": (2,)}, {"filters": (0,)}, {"strides": (1, 1)}, {"classes": 1}):
+    for space in (FOUR, NASRLSpace()):
+        with pytest.raises(CodeError, match="close them"):
+            space.decode(space.open())
+    for wrong in ({"lengths": ()}, {"kernels": (2,)}, {"filters": (0,)}, {"strides": (1, 1)}, {"classes": 1},
+                  {"pools": (0,)}, {"pools": (24,)}, {"pools": ("1",)}):  # fmt: skip
         with pytest.raises(UserError, match=next(iter(wrong))):
             NASRLSpace(**wrong)
 

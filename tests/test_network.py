@@ -246,9 +246,9 @@ def test_a_thin_strided_1x1_convolution_is_the_convolution():
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(ours, theirs, strict=True))
 
 
-@pytest.mark.parametrize("name", ["half", "stage/train/conv1"])
+@pytest.mark.parametrize("name", ["half", "stage/train/conv1", "meta"])
 def test_a_node_named_like_a_method_of_modules_is_refused(name):
     draft = Draft((3, 8, 8))
     draft.node(name, ["input"], Convolution(2))
-    with pytest.raises(GraphError, match=r"(half|train)' is what PyTorch calls a method"):
+    with pytest.raises(GraphError, match=r"(half|train|meta)' is what PyTorch calls a method"):
         build(draft.graph())

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import pytest
 from deap import tools
 
+from evonas.errors import UserError
 from evonas.gates import Is
 from evonas.genomes.genet import GeNetSpace
 from evonas.individual import Individual
 from evonas.operators.by_decision import cx_decisions, init_random, mut_decisions
-from evonas.space import CodeError, Decision, Open, Space
+from evonas.space import CodeError, Decision, Open, Pointer, Space
 
 
 @dataclass(frozen=True)
@@ -132,3 +133,41 @@ def test_an_individual_is_copied_with_its_own_fitness():
     assert (list(parent), parent.fitness.values, parent.id) == ([1, 0, 1], (0.5,), 3)
     assert type(child) is Individual
     assert tools.selBest([child, parent], 1) == [parent]  # an invalid fitness is below every other
+
+
+@dataclass(frozen=True)
+class Pointing(Space):
+    """Two tokens, of which the second points."""
+
+    name = "pointing"
+    at: int = 0
+    to: tuple[int | None, ...] = (None, 0)
+
+    def next(self, prefix):
+        if len(prefix) == 2:
+            return None
+        return Decision(
+            f"place{len(prefix)}", (0, 1), len(prefix), pointer=Pointer(self.at, self.to) if prefix else None
+        )
+
+    def decode(self, genome):
+        return GeNetSpace((2,), (4,)).decode((genome[0],))
+
+
+@pytest.mark.parametrize(("at", "to"), [(1, (None, 0)), (-1, (None, None)), (0, (None, 1)), (0, (-3, 0)), (0, (None,))])
+def test_pointers_that_point_at_no_earlier_place_are_refused(at, to):
+    Pointing().check(random.Random(0))
+    with pytest.raises(UserError, match=r"place1 at place 1 points by Pointer"):
+        Pointing(at, to).check(random.Random(0))
+
+
+def test_genomes_longer_than_the_stack_are_counted_and_drawn():
+    @dataclass(frozen=True)
+    class Long(Space):
+        name = "long"
+
+        def next(self, prefix):
+            return Decision(f"bit{len(prefix)}", (0, 1), len(prefix)) if len(prefix) < 3000 else None
+
+    assert Long().count() == 2**3000
+    assert len(Long().random(random.Random(0))) == 3000
