@@ -293,9 +293,12 @@ class Space:
         waiting = [(prefix, decision)]
         while waiting:
             begun, asked = waiting[-1]
+            if asked.state in counted:  # it was met on another way too
+                waiting.pop()
+                continue
             following = [((*begun, option), self.next((*begun, option))) for option in asked.options]
             missing = [(longer, then) for longer, then in following if then is not None and then.state not in counted]
-            if missing and asked.state not in counted:
+            if missing:
                 waiting += missing
             else:
                 counted[asked.state] = sum(1 if then is None else counted[then.state] for _, then in following)
