@@ -11,6 +11,7 @@ import math
 import operator
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -279,12 +280,16 @@ def tapped(network: fx.GraphModule, node: str) -> fx.GraphModule:
     return _module(network, drawn, "Tapped")
 
 
+@cache
+def _taken_names() -> frozenset[str]:
+    """Methods, and the fields that a module has once it is made, such as `training`."""
+    return frozenset(dir(fx.GraphModule(nn.Module(), fx.Graph())))
+
+
 def _check_names(graph: Graph) -> None:
     """A node becomes a module below its name, which must not hide what modules have."""
     for node in graph.nodes:
-        if taken := [
-            segment for segment in node.name.split("/") if segment == "meta" or hasattr(fx.GraphModule, segment)
-        ]:
+        if taken := [segment for segment in node.name.split("/") if segment in _taken_names()]:
             raise GraphError(
                 f"{node.name}: {taken[0]!r} is what PyTorch calls a method or field of modules; choose another name"
             )

@@ -238,10 +238,12 @@ class Space:
             self._check_pointer(decision, len(genome))
             names.add(decision.name)
             if len(names) > LONGEST:
-                raise UserError(f"{self.name}: a genome has more than {LONGEST:,} tokens; `next` returns None where it "
-                                "is complete")  # fmt: skip
+                raise UserError(self._endless())
             genome += (rng.choice(decision.options),)
         return genome
+
+    def _endless(self) -> str:
+        return f"{self.name}: a genome has more than {LONGEST:,} tokens; `next` returns None where it is complete"
 
     def _check_pointer(self, decision: Decision, place: int) -> None:
         if (pointer := decision.pointer) is None:
@@ -286,23 +288,28 @@ class Space:
         return {name: value for name, value in self.__dict__.items() if name not in found_again}
 
     def _completions(self, prefix: tuple[Token, ...], counted: dict[Hashable, int]) -> int:
-        """Genomes may have more tokens than Python's stack has room for: what is to be counted waits in a list."""
+        """Genomes may have more tokens than Python's stack has room for: what is to be counted waits in a list, below
+        what may follow it."""
         decision = self.next(prefix)
         if decision is None:
             return 1
-        waiting = [(prefix, decision)]
+        waiting: list[tuple[tuple[Token, ...], Decision, list[Decision | None] | None]] = [(prefix, decision, None)]
         while waiting:
-            begun, asked = waiting[-1]
+            begun, asked, following = waiting.pop()
             if asked.state in counted:  # it was met on another way too
-                waiting.pop()
                 continue
-            following = [((*begun, option), self.next((*begun, option))) for option in asked.options]
-            missing = [(longer, then) for longer, then in following if then is not None and then.state not in counted]
-            if missing:
-                waiting += missing
-            else:
-                counted[asked.state] = sum(1 if then is None else counted[then.state] for _, then in following)
-                waiting.pop()
+            if following is not None:  # all of which are counted by now
+                counted[asked.state] = sum(1 if then is None else counted[then.state] for then in following)
+                continue
+            if len(begun) >= LONGEST:
+                raise UserError(self._endless())
+            longer = [(*begun, option) for option in asked.options]
+            following = [self.next(each) for each in longer]
+            waiting.append((begun, asked, following))
+            waiting += [
+                (each, then, None) for each, then in zip(longer, following, strict=True)
+                if then is not None and then.state not in counted
+            ]  # fmt: skip
         return counted[decision.state]
 
 

@@ -50,9 +50,7 @@ def test_codes_round_trip_and_keep_the_network():
     rng = random.Random(0)
     for _ in range(30):
         genome = SMALL.random(rng)
-        again = SMALL.parse(
-            SMALL.format(genome)
-        )  # one layer fewer than one is one layer: another genome, the same network
+        again = SMALL.parse(SMALL.format(genome))  # one layer fewer than one is one layer: one code for two genomes
         assert SMALL.decode(again) == SMALL.decode(genome)
         assert SMALL.parse(SMALL.format(again)) == again
 
@@ -156,14 +154,16 @@ def test_accuracy_and_latency_are_its_objectives_and_their_product_its_reward():
     assert mnasnet.objectives == "accuracy,latency"
 
 
-@pytest.mark.parametrize("wrong", [{"target": 0}, {"above": 0.1}])
 def test_other_objectives_than_one_to_be_maximised_and_one_to_be_minimised_are_refused(tmp_path):
-    for objectives in ("parameters,accuracy", "accuracy,latency,parameters"):
+    three = {"data": "digits", "objectives": "accuracy,latency,parameters"}
+    own = [{"evaluate": len, "objectives": {"one": one, "other": other}} for one, other in ((-1, 1), (1, 1))]
+    for asked in (three, *own):
         with pytest.raises(UserError, match="one to be maximised, then one to be minimised"):
-            evonas.search("mnasnet", data="digits", objectives=objectives, out=tmp_path / "run", progress=False)
+            evonas.search("mnasnet", **asked, out=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("wrong", [{"target": 0}, {"above": 0.1}])
 def test_settings_of_the_reward_out_of_their_range_are_refused(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         system("mnasnet").preset("digits").having(wrong)

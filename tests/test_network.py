@@ -246,9 +246,9 @@ def test_a_thin_strided_1x1_convolution_is_the_convolution():
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(ours, theirs, strict=True))
 
 
-@pytest.mark.parametrize("name", ["half", "stage/train/conv1", "meta"])
-def test_a_node_named_like_a_method_of_modules_is_refused(name):
+@pytest.mark.parametrize("name", ["half", "stage/train/conv1", "meta", "stage/training/conv1", "shape_env", "_code"])
+def test_a_node_named_like_a_method_or_field_of_modules_is_refused(name):
     draft = Draft((3, 8, 8))
     draft.node(name, ["input"], Convolution(2))
-    with pytest.raises(GraphError, match=r"(half|train|meta)' is what PyTorch calls a method"):
+    with pytest.raises(GraphError, match=r"' is what PyTorch calls a method or field"):
         build(draft.graph())

@@ -52,6 +52,19 @@ def test_counting_is_fast_where_states_merge():
     assert len(Chains(200).random(random.Random(1))) <= 200
 
 
+def test_counting_asks_once_for_each_option_of_a_state():
+    asked = []
+
+    @dataclass(frozen=True)
+    class Asked(Chains):
+        def next(self, prefix):
+            asked.append(prefix)
+            return super().next(prefix)
+
+    assert Asked(30).count() == Chains(30).count()
+    assert len(asked) == 1 + 3 + 29 * (3 + 2)  # the beginning, its options, and those after conv and after pool
+
+
 def test_code_round_trip_over_all_genomes():
     assert [Chains().parse(Chains().format(genome)) for genome in ALL] == ALL
 
@@ -171,3 +184,30 @@ def test_genomes_longer_than_the_stack_are_counted_and_drawn():
 
     assert Long().count() == 2**3000
     assert len(Long().random(random.Random(0))) == 3000
+
+
+def test_counting_a_space_whose_genomes_have_no_end_says_so(monkeypatch):
+    @dataclass(frozen=True)
+    class Endless(Space):
+        name = "endless"
+
+        def next(self, prefix):
+            return Decision(f"bit{len(prefix)}", (0, 1), len(prefix))
+
+    monkeypatch.setattr("evonas.space.LONGEST", 50)
+    for search in (Endless().count, lambda: Endless().random(random.Random(0))):
+        with pytest.raises(UserError, match="more than 50 tokens; `next` returns None where it is complete"):
+            search()
+
+
+def test_states_with_one_future_may_lead_to_differently_named_ones():
+    @dataclass(frozen=True)
+    class Named(Space):
+        name = "named"
+
+        def next(self, prefix):
+            states = ((), "merged", prefix[:1])  # the second forgets the first token, the third has it again
+            return Decision(f"bit{len(prefix)}", (0, 1), states[len(prefix)]) if len(prefix) < 3 else None
+
+    assert Named().count() == 8
+    assert len({Named().random(random.Random(seed)) for seed in range(100)}) == 8
