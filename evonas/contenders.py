@@ -46,7 +46,7 @@ def reinforce(
     """A learning rate of 0 stands for the controller's own."""
     from evonas.strategies.reinforce import Reinforce  # torch is loaded only where a controller is asked for
 
-    policy, own_rate = _controller(box.space, controller, rng, initial=0.3)
+    policy, own_rate = _controller(box.space, controller, rng)
     return Reinforce(policy, batch=batch, learning_rate=learning_rate or own_rate, decay=decay, entropy=entropy)
 
 
@@ -61,15 +61,15 @@ def ppo(
                passes=passes, clip=clip)  # fmt: skip
 
 
-def _controller(space: Space, name: str, rng: Random, initial: float = 0.1) -> tuple[Controller, float]:
+def _controller(space: Space, name: str, rng: Random) -> tuple[Controller, float]:
     """A controller and its learning rate, for a few hundred queries: much larger than those of the papers, which have
-    thousands. Weights of ± 0.3 where single batches decide: with smaller ones an LSTM hardly tells decisions apart."""
+    thousands."""
     from evonas.strategies.controllers import Independent, Recurrent
 
     if name == "independent":
         return Independent(space, rng=rng), 0.2
     if name == "lstm":
-        return Recurrent(space, rng=rng, units=50, initial=initial), 0.02
+        return Recurrent(space, rng=rng, units=50), 0.02
     raise UserError(f"controller is {name!r}; use lstm or independent")
 
 

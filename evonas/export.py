@@ -310,8 +310,8 @@ def identifiers(graph: Graph) -> dict[str, str]:
 
 def exported_name(key: str, names: dict[str, str]) -> str:
     """A name of our weights, stage1.node2.conv.weight, in the exported network: stage1_node2.conv.weight."""
-    node, step, tensor = key.rsplit(".", 2)
-    return f"{names[node.replace('.', '/')]}.{step}.{tensor}"
+    node = next(node for node in names if key.startswith(node.replace("/", ".") + "."))  # none is another's folder
+    return f"{names[node]}{key[len(node) :]}"
 
 
 def _combined(node: Node, values: list[str]) -> str:
