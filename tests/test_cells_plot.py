@@ -23,7 +23,7 @@ def drawn(code):
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_operation_of_every_node_is_drawn(code):
-    for axes, (nodes, joined) in zip(drawn(code).axes, SPACE.cells_of(code).values(), strict=True):
+    for axes, (nodes, joined, _) in zip(drawn(code).axes, SPACE.cells_of(code).values(), strict=True):
         texts = [text.get_text().replace("\n", " ") for text in axes.texts]
         for pairs in nodes:
             for operation, _ in pairs:
