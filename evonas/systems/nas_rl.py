@@ -9,13 +9,13 @@ from random import Random
 from deap import base
 
 from evonas.genomes.nas_rl import NASRLSpace
-from evonas.operators import by_decision
 from evonas.recipe import DIGITS, RECIPES, SMALL
 from evonas.space import Genome
 from evonas.strategies import Strategy
 from evonas.strategies.random_search import RandomSearch
 from evonas.systems import Setup, System
 from evonas.systems.ppo import PolicySettings
+from evonas.systems.q_learning import decisions_toolbox
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +41,9 @@ def growing(space: NASRLSpace, evaluations: int) -> Callable[[int], Genome]:
     return begin
 
 
-def _toolbox(space: NASRLSpace, settings: ReinforceSettings, rng: Random) -> base.Toolbox:
-    """Individuals are drawn decision by decision: each number of layers as often as the others, which is how often the
-    search has them. Uniform over all genomes, nearly all would have the most."""
-    box = by_decision.toolbox(space, rng=rng)
-    box.register("individual", by_decision.init_by_decision, space, rng=rng)
-    return box
-
-
 def _control(toolbox: base.Toolbox, settings: ReinforceSettings, rng: Random) -> Strategy:
+    """Decision by decision each number of layers is drawn as often as the others, which is how often the search has
+    them. Uniform over all genomes, nearly all would have the most."""
     return RandomSearch(toolbox)
 
 
@@ -96,7 +90,7 @@ NAS_RL = System(
         ),
     },
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
-    toolbox=_toolbox,
+    toolbox=decisions_toolbox,
     strategy=_strategy,
     control=_control,
     scheduled=True,

@@ -45,7 +45,7 @@ def uniform(toolbox: base.Toolbox, settings: QLearningSettings, rng: Random) -> 
     return QLearning(toolbox.space, rng=rng, schedule=[(1.0, 1)], replays=0)
 
 
-def decisions_toolbox(space: Space, settings: QLearningSettings, rng: Random) -> base.Toolbox:
+def decisions_toolbox(space: Space, settings: Any, rng: Random) -> base.Toolbox:
     """For what else draws from the space, such as NSGA-II where there are several objectives: decision by decision, as
     an agent explores."""
     box = by_decision.toolbox(space, rng=rng)
