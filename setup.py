@@ -22,6 +22,7 @@ setup(
         "evonas.executors",
         "evonas.plots",
         "evonas.strategies",
+        "evonas.supernets",
         "evonas.systems",
         "evonas.genomes",
         "evonas.operators",

@@ -87,7 +87,7 @@ def searches(seeds: int, epochs: int) -> None:
                     "large-scale", data="digits", budget=Budget(epochs=epochs), settings={"final.epochs": 1},
                     seed=seed, workers=2, out=Path(folder) / "run", progress=False, **options,
                 )  # fmt: skip
-            found[way].append(run.summary["winner"]["validation_accuracy"])
+                found[way].append(run.summary["winner"]["validation_accuracy"])
         print(f"seed {seed}: " + ", ".join(f"{way} {values[-1]:.2%}" for way, values in found.items()), flush=True)
     for way, values in found.items():
         print(f"{way}: mean {statistics.mean(values):.2%} ± {statistics.stdev(values):.2%}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -62,14 +63,22 @@ class Part:
             return images.float()
         return torch.sub(images, self.mean).div_(self.std)
 
-    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images once, in order, for an evaluation: normalised, in channels-last format, with their labels."""
-        size = LARGEST_BATCH
-        if self.device.type == "cpu":
-            size = min(max(CPU_BATCH // prod(self.images.shape[1:]), SMALLEST_BATCH), LARGEST_BATCH)
-        for start in range(0, len(self), size):
-            images = self.images[start : start + size].to(self.device, non_blocking=True)
-            yield _channels_last(self.normalised(images)), self.labels[start : start + size]
+    def batches(self, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images once, in order, for an evaluation: normalised, in channels-last format, with their labels.
+
+        size   images of a batch, at least, where its statistics count; None: what is fastest
+        """
+        if size is not None:
+            count = max(len(self) // size, 1)
+            ends = [len(self) * number // count for number in range(count + 1)]
+        else:
+            size = LARGEST_BATCH
+            if self.device.type == "cpu":
+                size = min(max(CPU_BATCH // prod(self.images.shape[1:]), SMALLEST_BATCH), LARGEST_BATCH)
+            ends = [*range(0, len(self), size), len(self)]
+        for start, end in pairwise(ends):
+            images = self.images[start:end].to(self.device, non_blocking=True)
+            yield _channels_last(self.normalised(images)), self.labels[start:end]
 
     def shuffled(self, size: int, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch in a random order, augmented, in channels-last format. A smaller last batch is left out: its

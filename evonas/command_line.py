@@ -242,6 +242,7 @@ def resume(
 @cli.command(cls=Fields)
 @click.argument("what", metavar="DIR|SYSTEM")
 @click.argument("which", metavar="[ID|CODE]", required=False)
+@click.option("--genotype", help="Of a SYSTEM, a published genotype by its name, in place of CODE.")
 @click.option("--recipe", default="final", show_default=True,
               help="final or search, as the run or system has them, or genet-cifar10, resnet-cifar, ...")  # fmt: skip
 @click.option("--epochs", type=positive, help="Train this long; milestones keep their share.")
@@ -254,8 +255,8 @@ def resume(
 @click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="[default: the run's; of a system: 0]")
 @device_options
-def train(what: str, which: str | None, data: str | None, words: tuple[str, ...], out: Path | None,
-          **options: Any) -> None:  # fmt: skip
+def train(what: str, which: str | None, genotype: str | None, data: str | None, words: tuple[str, ...],
+          out: Path | None, **options: Any) -> None:  # fmt: skip
     """Train one network to the end: the winner of the run in DIR (or individual ID), or CODE of a SYSTEM.
 
     After every epoch there is a checkpoint; --resume goes on from it. The epoch with the best validation accuracy is
@@ -264,6 +265,9 @@ def train(what: str, which: str | None, data: str | None, words: tuple[str, ...]
     from evonas.api import train as go
     from evonas.systems import read_settings
 
+    if which is not None and genotype is not None:
+        raise UserError("give a code, or --genotype NAME, and not both")
+    which = which or genotype
     epochs = 0
 
     def tell(row: Any) -> None:
@@ -368,6 +372,7 @@ def show(directory: Path, which: int | None, top: int | None, front: bool, as_cs
 @click.argument("system")
 @click.argument("code", required=False)
 @click.option("--genotype", help="A published genotype by its name, in place of CODE.")
+@click.option("--open", "is_open", is_flag=True, help="All choices left open, in place of CODE: the supernet.")
 @click.option("--preset", help="A named set-up of the system. [default: the first one]")
 @settings_option
 @click.option("--input", "input_shape", type=InputShape(), help="Shape of the images: 3x32x32.")
@@ -378,6 +383,7 @@ def decode(
     system: str,
     code: str | None,
     genotype: str | None,
+    is_open: bool,
     preset: str | None,
     words: tuple[str, ...],
     input_shape: tuple[int, ...] | None,
@@ -397,14 +403,15 @@ def decode(
     plain = setup.space.to_json()
     shape = input_shape or plain["input_shape"]
     setup = setup.fitted_having(shape, classes or plain["classes"], read_settings(words))
-    if (code is None) == (genotype is None):
-        raise UserError("give a code, or --genotype NAME, and not both")
+    if (code is not None) + (genotype is not None) + is_open != 1:
+        raise UserError("give a code, or --genotype NAME, or --open, and only one of them")
+    space = setup.space.supernet if is_open else setup.space
     given = code or genotype or ""
-    code, graph = setup.space.read(given)
+    code, graph = ("open", space.decode(space.open())) if is_open else space.read(given)
     if png is not None:
         from evonas import plots
 
-        cells = setup.space.cells_of(given)
+        cells = None if is_open else space.cells_of(given)
         figure = plots.architecture(graph, title=code) if cells is None else plots.cells(cells, title=given)
         try:
             figure.savefig(png, format="png", dpi=150)
@@ -418,7 +425,7 @@ def decode(
         for node in graph.nodes
     ]
     shown = {
-        "space": setup.space.to_json(),
+        "space": space.to_json(),
         "code": code,
         "nodes": nodes,
         "parameters": graph.parameters,

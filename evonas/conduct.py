@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -32,7 +32,7 @@ from evonas.runs import Config, Run
 from evonas.shared_data import shared
 from evonas.space import Space
 from evonas.stopwatch import UNWATCHED, Stopwatch
-from evonas.strategies import Strategy
+from evonas.strategies import Strategy, Trains
 from evonas.strategies.listed import Listed
 from evonas.strategies.nsga2 import NSGA2
 from evonas.strategies.random_search import RandomSearch
@@ -81,12 +81,16 @@ class Conduct:
             self.reference = plain.reference(self.data.input_shape, len(self.data.classes))
         self.trains = self.config.source is not None  # final networks
         self.compares = self.trains and self.given.evaluate is None  # the reference, by the fitness of the search
+        self.supernet: Trains | None = None
         self.tested: dict[str, Outcome] = {}  # by role
 
     def go(self) -> dict[str, Any]:
         self.watch.begin("other")
         space = self.setup.space
-        search = self._part("search", self._strategy())
+        strategy = self._strategy()
+        if isinstance(strategy, Trains):  # networks are judged by its weights; the reference is no route through them
+            self.supernet, self.compares = strategy, False
+        search = self._part("search", strategy)
         baseline = self._part("baseline", self._rival()) if self.config.baseline else None
         rival = self.run.system.rival
         summary: dict[str, Any] = {}
@@ -125,7 +129,7 @@ class Conduct:
         """The one that was given, or, over the system's toolbox, its own for one objective and NSGA-II for several."""
         system, settings, given = self.run.system, self.setup.strategy, self.given.strategy
         if given is not None and not callable(given):
-            return given
+            return self._prepared(given, ())
         rng = stream(self.config.seed, self.setup.space.name)
         toolbox = system.toolbox(self.setup.space, settings, rng)
         if self.config.limits:
@@ -136,7 +140,28 @@ class Conduct:
         if first:
             toolbox.decorate("individual", partial(_beginning_with, first))
         strategy = given(toolbox, rng) if given is not None else self._own_strategy(toolbox, rng)
+        if isinstance(strategy, Trains):
+            return self._prepared(strategy, first)
         return Listed(first, then=strategy) if first and getattr(strategy, "writes", False) else strategy
+
+    def _prepared(self, strategy: Strategy, first: Sequence[Genome]) -> Strategy:
+        """What trains by itself gets what an evaluation has."""
+        if not isinstance(strategy, Trains):
+            return strategy
+        from evonas.batches import task_on
+        from evonas.supernets.training import Bench
+
+        config = self.config
+        refused = [why for why, is_so in (("it has no images", config.source is None),
+                                          ("there is an evaluate", self.given.evaluate is not None),
+                                          ("there are several objectives", len(self.objectives) > 1),
+                                          ("children are to inherit weights", config.inherit)) if is_so]  # fmt: skip
+        if refused:
+            raise UserError(f"a supernet is trained on images, for accuracy alone, and has no children: {refused[0]}")
+        task = task_on(config.source, config.device, config.data)
+        bench = Bench(task.train, task.validation, self.setup.recipe, config.seed, config.precision)
+        strategy.prepare(bench, self.run.directory / "supernet.pt", first)
+        return strategy
 
     def _own_strategy(self, toolbox: base.Toolbox, rng: Random) -> Strategy:
         system, settings = self.run.system, self.setup.strategy
@@ -167,6 +192,8 @@ class Conduct:
         listed = strategy
         if phase == "baseline" and self.compares:
             listed = Listed([self._individual("reference", ())], then=strategy)
+        if self.supernet is not None:
+            return Part(phase, listed, self.supernet.evaluation, self.weights, rejects)
         if not self.config.inherit:
             return Part(phase, listed, self._proxy, self.weights, rejects)
         known = isinstance(getattr(strategy, "population", None), Iterable)
@@ -281,7 +308,7 @@ class Conduct:
 
     def _best(self, part: Part) -> Best:
         told = (
-            (individual.id or 0, tuple(individual), outcome.values[0])
+            Best(individual.id or 0, tuple(individual), outcome.values[0], individual.provisional)
             for individual, outcome in part.told()
             if outcome.values and individual.role is None
         )
@@ -298,7 +325,7 @@ class Conduct:
         outcome, space = self.tested.get(role), self._space(role)
         graph = space.decode(genome)
         shown: dict[str, Any] = {"code": space.format(genome)}
-        if self.given.evaluate is None:
+        if self.given.evaluate is None and (role != "reference" or self.compares):
             shown["validation_accuracy"] = value
         elif role != "reference":
             shown[self.objectives[0]] = value

@@ -85,6 +85,8 @@ SOURCES: dict[type[Operation], Callable[[Any, Shape], str]] = {
     operations.Zero: lambda op, shape: _call("Zeros", op.stride),
     operations.Crop: lambda op, shape: _call("Crop", op.rows, op.columns),
     operations.FirstChannels: lambda op, shape: _call("FirstChannels", op.channels),
+    operations.LastChannels: lambda op, shape: _call("LastChannels", op.channels),
+    operations.ShuffleChannels: lambda op, shape: _call("nn.ChannelShuffle", op.groups),
     operations.PadChannels: lambda op, shape: _call("PadChannels", op.channels),
     operations.PadSize: lambda op, shape: _call("PadSize", op.height, op.width),
     operations.SqueezeExcite: lambda op, shape: _call("SqueezeExcite", shape[0], op.units),
@@ -128,6 +130,16 @@ CLASSES = {
 
     def forward(self, x):
         return x[:, : self.channels]
+''',
+    "LastChannels": '''class LastChannels(nn.Module):
+    """The last channels of an image."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x):
+        return x[:, x.shape[1] - self.channels :]
 ''',
     "PadChannels": '''class PadChannels(nn.Module):
     """Zeros behind the channels of an image."""

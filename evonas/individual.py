@@ -48,7 +48,8 @@ class Individual(list):
     reset       its weights are drawn anew also where children inherit those of their first parent
     role        what it stands for beside a search, such as "winner" or "reference"
     generation  of a generational algorithm, from 0; None elsewhere
-    proposal    numbers that the strategy says of how it was made, such as epsilon
+    proposal    what the strategy says of how it was made, such as epsilon
+    provisional it is one on the way, which is the result only of a search that was cut short
     """
 
     def __init__(self, tokens: Any = ()) -> None:
@@ -60,7 +61,8 @@ class Individual(list):
         self.reset = False
         self.role: str | None = None
         self.generation: int | None = None
-        self.proposal: dict[str, float] = {}
+        self.proposal: dict[str, Any] = {}
+        self.provisional = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Individual:
         copy = self.__class__(self)  # tokens are immutable values

@@ -212,7 +212,8 @@ class _Sitting:
                     break
                 individual = self._propose()
                 if individual is None:
-                    because = "" if self.running else "nothing more to propose"
+                    ended = getattr(self.part.strategy, "ended", "nothing more to propose")
+                    because = "" if self.running else ended
                     break
                 if self.part.rejects(individual):
                     self._write(_asked(individual, self.part.phase, ""))
@@ -393,7 +394,7 @@ def _asked(individual: Individual, phase: str, key: str) -> Event:
         "role": individual.role,
         "generation": individual.generation,
         "key": key,
-    } | ({"proposal": individual.proposal} if individual.proposal else {})
+    } | {name: value for name in ("proposal", "provisional") if (value := getattr(individual, name))}
 
 
 def _told(individual: Individual, outcome: Outcome, reused: bool) -> Event:

@@ -26,7 +26,9 @@ KEEP_INPUT = (
     operations.Convolution, operations.BatchNorm, operations.MaxPool, operations.AveragePool, operations.Linear,
     operations.SqueezeExcite,
 )  # fmt: skip
-VIEWS = (operations.Identity, operations.Flatten, operations.Crop, operations.FirstChannels)
+VIEWS = (
+    operations.Identity, operations.Flatten, operations.Crop, operations.FirstChannels, operations.LastChannels,
+)  # fmt: skip
 
 
 def training_bytes(

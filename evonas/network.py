@@ -143,6 +143,28 @@ class FirstChannels(nn.Module):
         return DenseGradient.apply(x)[:, : self.channels]
 
 
+class LastChannels(nn.Module):
+    """The last channels of an image."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return DenseGradient.apply(x)[:, x.shape[1] - self.channels :]
+
+
+class ShuffleChannels(nn.Module):
+    """The first channel of each of several groups, then the second of each, and so on."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
 class PadChannels(nn.Module):
     """Zeros behind the channels of an image."""
 
@@ -193,6 +215,8 @@ MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
     operations.Zero: lambda op, shape: Zeros(op.stride),
     operations.Crop: lambda op, shape: Crop(op.rows, op.columns),
     operations.FirstChannels: lambda op, shape: FirstChannels(op.channels),
+    operations.LastChannels: lambda op, shape: LastChannels(op.channels),
+    operations.ShuffleChannels: lambda op, shape: ShuffleChannels(op.groups),
     operations.PadChannels: lambda op, shape: PadChannels(op.channels),
     operations.PadSize: lambda op, shape: PadSize(op.height, op.width),
     operations.SqueezeExcite: lambda op, shape: SqueezeExcite(shape[0], op.units),
@@ -309,6 +333,9 @@ class RouteGates(nn.Module):
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
+        self.zeros = {
+            node.name for node in graph.nodes if any(isinstance(op, operations.Zero) for op in node.operations)
+        }
 
     def forward(self, route: Route) -> dict[str, list[Any] | None]:
         weights: dict[str, list[Any] | None] = {}
@@ -320,11 +347,16 @@ class RouteGates(nn.Module):
                     found = weights[node.name] = [gates.value(edge.gate, route) for edge in node.inputs]
                 except KeyError as error:
                     raise ValueError(f"the route says nothing about the decision {error}") from None
-                live = [
+                live = {
                     edge.source for edge, weight in zip(node.inputs, found, strict=True) if not gates.is_closed(weight)
-                ]
+                }
                 if not live:
                     raise ValueError(f"the route needs node {node.name!r} but leaves it without an input")
+                if node.combine == "sum" and len(live) > 1 and (nothing := live & self.zeros):
+                    live = live - nothing or {min(nothing)}  # zeros add nothing to a sum
+                    weights[node.name] = [
+                        weight if edge.source in live else 0 for edge, weight in zip(node.inputs, found, strict=True)
+                    ]
                 needed.update(live)
         return weights
 
@@ -340,19 +372,44 @@ class GatedNode(nn.Sequential):
         own = weights[self.node]
         if own is None:
             return None
-        terms = [_scaled(w, x) for w, x in zip(own, inputs, strict=True) if x is not None and not gates.is_closed(w)]
-        return super().forward(concatenated(terms) if self.joins else _sum(terms))
+        live = [(w, x) for w, x in zip(own, inputs, strict=True) if x is not None and not gates.is_closed(w)]
+        return super().forward(concatenated([x for _, x in live]) if self.joins else _sum(live))
 
 
-def _scaled(weight: Any, x: Tensor) -> Tensor:
-    return x if isinstance(weight, int | float) and weight == 1 else weight * x
-
-
-def _sum(terms: Sequence[Tensor]) -> Tensor:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
+def _sum(terms: Sequence[tuple[Any, Tensor]]) -> Tensor:
+    """Of tensors times their weights. Where weights are tensors it is made in one sweep over each input, without room
+    for the products."""
+    weighted = [(w, x) for w, x in terms if isinstance(w, Tensor)]
+    total = WeightedSum.apply(torch.stack([w for w, _ in weighted]), *[x for _, x in weighted]) if weighted else None
+    for weight, x in terms:
+        if not isinstance(weight, Tensor):
+            term = x if weight == 1 else weight * x
+            total = term if total is None else total + term
+    assert total is not None, "a node that is needed has an input"
     return total
+
+
+class WeightedSum(torch.autograd.Function):
+    """sum of w_i x_i, for weights [n] and n tensors of one shape."""
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, *terms: Tensor) -> Tensor:
+        ctx.save_for_backward(weights, *terms)
+        scales = weights.to(terms[0].dtype).unbind()
+        total = terms[0] * scales[0]
+        for scale, x in zip(scales[1:], terms[1:], strict=True):
+            total.addcmul_(x, scale)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        weights, *terms = ctx.saved_tensors
+        scales = weights.to(gradient.dtype).unbind()
+        own = None
+        if ctx.needs_input_grad[0]:
+            own = torch.stack([(gradient * x).sum() for x in terms]).to(weights.dtype)
+        needed = ctx.needs_input_grad[1:]
+        return own, *[gradient * scale if wanted else None for scale, wanted in zip(scales, needed, strict=True)]
 
 
 def _combine(drawn: fx.Graph, node: Node, inputs: list[fx.Node]) -> fx.Node:

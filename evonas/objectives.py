@@ -159,26 +159,31 @@ class Guard:
 
 @dataclass(frozen=True)
 class Best:
+    """A genome with its value. `provisional`: one on the way, which counts only while there is no other."""
+
     id: int
     genome: tuple
     value: float
+    provisional: bool = False
 
 
-def best(told: Iterable[tuple[int, tuple, float]], weight: float, *, apart: bool = False) -> Best | None:
-    """Of (id, genome, value), the genome with the best mean over its evaluations, under its first id; the earlier one
-    where two are equal. None of nothing.
+def best(told: Iterable[Best], weight: float, *, apart: bool = False) -> Best | None:
+    """The genome with the best mean over its evaluations, under its first id; the earlier one where two are equal. Of
+    nothing but provisional ones it is the last. None of nothing.
 
     apart   each evaluation stands for itself, as where a value is not the genome's alone (weights are inherited)
     """
+    everything = list(told)
+    counting = [each for each in everything if not each.provisional]
+    if not counting:
+        return max(everything, key=lambda found: found.id, default=None)
     if apart:
-        return max((Best(*each) for each in told), key=lambda found: weight * found.value, default=None)
+        return max(counting, key=lambda found: weight * found.value)
     values: dict[tuple, list[float]] = defaultdict(list)
     ids: dict[tuple, int] = {}
-    for number, genome, value in told:
-        values[genome].append(value)
-        ids.setdefault(genome, number)
-    if not values:
-        return None
+    for each in counting:
+        values[each.genome].append(each.value)
+        ids.setdefault(each.genome, each.id)
     means = {genome: fmean(found) for genome, found in values.items()}  # exact: equal values have an equal mean
     genome = max(means, key=lambda genome: weight * means[genome])
     return Best(ids[genome], genome, means[genome])

@@ -262,6 +262,40 @@ class FirstChannels(Operation):
 
 
 @dataclass(frozen=True)
+class LastChannels(Operation):
+    """The last channels of an image, as many as are asked for."""
+
+    name = "last_channels"
+    channels: int
+
+    def shape(self, shape: Shape) -> Shape:
+        channels, height, width = _image(self, shape)
+        if not 1 <= self.channels <= channels:
+            raise ValueError(f"{self} cannot be taken from {channels}")
+        return (self.channels, height, width)
+
+    def __str__(self) -> str:
+        return f"last {self.channels} channels"
+
+
+@dataclass(frozen=True)
+class ShuffleChannels(Operation):
+    """Channels in another order: the first of each of so many equal groups, then the second of each, and so on."""
+
+    name = "shuffle_channels"
+    groups: int
+
+    def shape(self, shape: Shape) -> Shape:
+        channels = _image(self, shape)[0]
+        if self.groups < 1 or channels % self.groups:
+            raise ValueError(f"{channels} channels do not divide into {self.groups} groups")
+        return shape
+
+    def __str__(self) -> str:
+        return f"shuffle channels of {self.groups} groups"
+
+
+@dataclass(frozen=True)
 class PadChannels(Operation):
     """More channels, of zeros, behind those of an image: as many in all as are asked for."""
 
@@ -344,7 +378,8 @@ OPERATIONS: dict[str, type[Operation]] = {
     kind.name: kind
     for kind in (
         Convolution, BatchNorm, ReLU, MaxPool, AveragePool, GlobalAveragePool, Flatten, Linear, Dropout, DropPath,
-        Identity, Zero, Crop, FirstChannels, PadChannels, PadSize, SqueezeExcite, Resize,
+        Identity, Zero, Crop, FirstChannels, LastChannels, ShuffleChannels, PadChannels,
+        PadSize, SqueezeExcite, Resize,
     )
 }  # fmt: skip
 

@@ -29,6 +29,7 @@ CAPTIONS = {
     "genealogy": "The ancestors of the winner: what made each of them, and what it gained.",
     "learning": "How the strategy learnt: what its networks reached and their running mean, how much it left to "
     "chance, and how often it chose each token where it had to make such a choice.",
+    "relaxation": "How the supernet's search became certain, what it gave weight to, and what it derived.",
     "curves": "How the networks of the last population learnt.",
     "utilisation": "Which evaluation ran when, and how long evaluations took.",
 }
@@ -92,7 +93,10 @@ def _figures(run: Run) -> dict[str, Figure]:
         if run.config.inherit:
             figures["lineage"] = plots.lineage(records, id=best.id, objectives=objectives, title=title)
         figures["genealogy"] = plots.genealogy(records, id=best.id, objectives=objectives, title=title)
-    if any("proposal" in record for record in records if record["phase"] == "search"):
+    said = [record["proposal"] for record in records if record["phase"] == "search" and "proposal" in record]
+    if any("weights" in each for each in said):
+        figures["relaxation"] = plots.relaxation(records, title=title)
+    elif said:
         kinds = _kinds(run.space) if run.space.is_sequence else None
         figures["learning"] = plots.learning(records, objectives=objectives, kinds=kinds, title=title)
     figures["curves"] = plots.curves(records, title=title)

@@ -18,11 +18,14 @@ class Recipe:
 
     epochs            passes over the training images
     batch_size        images a step
-    optimizer         sgd (with Nesterov momentum), adam, or rmsprop (decay 0.9, as mobile networks are trained)
+    optimizer         sgd, adam, or rmsprop (decay 0.9, as mobile networks are trained)
     learning_rate     at its peak
     momentum          of sgd and rmsprop
     weight_decay      on all weights
-    schedule          cosine: to 0 at the last step; step: times `gamma` after each of `milestones`; constant
+    nesterov          form of sgd's momentum; else plain
+    schedule          cosine: to `last_rate` at the last step; step: times `gamma` after each of `milestones`; constant
+    last_rate         to which a cosine falls
+    cycle             epochs of the first of several cosines, each twice as long as the one before it; 0: one cosine
     milestones        epochs
     warmup            epochs over which the learning rate rises linearly from 0
     crop              pixels by which an image is padded with its mean and cropped back at random; 0: none
@@ -45,8 +48,11 @@ class Recipe:
     optimizer: str = "sgd"
     learning_rate: float = 0.1
     momentum: float = 0.9
+    nesterov: bool = True
     weight_decay: float = 5e-4
     schedule: str = "cosine"
+    last_rate: float = 0.0
+    cycle: int = 0
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1
     warmup: float = 0.0
@@ -76,9 +82,9 @@ class Recipe:
         if not all(0 <= each < 1 for each in (self.label_smoothing, self.momentum, self.drop_path)):
             raise UserError("label_smoothing, momentum and drop_path are at least 0 and below 1")
         if min(self.weight_decay, self.warmup, self.crop, self.cutout, self.clip_norm, self.gamma, self.auxiliary,
-               self.restarts) < 0:  # fmt: skip
-            raise UserError("weight_decay, warmup, crop, cutout, clip_norm, gamma, auxiliary and restarts are at least "
-                            "0")  # fmt: skip
+               self.restarts, self.last_rate, self.cycle) < 0:  # fmt: skip
+            raise UserError("weight_decay, warmup, crop, cutout, clip_norm, gamma, auxiliary, restarts, last_rate and "
+                            "cycle are at least 0")  # fmt: skip
         if self.warmup >= self.epochs:
             raise UserError(f"warmup is {self.warmup} of {self.epochs} epochs; leave some epochs after it")
 
@@ -86,8 +92,13 @@ class Recipe:
         """The learning rate at this moment, in epochs from the start (with fractions)."""
         if epoch < self.warmup:
             return self.learning_rate * epoch / self.warmup
-        if self.schedule == "cosine":  # Loshchilov and Hutter 2017, Eq. 5, without restarts
-            return self.learning_rate * (1 + cos(pi * (epoch - self.warmup) / (self.epochs - self.warmup))) / 2
+        if self.schedule == "cosine":  # Loshchilov and Hutter 2017, Eq. 5
+            done, length = epoch - self.warmup, self.epochs - self.warmup
+            if self.cycle:
+                length = self.cycle
+                while done >= length:
+                    done, length = done - length, 2 * length
+            return self.last_rate + (self.learning_rate - self.last_rate) * (1 + cos(pi * done / length)) / 2
         if self.schedule == "step":
             return self.learning_rate * self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
         return self.learning_rate
@@ -112,6 +123,30 @@ RECIPES: dict[str, Recipe] = {
     "darts": Recipe(
         epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, cutout=16, clip_norm=5,
         drop_path=0.2, auxiliary=0.4,
+    ),
+    # Liu et al. 2019, section 3.1 and published code: the weights of the search
+    "darts-search": Recipe(
+        epochs=50, batch_size=64, learning_rate=0.025, nesterov=False, weight_decay=3e-4, last_rate=1e-3, crop=4,
+        flip=True, clip_norm=5,
+    ),
+    # Xie et al. 2019, published code
+    "snas-search": Recipe(
+        epochs=150, batch_size=64, learning_rate=0.025, nesterov=False, weight_decay=3e-4, last_rate=1e-3, crop=4,
+        flip=True, clip_norm=5,
+    ),
+    # Dong and Yang 2019, section 4.2: 240 epochs
+    "gdas-search": Recipe(
+        epochs=240, batch_size=64, learning_rate=0.025, weight_decay=3e-4, last_rate=1e-3, crop=4, flip=True,
+        clip_norm=5,
+    ),
+    # Xu et al. 2020, section 4.2 and published code
+    "pc-darts-search": Recipe(
+        epochs=50, batch_size=256, learning_rate=0.1, nesterov=False, weight_decay=3e-4, crop=4, flip=True,
+        clip_norm=5,
+    ),
+    "pc-darts": Recipe(
+        epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, cutout=16, clip_norm=5,
+        drop_path=0.3, auxiliary=0.4,
     ),
     # Real et al. 2019, "Methods"
     "amoebanet": Recipe(

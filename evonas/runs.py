@@ -36,7 +36,7 @@ from evonas.files import read_json, write_json
 from evonas.graph import Graph
 from evonas.journal import Journal, read
 from evonas.loop import Budget
-from evonas.objectives import Limits, best
+from evonas.objectives import Best, Limits, best
 from evonas.shared_data import shared
 from evonas.space import Space
 from evonas.strategies import Strategy
@@ -251,8 +251,8 @@ class Run:
         """One dict an evaluation: what was asked, joined with what was told (absent while it is in flight).
 
         Fields: id, genome, code, parents, operator, phase (search, baseline, final), role, generation, proposal (what
-        a learning strategy says of it, such as epsilon), values (one an objective), status, measures (accuracy,
-        parameters, multiply_adds, ...), cost (epochs, seconds), curve, error, reused, t (seconds of run time).
+        a learning strategy says of it, such as epsilon), provisional (where it is), values (one an objective), status,
+        measures (accuracy, parameters, multiply_adds, ...), cost (epochs, seconds), curve, error, reused, t (seconds of run time).
         """
         records: dict[int, dict[str, Any]] = {}
         space = self.space
@@ -317,7 +317,7 @@ class Run:
         """
         found = best(
             (
-                (record["id"], tuple(record["genome"]), record["values"][0])
+                Best(record["id"], tuple(record["genome"]), record["values"][0], record.get("provisional", False))
                 for record in self.records()
                 if record["phase"] == "search" and record.get("values")
             ),

@@ -60,6 +60,7 @@ LONGEST = 10_000  # tokens of a genome
 CHECKED, DECODED = 200, 20  # random genomes on which a space is checked, and of which one must decode
 Token = Hashable
 Genome = Sequence[Token]
+Weights = Mapping[str, Mapping[Token, float]]  # decision -> {option: its weight}
 
 
 class CodeError(UserError):
@@ -131,6 +132,20 @@ class Space:
     def route(self, genome: Genome) -> dict[str, Token]:
         """The hard route of a closed genome through a supernet: decision -> token."""
         return {d.name: token for d, token in zip(self.decisions(genome), genome, strict=True)}
+
+    def likeliest(self, weights: Weights) -> tuple[Token, ...]:
+        """The genome that is derived from weights of all options: each decision takes what weighs most of what is legal
+        there. A space may have a rule of its own. Raises KeyError for a decision without weights."""
+        genome: tuple[Token, ...] = ()
+        while (decision := self.next(genome)) is not None:
+            of = weights[decision.name]
+            genome += (max(decision.options, key=lambda option: of.get(option, 0.0)),)
+        return genome
+
+    @property
+    def supernet(self) -> Space:
+        """The space in the form that its supernet has; by default this one."""
+        return self
 
     def open(self) -> tuple[Open, ...]:
         """The genome with every decision open: the whole supernet."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from evonas.inspection import shown
 from evonas.journal import is_held, read
-from evonas.objectives import best
+from evonas.objectives import Best, best
 from evonas.runs import Run
 
 LATELY_S = 600.0  # of run time: what counts as the throughput of late
@@ -42,7 +42,8 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
     if running:
         spent += sum(elapsed - event["t"] for event in {event["key"]: event for event in reversed(waiting)}.values())
     found = best(
-        ((event["id"], tuple(asked[event["id"]]["genome"]), event["values"][0]) for event in told
+        (Best(event["id"], tuple(asked[event["id"]]["genome"]), event["values"][0],
+              asked[event["id"]].get("provisional", False)) for event in told
          if event["values"] and asked[event["id"]]["phase"] == "search"),
         next(iter(run.config.objectives.values())),
         apart=run.config.inherit,

@@ -110,7 +110,7 @@ class Training:
         self.seed, self.precision, self.splits, self.watch = seed, precision, splits, watch
         self.head, self.tapped = _auxiliary(network, recipe, seed, self.device)
         self.weights = [*network.parameters(), *(self.head.parameters() if self.head else ())]
-        self.optimizer = _optimizer(self.weights, recipe)
+        self.optimizer = optimizer_of(self.weights, recipe)
         self.batch_size = min(recipe.batch_size, len(part))
         self.steps = len(part) // self.batch_size
         self.paths = [module for module in network.modules() if isinstance(module, DropPath)]
@@ -227,7 +227,8 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def _optimizer(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer_of(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """As a recipe wants it."""
     if recipe.optimizer == "adam":
         return torch.optim.Adam(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     if recipe.optimizer == "rmsprop":
@@ -241,7 +242,7 @@ def _optimizer(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optim
         weights,
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
+        nesterov=recipe.nesterov and recipe.momentum > 0,
         weight_decay=recipe.weight_decay,
         fused=True,
     )

@@ -8,17 +8,28 @@ one reduction cell; a network is a stack of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from evonas.errors import UserError
-from evonas.gates import Gate
+from evonas.gates import Gate, Is
 from evonas.genomes.cells import OPERATIONS as KNOWN
 from evonas.genomes.cells import Placement, prepared
 from evonas.genomes.genotype import CELLS, Genotype, GenotypeSpace
 from evonas.graph import INPUT, Draft, Graph
-from evonas.operations import BatchNorm, Convolution, DropPath, GlobalAveragePool, Linear, ReLU
-from evonas.space import CodeError, Decision, Genome, Open, Token
+from evonas.operations import (
+    BatchNorm,
+    Convolution,
+    DropPath,
+    FirstChannels,
+    GlobalAveragePool,
+    LastChannels,
+    Linear,
+    MaxPool,
+    ReLU,
+    ShuffleChannels,
+)
+from evonas.space import CodeError, Decision, Genome, Open, Token, Weights
 
 OPERATIONS = (  # in the order of the published weights
     "none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
@@ -38,6 +49,8 @@ class DARTSSpace(GenotypeSpace):
     channels  of the first cells; doubled in each reduction
     stem      cifar: one 3x3 convolution; imagenet: three strided ones, an eighth of the size
     search    the form of a supernet: batch norms do not learn a scale, and pooling has one too
+    every     every edge is a choice of its own, `none` among the options, in place of two edges a node (SNAS)
+    partial   K of PC-DARTS: operations see the first 1/K of the channels, and the rest goes by; in a search only
     """
 
     name: ClassVar[str] = "darts"
@@ -45,6 +58,8 @@ class DARTSSpace(GenotypeSpace):
     channels: int = 16
     stem: str = "cifar"
     search: bool = False
+    every: bool = False
+    partial: int = 1
     input_shape: tuple[int, int, int] = (3, 32, 32)
     classes: int = 10
 
@@ -55,6 +70,13 @@ class DARTSSpace(GenotypeSpace):
             raise UserError(f"channels is {self.channels}; use an even number: reductions are made of two halves")
         if self.stem not in ("cifar", "imagenet"):
             raise UserError(f"stem is {self.stem!r}; use cifar or imagenet")
+        if self.partial < 1 or self.channels % (2 * self.partial):
+            raise UserError(f"partial is {self.partial} and channels {self.channels}; channels must be a multiple of "
+                            "twice partial: reductions are made of two halves")  # fmt: skip
+        if self.partial > 1 and self.every:
+            raise UserError("with partial channels two edges lead into each node; set every=False, or partial=1")
+        if self.partial > 1 and not self.search:
+            raise UserError("channels go by (partial) only in a search; set search=True too, or partial=1")
         halvings = len(self.reductions) + (3 if self.stem == "imagenet" else 0)
         if any(side % 2**halvings for side in self.input_shape[1:]):
             raise UserError(f"images of {self.input_shape[1:]} cannot be halved {halvings} times; use sides that are "
@@ -71,10 +93,12 @@ class DARTSSpace(GenotypeSpace):
             return None
         cell, place = divmod(len(prefix), len(EDGES))
         source, target = EDGES[place]
+        name = f"{CELLS[cell]}/{target}<-{source}"
+        if self.every:
+            return Decision(name, OPERATIONS, (len(prefix), None))
         taken: int | None = 0
         for token in prefix[len(prefix) - source :] if source else ():
             taken = None if taken is None or isinstance(token, Open) else taken + (token != "none")
-        name = f"{CELLS[cell]}/{target}<-{source}"
         if taken is None:  # an open edge among those before: all may come
             return Decision(name, OPERATIONS, (len(prefix), None))
         missing, left = INPUTS - taken, target - source
@@ -111,6 +135,38 @@ class DARTSSpace(GenotypeSpace):
         """The genotype that a code names: see `parse`. It may lie outside the space."""
         return Genotype.read(code, joined=lambda nodes: tuple(range(INPUTS, len(nodes) + INPUTS)))
 
+    @property
+    def supernet(self) -> DARTSSpace:
+        return replace(self, search=True)
+
+    def likeliest(self, weights: Weights) -> tuple[Token, ...]:
+        """The paper's rule (section 2.4): into each node lead the two edges whose best operation weighs most, and each
+        has that operation. `none` is no operation. Where every edge is a choice of its own, each has what weighs most.
+        """
+        if self.every:
+            return super().likeliest(weights)
+        genome: list[Token] = []
+        for cell in CELLS:
+            for target in NODES:
+                best = {}
+                for source in range(target):
+                    asked = weights[f"{cell}/{target}<-{source}"]
+                    best[source] = max((op for op in OPERATIONS[1:] if op in asked), key=lambda op: asked[op])
+                strength = {source: weights[f"{cell}/{target}<-{source}"][op] for source, op in best.items()}
+                kept = sorted(strength, key=lambda source: strength[source], reverse=True)[:INPUTS]
+                genome += [best[source] if source in kept else "none" for source in range(target)]
+        return tuple(genome)
+
+    def route(self, genome: Genome) -> dict[str, Any]:
+        """Where channels go by, an edge that is there weighs 1, as a choice among the edges into its node."""
+        route: dict[str, Any] = super().route(genome)
+        if self.partial > 1:
+            for cell in CELLS:
+                for target in NODES:
+                    there = [s for s in range(target) if route[f"{cell}/{target}<-{s}"] != "none"]
+                    route[f"{cell}/{target}"] = dict.fromkeys(there, 1)
+        return route
+
     # ---- its meaning ----------------------------------------------------------------------------------------------
 
     def decode(self, genome: Genome) -> Graph:
@@ -120,9 +176,9 @@ class DARTSSpace(GenotypeSpace):
             edges: list[list] = [[] for _ in NODES]
             for source, target in EDGES:
                 for operation, gate in choices[f"{kind}/{target}<-{source}"].items():
-                    if operation != "none" and gate != 0:  # what is not there adds nothing
+                    if gate != 0 and (operation != "none" or gate != 1):  # what is not there adds nothing
                         edges[target - 2].append((source, str(operation), gate))
-            return edges, NODES
+            return [there or [(0, "none", 1)] for there in edges], NODES
 
         return self._stack(cell)
 
@@ -153,6 +209,9 @@ class DARTSSpace(GenotypeSpace):
             ]
             nodes, joined = cell(kind)
             for target, edges in enumerate(nodes, 2):
+                if self.partial > 1:
+                    states.append(self._partial_node(draft, f"{name}/{target}", kind, states, channels, edges))
+                    continue
                 arriving: list[tuple[str | None, Gate]] = []
                 for nth, (source, operation, gate) in enumerate(edges):
                     stride = 2 if kind == "reduce" and source < 2 else 1
@@ -171,12 +230,37 @@ class DARTSSpace(GenotypeSpace):
         draft.node("classifier", [newer], GlobalAveragePool(), Linear(self.classes))
         return draft.graph(auxiliary=None if self.search else middle)
 
+    def _partial_node(
+        self, draft: Draft, place: str, kind: str, states: list[str | None], channels: int, edges: list
+    ) -> str | None:
+        """A node whose edges hand on most channels as they are (Xu et al. 2020, section 3.2 and published code)."""
+        _, _, target = place.rpartition("/")
+        few = channels // self.partial
+        arriving: list[tuple[str | None, Gate]] = []
+        for source in sorted({source for source, _, _ in edges}):
+            stride = 2 if kind == "reduce" and source < 2 else 1
+            edge = f"{place}-{source}"
+            first = draft.node(f"{edge}/first", [states[source]], FirstChannels(few))
+            mixed: list[tuple[str | None, Gate]] = [
+                (KNOWN[operation](Placement(draft, f"{edge}/{operation}", first, few, stride, False, True)), gate)
+                for other, operation, gate in edges
+                if other == source
+            ]
+            chosen = draft.node(f"{edge}/mixed", mixed)
+            rest = draft.node(
+                f"{edge}/rest", [states[source]], LastChannels(channels - few), *[MaxPool(2, 2)] * (stride == 2)
+            )
+            joined = draft.node(f"{edge}/joined", [chosen, rest], ShuffleChannels(self.partial), combine="concat")
+            is_open = any(gate != 1 for *_, gate in edges)
+            arriving.append((joined, Is(f"{kind}/{target}", source) if is_open else 1))
+        return draft.node(f"{place.rpartition('/')[0]}/node{target}", arriving)
+
     def _stem(self, draft: Draft) -> tuple[str | None, str | None, bool]:
         """The two inputs of the first cell, and whether the older one is twice as large."""
         if self.stem == "cifar":
             stem = draft.node("stem", [INPUT], Convolution(3 * self.channels), BatchNorm())
             return stem, stem, False
-        c = self.channels
+        c = 3 * self.channels if self.search else self.channels  # as in PC-DARTS's published search on ImageNet
         first = (Convolution(c // 2, 3, stride=2), BatchNorm(), ReLU(), Convolution(c, 3, stride=2), BatchNorm())
         older = draft.node("stem0", [INPUT], *first)
         return older, draft.node("stem1", [older], ReLU(), Convolution(c, 3, stride=2), BatchNorm()), True

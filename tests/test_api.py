@@ -500,10 +500,10 @@ def test_what_the_search_left_stays_the_winners_network(tmp_path):
 
 
 def test_equal_means_are_equal_and_the_earlier_genome_wins():
-    from evonas.objectives import best
+    from evonas.objectives import Best, best
 
     value = 0.9756944444444444
-    told = [(0, (1,), value), *((number, (2,), value) for number in range(1, 24))]
+    told = [Best(0, (1,), value), *(Best(number, (2,), value) for number in range(1, 24))]
     assert best(told, 1.0).id == 0
 
 

@@ -29,12 +29,14 @@ from evonas.operations import (
     Flatten,
     GlobalAveragePool,
     Identity,
+    LastChannels,
     Linear,
     MaxPool,
     PadChannels,
     PadSize,
     ReLU,
     Resize,
+    ShuffleChannels,
     SqueezeExcite,
     Zero,
 )
@@ -62,9 +64,10 @@ def every_operation():
     draft.node("cropped", ["stem"], Crop(1, 1), Convolution(8, 1, stride=2, padding=0))
     draft.node("shrunk", ["stem"], Zero(stride=2))
     draft.node("max", ["sum"], FirstChannels(5), MaxPool(3, 2, 1))
+    draft.node("shuffled", ["sum"], ShuffleChannels(4), LastChannels(3), MaxPool(3, 2, 1))
     draft.node("mean", ["sum"], AveragePool(3, 2, 1))
     draft.node("padded", ["cropped"], Convolution(8, 1, padding=1, dilation=1), MaxPool(2, 1))
-    draft.node("joined", ["max", "mean", "shrunk", "flat_1x7", "padded"], combine="concat")
+    draft.node("joined", ["max", "shuffled", "mean", "shrunk", "flat_1x7", "padded"], combine="concat")
     draft.node("stretched", ["joined"], PadChannels(64), Resize(3, 5), PadSize(4, 8), SqueezeExcite(3))
     draft.node("pooled", ["stretched"], GlobalAveragePool())
     draft.node("flat", ["pooled"], Flatten(), Linear(10, bias=False))

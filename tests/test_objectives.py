@@ -7,7 +7,7 @@ from deap import tools
 from evonas.errors import UserError
 from evonas.genomes.genet import DIGITS
 from evonas.individual import Fitness, Individual
-from evonas.objectives import Guard, Limits, best, own_objectives, read_objectives
+from evonas.objectives import Best, Guard, Limits, best, own_objectives, read_objectives
 from evonas.operators import by_decision
 from evonas.operators.genet import toolbox
 from evonas.strategies.nsga2 import NSGA2
@@ -68,10 +68,16 @@ def test_a_variation_that_finds_nothing_within_the_limits_leaves_the_genome():
 
 
 def test_the_best_is_the_best_mean_over_the_evaluations_of_a_genome():
-    told = [(0, (1,), 0.9), (1, (2,), 0.8), (2, (1,), 0.5), (3, (2,), 0.8)]
+    told = [Best(0, (1,), 0.9), Best(1, (2,), 0.8), Best(2, (1,), 0.5), Best(3, (2,), 0.8)]
     assert (best(told, 1.0).id, best(told, 1.0).value) == (1, 0.8)
     assert best(told, -1.0).genome == (1,)
     assert best([], 1.0) is None
+
+
+def test_provisional_ones_count_only_while_there_is_nothing_else():
+    on_the_way = [Best(0, (1,), 0.9, provisional=True), Best(1, (2,), 0.7, provisional=True)]
+    assert best(on_the_way, 1.0).id == 1
+    assert best([*on_the_way, Best(2, (3,), 0.5)], 1.0).id == 2
 
 
 # ---- fitness ------------------------------------------------------------------------------------------------------

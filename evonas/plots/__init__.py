@@ -12,6 +12,7 @@ from evonas.plots.history import history, logbook
 from evonas.plots.learning import learning
 from evonas.plots.lineage import lineage
 from evonas.plots.regret import regret
+from evonas.plots.relaxation import relaxation
 from evonas.plots.training import training_curve
 from evonas.plots.utilisation import utilisation
 
@@ -27,6 +28,7 @@ __all__ = [
     "logbook",
     "pareto_front",
     "regret",
+    "relaxation",
     "training_curve",
     "utilisation",
 ]

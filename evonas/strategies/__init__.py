@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from evonas.individual import Individual
 
@@ -25,3 +26,17 @@ class Strategy(Protocol):
     def generate(self, n: int | None = None) -> list[Individual]: ...
 
     def update(self, individuals: Iterable[Individual]) -> None: ...
+
+
+@runtime_checkable
+class Trains(Strategy, Protocol):
+    """A strategy that trains networks itself, all at once, and judges genomes by their shared weights.
+
+    prepare(bench, checkpoint, first)  before anything is asked: images and a recipe (a `Bench`), the file where
+                                       its state is kept, and the genomes to begin with
+    evaluation(individual)             of what it has proposed, or of any other genome of the space
+    """
+
+    def prepare(self, bench: Any, checkpoint: Path | None, first: Sequence[Sequence[Any]]) -> None: ...
+
+    def evaluation(self, individual: Individual) -> Any: ...

@@ -144,6 +144,7 @@ def systems() -> dict[str, System]:
     from evonas.systems.amoebanet import AMOEBANET
     from evonas.systems.block_qnn import BLOCK_QNN
     from evonas.systems.darts import DARTS
+    from evonas.systems.gdas import GDAS
     from evonas.systems.genet import GENET
     from evonas.systems.hierarchical import HIERARCHICAL
     from evonas.systems.large_scale import LARGE_SCALE
@@ -152,9 +153,12 @@ def systems() -> dict[str, System]:
     from evonas.systems.nas_rl import NAS_RL
     from evonas.systems.nasnet import NASNET
     from evonas.systems.nsga_net import NSGA_NET
+    from evonas.systems.pc_darts import PC_DARTS
+    from evonas.systems.snas import SNAS
 
     all_systems = (
-        GENET, LARGE_SCALE, AMOEBANET, HIERARCHICAL, NSGA_NET, DARTS, NAS_RL, NASNET, MNASNET, METAQNN, BLOCK_QNN,
+        GENET, LARGE_SCALE, AMOEBANET, HIERARCHICAL, NSGA_NET, NAS_RL, NASNET, MNASNET, METAQNN, BLOCK_QNN, DARTS, SNAS,
+        GDAS, PC_DARTS,
     )  # fmt: skip
     return {each.name: each for each in all_systems}
 

@@ -1,0 +1,109 @@
+"""DARTS (Liu, Simonyan and Yang 2019, "DARTS: Differentiable Architecture Search", arXiv:1806.09055)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evonas.gates import Route
+from evonas.supernets.policy import Relaxation
+from evonas.supernets.training import SupernetTraining
+
+EPSILON = 0.01  # over the norm of the direction: how far the two probes go (section 2.3)
+
+
+class DARTS(Relaxation):
+    """Each option weighs softmax(alpha); alpha and the weights learn in turns (section 2.3, algorithm 1).
+
+    second_order   alpha sees what one step of the weights would make of it (equation 6); else the weights as they are
+    """
+
+    def __init__(self, *args: Any, second_order: bool = False, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.second_order = second_order
+
+    def route(self) -> Route:
+        return self.soft(self.probabilities())
+
+    def step(self, training: SupernetTraining, batch: Any, held_out: Any) -> Tensor:
+        """Algorithm 1: alpha by the loss on held-out images, then the weights by the loss on training images."""
+        self.learn_from(training, batch, held_out())
+        with torch.no_grad():
+            route = self.route()
+        return training.descend(batch, route)
+
+    def learn_from(self, training: SupernetTraining, batch: Any, held_out: Any) -> None:
+        """A step of alpha. Nothing else changes: neither weights, nor their momentum, nor batch norms' statistics."""
+        alphas = list(self.parameters())
+        with training.probing():
+            if not self.second_order:
+                loss = training.loss(held_out, self.route())
+                self.learn(torch.autograd.grad(loss, alphas))
+                return
+            group = training.optimizer.param_groups[0]
+            self.learn(
+                unrolled_gradient(
+                    lambda: training.loss(batch, self.route()),
+                    lambda: training.loss(held_out, self.route()),
+                    alphas,
+                    training.weights,
+                    rate=group["lr"],
+                    momentum=group["momentum"],
+                    decay=group["weight_decay"],
+                    buffers=[training.optimizer.state[each].get("momentum_buffer") for each in training.weights],
+                )
+            )
+
+
+def unrolled_gradient(
+    train_loss: Callable[[], Tensor],
+    valid_loss: Callable[[], Tensor],
+    alphas: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    *,
+    rate: float,
+    momentum: float = 0.0,
+    decay: float = 0.0,
+    buffers: Sequence[Tensor | None] | None = None,
+) -> list[Tensor]:
+    """The gradient by alpha of the validation loss at w' = w - rate u, where u = momentum * buffer + gradient of the
+    training loss + decay * w is the next step of the weights (equation 7):
+
+        d L_val(w', alpha) / d alpha  -  rate * (d^2 L_train(w, alpha) / d alpha d w) v,    v = d L_val / d w'
+
+    The product is taken by a difference of two gradients at w + eps v and w - eps v, eps = 0.01 / |v| (equation 8). The
+    weights are put back to the bit.
+    """
+    before = [each.detach().clone() for each in weights]
+    buffers = buffers or [None] * len(weights)
+
+    steps = _gradients(train_loss(), weights)
+    with torch.no_grad():
+        for weight, step, buffer in zip(weights, steps, buffers, strict=True):
+            inertia = 0 if buffer is None else momentum * buffer
+            weight -= rate * (inertia + step + decay * weight)
+
+    found = _gradients(valid_loss(), [*alphas, *weights])
+    direct, v = found[: len(alphas)], found[len(alphas) :]
+
+    eps = EPSILON / torch.linalg.vector_norm(torch.stack(torch._foreach_norm(v)))
+
+    def at(sign: int) -> list[Tensor]:
+        with torch.no_grad():
+            for weight, was, direction in zip(weights, before, v, strict=True):
+                weight.copy_(was + sign * eps * direction)
+        return _gradients(train_loss(), alphas)
+
+    above, below = at(1), at(-1)
+    with torch.no_grad():
+        for weight, was in zip(weights, before, strict=True):
+            weight.copy_(was)
+    return [d - rate * (a - b) / (2 * eps) for d, a, b in zip(direct, above, below, strict=True)]
+
+
+def _gradients(loss: Tensor, of: Sequence[Tensor]) -> list[Tensor]:
+    found = torch.autograd.grad(loss, of, allow_unused=True)
+    return [torch.zeros_like(each) if gradient is None else gradient for each, gradient in zip(of, found, strict=True)]

@@ -1,0 +1,53 @@
+"""GDAS (Dong and Yang 2019, "Searching for a Robust Neural Architecture in Four GPU Hours", arXiv:1910.04465)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evonas.gates import Route
+from evonas.supernets.policy import Relaxation
+from evonas.supernets.training import SupernetTraining
+
+
+class GDAS(Relaxation):
+    """One option of each decision runs: the one with the largest alpha plus Gumbel noise. The gradient goes through the
+    softmax at a temperature that falls from `hot` to `cold`, linearly over the epochs (section 3.2).
+
+    One draw holds for a whole batch and all cells of a kind, as in the authors' code.
+    """
+
+    def __init__(self, *args: Any, hot: float = 10.0, cold: float = 0.1, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.hot, self.cold, self.temperature = hot, cold, hot
+
+    def begin(self, epoch: int, epochs: int) -> None:
+        super().begin(epoch, epochs)
+        self.temperature = self.hot - (self.hot - self.cold) * epoch / max(epochs - 1, 1)
+
+    def step(self, training: SupernetTraining, batch: Any, held_out: Any) -> Tensor:
+        """Algorithm 1: the weights on one draw, then alpha on another."""
+        with torch.no_grad():
+            chosen, _ = self.draw()
+        loss = training.descend(batch, self.hard(chosen))
+        with training.probing():
+            judged = training.loss(held_out(), self.route())
+            self.learn(torch.autograd.grad(judged, list(self.parameters())))
+        return loss
+
+    def draw(self) -> tuple[list[int], Tensor]:
+        """The places of the options that run, and p, [decisions, options] (equations 3 and 4)."""
+        noisy = self.logits.log_softmax(1) + self.gumbel()
+        return noisy.argmax(1).tolist(), (noisy / self.temperature).softmax(1)
+
+    def route(self) -> Route:
+        """{option: h} for the one that runs: h = 1 in value, with the gradient of p (equation 5)."""
+        chosen, p = self.draw()
+        drawn = p.gather(1, torch.tensor(chosen, device=p.device)[:, None])[:, 0]
+        ones = 1 + (drawn - drawn.detach())
+        return {
+            decision.name: {options[place]: h}
+            for decision, options, place, h in zip(self.asked, self.options, chosen, ones.unbind(), strict=True)
+        }

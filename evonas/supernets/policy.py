@@ -1,0 +1,191 @@
+"""How routes through a supernet are drawn and learned, and what genome is derived: what the systems differ in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from evonas.errors import UserError
+from evonas.gates import Route
+from evonas.space import Decision, Genome, Open, Space, Token, Weights
+from evonas.streams import number
+from evonas.supernets.training import SupernetTraining
+
+
+class Policy(nn.Module, ABC):
+    """What draws routes through the supernet of a space, and learns.
+
+    space      whose genomes are sequences of decisions that can be left open
+    genome     the one to be searched, with open tokens; None: all are open
+    generator  of its own draws, apart from the order of the images; begun anew in each epoch
+
+    Raises UserError where a space has no supernet, or nothing is open.
+    """
+
+    def __init__(self, space: Space, *, rng: Random, genome: Genome | None = None) -> None:
+        super().__init__()
+        if not space.is_sequence:
+            raise UserError(f"genomes of {space.name} are no sequences of decisions (it has no `next`), so there is no "
+                            "supernet of them; use a strategy over its own operators")  # fmt: skip
+        self.space, self.genome = space, tuple(space.open() if genome is None else genome)
+        self.asked: list[Decision] = []  # what is open
+        self.options: list[tuple[Token, ...]] = []
+        for decision, token in zip(space.decisions(self.genome), self.genome, strict=True):
+            if isinstance(token, Open) and len(token.options) > 1:
+                self.asked.append(decision)
+                self.options.append(token.options)
+        if not self.asked:
+            raise UserError("nothing of the genome is open; leave tokens open (space.open() leaves all)")
+        self.seed = rng.getrandbits(56)
+        self.generator = torch.Generator().manual_seed(self.seed)
+
+    def begin(self, epoch: int, epochs: int) -> None:
+        """Called before each epoch, counted from 0."""
+        self.generator.manual_seed(number(self.seed, epoch))
+
+    @abstractmethod
+    def epoch(self, training: SupernetTraining) -> float:
+        """One epoch of the weights, and of what draws the routes; the mean loss of the training batches."""
+
+    @abstractmethod
+    def weights(self) -> Weights:
+        """What each option of each open decision weighs now: a probability. What is closed weighs 1."""
+
+    def derive(self, training: SupernetTraining) -> tuple[Token, ...]:
+        """The genome that the search would give now."""
+        return self.space.likeliest(self.weights())
+
+    def prefer(self, genome: Genome) -> None:
+        """Begin with this genome as the likeliest."""
+        raise UserError(f"{type(self).__name__} cannot begin with a network; leave `init` out")
+
+    def state(self) -> dict[str, Any]:
+        return {"policy": self.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.load_state_dict(state["policy"])
+
+
+class Relaxation(Policy):
+    """Architecture parameters (alpha), one for each option of each open decision, learnt by Adam.
+
+    learning_rate, betas, weight_decay   of Adam; the decay is L2 in the gradient
+    initial                              standard deviation of the first alphas
+
+    A subclass gives `step`.
+    """
+
+    there: Tensor  # [decisions, options]: False where a decision has fewer
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        rng: Random,
+        genome: Genome | None = None,
+        learning_rate: float = 3e-4,
+        betas: tuple[float, float] = (0.5, 0.999),
+        weight_decay: float = 1e-3,
+        initial: float = 1e-3,
+    ) -> None:
+        super().__init__(space, rng=rng, genome=genome)
+        if learning_rate <= 0 or weight_decay < 0:
+            raise UserError(f"the learning rate of alpha is {learning_rate} and its decay {weight_decay}; use more "
+                            "than 0, and at least 0")  # fmt: skip
+        most = max(map(len, self.options))
+        there = [[place < len(options) for place in range(most)] for options in self.options]
+        self.register_buffer("there", torch.tensor(there), persistent=False)
+        self.alpha = nn.Parameter(initial * torch.randn(len(there), most, generator=self.generator))
+        self._adam: dict[str, Any] = {"lr": learning_rate, "betas": betas, "weight_decay": weight_decay}
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Made when it is first asked for: by then the parameters are where they stay."""
+        if "optimizer" not in self.__dict__:
+            self.__dict__["optimizer"] = torch.optim.Adam(self.parameters(), **self._adam)
+        return self.__dict__["optimizer"]
+
+    @abstractmethod
+    def step(self, training: SupernetTraining, batch: Any, held_out: Any) -> Tensor:
+        """One step of alpha and one of the weights, in the order of the paper; the loss of the batch. `held_out()`
+        draws a batch of the validation part."""
+
+    def epoch(self, training: SupernetTraining) -> float:
+        total = torch.zeros((), device=training.device)
+        training.supernet.train()
+        for batch, held_out in training.batches():
+            total += self.step(training, batch, held_out)
+        return total.item() / training.steps
+
+    # ---- routes ---------------------------------------------------------------------------------------------------
+
+    @property
+    def logits(self) -> Tensor:
+        """alpha, [decisions, options]; minus infinity where a decision has fewer options."""
+        return self.alpha.masked_fill(~self.there, -torch.inf)
+
+    def probabilities(self) -> Tensor:
+        return self.logits.softmax(1)
+
+    def soft(self, weights: Tensor) -> Route:
+        """The route on which each option has its weight, [decisions, options]."""
+        rows = [row.unbind() for row in weights.unbind()]
+        return {
+            decision.name: dict(zip(options, row, strict=False))
+            for decision, options, row in zip(self.asked, self.options, rows, strict=True)
+        }
+
+    def hard(self, chosen: Sequence[int]) -> Route:
+        """The route on which each decision takes the option at its place."""
+        return {
+            decision.name: options[place]
+            for decision, options, place in zip(self.asked, self.options, chosen, strict=True)
+        }
+
+    def gumbel(self) -> Tensor:
+        """Noise of the standard Gumbel distribution for each option, [decisions, options]."""
+        waits = torch.empty(self.alpha.shape).exponential_(generator=self.generator)
+        return -waits.clamp_min(torch.finfo(waits.dtype).tiny).log().to(self.alpha.device)
+
+    # ---- learning -------------------------------------------------------------------------------------------------
+
+    def learn(self, gradients: Sequence[Tensor]) -> None:
+        """One step of Adam by the gradients of all architecture parameters."""
+        for parameter, gradient in zip(self.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def weights(self) -> Weights:
+        return self._with_closed(self.probabilities())
+
+    def _with_closed(self, weights: Tensor) -> Weights:
+        rows = weights.detach().cpu().tolist()
+        known: dict[str, dict[Token, float]] = {
+            decision.name: {token.options[0] if isinstance(token, Open) else token: 1.0}
+            for decision, token in zip(self.space.decisions(self.genome), self.genome, strict=True)
+        }
+        for decision, options, row in zip(self.asked, self.options, rows, strict=True):
+            known[decision.name] = dict(zip(options, row, strict=False))
+        return known
+
+    @torch.no_grad()
+    def prefer(self, genome: Genome) -> None:
+        """The options of this genome get a probability of a half."""
+        answers = self.space.route(genome)
+        for row, (decision, options) in enumerate(zip(self.asked, self.options, strict=True)):
+            if answers.get(decision.name) in options:
+                rest = len(options) - 1
+                self.alpha[row, options.index(answers[decision.name])] += torch.tensor(float(rest)).log()
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"optimizer": self.optimizer.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        self.optimizer.load_state_dict(state["optimizer"])

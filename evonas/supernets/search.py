@@ -1,0 +1,190 @@
+"""One search for all that train a supernet: a proposal is the genome that is derived after one more epoch."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite, log
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from evonas.device import torch_threads
+from evonas.errors import RunError, UserError
+from evonas.evaluation import Genome, Outcome, identity
+from evonas.files import write_bytes
+from evonas.individual import Individual
+from evonas.space import Weights
+from evonas.supernets.collapse import collapse
+from evonas.supernets.policy import Policy
+from evonas.supernets.training import Bench, SupernetTraining
+
+DIGITS = 4  # of the numbers in a proposal
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The accuracy of a genome by the weights of a supernet, which is known already."""
+
+    outcome: Outcome
+    epoch: int
+
+    def key(self, genome: Genome) -> str:
+        return identity(code=list(genome), origin=f"supernet after epoch {self.epoch}")
+
+    def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
+        return self.outcome
+
+
+class SupernetSearch:
+    """Trains the supernet of a policy's genome; after each epoch of the recipe it proposes what the policy derives.
+
+    Its fitness is the accuracy, on the validation part, of that route through the supernet: a rough guide, and not what
+    the network will be worth (status `shared`). The genome of the last epoch is the one that counts; those before it
+    are provisional, and are there to be looked at, trained and compared like any other.
+
+    statistics   of batch norms where a route is judged: see `SupernetTraining`
+
+    After each epoch all that it takes to go on is in `supernet.pt`, so a search that was interrupted ends as if it had
+    not been, on a CPU to the bit.
+    """
+
+    population: tuple[Individual, ...] = ()
+    writes = True
+
+    def __init__(self, policy: Policy, *, statistics: str = "batch") -> None:
+        self.policy, self.statistics = policy, statistics
+        self.training: SupernetTraining | None = None
+        self.derived: list[tuple[tuple[Any, ...], dict[str, Any], float, float]] = []
+        self._handed_out = 0
+        self._judged: dict[tuple[Any, ...], Outcome] = {}
+
+    def prepare(self, bench: Bench, checkpoint: Path | None = None, first: Sequence[Genome] = ()) -> None:
+        """What a run gives before anything is asked: images and a recipe, where to keep the supernet (None: nowhere),
+        and the genomes to begin with, at most one.
+
+        Raises UserError where more are given, or the space has no supernet; RunError for a checkpoint that cannot be
+        read.
+        """
+        if len(first) > 1:
+            raise UserError(f"{len(first)} networks to begin with; a supernet begins with one")
+        self.checkpoint = checkpoint
+        graph = self.policy.space.decode(self.policy.genome)
+        if not graph.is_open:
+            raise UserError(f"{self.policy.space.name}: `decode` gives a network without gates for a genome that is "
+                            "open; use `choices` and `draft.candidate`")  # fmt: skip
+        self.training = SupernetTraining(graph, bench, statistics=self.statistics)
+        self.policy.to(self.training.device)
+        for genome in first:
+            self.policy.prefer(genome)
+        if checkpoint is not None and checkpoint.exists():
+            self._load(checkpoint)
+
+    # ---- a strategy -----------------------------------------------------------------------------------------------
+
+    def generate(self, n: int | None = None) -> list[Individual]:
+        """The genome after the next epoch; [] after the last one."""
+        if self.training is None:
+            raise UserError("a supernet search trains by itself; give it to evonas.search, or call `prepare` first")
+        if self._handed_out == len(self.derived):
+            if self.training.epochs >= self.training.recipe.epochs:
+                return []
+            self._epoch()
+        genome, said, _, _ = self.derived[self._handed_out]
+        self._handed_out += 1
+        individual = Individual(genome)
+        individual.operator, individual.proposal = type(self.policy).__name__.lower(), said
+        individual.provisional = self._handed_out < self.training.recipe.epochs
+        return [individual]
+
+    @property
+    def ended(self) -> str:
+        """Why it proposes nothing more."""
+        return f"{len(self.derived)} epochs of the supernet"
+
+    def update(self, individuals: Iterable[Individual]) -> None:
+        """What it proposes is judged already."""
+
+    def evaluation(self, individual: Individual) -> Judged:
+        """Of what it has proposed, or of any other genome by the weights of now."""
+        if individual.proposal:
+            epoch = individual.proposal["epoch"]
+            genome, said, value, seconds = self.derived[epoch - 1]
+            measures = {"accuracy": value, "loss": said["loss"]}
+            outcome = Outcome(
+                (value,), "shared", epochs=1, seconds=seconds, measures=measures, warning=collapse(genome)
+            )
+            return Judged(outcome, epoch)
+        return Judged(self._judge(tuple(individual)), self._handed_out)
+
+    def _judge(self, genome: tuple[Any, ...]) -> Outcome:
+        """Remembered, since it is asked for twice: to be named, and to be handed out."""
+        assert self.training is not None
+        if genome not in self._judged:
+            start = time.monotonic()
+            with torch_threads(1):
+                value = self.training.accuracy(self.policy.space.route(genome))
+            seconds = round(time.monotonic() - start, 4)
+            self._judged[genome] = Outcome((value,), "shared", seconds=seconds, measures={"accuracy": value})
+        return self._judged[genome]
+
+    # ---- an epoch -------------------------------------------------------------------------------------------------
+
+    @torch_threads(1)  # the same numbers whatever the machine
+    def _epoch(self) -> None:
+        training, policy = self.training, self.policy
+        assert training is not None
+        start = time.monotonic()
+        policy.begin(training.epochs, training.recipe.epochs)
+        with torch.random.fork_rng([training.device] if training.device.type == "cuda" else []):
+            torch.manual_seed(policy.generator.initial_seed())  # of dropout
+            loss = policy.epoch(training)
+        training.epochs += 1
+        if not isfinite(loss):
+            raise RunError(f"the loss of the supernet is {loss} in epoch {training.epochs} of "
+                           f"{training.recipe.epochs}; begin anew with a lower learning_rate, or "
+                           "clip_norm=5")  # fmt: skip
+        genome = tuple(policy.derive(training))
+        value = training.accuracy(policy.space.route(genome))
+        said = {"epoch": training.epochs, "loss": round(loss, DIGITS)} | described(policy.weights())
+        self.derived.append((genome, said, value, round(time.monotonic() - start, 4)))
+        if self.checkpoint is not None:
+            self._save(self.checkpoint)
+
+    def _save(self, path: Path) -> None:
+        assert self.training is not None
+        written = io.BytesIO()
+        state = {
+            "training": self.training.state(),
+            "policy": self.policy.state(),
+            "derived": [list(each) for each in self.derived],
+        }
+        torch.save(state, written)
+        write_bytes(path, written.getvalue())
+
+    def _load(self, path: Path) -> None:
+        assert self.training is not None
+        try:
+            state = torch.load(path, map_location=self.training.device, weights_only=True)
+            self.training.load_state(state["training"])
+            self.policy.load_state(state["policy"])
+        except (RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RunError(f"{path} cannot be read ({why}); put the original back, or begin anew in another "
+                           "directory") from error  # fmt: skip
+        self.derived = [(tuple(genome), said, value, seconds) for genome, said, value, seconds in state["derived"]]
+
+
+def described(weights: Weights) -> dict[str, Any]:
+    """What is told of a policy: the mean entropy of its open decisions (nats), and the probability of each option."""
+    shares, entropies = {}, []
+    for name, of in weights.items():
+        if len(of) > 1:
+            total = sum(of.values()) or 1.0
+            entropies.append(-sum(w / total * log(w / total) for w in of.values() if w > 0))
+            shares[name] = {str(option): round(weight, DIGITS) for option, weight in of.items()}
+    return {"entropy": round(sum(entropies) / max(len(entropies), 1), DIGITS), "weights": shares}

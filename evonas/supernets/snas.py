@@ -1,0 +1,124 @@
+"""SNAS (Xie, Zheng, Liu and Lin 2019, "SNAS: Stochastic Neural Architecture Search", arXiv:1812.09926)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from evonas.gates import Is, Route
+from evonas.graph import Graph
+from evonas.supernets.policy import Relaxation
+from evonas.supernets.training import SupernetTraining
+
+CLIP = 10.0  # of the gradients of alpha (published code)
+
+
+class SNAS(Relaxation):
+    """Each option weighs Z, a sample of the concrete distribution; alpha and the weights learn together, from one loss
+    on training images (section 2.2, equations 3 to 8).
+
+        Z_k = exp((alpha_k + G_k) / temperature) / sum_l exp((alpha_l + G_l) / temperature)
+
+    One draw holds for a batch and all cells of a kind. The temperature falls linearly over the epochs, from 1 towards
+    `cold` (published code, which has 150 of them).
+
+    resource   eta, the weight of what the drawn operations cost (section 2.3)
+    """
+
+    def __init__(
+        self, *args: Any, cold: float = 0.03, resource: float = 0.0, initial: float = 0.01, **settings: Any
+    ) -> None:
+        super().__init__(*args, initial=initial, **settings)
+        with torch.no_grad():
+            self.alpha.add_(1.0)  # as published; a softmax does not see it
+        self.cold, self.temperature, self.resource = cold, 1.0, resource
+        self._costs: Costs | None = None
+
+    def begin(self, epoch: int, epochs: int) -> None:
+        super().begin(epoch, epochs)
+        self.temperature = (1 - epoch / epochs) * (1 - self.cold) + self.cold
+
+    def draw(self) -> Tensor:
+        """Z, [decisions, options]."""
+        return ((self.logits + self.gumbel()) / self.temperature).softmax(1)
+
+    def step(self, training: SupernetTraining, batch: Any, held_out: Any) -> Tensor:
+        """Alpha and the weights on one draw, one batch and one loss."""
+        z = self.draw()
+        loss = training.loss(batch, self.route(z))
+        wanted = loss
+        if self.resource:
+            wanted = loss + self.resource * self.costs(training).of(z)
+        training.optimizer.zero_grad(set_to_none=True)
+        wanted.backward()
+        nn.utils.clip_grad_norm_(self.parameters(), CLIP)
+        self.learn([parameter.grad for parameter in self.parameters()])  # type: ignore[misc]
+        training.apply()
+        return loss.detach()
+
+    def route(self, z: Tensor) -> Route:
+        return self.soft(z)
+
+    def costs(self, training: SupernetTraining) -> Costs:
+        if self._costs is None:
+            self._costs = Costs(self, training.supernet.meta["graph"])
+        return self._costs
+
+
+class Costs:
+    """What the options of each decision cost wherever a supernet asks for it: weights, multiply-adds, and memory
+    access, which is inputs and outputs of all operations with the weights (section 2.3).
+
+    amounts   [3, places, options]: a place is a node where the options of one decision meet
+    share     [places]: 1 over the number of places of its decision
+    row       [places]: the decision
+    """
+
+    def __init__(self, policy: Relaxation, graph: Graph) -> None:
+        rows = {decision.name: row for row, decision in enumerate(policy.asked)}
+        found: dict[tuple[str, int], dict[int, tuple[float, float, float]]] = {}
+        for node in graph.nodes:
+            for edge in node.inputs:
+                if isinstance(edge.gate, Is) and edge.gate.decision in rows:
+                    row = rows[edge.gate.decision]
+                    place = found.setdefault((node.name, row), {})
+                    place[policy.options[row].index(edge.gate.option)] = _cost(graph, edge.source)
+        width = policy.alpha.shape[1]
+        self.row = torch.tensor([row for _, row in found])
+        self.amounts = torch.tensor(
+            [[[costs.get(option, (0.0, 0.0, 0.0))[kind] for option in range(width)] for costs in found.values()]
+             for kind in range(3)]
+        )  # fmt: skip
+        self.share = 1 / self.row.bincount(minlength=len(rows))[self.row]
+
+    def of(self, weights: Tensor) -> Tensor:
+        """The mean over the three kinds of cost of the sum over decisions of log(cost), the mean over its places; what
+        costs less than 1 counts as 1 (published code)."""
+        spent = (weights[self.row] * self.amounts).sum(2).clamp_min(1).log()
+        return (spent * self.share).sum(1).mean()
+
+
+def _cost(graph: Graph, source: str) -> tuple[float, float, float]:
+    """Of a candidate: the node in which it ends, and those that nothing else reads."""
+    readers: dict[str, set[str]] = {}
+    for node in graph.nodes:
+        for edge in node.inputs:
+            readers.setdefault(edge.source, set()).add(node.name)
+    known = {node.name: node for node in graph.nodes}
+    own, ahead = {source}, [source]
+    while ahead:
+        for edge in known[ahead.pop()].inputs:
+            if edge.source in known and readers[edge.source] <= own:
+                own.add(edge.source)
+                ahead.append(edge.source)
+    size = flops = access = 0.0
+    for name in own:
+        for _, op, shape in graph.steps(known[name]):
+            weights = op.parameters(shape)
+            size += weights
+            flops += op.multiply_adds(shape)
+            moved = torch.Size(shape).numel() + torch.Size(op.shape(shape)).numel()
+            access += weights + moved
+    return size, flops, access

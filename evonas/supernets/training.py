@@ -1,0 +1,186 @@
+"""A supernet in training: the loss on a route, a step of the weights, and what a route is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from evonas.batches import Part
+from evonas.errors import UserError
+from evonas.gates import Route
+from evonas.graph import Graph
+from evonas.network import build
+from evonas.recipe import Recipe
+from evonas.streams import number
+from evonas.training import DropPath, autocast, optimizer_of
+
+RECALIBRATION = 20  # batches of the training part from which statistics are taken anew
+STATISTICS = ("batch", "running", "recalibrated")
+
+Batch = tuple[Tensor, Tensor]  # images and labels
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a search that trains by itself needs of a run.
+
+    train, validation   images: the weights learn from the first, routes are judged by the second
+    recipe              of the weights; its epochs are those of the search
+    """
+
+    train: Part
+    validation: Part
+    recipe: Recipe
+    seed: int = 0
+    precision: str = "float32"
+
+
+class SupernetTraining:
+    """The weights of a supernet, as they learn on routes that somebody else draws.
+
+    statistics   of batch norms where a route is judged: "batch" (of the images at hand), "running" (averages over all
+                 routes of the training), or "recalibrated" (of the route, from batches of the training part)
+
+    Steps of the weights keep running statistics; nothing else moves them. Weights that a route does without get no
+    gradient, and stay as they are to the bit.
+    """
+
+    def __init__(self, graph: Graph, bench: Bench, *, statistics: str = "batch") -> None:
+        if statistics not in STATISTICS:
+            raise UserError(f"statistics is {statistics!r}; use one of {', '.join(STATISTICS)}")
+        self.bench, self.recipe, self.statistics = bench, bench.recipe, statistics
+        self.device = bench.train.device
+        self.supernet = build(graph, seed=number(bench.seed, "supernet"))
+        self.supernet.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.weights = list(self.supernet.parameters())
+        self.optimizer = optimizer_of(self.weights, self.recipe)
+        if isinstance(self.optimizer, torch.optim.SGD) and self.recipe.momentum:
+            for each in self.weights:  # PyTorch's fused step fails where only some have a momentum yet
+                self.optimizer.state[each]["momentum_buffer"] = torch.zeros_like(each)
+        self.norms = [module for module in self.supernet.modules() if isinstance(module, nn.BatchNorm2d)]
+        self.chances = [m for m in self.supernet.modules() if isinstance(m, nn.Dropout | DropPath)]
+        self.batch_size = min(self.recipe.batch_size, len(bench.train), len(bench.validation))
+        self.steps = len(bench.train) // self.batch_size
+        self.epochs = 0
+        self.now = 0.0  # epochs, with the part of the present one that is done
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "epochs": self.epochs,
+            "supernet": self.supernet.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.epochs, self.now = state["epochs"], float(state["epochs"])
+        self.supernet.load_state_dict(state["supernet"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    # ---- what a policy asks for -----------------------------------------------------------------------------------
+
+    def loss(self, batch: Batch, route: Route) -> Tensor:
+        """Cross-entropy of a batch on a route."""
+        images, labels = batch
+        with autocast(self.device, self.bench.precision):
+            logits = self.supernet(images, route)
+        return F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+
+    def descend(self, batch: Batch, route: Route) -> Tensor:
+        """One step of the weights on a batch; its loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss(batch, route)
+        loss.backward()
+        self.apply()
+        return loss.detach()
+
+    def apply(self) -> None:
+        """Change the weights by the gradients that they have."""
+        if self.recipe.clip_norm:
+            nn.utils.clip_grad_norm_(self.weights, self.recipe.clip_norm)
+        self.optimizer.step()
+
+    @contextmanager
+    def probing(self) -> Iterator[None]:
+        """Batch norms use the statistics of the batch, and keep none."""
+        for norm in self.norms:
+            norm.track_running_stats = False
+        try:
+            yield
+        finally:
+            for norm in self.norms:
+                norm.track_running_stats = True
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the weights now."""
+        return self.recipe.rate(self.now)
+
+    # ---- an epoch -------------------------------------------------------------------------------------------------
+
+    def batches(self) -> Iterator[tuple[Batch, Callable[[], Batch]]]:
+        """One epoch: each training batch, and what draws a batch of the validation part where one is wanted. That part
+        is gone through in a new order whenever it is at its end."""
+        draws = torch.Generator(self.device).manual_seed(number(self.bench.seed, "supernet", "train", self.epochs))
+        held = self._held_out()
+        for step, batch in enumerate(self.bench.train.shuffled(self.batch_size, self.recipe, draws)):
+            self.now = self.epochs + (step + 0.5) / self.steps
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate
+            for path in self.chances:
+                if isinstance(path, DropPath):
+                    path.rate = self.recipe.drop_path * path.share * self.now / self.recipe.epochs
+            yield batch, held.__next__
+
+    def _held_out(self) -> Iterator[Batch]:
+        draws = torch.Generator(self.device).manual_seed(number(self.bench.seed, "supernet", "held out", self.epochs))
+        while True:
+            yield from self.bench.validation.shuffled(self.batch_size, self.recipe, draws)
+
+    # ---- what a route is worth ------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def accuracy(self, route: Route, part: Part | None = None) -> float:
+        """Of the validation part on a route, without a change to the supernet: the same whatever was judged before."""
+        part = part or self.bench.validation
+        if self.statistics != "recalibrated":
+            return self._accuracy(route, part)
+        kept = [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in self.norms]
+        momenta = [norm.momentum for norm in self.norms]
+        try:
+            self._recalibrate(route)
+            return self._accuracy(route, part)
+        finally:
+            for norm, buffers, momentum in zip(self.norms, kept, momenta, strict=True):
+                norm.momentum = momentum
+                for name, buffer in norm.named_buffers():
+                    buffer.copy_(buffers[name])
+
+    def _accuracy(self, route: Route, part: Part) -> float:
+        was = self.supernet.training
+        self.supernet.train(self.statistics == "batch")
+        for module in self.chances:
+            module.eval()
+        right = torch.zeros((), dtype=torch.int64, device=self.device)
+        with self.probing():
+            for images, labels in part.batches(self.batch_size if self.statistics == "batch" else None):
+                with autocast(self.device, self.bench.precision):
+                    right += (self.supernet(images, route).argmax(1) == labels).sum()
+        self.supernet.train(was)
+        return right.item() / len(part)
+
+    def _recalibrate(self, route: Route) -> None:
+        for norm in self.norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean, which hangs on no order
+        self.supernet.train()
+        for module in self.chances:
+            module.eval()
+        for _, (images, _) in zip(range(RECALIBRATION), self.bench.train.batches(self.batch_size), strict=False):
+            with autocast(self.device, self.bench.precision):
+                self.supernet(images, route)
