@@ -148,6 +148,19 @@ RECIPES: dict[str, Recipe] = {
         epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, cutout=16, clip_norm=5,
         drop_path=0.3, auxiliary=0.4,
     ),
+    # Pham et al. 2018, published code: cells. Its l2 is not halved: twice the number is our weight decay.
+    "enas-search": Recipe(
+        epochs=150, batch_size=160, learning_rate=0.05, last_rate=5e-4, cycle=10, weight_decay=2e-4, crop=4, flip=True,
+        clip_norm=5,
+    ),
+    "enas-micro": Recipe(
+        epochs=630, batch_size=144, learning_rate=0.05, last_rate=1e-4, cycle=10, weight_decay=4e-4, crop=4, flip=True,
+        clip_norm=5, drop_path=0.4, auxiliary=0.4,
+    ),
+    "enas-macro": Recipe(
+        epochs=310, batch_size=100, learning_rate=0.05, last_rate=1e-3, cycle=10, weight_decay=4e-4, crop=4, flip=True,
+        clip_norm=5,
+    ),
     # Real et al. 2019, "Methods"
     "amoebanet": Recipe(
         epochs=600, batch_size=128, learning_rate=0.024, weight_decay=5e-4, crop=4, flip=True, drop_path=0.3,

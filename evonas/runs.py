@@ -252,7 +252,8 @@ class Run:
 
         Fields: id, genome, code, parents, operator, phase (search, baseline, final), role, generation, proposal (what
         a learning strategy says of it, such as epsilon), provisional (where it is), values (one an objective), status,
-        measures (accuracy, parameters, multiply_adds, ...), cost (epochs, seconds), curve, error, reused, t (seconds of run time).
+        measures (accuracy, parameters, multiply_adds, ...), cost (epochs, seconds), curve, error, reused, t (seconds of
+        run time).
         """
         records: dict[int, dict[str, Any]] = {}
         space = self.space

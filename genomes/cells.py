@@ -3,19 +3,23 @@ arXiv:1806.09055, section 3 and its published code)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from evonas.gates import Gate, Is
 from evonas.graph import Draft
 from evonas.operations import (
     AveragePool,
     BatchNorm,
     Convolution,
     Crop,
+    FirstChannels,
     Identity,
+    LastChannels,
     MaxPool,
     Operation,
     ReLU,
+    ShuffleChannels,
     Zero,
 )
 
@@ -111,6 +115,36 @@ def conv_7x1_1x7(at: Placement) -> str | None:
     c = at.channels
     wide = Convolution(c, (1, 7), (1, at.stride), (0, 3))
     return at.node(ReLU(), wide, Convolution(c, (7, 1), (at.stride, 1), (3, 0)), at.norm())
+
+
+def partial_edge(
+    draft: Draft,
+    name: str,
+    source: str | None,
+    stride: int,
+    partial: int,
+    mixed: Callable[[str | None, int], list[tuple[str | None, Gate]]],
+) -> str | None:
+    """An edge whose operations see the first 1/K of the channels; the rest goes by, by max pooling where there is a
+    stride, and channels are shuffled behind it (Xu et al. 2020, "PC-DARTS", arXiv:1907.05737, section 3.2, and
+    published code).
+
+    partial   K
+    mixed     (those first channels, how many) -> the operations with their gates
+    """
+    if source is None:
+        return None
+    channels = draft.shape(source)[0]
+    few = channels // partial
+    first = draft.node(f"{name}/first", [source], FirstChannels(few))
+    chosen = draft.node(f"{name}/mixed", mixed(first, few))
+    rest = draft.node(f"{name}/rest", [source], LastChannels(channels - few), *[MaxPool(2, 2)] * (stride == 2))
+    return draft.node(f"{name}/joined", [chosen, rest], ShuffleChannels(partial), combine="concat")
+
+
+def weighed(node: str, edges: Mapping[int, str | None], is_open: bool) -> list[tuple[str | None, Gate]]:
+    """Edges into a node, by source, each with its weight among them where they are open: the choice `node`."""
+    return [(edge, Is(node, source) if is_open else 1) for source, edge in edges.items()]
 
 
 OPERATIONS: dict[str, Callable[[Placement], str | None]] = {

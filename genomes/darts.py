@@ -12,23 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from evonas.errors import UserError
-from evonas.gates import Gate, Is
+from evonas.gates import Gate
 from evonas.genomes.cells import OPERATIONS as KNOWN
-from evonas.genomes.cells import Placement, prepared
+from evonas.genomes.cells import Placement, partial_edge, prepared, weighed
 from evonas.genomes.genotype import CELLS, Genotype, GenotypeSpace
 from evonas.graph import INPUT, Draft, Graph
-from evonas.operations import (
-    BatchNorm,
-    Convolution,
-    DropPath,
-    FirstChannels,
-    GlobalAveragePool,
-    LastChannels,
-    Linear,
-    MaxPool,
-    ReLU,
-    ShuffleChannels,
-)
+from evonas.operations import BatchNorm, Convolution, DropPath, GlobalAveragePool, Linear, ReLU
 from evonas.space import CodeError, Decision, Genome, Open, Token, Weights
 
 OPERATIONS = (  # in the order of the published weights
@@ -210,7 +199,7 @@ class DARTSSpace(GenotypeSpace):
             nodes, joined = cell(kind)
             for target, edges in enumerate(nodes, 2):
                 if self.partial > 1:
-                    states.append(self._partial_node(draft, f"{name}/{target}", kind, states, channels, edges))
+                    states.append(self._partial_node(draft, name, kind, states, edges))
                     continue
                 arriving: list[tuple[str | None, Gate]] = []
                 for nth, (source, operation, gate) in enumerate(edges):
@@ -231,29 +220,24 @@ class DARTSSpace(GenotypeSpace):
         return draft.graph(auxiliary=None if self.search else middle)
 
     def _partial_node(
-        self, draft: Draft, place: str, kind: str, states: list[str | None], channels: int, edges: list
+        self, draft: Draft, cell: str, kind: str, states: list[str | None], edges: list[tuple[int, str, Gate]]
     ) -> str | None:
-        """A node whose edges hand on most channels as they are (Xu et al. 2020, section 3.2 and published code)."""
-        _, _, target = place.rpartition("/")
-        few = channels // self.partial
-        arriving: list[tuple[str | None, Gate]] = []
+        """A node whose edges hand on most channels as they are."""
+        target = len(states)
+        made: dict[int, str | None] = {}
         for source in sorted({source for source, _, _ in edges}):
-            stride = 2 if kind == "reduce" and source < 2 else 1
-            edge = f"{place}-{source}"
-            first = draft.node(f"{edge}/first", [states[source]], FirstChannels(few))
-            mixed: list[tuple[str | None, Gate]] = [
-                (KNOWN[operation](Placement(draft, f"{edge}/{operation}", first, few, stride, False, True)), gate)
-                for other, operation, gate in edges
-                if other == source
-            ]
-            chosen = draft.node(f"{edge}/mixed", mixed)
-            rest = draft.node(
-                f"{edge}/rest", [states[source]], LastChannels(channels - few), *[MaxPool(2, 2)] * (stride == 2)
-            )
-            joined = draft.node(f"{edge}/joined", [chosen, rest], ShuffleChannels(self.partial), combine="concat")
-            is_open = any(gate != 1 for *_, gate in edges)
-            arriving.append((joined, Is(f"{kind}/{target}", source) if is_open else 1))
-        return draft.node(f"{place.rpartition('/')[0]}/node{target}", arriving)
+            stride, name = 2 if kind == "reduce" and source < 2 else 1, f"{cell}/{target}-{source}"
+
+            def mixed(first: str | None, few: int, source=source, stride=stride, name=name):
+                return [
+                    (KNOWN[op](Placement(draft, f"{name}/{op}", first, few, stride, affine=False, search=True)), gate)
+                    for other, op, gate in edges
+                    if other == source
+                ]
+
+            made[source] = partial_edge(draft, name, states[source], stride, self.partial, mixed)
+        is_open = any(gate != 1 for *_, gate in edges)
+        return draft.node(f"{cell}/node{target}", weighed(f"{kind}/{target}", made, is_open))
 
     def _stem(self, draft: Draft) -> tuple[str | None, str | None, bool]:
         """The two inputs of the first cell, and whether the older one is twice as large."""

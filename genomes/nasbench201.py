@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 from evonas.errors import UserError
+from evonas.gates import every, no
+from evonas.genomes.cells import partial_edge, weighed
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import (
     AveragePool,
@@ -35,6 +38,7 @@ class NASBench201Space(Space):
 
     channels   of the first stage; doubled twice
     cells      in each of the three stages
+    partial    K of PC-DARTS: operations see the first 1/K of the channels, and the rest goes by; for a search only
     """
 
     name: ClassVar[str] = "nasbench201"
@@ -42,10 +46,13 @@ class NASBench201Space(Space):
     cells: int = 5
     input_shape: tuple[int, int, int] = (3, 32, 32)
     classes: int = 10
+    partial: int = 1
 
     def __post_init__(self) -> None:
         if min(self.channels, self.cells) < 1 or self.classes < 2:
             raise UserError("channels and cells are at least 1, classes at least 2")
+        if self.partial < 1 or self.channels % self.partial:
+            raise UserError(f"partial is {self.partial} and channels {self.channels}; channels must be a multiple")
         if min(self.input_shape[1:]) < 4:
             raise UserError(f"images of {self.input_shape} are too small to be halved twice; use at least 4 pixels")
 
@@ -74,6 +81,15 @@ class NASBench201Space(Space):
         self.decisions(genome)
         return genome
 
+    def route(self, genome: Genome) -> dict[str, Any]:
+        """Where channels go by, an edge that is there weighs 1, as a choice among the edges into its node."""
+        route: dict[str, Any] = super().route(genome)
+        if self.partial > 1:
+            for target in (1, 2, 3):
+                there = [source for source in range(target) if route[f"{target}<-{source}"] != "none"]
+                route[str(target)] = dict.fromkeys(there, 1)
+        return route
+
     def decode(self, genome: Genome) -> Graph:
         choices = self.choices(genome)
         draft = Draft(self.input_shape)
@@ -86,7 +102,8 @@ class NASBench201Space(Space):
                 x = _residual(draft, f"reduction{stage - 1}", x, channels)
             for _ in range(self.cells):
                 number += 1
-                x = _cell(draft, f"cell{number}", x, channels, choices)
+                cell = _cell if self.partial == 1 else partial(_partial_cell, k=self.partial)
+                x = cell(draft, f"cell{number}", x, channels, choices)
         draft.node("classifier", [x], BatchNorm(), ReLU(), GlobalAveragePool(), Linear(self.classes))
         return draft.graph()
 
@@ -100,6 +117,28 @@ def _cell(draft: Draft, cell: str, x: str | None, channels: int, choices: dict) 
                 name = f"{cell}/{target}-{source}/{option}"
                 arriving.append(draft.candidate(name, nodes[source], gate, *_candidate(option, channels)))
         nodes.append(draft.node(f"{cell}/node{target}", arriving))
+    return nodes[-1]
+
+
+def _partial_cell(draft: Draft, cell: str, x: str | None, channels: int, choices: dict, *, k: int) -> str | None:
+    nodes = [x]
+    for target in (1, 2, 3):
+        made: dict[int, str | None] = {}
+        for source in range(target):
+            options, name = choices[f"{target}<-{source}"], f"{cell}/{target}-{source}"
+            if options["none"] == 1:
+                continue
+
+            def mixed(first: str | None, few: int, options=options, name=name):
+                return [draft.candidate(f"{name}/{op}", first, gate, *_candidate(op, few))
+                        for op, gate in options.items()]  # fmt: skip
+
+            made[source] = partial_edge(draft, name, nodes[source], 1, k, mixed)
+        is_open = any(not isinstance(gate, int) for s in made for gate in choices[f"{target}<-{s}"].values())
+        edges = weighed(str(target), made, is_open)
+        without = every(no(gate) for _, gate in edges)  # no edge at all: zeros
+        edges.append(draft.candidate(f"{cell}/{target}/none", x, without, Zero()))
+        nodes.append(draft.node(f"{cell}/node{target}", edges))
     return nodes[-1]
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from evonas.genomes.darts import DARTSSpace
+from evonas.genomes.enas import ENASMacroSpace, ENASMicroSpace
 from evonas.genomes.genet import GeNetSpace
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
@@ -15,9 +16,18 @@ SPACES = [
     GeNetSpace((3, 4), (4, 6), input_shape=SHAPE, dense=12, dropout=0.3),
     NASBench201Space(4, 1, SHAPE),
     NASBenchMacroSpace((1, 1), 4, 8, SHAPE),
+    NASBench201Space(4, 1, SHAPE, partial=2),
     DARTSSpace(3, 4, search=True, input_shape=SHAPE),
+    ENASMicroSpace(1, 4, 3, search=True, input_shape=SHAPE),
+    ENASMacroSpace(4, 4, search=True, input_shape=SHAPE),
+    DARTSSpace(3, 4, search=True, every=True, input_shape=SHAPE),
+    DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE),
 ]
-every_space = pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
+every_space = pytest.mark.parametrize(
+    "space",
+    SPACES,
+    ids=lambda space: f"{space.name}{getattr(space, 'every', False) * ' every'}{getattr(space, 'partial', 1)}",
+)
 
 
 def genomes(space, count=100):
@@ -56,8 +66,8 @@ def test_a_one_hot_soft_route_equals_the_hard_one_bitwise(space):
         for genome in genomes(space, 20):
             hard, options = space.route(genome), {d.name: d.options for d in space.decisions(genome)}
             expected = supernet(images, hard)
-            sparse = {name: {token: 1.0} for name, token in hard.items()}
-            dense = {name: {o: torch.tensor(float(o == hard[name])) for o in options[name]} for name in hard}
+            sparse = hard | {name: {hard[name]: 1.0} for name in options}
+            dense = hard | {name: {o: torch.tensor(float(o == hard[name])) for o in options[name]} for name in options}
             assert torch.equal(supernet(images, sparse), expected)
             assert torch.equal(supernet(images, dense), expected)
 

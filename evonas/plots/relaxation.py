@@ -99,7 +99,6 @@ def _draw_options(axes: Axes, epochs: Sequence[Record]) -> None:
         axes.plot(places, found[option], color=color, linestyle=dash, linewidth=1.5, label=option)
     for option in largest[OPTIONS:]:
         axes.plot(places, found[option], color=GREY, linewidth=0.6)
-    axes.set_ylim(bottom=0)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=7.5, frameon=False)
 
 
@@ -109,7 +108,7 @@ def _draw_decisions(figure: Figure, axes: Axes, epochs: Sequence[Record], decisi
     )
     places = [record["proposal"]["epoch"] for record in epochs]
     edges = [places[0] - 0.5, *(place + 0.5 for place in places)]
-    mesh = axes.pcolormesh(edges, np.arange(len(decisions) + 1), shares, cmap="viridis", vmin=0, vmax=100)
+    mesh = axes.pcolormesh(edges, np.arange(len(decisions) + 1), shares, cmap="viridis", vmin=0)
     axes.invert_yaxis()
     last = epochs[-1]["proposal"]["weights"]
     step = -(-len(decisions) // ROWS)
@@ -119,7 +118,7 @@ def _draw_decisions(figure: Figure, axes: Axes, epochs: Sequence[Record], decisi
     for row in named:
         likeliest = max(last[decisions[row]], key=last[decisions[row]].__getitem__)
         axes.text(edges[-1], row + 0.5, f" {likeliest}", va="center", ha="left", fontsize=7)
-    bar = figure.colorbar(mesh, ax=axes, pad=0.16)
+    bar = figure.colorbar(mesh, ax=axes, pad=0.15)
     bar.set_label("probability of the likeliest (%)", fontsize=8)
     bar.ax.tick_params(labelsize=7.5)
 

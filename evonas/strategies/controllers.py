@@ -8,7 +8,7 @@ first one, options beyond a decision's last, decisions beyond a genome's end, wh
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, NamedTuple
@@ -154,7 +154,10 @@ class Recurrent(Controller):
 
     units     of each of the `layers`, and length of the embeddings
     initial   all weights are drawn uniformly from ± this
+    tanh      C; kinds of decisions may have one of their own: {kind: C}, with that of all others under ""
     """
+
+    limits: Tensor  # C of each option
 
     def __init__(
         self,
@@ -165,14 +168,19 @@ class Recurrent(Controller):
         layers: int = 1,
         initial: float = 0.1,
         temperature: float = 1.0,
-        tanh: float | None = None,
+        tanh: float | Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(space, rng=rng)
-        if min(units, layers) < 1 or min(initial, temperature, tanh or 1.0) <= 0:
+        bounds = tanh if isinstance(tanh, Mapping) else {} if tanh is None else {"": tanh}
+        if min(units, layers) < 1 or min(initial, temperature, *bounds.values(), 1) <= 0:
             raise UserError(f"units is {units}, layers {layers}, initial {initial}, temperature {temperature} and tanh "
                             f"{tanh}; use at least 1 of the first two, and more than 0 of the others")  # fmt: skip
-        self.temperature, self.tanh = temperature, tanh
+        self.temperature, self.bounded = temperature, bool(bounds)
         size = len(self.numbers) + 1
+        limits = torch.ones(size)
+        for (kind, _), number in self.numbers.items():
+            limits[number] = bounds.get(kind, bounds.get("", 1.0))
+        self.register_buffer("limits", limits, persistent=False)
         self.embedding = nn.Embedding(size, units)
         self.lstm = nn.LSTM(units, units, layers)
         self.head = nn.Linear(units, size)
@@ -191,7 +199,7 @@ class Recurrent(Controller):
             if pointers.any():
                 scores = torch.where(pointers[..., :1] == NOTHING, scores, self._attended(torch.cat(before), pointers))
         scores = scores / self.temperature
-        return (scores if self.tanh is None else self.tanh * torch.tanh(scores)), (cells, before)
+        return (self.limits[options] * torch.tanh(scores) if self.bounded else scores), (cells, before)
 
     def _read(self, inputs: Tensor, cells: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The LSTM's outputs for inputs [T, n, units], and its state after them. One step alone is done by cells, which

@@ -10,29 +10,33 @@ from torch import Tensor, nn
 
 from evonas.errors import UserError
 from evonas.gates import Route
-from evonas.genomes.darts import EDGES, NODES, DARTSSpace
-from evonas.genomes.genotype import CELLS
-from evonas.space import Weights
+from evonas.space import Space, Weights
 from evonas.supernets.darts import DARTS
 from evonas.supernets.training import SupernetTraining
 
 
 class PCDARTS(DARTS):
-    """DARTS on a part of the channels (a field of the space), with a weight for each edge (section 3.3).
+    """DARTS on a part of the channels (`partial` of the space), with a weight for each edge (section 3.3).
 
     Of the edges into a node each weighs softmax(beta). A derived edge counts by softmax(alpha) times softmax(beta).
 
+    space       has a decision for each edge, by the name NODE<-SOURCE
     beginning   epochs in which the weights alone learn
+
+    Raises UserError for another space.
     """
 
-    def __init__(self, space: DARTSSpace, *, beginning: int = 15, initial: float = 1e-3, **settings: Any) -> None:
-        if not isinstance(space, DARTSSpace):
-            raise UserError(f"PC-DARTS weighs the edges of DARTS cells, which {space.name} has not; use DARTS, or a "
-                            "DARTSSpace")  # fmt: skip
+    def __init__(self, space: Space, *, beginning: int = 15, initial: float = 1e-3, **settings: Any) -> None:
         super().__init__(space, initial=initial, **settings)
         self.beginning, self.learning = beginning, False
-        drawn = initial * torch.randn(len(CELLS), len(EDGES), generator=self.generator)
-        self.beta = nn.Parameter(drawn)
+        self.into: dict[str, dict[int, int]] = {}  # node -> {source: place of its beta}
+        for place, decision in enumerate(self.asked):
+            node, arrow, source = decision.name.partition("<-")
+            if not arrow or not source.isdigit():
+                raise UserError(f"PC-DARTS weighs edges, which {decision.name!r} of {space.name} is not; use DARTS, or "
+                                "name the decisions of edges NODE<-SOURCE")  # fmt: skip
+            self.into.setdefault(node, {})[int(source)] = place
+        self.beta = nn.Parameter(initial * torch.randn(len(self.asked), generator=self.generator))
 
     def begin(self, epoch: int, epochs: int) -> None:
         super().begin(epoch, epochs)
@@ -43,29 +47,22 @@ class PCDARTS(DARTS):
             super().learn_from(training, batch, held_out)
 
     def edges(self) -> dict[str, dict[int, Tensor]]:
-        """cell/node -> {source: softmax(beta)}."""
-        found, place = {}, 0
-        for target in NODES:
-            shares = self.beta[:, place : place + target].softmax(1)
-            for cell, row in zip(CELLS, shares.unbind(), strict=True):
-                found[f"{cell}/{target}"] = dict(enumerate(row.unbind()))
-            place += target
-        return found
+        """node -> {source: softmax(beta)}."""
+        return {
+            node: dict(zip(places, self.beta[list(places.values())].softmax(0).unbind(), strict=True))
+            for node, places in self.into.items()
+        }
 
     def route(self) -> Route:
-        if self.space.partial > 1:  # type: ignore[attr-defined]
+        if getattr(self.space, "partial", 1) > 1:  # there edges have gates of their own
             return {**super().route(), **self.edges()}
-        scaled = self.probabilities() * self._of_decisions()[:, None]
-        return self.soft(scaled)
+        return self.soft(self.scaled())
 
     def weights(self) -> Weights:
-        return self._with_closed(self.probabilities() * self._of_decisions()[:, None])
+        return self._with_closed(self.scaled())
 
-    def _of_decisions(self) -> Tensor:
-        """The weight of the edge that each open decision is about."""
-        edges = self.edges()
-        found = []
-        for decision in self.asked:
-            node, _, source = decision.name.partition("<-")
-            found.append(edges[node][int(source)])
-        return torch.stack(found)
+    def scaled(self) -> Tensor:
+        """softmax(alpha) times the weight of the edge, [decisions, options]."""
+        shares = self.edges()
+        of = {place: shares[node][source] for node, places in self.into.items() for source, place in places.items()}
+        return self.probabilities() * torch.stack([of[place] for place in range(len(of))])[:, None]

@@ -127,7 +127,7 @@ class SupernetTraining:
         """One epoch: each training batch, and what draws a batch of the validation part where one is wanted. That part
         is gone through in a new order whenever it is at its end."""
         draws = torch.Generator(self.device).manual_seed(number(self.bench.seed, "supernet", "train", self.epochs))
-        held = self._held_out()
+        held = self.held_out("alpha")
         for step, batch in enumerate(self.bench.train.shuffled(self.batch_size, self.recipe, draws)):
             self.now = self.epochs + (step + 0.5) / self.steps
             for group in self.optimizer.param_groups:
@@ -137,8 +137,9 @@ class SupernetTraining:
                     path.rate = self.recipe.drop_path * path.share * self.now / self.recipe.epochs
             yield batch, held.__next__
 
-    def _held_out(self) -> Iterator[Batch]:
-        draws = torch.Generator(self.device).manual_seed(number(self.bench.seed, "supernet", "held out", self.epochs))
+    def held_out(self, purpose: str) -> Iterator[Batch]:
+        """Batches of the validation part without end, in an order of this purpose and epoch."""
+        draws = torch.Generator(self.device).manual_seed(number(self.bench.seed, "supernet", purpose, self.epochs))
         while True:
             yield from self.bench.validation.shuffled(self.batch_size, self.recipe, draws)
 
@@ -161,18 +162,34 @@ class SupernetTraining:
                 for name, buffer in norm.named_buffers():
                     buffer.copy_(buffers[name])
 
+    @torch.no_grad()
+    def accuracy_on(self, batch: Batch, route: Route) -> float:
+        """The share of a batch that a route puts into the right class. Statistics are those of the batch, or running
+        ones; to take them anew for so little would cost more than all else."""
+        with self._judging():
+            return self._right(batch, route).item() / len(batch[1])
+
     def _accuracy(self, route: Route, part: Part) -> float:
+        right = torch.zeros((), dtype=torch.int64, device=self.device)
+        with self._judging():
+            for batch in part.batches(self.batch_size if self.statistics == "batch" else None):
+                right += self._right(batch, route)
+        return right.item() / len(part)
+
+    def _right(self, batch: Batch, route: Route) -> Tensor:
+        images, labels = batch
+        with autocast(self.device, self.bench.precision):
+            return (self.supernet(images, route).argmax(1) == labels).sum()
+
+    @contextmanager
+    def _judging(self) -> Iterator[None]:
         was = self.supernet.training
         self.supernet.train(self.statistics == "batch")
         for module in self.chances:
             module.eval()
-        right = torch.zeros((), dtype=torch.int64, device=self.device)
         with self.probing():
-            for images, labels in part.batches(self.batch_size if self.statistics == "batch" else None):
-                with autocast(self.device, self.bench.precision):
-                    right += (self.supernet(images, route).argmax(1) == labels).sum()
+            yield
         self.supernet.train(was)
-        return right.item() / len(part)
 
     def _recalibrate(self, route: Route) -> None:
         for norm in self.norms:

@@ -144,6 +144,7 @@ def systems() -> dict[str, System]:
     from evonas.systems.amoebanet import AMOEBANET
     from evonas.systems.block_qnn import BLOCK_QNN
     from evonas.systems.darts import DARTS
+    from evonas.systems.enas import ENAS
     from evonas.systems.gdas import GDAS
     from evonas.systems.genet import GENET
     from evonas.systems.hierarchical import HIERARCHICAL
@@ -158,7 +159,7 @@ def systems() -> dict[str, System]:
 
     all_systems = (
         GENET, LARGE_SCALE, AMOEBANET, HIERARCHICAL, NSGA_NET, NAS_RL, NASNET, MNASNET, METAQNN, BLOCK_QNN, DARTS, SNAS,
-        GDAS, PC_DARTS,
+        GDAS, PC_DARTS, ENAS,
     )  # fmt: skip
     return {each.name: each for each in all_systems}
 

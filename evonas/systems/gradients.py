@@ -68,7 +68,7 @@ def over_darts_cells(
     every                     each edge is a choice of its own
     small                     settings that a search of a few epochs needs to be otherwise
     """
-    short = replace(settings, supernet_layers=0, supernet_channels=0, **{"alpha_rate": 3e-3} | dict(small or {}))
+    short = replace(settings, supernet_layers=0, supernet_channels=0, **{"alpha_rate": 0.01} | dict(small or {}))
     shrunk = replace(search, epochs=15, batch_size=64, learning_rate=min(search.learning_rate, 0.05))
     trained = replace(final, batch_size=64, learning_rate=0.05, cutout=0, drop_path=0.0, auxiliary=0.0)
     return System(

@@ -1,0 +1,136 @@
+"""ENAS (Pham et al. 2018, "Efficient Neural Architecture Search via Parameter Sharing", arXiv:1802.03268)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evonas.errors import UserError
+from evonas.space import Genome, Space, Token, Weights
+from evonas.strategies.controllers import Episode, Recurrent
+from evonas.streams import number
+from evonas.supernets.policy import Policy
+from evonas.supernets.training import Batch, SupernetTraining
+
+DRAWN = 100  # architectures by which the controller's preferences are told
+
+
+class ENAS(Policy):
+    """A controller draws one architecture for each batch of the weights; in turns with that it learns by REINFORCE from
+    the accuracy of architectures on batches of held-out images (section 2.2).
+
+    steps, samples      of the controller after each epoch, and architectures to each step
+    decay               of the baseline, which is moved before it is used
+    entropy             its weight in the reward
+    candidates          architectures that are drawn in the end; the best on one held-out batch is derived (section 2.3)
+    skips, skip_weight  the share of skip connections that is wanted, and the weight of the distance from it (the KL
+                        divergence, section 2.4); for decisions of the kind "skip"
+    controller          settings of the LSTM: units, initial, temperature, tanh
+
+    The defaults are the authors' code for the micro space, without its fixed preference for separable convolutions; the
+    paper has other ones: 100 units, a rate of 3.5e-4, tanh 2.5, temperature 5, and 0.1 for the entropy.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        rng: Random,
+        steps: int = 30,
+        samples: int = 10,
+        learning_rate: float = 3.5e-3,
+        decay: float = 0.99,
+        entropy: float = 1e-4,
+        candidates: int = 10,
+        skips: float = 0.4,
+        skip_weight: float = 0.8,
+        controller: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(space, rng=rng)
+        if min(steps, samples, candidates) < 1 or learning_rate <= 0 or not 0 <= decay < 1 or not 0 < skips < 1:
+            raise UserError(f"steps is {steps}, samples {samples}, candidates {candidates}, learning_rate "
+                            f"{learning_rate}, decay {decay} and skips {skips}; use at least 1 of the first three, "
+                            "more than 0, from 0 to below 1, and between 0 and 1")  # fmt: skip
+        self.steps, self.samples, self.candidates = steps, samples, candidates
+        self.decay, self.entropy, self.skips, self.skip_weight = decay, entropy, skips, skip_weight
+        usual = {"units": 64, "initial": 0.1, "tanh": 1.1}
+        self.controller = Recurrent(space, rng=rng, **usual | dict(controller or {}))  # type: ignore[arg-type]
+        self.optimizer = torch.optim.Adam(self.controller.parameters(), learning_rate, betas=(0.0, 0.999), eps=1e-3)
+        self.register_buffer("baseline", torch.zeros((), dtype=torch.float64))
+        self._skip_steps = {each.name for each in space.every_decision if each.kind == "skip"}
+
+    baseline: Tensor
+
+    def begin(self, epoch: int, epochs: int) -> None:
+        super().begin(epoch, epochs)
+        self.controller.generator.manual_seed(number(self.seed, "controller", epoch))
+
+    def epoch(self, training: SupernetTraining) -> float:
+        """First the weights for an epoch, the controller fixed; then the controller, the weights fixed."""
+        total = torch.zeros((), device=training.device)
+        training.supernet.train()
+        for batch, _ in training.batches():
+            (episode,) = self.controller.sample(1)
+            total += training.descend(batch, self.space.route(episode.genome))
+        held_out = training.held_out("controller")
+        for _ in range(self.steps):
+            self.learn_from(training, held_out.__next__)
+        return total.item() / training.steps
+
+    def learn_from(self, training: SupernetTraining, held_out: Any) -> None:
+        """One step of the controller: REINFORCE on architectures that are judged by a held-out batch each."""
+        episodes = self.controller.sample(self.samples)
+        advantages = []
+        for episode in episodes:
+            reward = training.accuracy_on(held_out(), self.space.route(episode.genome)) + self.entropy * episode.entropy
+            self.baseline -= (1 - self.decay) * (self.baseline - reward)
+            advantages.append(reward - self.baseline.item())
+        now = self.controller.likelihood(episodes)
+        loss = -(now.log_probabilities.sum(1) * torch.tensor(advantages)).mean()
+        if self._skip_steps and self.skip_weight:
+            loss = loss + self.skip_weight * self.divergence(episodes, now.log_probabilities)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+    def divergence(self, episodes: list[Episode], log_probabilities: Tensor) -> Tensor:
+        """The mean KL divergence of the probability of a skip from the one that is wanted."""
+        found = []
+        for row, episode in enumerate(episodes):
+            for step, (decision, token) in enumerate(
+                zip(self.space.decisions(episode.genome), episode.genome, strict=True)
+            ):
+                if decision.name in self._skip_steps:
+                    chosen = log_probabilities[row, step].exp()
+                    p = (chosen if token else 1 - chosen).clamp(1e-6, 1 - 1e-6)
+                    found.append(p * (p / self.skips).log() + (1 - p) * ((1 - p) / (1 - self.skips)).log())
+        return torch.stack(found).mean()
+
+    def derive(self, training: SupernetTraining) -> tuple[Token, ...]:
+        """Of some architectures the best one on one held-out batch."""
+        batch: Batch = next(training.held_out("derive"))
+        drawn = [episode.genome for episode in self.controller.sample(self.candidates)]
+        return max(drawn, key=lambda genome: training.accuracy_on(batch, self.space.route(genome)))
+
+    def weights(self) -> Weights:
+        """How often each option is drawn."""
+        counts: dict[str, dict[Token, float]] = {}
+        for episode in self.controller.sample(DRAWN):
+            for decision, token in zip(self.space.decisions(episode.genome), episode.genome, strict=True):
+                of = counts.setdefault(decision.name, dict.fromkeys(decision.options, 0.0))
+                of[token] = of.get(token, 0.0) + 1.0
+        return {name: {o: n / sum(of.values()) for o, n in of.items()} for name, of in counts.items()}
+
+    def prefer(self, genome: Genome) -> None:
+        raise UserError("an LSTM cannot be told where to begin; leave `init` out")
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"optimizer": self.optimizer.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        self.optimizer.load_state_dict(state["optimizer"])
