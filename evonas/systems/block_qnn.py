@@ -13,8 +13,8 @@ from evonas.recipe import DIGITS, RECIPES, SMALL
 from evonas.strategies.q_learning import BLOCK_QNN as SCHEDULE
 from evonas.strategies.q_learning import QLearning
 from evonas.strategies.rewards import lean_block
-from evonas.systems import Setup, System
-from evonas.systems.q_learning import QLearningSettings, decisions_toolbox, q_learning, uniform
+from evonas.systems import Setup, System, toolboxes
+from evonas.systems.q_learning import QLearningSettings, q_learning, uniform
 
 ONE_CONVOLUTION = "(1,1,3,0,0)(2,7,0,0,0)"  # the block by whose computation that of others is counted
 
@@ -75,7 +75,7 @@ BLOCK_QNN = System(
         ),
     },
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
-    toolbox=decisions_toolbox,
+    toolbox=toolboxes.decision_by_decision,
     strategy=_strategy,
     control=uniform,
     scheduled=True,

@@ -11,8 +11,7 @@ from deap import base
 from evonas.errors import UserError
 from evonas.genomes.enas import ENASMacroSpace, ENASMicroSpace
 from evonas.recipe import RECIPES
-from evonas.systems import Setup, System
-from evonas.systems.gradients import uniform
+from evonas.systems import Setup, System, toolboxes
 
 if TYPE_CHECKING:
     from evonas.supernets.search import SupernetSearch
@@ -122,6 +121,6 @@ ENAS = System(
         ),
     },
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
-    toolbox=uniform,
+    toolbox=toolboxes.uniform,
     strategy=_strategy,
 )

@@ -11,10 +11,8 @@ from deap import base
 
 from evonas.errors import UserError
 from evonas.genomes.darts import DARTSSpace
-from evonas.operators import by_decision
 from evonas.recipe import Recipe
-from evonas.space import Space
-from evonas.systems import Setup, System
+from evonas.systems import Setup, System, toolboxes
 
 if TYPE_CHECKING:
     from evonas.supernets.search import SupernetSearch
@@ -43,11 +41,6 @@ class GradientSettings:
     @property
     def alphas(self) -> dict[str, float]:
         return {"learning_rate": self.alpha_rate, "weight_decay": self.alpha_decay}
-
-
-def uniform(space: Space, settings: Any, rng: Random) -> base.Toolbox:
-    """For what else draws from the space, such as the random search that is the baseline."""
-    return by_decision.toolbox(space, rng=rng)
 
 
 def over_darts_cells(
@@ -99,7 +92,7 @@ def over_darts_cells(
             ),
         },
         preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
-        toolbox=uniform,
+        toolbox=toolboxes.uniform,
         strategy=strategy,
     )
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from evonas.genomes.metaqnn import MetaQNNSpace
 from evonas.recipe import DIGITS, RECIPES, SMALL
-from evonas.systems import Setup, System
-from evonas.systems.q_learning import QLearningSettings, decisions_toolbox, q_learning, uniform
+from evonas.systems import Setup, System, toolboxes
+from evonas.systems.q_learning import QLearningSettings, q_learning, uniform
 
 METAQNN = System(
     name="metaqnn",
@@ -37,7 +37,7 @@ METAQNN = System(
         ),
     },
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
-    toolbox=decisions_toolbox,
+    toolbox=toolboxes.decision_by_decision,
     strategy=q_learning,
     control=uniform,
     scheduled=True,

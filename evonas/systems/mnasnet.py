@@ -11,8 +11,8 @@ from evonas.errors import UserError
 from evonas.genomes.mnasnet import MnasNetSpace
 from evonas.recipe import DIGITS, RECIPES, SMALL
 from evonas.strategies import Strategy
-from evonas.systems import Setup, System
-from evonas.systems.ppo import PPOSettings, ppo, uniform_toolbox
+from evonas.systems import Setup, System, toolboxes
+from evonas.systems.ppo import PPOSettings, ppo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ MNASNET = System(
     preset_for=lambda input_shape: (
         "digits" if min(input_shape[1:]) < 16 else "small" if min(input_shape[1:]) < 128 else "imagenet"
     ),
-    toolbox=uniform_toolbox,
+    toolbox=toolboxes.uniform,
     strategy=ppo,
     front=_front,
     front_signs=(1, -1),

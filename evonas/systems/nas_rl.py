@@ -13,9 +13,8 @@ from evonas.recipe import DIGITS, RECIPES, SMALL
 from evonas.space import Genome
 from evonas.strategies import Strategy
 from evonas.strategies.random_search import RandomSearch
-from evonas.systems import Setup, System
+from evonas.systems import Setup, System, toolboxes
 from evonas.systems.ppo import PolicySettings
-from evonas.systems.q_learning import decisions_toolbox
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +89,7 @@ NAS_RL = System(
         ),
     },
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
-    toolbox=decisions_toolbox,
+    toolbox=toolboxes.decision_by_decision,
     strategy=_strategy,
     control=_control,
     scheduled=True,

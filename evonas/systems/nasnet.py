@@ -7,8 +7,8 @@ from dataclasses import replace
 from evonas.genomes.nasnet import COMBINATIONS, NASNetSpace
 from evonas.genomes.nasnet import NASNET as OPERATIONS
 from evonas.recipe import DIGITS, RECIPES, SMALL
-from evonas.systems import Setup, System
-from evonas.systems.ppo import PPOSettings, ppo, uniform_toolbox
+from evonas.systems import Setup, System, toolboxes
+from evonas.systems.ppo import PPOSettings, ppo
 
 _DIGITS, _SMALL = replace(DIGITS, clip_norm=5), replace(SMALL, clip_norm=5)
 _FINAL = replace(RECIPES["amoebanet"], batch_size=32, learning_rate=0.025, clip_norm=5, drop_path=0.4, auxiliary=0.4)
@@ -42,6 +42,6 @@ NASNET = System(
         ),
     },
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
-    toolbox=uniform_toolbox,
+    toolbox=toolboxes.uniform,
     strategy=ppo,
 )

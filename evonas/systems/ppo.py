@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from deap import base
 
 from evonas.errors import UserError
-from evonas.operators import by_decision
-from evonas.space import Space
 
 if TYPE_CHECKING:
     from evonas.strategies.reinforce import PPO
@@ -63,8 +61,3 @@ def ppo(toolbox: base.Toolbox, settings: PPOSettings, rng: Random, **of_system: 
         batch=settings.batch, learning_rate=settings.controller_rate, decay=settings.decay,
         entropy=settings.entropy_weight, passes=settings.passes, clip=settings.clip, **of_system,
     )  # fmt: skip
-
-
-def uniform_toolbox(space: Space, settings: Any, rng: Random) -> base.Toolbox:
-    """For what else draws from the space, such as the random search that is the baseline."""
-    return by_decision.toolbox(space, rng=rng)

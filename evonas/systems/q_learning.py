@@ -9,8 +9,6 @@ from typing import Any
 from deap import base
 
 from evonas.errors import UserError
-from evonas.operators import by_decision
-from evonas.space import Space
 from evonas.strategies.q_learning import METAQNN, QLearning, check_settings, scaled
 
 
@@ -43,11 +41,3 @@ def q_learning(toolbox: base.Toolbox, settings: QLearningSettings, rng: Random, 
 def uniform(toolbox: base.Toolbox, settings: QLearningSettings, rng: Random) -> QLearning:
     """What a search is held against: an epsilon of 1 throughout, so that each token is drawn from the legal ones."""
     return QLearning(toolbox.space, rng=rng, schedule=[(1.0, 1)], replays=0)
-
-
-def decisions_toolbox(space: Space, settings: Any, rng: Random) -> base.Toolbox:
-    """For what else draws from the space, such as NSGA-II where there are several objectives: decision by decision, as
-    an agent explores."""
-    box = by_decision.toolbox(space, rng=rng)
-    box.register("individual", by_decision.init_by_decision, space, rng=rng)
-    return box
