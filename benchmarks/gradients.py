@@ -84,7 +84,7 @@ def main(table: str, images: str, seeds: str = "3", epochs: str = "15", methods:
             start = time.monotonic()
             genome = derived(method, seed, int(epochs), images)
             accuracies.append(worth[SPACE.key(genome)])
-            counted.append(skips_of(genome)[0])
+            counted.append(skips_of(genome, SPACE.decisions(genome))[0])
             took = time.monotonic() - start
             print(f"{method} {seed}: {accuracies[-1]:.2f}  {SPACE.key(genome)}  {took:.0f} s", flush=True)
         spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0

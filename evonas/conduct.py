@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
-from deap import base
+from deap import base, tools
 
 from evonas.device import memory_of, sharing
 from evonas.errors import RunError, UserError
@@ -180,6 +180,10 @@ class Conduct:
         """What the search is held against at as many evaluations: the system's own control, or random search."""
         system, settings, space = self.run.system, self.setup.strategy, self.setup.space
         rng = stream(self.config.seed, system.rival.replace("_", " "))
+        if self.supernet is not None:
+            box = base.Toolbox()
+            box.register("individual", tools.initIterate, Individual, partial(self.supernet.random, rng))
+            return RandomSearch(box)
         toolbox = (
             by_decision.toolbox(space, rng=rng) if system.control is None else system.toolbox(space, settings, rng)
         )
@@ -274,7 +278,11 @@ class Conduct:
             return 0.0
         best = max(told, key=lambda outcome: self.weights[0] * outcome.values[0])
         train, validation = len(self.data.y_train), len(self.data.y_validation)
-        return FINAL_MARGIN * best.seconds / best.epochs * self.setup.final.epochs * (train + validation) / train
+        share = 1.0
+        if self.supernet is not None:  # what took the seconds was all networks at once
+            share = self.supernet.share(self.setup.space.decode(search.asked[-1]))
+        images = share * (train + validation) / train
+        return FINAL_MARGIN * best.seconds / best.epochs * self.setup.final.epochs * images
 
     def keep_winner(self, individual: Individual, outcome: Outcome) -> None:
         """A folder of its own: best/, and as_trained/ for the weights that the search has left."""
@@ -314,9 +322,8 @@ class Conduct:
         )
         found = best(told, self.weights[0], apart=self.config.inherit)
         if found is None:
-            reasons = {outcome.reason for outcome in part.outcomes.values()} or {
-                "the budget was spent before the first"
-            }
+            none = f"all {part.rejected} broke the limits" if part.rejected else "the budget was spent before the first"
+            reasons = {outcome.reason for outcome in part.outcomes.values()} or {none}
             raise RunError(f"no network of the {part.phase} could be evaluated ({'; '.join(sorted(reasons))}); resume "
                            "with a larger budget, or begin anew with other settings")  # fmt: skip
         return found
@@ -389,6 +396,17 @@ def check(run: Run) -> None:
     if config.baseline and run.system.control is None and not setup.space.is_sequence:
         raise UserError(f"random search cannot draw from {setup.space.name}, whose genomes are no sequences of "
                         "decisions; leave the baseline out")  # fmt: skip
+    if run.system.trains:
+        refused = [why for why, is_so in (("it has no images", config.source is None),
+                                          ("there are several objectives", len(config.objectives) > 1),
+                                          ("children are to inherit weights", config.inherit)) if is_so]  # fmt: skip
+        if refused and run.given.strategy is None:
+            raise UserError(f"{run.system.name} trains a supernet on images, for accuracy alone, and has no children: "
+                            f"{refused[0]}")  # fmt: skip
+        toolbox = run.system.toolbox(setup.space, setup.strategy, stream(config.seed, "check"))
+        strategy = run.system.strategy(toolbox, setup.strategy, stream(config.seed, "check"))
+        assert isinstance(strategy, Trains), "the system says so"
+        strategy.check(setup.recipe)
     if config.inherit and setup.recipe.trainings > 1:
         raise UserError(f"trainings is {setup.recipe.trainings}, but who inherits is trained once; set trainings=1, or "
                         "do without (--no-inherit)")  # fmt: skip

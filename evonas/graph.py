@@ -167,7 +167,7 @@ class Graph:
             if node.combine == "sum":  # a zero adds nothing; one stays where there is nothing else
                 edges = tuple(edge for edge in edges if edge.source not in zeros) or edges[:1]
             fed_zeros = all(edge.source in zeros for edge in edges)
-            if (fed_zeros or any(isinstance(op, Zero) for op in ops)) and _zero_stays(ops, fed_zeros):
+            if (fed_zeros or any(isinstance(op, Zero) for op in ops)) and zero_stays(ops, fed_zeros):
                 zeros.add(node.name)
             if not ops and len(edges) == 1 and edges[0].gate == 1:
                 stands_for[node.name] = edges[0].source
@@ -327,7 +327,8 @@ def _listed(node: Node, shapes: Iterable[Shape]) -> str:
     )
 
 
-def _zero_stays(ops: Iterable[Operation], zero: bool) -> bool:
+def zero_stays(ops: Iterable[Operation], zero: bool = False) -> bool:
+    """Whether operations give zeros, whatever comes in, or where zeros come in."""
     for operation in ops:
         zero = isinstance(operation, Zero) or (zero and operation.keeps_zero)
     return zero

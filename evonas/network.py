@@ -21,7 +21,7 @@ from torch import Tensor, fx, nn
 
 from evonas import gates, operations
 from evonas.gates import Route
-from evonas.graph import INPUT, Graph, GraphError, Node
+from evonas.graph import INPUT, Graph, GraphError, Node, zero_stays
 from evonas.operations import Operation, Shape
 from evonas.streams import number
 
@@ -333,9 +333,7 @@ class RouteGates(nn.Module):
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
-        self.zeros = {
-            node.name for node in graph.nodes if any(isinstance(op, operations.Zero) for op in node.operations)
-        }
+        self.zeros = {node.name for node in graph.nodes if zero_stays(node.operations)}
 
     def forward(self, route: Route) -> dict[str, list[Any] | None]:
         weights: dict[str, list[Any] | None] = {}
@@ -407,7 +405,7 @@ class WeightedSum(torch.autograd.Function):
         scales = weights.to(gradient.dtype).unbind()
         own = None
         if ctx.needs_input_grad[0]:
-            own = torch.stack([(gradient * x).sum() for x in terms]).to(weights.dtype)
+            own = torch.stack([(gradient * x).sum(dtype=torch.float32) for x in terms]).to(weights.dtype)
         needed = ctx.needs_input_grad[1:]
         return own, *[gradient * scale if wanted else None for scale, wanted in zip(scales, needed, strict=True)]
 

@@ -12,6 +12,9 @@ OPTIMIZERS = ("sgd", "adam", "rmsprop")
 SCHEDULES = ("cosine", "step", "constant")
 
 
+LATER = {"nesterov": True, "last_rate": 0.0, "cycle": 0}  # fields that the first recipes did not have
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A training recipe.
@@ -104,7 +107,10 @@ class Recipe:
         return self.learning_rate
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"milestones": list(self.milestones)}
+        """Plain values. What was added to recipes later is left out where it is as it always was: recipes keep their
+        identity, and so trainings their seeds."""
+        plain = asdict(self) | {"milestones": list(self.milestones)}
+        return {name: value for name, value in plain.items() if name not in LATER or value != LATER[name]}
 
 
 # For searches on small machines: 8x8 digits, and larger pictures.

@@ -39,7 +39,7 @@ def main(epochs: int = 10, evaluations: int = 30) -> None:
     again = evonas.search(
         SPACE,
         strategy=gradients,
-        init=[evolved.directory],  # alpha gives each of its operations a probability of a half
+        init=[evolved.directory],  # alpha gives each of its operations a probability of three quarters
         settings=TRAINED | {"epochs": epochs},
         out="runs/hand-over/3-darts",
         **COMMON,

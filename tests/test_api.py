@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -19,6 +20,7 @@ from evonas.batches import task_on
 from evonas.data import load
 from evonas.errors import UserError
 from evonas.genomes.genet import DIGITS
+from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.plain import PlainSpace
 from evonas.individual import Individual
 from evonas.loop import Budget
@@ -422,6 +424,7 @@ SCRIPT = """
     import time
     import evonas
     from evonas.genomes.genet import DIGITS
+from evonas.genomes.nasbench201 import NASBench201Space
 
     def slow(genome):
         time.sleep(0.05)
@@ -668,3 +671,13 @@ def test_a_strategy_may_be_made_over_the_systems_own_toolbox(tmp_path):
     assert found[0]["code"] == code
     assert all(record["measures"]["parameters"] <= 3600 for record in found)
     assert len({record["code"] for record in found}) <= 2  # the two to begin with: no bit is ever flipped
+
+
+def test_a_field_of_a_space_that_is_a_setting_of_the_search_too_is_refused(tmp_path):
+    @dataclass(frozen=True)
+    class Crowded(NASBench201Space):
+        name = "crowded"
+        population: int = 3
+
+    with pytest.raises(UserError, match="'population' is a field of Crowded and a setting of the search"):
+        evonas.search(Crowded(4, 1, (1, 8, 8)), "digits", out=tmp_path / "run")

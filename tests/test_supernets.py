@@ -3,12 +3,15 @@
 import pytest
 import torch
 
+from evonas.gates import Is
 from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.enas import ENASMacroSpace, ENASMicroSpace
 from evonas.genomes.genet import GeNetSpace
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
+from evonas.graph import INPUT, Draft
 from evonas.network import build, extract
+from evonas.operations import Convolution, GlobalAveragePool, Linear, Zero
 from evonas.streams import stream
 
 SHAPE = (3, 8, 8)
@@ -70,6 +73,19 @@ def test_a_one_hot_soft_route_equals_the_hard_one_bitwise(space):
             dense = hard | {name: {o: torch.tensor(float(o == hard[name])) for o in options[name]} for name in options}
             assert torch.equal(supernet(images, sparse), expected)
             assert torch.equal(supernet(images, dense), expected)
+
+
+def test_what_follows_a_zero_may_give_something_else():
+    draft = Draft(SHAPE)
+    one = draft.candidate("a/one", INPUT, Is("a", "one"), Convolution(3))
+    other = draft.candidate("a/other", INPUT, Is("a", "other"), Zero(), Convolution(3, bias=True))
+    draft.node("sum", [one, other], GlobalAveragePool(), Linear(2))
+    supernet = build(draft.graph())
+    with torch.no_grad():
+        supernet.a.other.conv.bias.fill_(1.0)
+        images, half = torch.randn(2, *SHAPE), {"a": {"one": 0.5, "other": 0.5}}
+        alone = supernet(images, {"a": {"one": 0.5}})
+        assert not torch.allclose(supernet(images, half), alone)
 
 
 @every_space

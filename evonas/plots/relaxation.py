@@ -27,7 +27,7 @@ from evonas.plots.style import (
     page,
     say,
 )
-from evonas.supernets.collapse import SKIPS, skips_of
+from evonas.supernets.collapse import SKIPS
 
 COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK, GREY)
 DASHES = ("-", "--", ":")
@@ -64,7 +64,7 @@ def _draw_certainty(axes: Axes, epochs: Sequence[Record]) -> dict[str, Line2D]:
     axes.plot(places, entropies, color=GREEN, linewidth=1.6, marker="o", markersize=3)
     axes.set_ylim(0, 1.1 * max(entropies) or 1)
     entries = {"entropy of a decision, mean": Line2D([], [], color=GREEN, linewidth=1.6, marker="o", markersize=3)}
-    counted = [skips_of(record["genome"]) for record in epochs]
+    counted = [record["proposal"]["skips"] for record in epochs]
     if any(str(token) in SKIPS for of in epochs[-1]["proposal"]["weights"].values() for token in of):
         beside = axes.twinx()
         edges = max(edges for _, edges in counted)
@@ -74,7 +74,7 @@ def _draw_certainty(axes: Axes, epochs: Sequence[Record]) -> dict[str, Line2D]:
         beside.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         beside.tick_params(labelsize=8, colors=VERMILION)
         beside.spines[["top", "left"]].set_visible(False)
-        label = f"skip connections of {edges} edges derived (right)"
+        label = f"skip connections of {edges} operations derived (right)"
         if warning := epochs[-1].get("warning"):
             axes.set_title(warning, fontsize=8.5, color=VERMILION, loc="left")
         entries[label] = Line2D([], [], color=VERMILION, linewidth=1.4)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any, Protocol, runtime_checkable
 
+from evonas.graph import Graph
 from evonas.individual import Individual
+from evonas.recipe import Recipe
 
 
 class Strategy(Protocol):
@@ -32,11 +35,20 @@ class Strategy(Protocol):
 class Trains(Strategy, Protocol):
     """A strategy that trains networks itself, all at once, and judges genomes by their shared weights.
 
+    check(recipe)                      raises UserError for a recipe by which it cannot learn
     prepare(bench, checkpoint, first)  before anything is asked: images and a recipe (a `Bench`), the file where
                                        its state is kept, and the genomes to begin with
-    evaluation(individual)             of what it has proposed, or of any other genome of the space
+    evaluation(individual)             of what it has proposed, or of any other genome that it holds
+    random(rng)                        one of those genomes
+    share(graph)                       of the time of an epoch here, what one takes that trains the network of a graph
     """
+
+    def check(self, recipe: Recipe) -> None: ...
 
     def prepare(self, bench: Any, checkpoint: Path | None, first: Sequence[Sequence[Any]]) -> None: ...
 
     def evaluation(self, individual: Individual) -> Any: ...
+
+    def random(self, rng: Random) -> Sequence[Any]: ...
+
+    def share(self, graph: Graph) -> float: ...

@@ -5,21 +5,27 @@ here."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+
+from evonas.space import Decision, Genome
 
 SKIPS = ("skip_connect", "identity")
-SHARE = 0.5  # of the edges, from which it is called a collapse
+SHARE = 0.5  # of the operations, from which it is called a collapse
 
 
-def skips_of(genome: Sequence[Any]) -> tuple[int, int]:
-    """How many tokens are skip connections, and how many are anything at all."""
-    there = [str(token) for token in genome if token != "none"]
-    return sum(token in SKIPS for token in there), len(there)
+def skips_of(genome: Genome, decisions: Sequence[Decision]) -> list[int]:
+    """[skip connections, operations]: of the tokens that answer a decision where a skip is among the options, or could
+    be, those that are one, and all that are anything."""
+    asked = {d.kind or d.name for d in decisions if any(str(option) in SKIPS for option in d.options)}
+    there = [
+        str(token)
+        for token, decision in zip(genome, decisions, strict=True)
+        if (decision.kind or decision.name) in asked and token != "none"
+    ]
+    return [sum(token in SKIPS for token in there), len(there)]
 
 
-def collapse(genome: Sequence[Any]) -> str | None:
-    """A warning where at least half of the edges are skip connections."""
-    skips, edges = skips_of(genome)
-    if skips == 0 or skips < SHARE * edges:
+def collapse(skips: int, operations: int) -> str | None:
+    """A warning where at least half of the operations are skip connections."""
+    if skips == 0 or skips < SHARE * operations:
         return None
-    return f"{skips} of {edges} edges are skip connections: the search may have collapsed; try fewer epochs"
+    return f"{skips} of {operations} operations are skip connections: the search may have collapsed; try fewer epochs"

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from evonas.errors import UserError
 from evonas.gates import Route
-from evonas.supernets.policy import Relaxation
+from evonas.recipe import Recipe
+from evonas.supernets.policy import Relaxation, gradients
 from evonas.supernets.training import SupernetTraining
 
 EPSILON = 0.01  # over the norm of the direction: how far the two probes go (section 2.3)
@@ -24,6 +26,12 @@ class DARTS(Relaxation):
     def __init__(self, *args: Any, second_order: bool = False, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.second_order = second_order
+
+    def check(self, recipe: Recipe) -> None:
+        super().check(recipe)
+        if self.second_order and (recipe.optimizer != "sgd" or recipe.nesterov):
+            raise UserError("the second order looks a step of plain SGD ahead; set optimizer=sgd and nesterov=False, "
+                            "or second_order=False")  # fmt: skip
 
     def route(self) -> Route:
         return self.soft(self.probabilities())
@@ -41,7 +49,7 @@ class DARTS(Relaxation):
         with training.probing():
             if not self.second_order:
                 loss = training.loss(held_out, self.route())
-                self.learn(torch.autograd.grad(loss, alphas))
+                self.learn(gradients(loss, alphas))
                 return
             group = training.optimizer.param_groups[0]
             self.learn(
@@ -80,13 +88,13 @@ def unrolled_gradient(
     before = [each.detach().clone() for each in weights]
     buffers = buffers or [None] * len(weights)
 
-    steps = _gradients(train_loss(), weights)
+    steps = gradients(train_loss(), weights)
     with torch.no_grad():
         for weight, step, buffer in zip(weights, steps, buffers, strict=True):
             inertia = 0 if buffer is None else momentum * buffer
             weight -= rate * (inertia + step + decay * weight)
 
-    found = _gradients(valid_loss(), [*alphas, *weights])
+    found = gradients(valid_loss(), [*alphas, *weights])
     direct, v = found[: len(alphas)], found[len(alphas) :]
 
     eps = EPSILON / torch.linalg.vector_norm(torch.stack(torch._foreach_norm(v)))
@@ -95,15 +103,10 @@ def unrolled_gradient(
         with torch.no_grad():
             for weight, was, direction in zip(weights, before, v, strict=True):
                 weight.copy_(was + sign * eps * direction)
-        return _gradients(train_loss(), alphas)
+        return gradients(train_loss(), alphas)
 
     above, below = at(1), at(-1)
     with torch.no_grad():
         for weight, was in zip(weights, before, strict=True):
             weight.copy_(was)
     return [d - rate * (a - b) / (2 * eps) for d, a, b in zip(direct, above, below, strict=True)]
-
-
-def _gradients(loss: Tensor, of: Sequence[Tensor]) -> list[Tensor]:
-    found = torch.autograd.grad(loss, of, allow_unused=True)
-    return [torch.zeros_like(each) if gradient is None else gradient for each, gradient in zip(of, found, strict=True)]

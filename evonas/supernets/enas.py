@@ -35,6 +35,8 @@ class ENAS(Policy):
     paper has other ones: 100 units, a rate of 3.5e-4, tanh 2.5, temperature 5, and 0.1 for the entropy.
     """
 
+    one_path = True
+
     def __init__(
         self,
         space: Space,
@@ -58,12 +60,16 @@ class ENAS(Policy):
         self.steps, self.samples, self.candidates = steps, samples, candidates
         self.decay, self.entropy, self.skips, self.skip_weight = decay, entropy, skips, skip_weight
         usual = {"units": 64, "initial": 0.1, "tanh": 1.1}
-        self.controller = Recurrent(space, rng=rng, **usual | dict(controller or {}))  # type: ignore[arg-type]
+        self.controller = Recurrent(space, rng=rng, **usual | dict(controller or {}))
         self.optimizer = torch.optim.Adam(self.controller.parameters(), learning_rate, betas=(0.0, 0.999), eps=1e-3)
         self.register_buffer("baseline", torch.zeros((), dtype=torch.float64))
         self._skip_steps = {each.name for each in space.every_decision if each.kind == "skip"}
 
     baseline: Tensor
+
+    def _apply(self, fn: Any, recurse: bool = True) -> ENAS:
+        """It stays on the CPU, where so small an LSTM is quickest, whatever device the supernet is on."""
+        return self
 
     def begin(self, epoch: int, epochs: int) -> None:
         super().begin(epoch, epochs)
@@ -98,8 +104,9 @@ class ENAS(Policy):
         self.optimizer.step()
 
     def divergence(self, episodes: list[Episode], log_probabilities: Tensor) -> Tensor:
-        """The mean KL divergence of the probability of a skip from the one that is wanted."""
-        found = []
+        """Of the probability of a skip from the one that is wanted: the KL divergence, summed over the skips of a
+        layer, the mean over layers (published code)."""
+        of_layers: dict[tuple[int, str], Tensor] = {}
         for row, episode in enumerate(episodes):
             for step, (decision, token) in enumerate(
                 zip(self.space.decisions(episode.genome), episode.genome, strict=True)
@@ -107,8 +114,10 @@ class ENAS(Policy):
                 if decision.name in self._skip_steps:
                     chosen = log_probabilities[row, step].exp()
                     p = (chosen if token else 1 - chosen).clamp(1e-6, 1 - 1e-6)
-                    found.append(p * (p / self.skips).log() + (1 - p) * ((1 - p) / (1 - self.skips)).log())
-        return torch.stack(found).mean()
+                    kl = p * (p / self.skips).log() + (1 - p) * ((1 - p) / (1 - self.skips)).log()
+                    layer = row, decision.name.rpartition("/")[0]
+                    of_layers[layer] = of_layers[layer] + kl if layer in of_layers else kl
+        return torch.stack(list(of_layers.values())).mean()
 
     def derive(self, training: SupernetTraining) -> tuple[Token, ...]:
         """Of some architectures the best one on one held-out batch."""

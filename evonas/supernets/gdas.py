@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from evonas.gates import Route
-from evonas.supernets.policy import Relaxation
+from evonas.supernets.policy import Relaxation, gradients
 from evonas.supernets.training import SupernetTraining
 
 
@@ -18,6 +18,8 @@ class GDAS(Relaxation):
 
     One draw holds for a whole batch and all cells of a kind, as in the authors' code.
     """
+
+    one_path = True
 
     def __init__(self, *args: Any, hot: float = 10.0, cold: float = 0.1, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -34,7 +36,7 @@ class GDAS(Relaxation):
         loss = training.descend(batch, self.hard(chosen))
         with training.probing():
             judged = training.loss(held_out(), self.route())
-            self.learn(torch.autograd.grad(judged, list(self.parameters())))
+            self.learn(gradients(judged, list(self.parameters())))
         return loss
 
     def draw(self) -> tuple[list[int], Tensor]:

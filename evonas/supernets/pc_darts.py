@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from evonas.errors import UserError
 from evonas.gates import Route
+from evonas.recipe import Recipe
 from evonas.space import Space, Weights
 from evonas.supernets.darts import DARTS
 from evonas.supernets.training import SupernetTraining
@@ -37,6 +38,13 @@ class PCDARTS(DARTS):
                                 "name the decisions of edges NODE<-SOURCE")  # fmt: skip
             self.into.setdefault(node, {})[int(source)] = place
         self.beta = nn.Parameter(initial * torch.randn(len(self.asked), generator=self.generator))
+
+    def check(self, recipe: Recipe) -> None:
+        super().check(recipe)
+        if self.beginning >= recipe.epochs:
+            raise UserError(
+                f"beginning is {self.beginning} of {recipe.epochs} epochs; leave some in which alpha learns"
+            )
 
     def begin(self, epoch: int, epochs: int) -> None:
         super().begin(epoch, epochs)

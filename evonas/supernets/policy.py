@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import log
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from evonas.errors import UserError
 from evonas.gates import Route
+from evonas.recipe import Recipe
 from evonas.space import Decision, Genome, Open, Space, Token, Weights
 from evonas.streams import number
 from evonas.supernets.training import SupernetTraining
@@ -23,9 +25,12 @@ class Policy(nn.Module, ABC):
     space      whose genomes are sequences of decisions that can be left open
     genome     the one to be searched, with open tokens; None: all are open
     generator  of its own draws, apart from the order of the images; begun anew in each epoch
+    one_path   a step goes through one network, not through all
 
     Raises UserError where a space has no supernet, or nothing is open.
     """
+
+    one_path = False
 
     def __init__(self, space: Space, *, rng: Random, genome: Genome | None = None) -> None:
         super().__init__()
@@ -44,6 +49,9 @@ class Policy(nn.Module, ABC):
         self.seed = rng.getrandbits(56)
         self.generator = torch.Generator().manual_seed(self.seed)
 
+    def check(self, recipe: Recipe) -> None:
+        """Raises UserError for a recipe of the weights by which it cannot learn."""
+
     def begin(self, epoch: int, epochs: int) -> None:
         """Called before each epoch, counted from 0."""
         self.generator.manual_seed(number(self.seed, epoch))
@@ -60,6 +68,17 @@ class Policy(nn.Module, ABC):
         """The genome that the search would give now."""
         return self.space.likeliest(self.weights())
 
+    def random(self, rng: Random) -> tuple[Token, ...]:
+        """A genome of those that are open: uniform where all are, else decision by decision."""
+        if all(isinstance(token, Open) for token in self.genome):
+            return self.space.random(rng)
+        drawn: tuple[Token, ...] = ()
+        while (decision := self.space.next(drawn)) is not None:
+            token = self.genome[len(drawn)]
+            wanted = token.options if isinstance(token, Open) else (token,)
+            drawn += (rng.choice([option for option in decision.options if option in wanted] or decision.options),)
+        return drawn
+
     def prefer(self, genome: Genome) -> None:
         """Begin with this genome as the likeliest."""
         raise UserError(f"{type(self).__name__} cannot begin with a network; leave `init` out")
@@ -69,6 +88,12 @@ class Policy(nn.Module, ABC):
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.load_state_dict(state["policy"])
+
+
+def gradients(loss: Tensor, of: Sequence[Tensor]) -> list[Tensor]:
+    """Of a loss; zeros where it does not depend on something, as where `none` has been drawn."""
+    found = torch.autograd.grad(loss, of, allow_unused=True)
+    return [torch.zeros_like(each) if gradient is None else gradient for each, gradient in zip(of, found, strict=True)]
 
 
 class Relaxation(Policy):
@@ -176,12 +201,12 @@ class Relaxation(Policy):
 
     @torch.no_grad()
     def prefer(self, genome: Genome) -> None:
-        """The options of this genome get a probability of a half."""
+        """The options of this genome get a probability of three quarters."""
         answers = self.space.route(genome)
         for row, (decision, options) in enumerate(zip(self.asked, self.options, strict=True)):
             if answers.get(decision.name) in options:
                 rest = len(options) - 1
-                self.alpha[row, options.index(answers[decision.name])] += torch.tensor(float(rest)).log()
+                self.alpha[row, options.index(answers[decision.name])] += log(3 * rest)
 
     def state(self) -> dict[str, Any]:
         return super().state() | {"optimizer": self.optimizer.state_dict()}

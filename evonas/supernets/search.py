@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import isfinite, log
 from pathlib import Path
 from pickle import UnpicklingError
+from random import Random
 from typing import Any
 
 import torch
@@ -17,9 +18,11 @@ from evonas.device import torch_threads
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Genome, Outcome, identity
 from evonas.files import write_bytes
+from evonas.graph import Graph
 from evonas.individual import Individual
+from evonas.recipe import Recipe
 from evonas.space import Weights
-from evonas.supernets.collapse import collapse
+from evonas.supernets.collapse import collapse, skips_of
 from evonas.supernets.policy import Policy
 from evonas.supernets.training import Bench, SupernetTraining
 
@@ -61,7 +64,11 @@ class SupernetSearch:
         self.training: SupernetTraining | None = None
         self.derived: list[tuple[tuple[Any, ...], dict[str, Any], float, float]] = []
         self._handed_out = 0
-        self._judged: dict[tuple[Any, ...], Outcome] = {}
+        self._judged: dict[tuple[int, tuple[Any, ...]], Outcome] = {}  # by epoch and genome
+
+    def check(self, recipe: Recipe) -> None:
+        """Raises UserError for a recipe by which the policy cannot learn."""
+        self.policy.check(recipe)
 
     def prepare(self, bench: Bench, checkpoint: Path | None = None, first: Sequence[Genome] = ()) -> None:
         """What a run gives before anything is asked: images and a recipe, where to keep the supernet (None: nowhere),
@@ -77,6 +84,7 @@ class SupernetSearch:
         if not graph.is_open:
             raise UserError(f"{self.policy.space.name}: `decode` gives a network without gates for a genome that is "
                             "open; use `choices` and `draft.candidate`")  # fmt: skip
+        self.check(bench.recipe)
         self.training = SupernetTraining(graph, bench, statistics=self.statistics)
         self.policy.to(self.training.device)
         for genome in first:
@@ -113,10 +121,10 @@ class SupernetSearch:
         """Of what it has proposed, or of any other genome by the weights of now."""
         if individual.proposal:
             epoch = individual.proposal["epoch"]
-            genome, said, value, seconds = self.derived[epoch - 1]
+            _, said, value, seconds = self.derived[epoch - 1]
             measures = {"accuracy": value, "loss": said["loss"]}
             outcome = Outcome(
-                (value,), "shared", epochs=1, seconds=seconds, measures=measures, warning=collapse(genome)
+                (value,), "shared", epochs=1, seconds=seconds, measures=measures, warning=collapse(*said["skips"])
             )
             return Judged(outcome, epoch)
         return Judged(self._judge(tuple(individual)), self._handed_out)
@@ -124,13 +132,25 @@ class SupernetSearch:
     def _judge(self, genome: tuple[Any, ...]) -> Outcome:
         """Remembered, since it is asked for twice: to be named, and to be handed out."""
         assert self.training is not None
-        if genome not in self._judged:
+        asked = self.training.epochs, genome
+        if asked not in self._judged:
             start = time.monotonic()
             with torch_threads(1):
                 value = self.training.accuracy(self.policy.space.route(genome))
             seconds = round(time.monotonic() - start, 4)
-            self._judged[genome] = Outcome((value,), "shared", seconds=seconds, measures={"accuracy": value})
-        return self._judged[genome]
+            self._judged[asked] = Outcome((value,), "shared", seconds=seconds, measures={"accuracy": value})
+        return self._judged[asked]
+
+    def random(self, rng: Random) -> tuple[Any, ...]:
+        """A genome of those that the supernet holds."""
+        return self.policy.random(rng)
+
+    def share(self, graph: Graph) -> float:
+        """About how much of the time of an epoch here one takes that trains the network of a graph: an epoch here has
+        two steps for each, through the supernet or through one path of it."""
+        if self.policy.one_path or self.training is None:
+            return 0.5
+        return 0.5 * graph.multiply_adds / self.training.supernet.meta["graph"].multiply_adds
 
     # ---- an epoch -------------------------------------------------------------------------------------------------
 
@@ -150,7 +170,8 @@ class SupernetSearch:
                            "clip_norm=5")  # fmt: skip
         genome = tuple(policy.derive(training))
         value = training.accuracy(policy.space.route(genome))
-        said = {"epoch": training.epochs, "loss": round(loss, DIGITS)} | described(policy.weights())
+        skips = skips_of(genome, policy.space.decisions(genome))
+        said = {"epoch": training.epochs, "loss": round(loss, DIGITS), "skips": skips} | described(policy.weights())
         self.derived.append((genome, said, value, round(time.monotonic() - start, 4)))
         if self.checkpoint is not None:
             self._save(self.checkpoint)

@@ -86,10 +86,12 @@ class Costs:
                     place = found.setdefault((node.name, row), {})
                     place[policy.options[row].index(edge.gate.option)] = _cost(graph, edge.source)
         width = policy.alpha.shape[1]
-        self.row = torch.tensor([row for _, row in found])
+        device = policy.alpha.device
+        self.row = torch.tensor([row for _, row in found], device=device)
         self.amounts = torch.tensor(
             [[[costs.get(option, (0.0, 0.0, 0.0))[kind] for option in range(width)] for costs in found.values()]
-             for kind in range(3)]
+             for kind in range(3)],
+            device=device,
         )  # fmt: skip
         self.share = 1 / self.row.bincount(minlength=len(rows))[self.row]
 

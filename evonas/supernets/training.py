@@ -65,7 +65,7 @@ class SupernetTraining:
                 self.optimizer.state[each]["momentum_buffer"] = torch.zeros_like(each)
         self.norms = [module for module in self.supernet.modules() if isinstance(module, nn.BatchNorm2d)]
         self.chances = [m for m in self.supernet.modules() if isinstance(m, nn.Dropout | DropPath)]
-        self.batch_size = min(self.recipe.batch_size, len(bench.train), len(bench.validation))
+        self.batch_size = min(self.recipe.batch_size, len(bench.train))
         self.steps = len(bench.train) // self.batch_size
         self.epochs = 0
         self.now = 0.0  # epochs, with the part of the present one that is done
@@ -141,7 +141,8 @@ class SupernetTraining:
         """Batches of the validation part without end, in an order of this purpose and epoch."""
         draws = torch.Generator(self.device).manual_seed(number(self.bench.seed, "supernet", purpose, self.epochs))
         while True:
-            yield from self.bench.validation.shuffled(self.batch_size, self.recipe, draws)
+            size = min(self.batch_size, len(self.bench.validation))
+            yield from self.bench.validation.shuffled(size, self.recipe, draws)
 
     # ---- what a route is worth ------------------------------------------------------------------------------------
 

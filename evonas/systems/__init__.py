@@ -33,6 +33,12 @@ class Setup:
     about: str = ""
 
     def __post_init__(self) -> None:
+        of_search: set[str] = set()
+        for part, _ in list(self._parts())[:3]:
+            if twice := sorted(of_search & set(_names(part))):
+                raise UserError(f"{twice[0]!r} is a field of {type(part).__name__} and a setting of the search as "
+                                "well; rename the field")  # fmt: skip
+            of_search |= set(_names(part))
         if self.final.trainings > 1:
             raise UserError(f"{FINAL}trainings is {self.final.trainings}; the winner is trained once, and can be "
                             "trained again with other seeds ('evonas train RUN --seed 1')")  # fmt: skip
@@ -98,6 +104,7 @@ class System:
     control      the same for what a search is held against at as many evaluations, `rival` by name; None: random search
     inherits     children begin with their parents' weights, where nothing else is said
     objectives   that its search has, where nothing else is said
+    trains       its strategy trains a supernet: on images, for accuracy alone
     scheduled    its strategy has a schedule over the setting `evaluations`, which is the budget's, where it has one
     """
 
@@ -115,6 +122,7 @@ class System:
     inherits: bool = False
     objectives: str = "accuracy"
     scheduled: bool = False
+    trains: bool = False
 
     def preset(self, name: str) -> Setup:
         if name not in self.presets:

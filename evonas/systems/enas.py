@@ -123,4 +123,5 @@ ENAS = System(
     preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
     toolbox=toolboxes.uniform,
     strategy=_strategy,
+    trains=True,
 )

@@ -94,6 +94,7 @@ def over_darts_cells(
         preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
         toolbox=toolboxes.uniform,
         strategy=strategy,
+        trains=True,
     )
 
 

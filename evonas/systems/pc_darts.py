@@ -18,22 +18,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PCDARTSSettings(GradientSettings):
-    """And partial, K: operations see 1/K of the channels; beginning, the epochs in which the weights alone learn."""
+    """And supernet_partial, K: operations see 1/K of the channels; beginning, the epochs in which the weights alone
+    learn."""
 
-    partial: int = 4
+    supernet_partial: int = 4
     beginning: int = 15
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.partial < 1 or self.beginning < 0:
-            raise UserError(f"partial is {self.partial} and beginning {self.beginning}; use at least 1 and 0")
+        if self.supernet_partial < 1 or self.beginning < 0:
+            raise UserError(f"supernet_partial is {self.supernet_partial} and beginning {self.beginning}; use at least "
+                            "1 and 0")  # fmt: skip
 
 
 def _strategy(toolbox: base.Toolbox, settings: PCDARTSSettings, rng: Random) -> SupernetSearch:
     from evonas.supernets.pc_darts import PCDARTS
     from evonas.supernets.search import SupernetSearch
 
-    space = settings.supernet(toolbox.space, partial=settings.partial)
+    space = settings.supernet(toolbox.space, partial=settings.supernet_partial)
     return SupernetSearch(PCDARTS(space, rng=rng, beginning=settings.beginning, **settings.alphas))
 
 
