@@ -95,8 +95,8 @@ def pairs(spaces, partial):
         yield pytest.param(kind, space, id=name, marks=slow)
 
 
-kind_and_space = pytest.mark.parametrize(("kind", "space"), pairs(SPACES, PARTIAL))
-every_kind = pytest.mark.parametrize(("kind", "space"), pairs([SMALL], PARTIAL[:1]))
+kind_and_space = pytest.mark.parametrize(("kind", "space"), list(pairs(SPACES, PARTIAL)))
+every_kind = pytest.mark.parametrize(("kind", "space"), list(pairs([SMALL], PARTIAL[:1])))
 NOT_ASKED = {f"controller.{name}.weight" for name in ("earlier", "current", "attention")}  # where nothing points
 
 
