@@ -424,7 +424,6 @@ SCRIPT = """
     import time
     import evonas
     from evonas.genomes.genet import DIGITS
-from evonas.genomes.nasbench201 import NASBench201Space
 
     def slow(genome):
         time.sleep(0.05)
