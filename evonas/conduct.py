@@ -152,12 +152,8 @@ class Conduct:
         from evonas.supernets.training import Bench
 
         config = self.config
-        refused = [why for why, is_so in (("it has no images", config.source is None),
-                                          ("there is an evaluate", self.given.evaluate is not None),
-                                          ("there are several objectives", len(self.objectives) > 1),
-                                          ("children are to inherit weights", config.inherit)) if is_so]  # fmt: skip
-        if refused:
-            raise UserError(f"a supernet is trained on images, for accuracy alone, and has no children: {refused[0]}")
+        _check_supernet(self.run)
+        assert config.source is not None, "that is checked"
         task = task_on(config.source, config.device, config.data)
         bench = Bench(task.train, task.validation, self.setup.recipe, config.seed, config.precision)
         strategy.prepare(bench, self.run.directory / "supernet.pt", first)
@@ -389,6 +385,19 @@ def _beginners(run: Run) -> int | None:
     return max(2, size // 2)  # parents and offspring compete: together they are the population (benchmarks/pareto.py)
 
 
+def _check_supernet(run: Run) -> None:
+    """Raises UserError where a run asks of a supernet what it cannot do."""
+    reasons = {
+        "it has no images": run.config.source is None,
+        "there is an evaluate": run.given.evaluate is not None,
+        "there are several objectives": len(run.config.objectives) > 1,
+        "children are to inherit weights": run.config.inherit,
+    }
+    for why, is_so in reasons.items():
+        if is_so:
+            raise UserError(f"a supernet is trained on images, for accuracy alone, and has no children: {why}")
+
+
 def check(run: Run) -> None:
     """What would stop a run later is said before anything is written. Raises UserError."""
     setup, config = run.setup, run.config
@@ -396,13 +405,8 @@ def check(run: Run) -> None:
     if config.baseline and run.system.control is None and not setup.space.is_sequence:
         raise UserError(f"random search cannot draw from {setup.space.name}, whose genomes are no sequences of "
                         "decisions; leave the baseline out")  # fmt: skip
-    if run.system.trains:
-        refused = [why for why, is_so in (("it has no images", config.source is None),
-                                          ("there are several objectives", len(config.objectives) > 1),
-                                          ("children are to inherit weights", config.inherit)) if is_so]  # fmt: skip
-        if refused and run.given.strategy is None:
-            raise UserError(f"{run.system.name} trains a supernet on images, for accuracy alone, and has no children: "
-                            f"{refused[0]}")  # fmt: skip
+    if run.system.trains and run.given.strategy is None:
+        _check_supernet(run)
         toolbox = run.system.toolbox(setup.space, setup.strategy, stream(config.seed, "check"))
         strategy = run.system.strategy(toolbox, setup.strategy, stream(config.seed, "check"))
         assert isinstance(strategy, Trains), "the system says so"

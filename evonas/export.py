@@ -84,8 +84,8 @@ SOURCES: dict[type[Operation], Callable[[Any, Shape], str]] = {
     operations.Identity: lambda op, shape: "nn.Identity()",
     operations.Zero: lambda op, shape: _call("Zeros", op.stride),
     operations.Crop: lambda op, shape: _call("Crop", op.rows, op.columns),
-    operations.FirstChannels: lambda op, shape: _call("FirstChannels", op.channels),
-    operations.LastChannels: lambda op, shape: _call("LastChannels", op.channels),
+    operations.FirstChannels: lambda op, shape: _call("Channels", 0, op.channels),
+    operations.LastChannels: lambda op, shape: _call("Channels", shape[0] - op.channels, shape[0]),
     operations.ShuffleChannels: lambda op, shape: _call("nn.ChannelShuffle", op.groups),
     operations.PadChannels: lambda op, shape: _call("PadChannels", op.channels),
     operations.PadSize: lambda op, shape: _call("PadSize", op.height, op.width),
@@ -121,25 +121,15 @@ CLASSES = {
     def forward(self, x):
         return x[:, :, self.rows :, self.columns :]
 ''',
-    "FirstChannels": '''class FirstChannels(nn.Module):
-    """The first channels of an image."""
+    "Channels": '''class Channels(nn.Module):
+    """Some of the channels of an image."""
 
-    def __init__(self, channels):
+    def __init__(self, begin, end):
         super().__init__()
-        self.channels = channels
+        self.begin, self.end = begin, end
 
     def forward(self, x):
-        return x[:, : self.channels]
-''',
-    "LastChannels": '''class LastChannels(nn.Module):
-    """The last channels of an image."""
-
-    def __init__(self, channels):
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, x):
-        return x[:, x.shape[1] - self.channels :]
+        return x[:, self.begin : self.end]
 ''',
     "PadChannels": '''class PadChannels(nn.Module):
     """Zeros behind the channels of an image."""

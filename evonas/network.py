@@ -132,37 +132,15 @@ class DropPath(nn.Module):
         return x * (kept / (1 - self.rate)).to(x.dtype)
 
 
-class FirstChannels(nn.Module):
-    """The first channels of an image."""
+class Channels(nn.Module):
+    """Some of the channels of an image."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, begin: int, end: int) -> None:
         super().__init__()
-        self.channels = channels
+        self.begin, self.end = begin, end
 
     def forward(self, x: Tensor) -> Tensor:
-        return DenseGradient.apply(x)[:, : self.channels]
-
-
-class LastChannels(nn.Module):
-    """The last channels of an image."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        return DenseGradient.apply(x)[:, x.shape[1] - self.channels :]
-
-
-class ShuffleChannels(nn.Module):
-    """The first channel of each of several groups, then the second of each, and so on."""
-
-    def __init__(self, groups: int) -> None:
-        super().__init__()
-        self.groups = groups
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+        return DenseGradient.apply(x)[:, self.begin : self.end]
 
 
 class PadChannels(nn.Module):
@@ -214,9 +192,9 @@ MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
     operations.Identity: lambda op, shape: nn.Identity(),
     operations.Zero: lambda op, shape: Zeros(op.stride),
     operations.Crop: lambda op, shape: Crop(op.rows, op.columns),
-    operations.FirstChannels: lambda op, shape: FirstChannels(op.channels),
-    operations.LastChannels: lambda op, shape: LastChannels(op.channels),
-    operations.ShuffleChannels: lambda op, shape: ShuffleChannels(op.groups),
+    operations.FirstChannels: lambda op, shape: Channels(0, op.channels),
+    operations.LastChannels: lambda op, shape: Channels(shape[0] - op.channels, shape[0]),
+    operations.ShuffleChannels: lambda op, shape: nn.ChannelShuffle(op.groups),
     operations.PadChannels: lambda op, shape: PadChannels(op.channels),
     operations.PadSize: lambda op, shape: PadSize(op.height, op.width),
     operations.SqueezeExcite: lambda op, shape: SqueezeExcite(shape[0], op.units),

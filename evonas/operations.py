@@ -245,10 +245,8 @@ class Crop(Operation):
 
 
 @dataclass(frozen=True)
-class FirstChannels(Operation):
-    """The first channels of an image, as many as are asked for."""
-
-    name = "first_channels"
+class _SomeChannels(Operation):
+    which: ClassVar[str]
     channels: int
 
     def shape(self, shape: Shape) -> Shape:
@@ -258,24 +256,23 @@ class FirstChannels(Operation):
         return (self.channels, height, width)
 
     def __str__(self) -> str:
-        return f"first {self.channels} channels"
+        return f"{self.which} {self.channels} channels"
 
 
 @dataclass(frozen=True)
-class LastChannels(Operation):
+class FirstChannels(_SomeChannels):
+    """The first channels of an image, as many as are asked for."""
+
+    name = "first_channels"
+    which = "first"
+
+
+@dataclass(frozen=True)
+class LastChannels(_SomeChannels):
     """The last channels of an image, as many as are asked for."""
 
     name = "last_channels"
-    channels: int
-
-    def shape(self, shape: Shape) -> Shape:
-        channels, height, width = _image(self, shape)
-        if not 1 <= self.channels <= channels:
-            raise ValueError(f"{self} cannot be taken from {channels}")
-        return (self.channels, height, width)
-
-    def __str__(self) -> str:
-        return f"last {self.channels} channels"
+    which = "last"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -158,11 +158,7 @@ class Training:
             torch.manual_seed(seed)  # of dropout
             watch.begin("data")
             for step, (images, labels) in enumerate(self.part.shuffled(self.batch_size, recipe, generator)):
-                now = self.epochs + (step + 0.5) / self.steps
-                for group in self.optimizer.param_groups:
-                    group["lr"] = recipe.rate(now)
-                for path in self.paths:
-                    path.rate = recipe.drop_path * path.share * now / recipe.epochs
+                keep_schedule(recipe, self.epochs + (step + 0.5) / self.steps, self.optimizer, self.paths)
                 self.optimizer.zero_grad(set_to_none=True)
                 for some, theirs in zip(images.chunk(self.splits), labels.chunk(self.splits), strict=True):
                     watch.begin("forward")
@@ -225,6 +221,14 @@ def accuracy(network: nn.Module, part: Part, *, precision: str = "float32") -> f
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """bfloat16 for what autocast holds safe, or nothing where the precision is float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def keep_schedule(recipe: Recipe, now: float, optimizer: torch.optim.Optimizer, paths: Iterable[DropPath]) -> None:
+    """The learning rate, and how often paths are dropped, at this moment in epochs from the start."""
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.rate(now)
+    for path in paths:
+        path.rate = recipe.drop_path * path.share * now / recipe.epochs
 
 
 def optimizer_of(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:

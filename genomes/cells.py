@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from evonas.gates import Gate, Is
 from evonas.graph import Draft
@@ -140,6 +141,15 @@ def partial_edge(
     chosen = draft.node(f"{name}/mixed", mixed(first, few))
     rest = draft.node(f"{name}/rest", [source], LastChannels(channels - few), *[MaxPool(2, 2)] * (stride == 2))
     return draft.node(f"{name}/joined", [chosen, rest], ShuffleChannels(partial), combine="concat")
+
+
+def edges_there(route: Mapping[str, Any]) -> dict[str, dict[int, int]]:
+    """Of a hard route whose decisions NODE<-SOURCE are operations: each node's edges that are there, with weight 1."""
+    found: dict[str, dict[int, int]] = {}
+    for name, operation in route.items():
+        node, _, source = name.partition("<-")
+        found.setdefault(node, {}).update({int(source): 1} if operation != "none" else {})
+    return found
 
 
 def weighed(node: str, edges: Mapping[int, str | None], is_open: bool) -> list[tuple[str | None, Gate]]:

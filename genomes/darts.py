@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from evonas.errors import UserError
 from evonas.gates import Gate
 from evonas.genomes.cells import OPERATIONS as KNOWN
-from evonas.genomes.cells import Placement, partial_edge, prepared, weighed
+from evonas.genomes.cells import Placement, edges_there, partial_edge, prepared, weighed
 from evonas.genomes.genotype import CELLS, Genotype, GenotypeSpace
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import BatchNorm, Convolution, DropPath, GlobalAveragePool, Linear, ReLU
@@ -148,13 +148,8 @@ class DARTSSpace(GenotypeSpace):
 
     def route(self, genome: Genome) -> dict[str, Any]:
         """Where channels go by, an edge that is there weighs 1, as a choice among the edges into its node."""
-        route: dict[str, Any] = super().route(genome)
-        if self.partial > 1:
-            for cell in CELLS:
-                for target in NODES:
-                    there = [s for s in range(target) if route[f"{cell}/{target}<-{s}"] != "none"]
-                    route[f"{cell}/{target}"] = dict.fromkeys(there, 1)
-        return route
+        route = super().route(genome)
+        return route | edges_there(route) if self.partial > 1 else route
 
     # ---- its meaning ----------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from evonas.errors import UserError
 from evonas.gates import every, no
-from evonas.genomes.cells import partial_edge, weighed
+from evonas.genomes.cells import edges_there, partial_edge, weighed
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import (
     AveragePool,
@@ -83,12 +83,8 @@ class NASBench201Space(Space):
 
     def route(self, genome: Genome) -> dict[str, Any]:
         """Where channels go by, an edge that is there weighs 1, as a choice among the edges into its node."""
-        route: dict[str, Any] = super().route(genome)
-        if self.partial > 1:
-            for target in (1, 2, 3):
-                there = [source for source in range(target) if route[f"{target}<-{source}"] != "none"]
-                route[str(target)] = dict.fromkeys(there, 1)
-        return route
+        route = super().route(genome)
+        return route | edges_there(route) if self.partial > 1 else route
 
     def decode(self, genome: Genome) -> Graph:
         choices = self.choices(genome)

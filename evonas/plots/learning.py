@@ -21,6 +21,7 @@ from evonas.plots.style import (
     VERMILION,
     Objectives,
     Record,
+    beside,
     dress,
     evaluated,
     legend,
@@ -88,11 +89,7 @@ def _draw_rewards(axes: Axes, search: Sequence[Record], objective: str, weight: 
         entries["baseline"] = Line2D([], [], **style)
     told_at, baseline = _said(search, "reward_baseline")
     if len(baseline):
-        beside = axes.twinx()
-        beside.plot(told_at, baseline, **style)
-        beside.set_ylabel("baseline of the reward", fontsize=9, color=ORANGE)
-        beside.tick_params(labelsize=8, colors=ORANGE)
-        beside.spines[["top", "left"]].set_visible(False)
+        beside(axes, y="baseline of the reward", color=ORANGE).plot(told_at, baseline, **style)
         entries["baseline of the reward (right)"] = Line2D([], [], **style)
     return entries
 

@@ -21,6 +21,7 @@ from evonas.plots.style import (
     SKY,
     VERMILION,
     Record,
+    beside,
     dress,
     evaluated,
     legend,
@@ -66,14 +67,11 @@ def _draw_certainty(axes: Axes, epochs: Sequence[Record]) -> dict[str, Line2D]:
     entries = {"entropy of a decision, mean": Line2D([], [], color=GREEN, linewidth=1.6, marker="o", markersize=3)}
     counted = [record["proposal"]["skips"] for record in epochs]
     if any(str(token) in SKIPS for of in epochs[-1]["proposal"]["weights"].values() for token in of):
-        beside = axes.twinx()
         edges = max(edges for _, edges in counted)
-        beside.step(places, [skips for skips, _ in counted], where="mid", color=VERMILION, linewidth=1.4)
-        beside.set_ylabel("skip connections", fontsize=9, color=VERMILION)
-        beside.set_ylim(0, edges + 0.5)
-        beside.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-        beside.tick_params(labelsize=8, colors=VERMILION)
-        beside.spines[["top", "left"]].set_visible(False)
+        right = beside(axes, y="skip connections", color=VERMILION)
+        right.step(places, [skips for skips, _ in counted], where="mid", color=VERMILION, linewidth=1.4)
+        right.set_ylim(0, edges + 0.5)
+        right.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         label = f"skip connections of {edges} operations derived (right)"
         if warning := epochs[-1].get("warning"):
             axes.set_title(warning, fontsize=8.5, color=VERMILION, loc="left")

@@ -143,6 +143,15 @@ def dress(axes: Axes, *, x: str, y: str) -> None:
     axes.set_axisbelow(True)
 
 
+def beside(axes: Axes, *, y: str, color: str) -> Axes:
+    """Axes of another quantity over the same places, read at the right."""
+    other = axes.twinx()
+    other.set_ylabel(y, fontsize=9, color=color)
+    other.tick_params(labelsize=8, colors=color)
+    other.spines[["top", "left"]].set_visible(False)
+    return other
+
+
 def show_counts(axes: Axes, **which: Quantity) -> None:
     """Tick labels with k, M or G on the axes, "x" or "y", that show a count."""
     for name, shown in which.items():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from evonas.errors import UserError
-from evonas.space import Genome, Space, Token, Weights
+from evonas.space import Space, Token, Weights
 from evonas.strategies.controllers import Episode, Recurrent
 from evonas.streams import number
 from evonas.supernets.policy import Policy
@@ -133,13 +133,3 @@ class ENAS(Policy):
                 of = counts.setdefault(decision.name, dict.fromkeys(decision.options, 0.0))
                 of[token] = of.get(token, 0.0) + 1.0
         return {name: {o: n / sum(of.values()) for o, n in of.items()} for name, of in counts.items()}
-
-    def prefer(self, genome: Genome) -> None:
-        raise UserError("an LSTM cannot be told where to begin; leave `init` out")
-
-    def state(self) -> dict[str, Any]:
-        return super().state() | {"optimizer": self.optimizer.state_dict()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        super().load_state(state)
-        self.optimizer.load_state_dict(state["optimizer"])

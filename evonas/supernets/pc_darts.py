@@ -38,6 +38,7 @@ class PCDARTS(DARTS):
                                 "name the decisions of edges NODE<-SOURCE")  # fmt: skip
             self.into.setdefault(node, {})[int(source)] = place
         self.beta = nn.Parameter(initial * torch.randn(len(self.asked), generator=self.generator))
+        self.optimizer.add_param_group({"params": [self.beta]})
 
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)

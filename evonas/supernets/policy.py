@@ -26,11 +26,13 @@ class Policy(nn.Module, ABC):
     genome     the one to be searched, with open tokens; None: all are open
     generator  of its own draws, apart from the order of the images; begun anew in each epoch
     one_path   a step goes through one network, not through all
+    optimizer  of what it learns
 
     Raises UserError where a space has no supernet, or nothing is open.
     """
 
     one_path = False
+    optimizer: torch.optim.Optimizer
 
     def __init__(self, space: Space, *, rng: Random, genome: Genome | None = None) -> None:
         super().__init__()
@@ -84,10 +86,11 @@ class Policy(nn.Module, ABC):
         raise UserError(f"{type(self).__name__} cannot begin with a network; leave `init` out")
 
     def state(self) -> dict[str, Any]:
-        return {"policy": self.state_dict()}
+        return {"policy": self.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.load_state_dict(state["policy"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
 
 def gradients(loss: Tensor, of: Sequence[Tensor]) -> list[Tensor]:
@@ -126,14 +129,7 @@ class Relaxation(Policy):
         there = [[place < len(options) for place in range(most)] for options in self.options]
         self.register_buffer("there", torch.tensor(there), persistent=False)
         self.alpha = nn.Parameter(initial * torch.randn(len(there), most, generator=self.generator))
-        self._adam: dict[str, Any] = {"lr": learning_rate, "betas": betas, "weight_decay": weight_decay}
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Made when it is first asked for: by then the parameters are where they stay."""
-        if "optimizer" not in self.__dict__:
-            self.__dict__["optimizer"] = torch.optim.Adam(self.parameters(), **self._adam)
-        return self.__dict__["optimizer"]
+        self.optimizer = torch.optim.Adam([self.alpha], learning_rate, betas, weight_decay=weight_decay)
 
     @abstractmethod
     def step(self, training: SupernetTraining, batch: Any, held_out: Any) -> Tensor:
@@ -207,10 +203,3 @@ class Relaxation(Policy):
             if answers.get(decision.name) in options:
                 rest = len(options) - 1
                 self.alpha[row, options.index(answers[decision.name])] += log(3 * rest)
-
-    def state(self) -> dict[str, Any]:
-        return super().state() | {"optimizer": self.optimizer.state_dict()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        super().load_state(state)
-        self.optimizer.load_state_dict(state["optimizer"])

@@ -15,10 +15,10 @@ from evonas.batches import Part
 from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.graph import Graph
-from evonas.network import build
+from evonas.network import DropPath, build
 from evonas.recipe import Recipe
 from evonas.streams import number
-from evonas.training import DropPath, autocast, optimizer_of
+from evonas.training import autocast, keep_schedule, optimizer_of
 
 RECALIBRATION = 20  # batches of the training part from which statistics are taken anew
 STATISTICS = ("batch", "running", "recalibrated")
@@ -64,11 +64,11 @@ class SupernetTraining:
             for each in self.weights:  # PyTorch's fused step fails where only some have a momentum yet
                 self.optimizer.state[each]["momentum_buffer"] = torch.zeros_like(each)
         self.norms = [module for module in self.supernet.modules() if isinstance(module, nn.BatchNorm2d)]
-        self.chances = [m for m in self.supernet.modules() if isinstance(m, nn.Dropout | DropPath)]
+        self.paths = [module for module in self.supernet.modules() if isinstance(module, DropPath)]
+        self.chances = [*self.paths, *(m for m in self.supernet.modules() if isinstance(m, nn.Dropout))]
         self.batch_size = min(self.recipe.batch_size, len(bench.train))
         self.steps = len(bench.train) // self.batch_size
         self.epochs = 0
-        self.now = 0.0  # epochs, with the part of the present one that is done
 
     def state(self) -> dict[str, Any]:
         return {
@@ -78,7 +78,7 @@ class SupernetTraining:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.epochs, self.now = state["epochs"], float(state["epochs"])
+        self.epochs = state["epochs"]
         self.supernet.load_state_dict(state["supernet"])
         self.optimizer.load_state_dict(state["optimizer"])
 
@@ -116,11 +116,6 @@ class SupernetTraining:
             for norm in self.norms:
                 norm.track_running_stats = True
 
-    @property
-    def rate(self) -> float:
-        """The learning rate of the weights now."""
-        return self.recipe.rate(self.now)
-
     # ---- an epoch -------------------------------------------------------------------------------------------------
 
     def batches(self) -> Iterator[tuple[Batch, Callable[[], Batch]]]:
@@ -129,12 +124,7 @@ class SupernetTraining:
         draws = torch.Generator(self.device).manual_seed(number(self.bench.seed, "supernet", "train", self.epochs))
         held = self.held_out("alpha")
         for step, batch in enumerate(self.bench.train.shuffled(self.batch_size, self.recipe, draws)):
-            self.now = self.epochs + (step + 0.5) / self.steps
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.rate
-            for path in self.chances:
-                if isinstance(path, DropPath):
-                    path.rate = self.recipe.drop_path * path.share * self.now / self.recipe.epochs
+            keep_schedule(self.recipe, self.epochs + (step + 0.5) / self.steps, self.optimizer, self.paths)
             yield batch, held.__next__
 
     def held_out(self, purpose: str) -> Iterator[Batch]:

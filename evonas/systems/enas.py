@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from random import Random
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from deap import base
 
@@ -12,21 +12,18 @@ from evonas.errors import UserError
 from evonas.genomes.enas import ENASMacroSpace, ENASMicroSpace
 from evonas.recipe import RECIPES
 from evonas.systems import Setup, System, toolboxes
+from evonas.systems.gradients import SupernetSettings
 
 if TYPE_CHECKING:
     from evonas.supernets.search import SupernetSearch
 
 
 @dataclass(frozen=True, kw_only=True)
-class ENASSettings:
-    """The search lasts for the epochs of the search recipe. After each, the controller makes `steps` of so many
-    samples. controller_rate is Adam's; decay of the baseline; entropy_weight in the reward; candidates that are drawn
-    in the end; units of the LSTM; temperature, and tanh and operation_tanh, which bound its scores; skips that are
-    wanted, with their weight; supernet_layers and supernet_channels (0: those of the networks)."""
+class ENASSettings(SupernetSettings):
+    """And the controller makes `steps` of so many samples after each epoch. controller_rate is Adam's; decay of the
+    baseline; entropy_weight in the reward; candidates that are drawn in the end; units of the LSTM; temperature, and
+    tanh and operation_tanh, which bound its scores; skips that are wanted, with their weight."""
 
-    evaluations: ClassVar[None] = None  # one an epoch
-    supernet_layers: int = 0
-    supernet_channels: int = 0
     steps: int = 30
     samples: int = 10
     controller_rate: float = 3.5e-3
@@ -41,8 +38,9 @@ class ENASSettings:
     skip_weight: float = 0.8
 
     def __post_init__(self) -> None:
-        if min(self.supernet_layers, self.supernet_channels, self.entropy_weight, self.skip_weight) < 0:
-            raise UserError("supernet_layers, supernet_channels, entropy_weight and skip_weight are at least 0")
+        super().__post_init__()
+        if min(self.entropy_weight, self.skip_weight) < 0:
+            raise UserError("entropy_weight and skip_weight are at least 0")
         if min(self.steps, self.samples, self.candidates, self.units) < 1:
             raise UserError("steps, samples, candidates and units are at least 1")
         if min(self.controller_rate, self.temperature, self.tanh, self.operation_tanh) <= 0:
@@ -55,9 +53,7 @@ def _strategy(toolbox: base.Toolbox, settings: ENASSettings, rng: Random) -> Sup
     from evonas.supernets.enas import ENAS
     from evonas.supernets.search import SupernetSearch
 
-    final = toolbox.space
-    layers = settings.supernet_layers or final.layers
-    space = replace(final, search=True, layers=layers, channels=settings.supernet_channels or final.channels)
+    space = settings.supernet(toolbox.space)
     policy = ENAS(
         space, rng=rng, steps=settings.steps, samples=settings.samples, learning_rate=settings.controller_rate,
         decay=settings.decay, entropy=settings.entropy_weight, candidates=settings.candidates, skips=settings.skips,

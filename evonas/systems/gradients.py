@@ -19,24 +19,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientSettings:
+class SupernetSettings:
     """The search lasts for the epochs of the search recipe. supernet_layers and supernet_channels (0: those of the
-    networks) are its size; alpha_rate and alpha_decay are Adam's."""
+    networks) are its size."""
 
     evaluations: ClassVar[None] = None  # one an epoch
     supernet_layers: int = 0
     supernet_channels: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.supernet_layers, self.supernet_channels) < 0:
+            raise UserError("supernet_layers and supernet_channels are at least 0")
+
+    def supernet(self, space: Any, **form: Any) -> Any:
+        """The space in the form of a supernet, at the size that is to be searched."""
+        layers, channels = self.supernet_layers or space.layers, self.supernet_channels or space.channels
+        return replace(space.supernet, layers=layers, channels=channels, **form)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientSettings(SupernetSettings):
+    """And alpha_rate and alpha_decay, Adam's."""
+
     alpha_rate: float = 3e-4
     alpha_decay: float = 1e-3
 
     def __post_init__(self) -> None:
-        if min(self.supernet_layers, self.supernet_channels, self.alpha_decay) < 0 or self.alpha_rate <= 0:
-            raise UserError("supernet_layers, supernet_channels and alpha_decay are at least 0, alpha_rate more than 0")
-
-    def supernet(self, space: DARTSSpace, **form: Any) -> DARTSSpace:
-        """The space in the form of a supernet, at the size that is to be searched."""
-        layers = self.supernet_layers or space.layers
-        return replace(space, search=True, layers=layers, channels=self.supernet_channels or space.channels, **form)
+        super().__post_init__()
+        if self.alpha_decay < 0 or self.alpha_rate <= 0:
+            raise UserError("alpha_decay is at least 0, alpha_rate more than 0")
 
     @property
     def alphas(self) -> dict[str, float]:
