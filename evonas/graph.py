@@ -178,6 +178,17 @@ class Graph:
         found = training and any(node.name == place for node in alive)
         return Graph(self.input_shape, alive, place if found else None)
 
+    def shared(self) -> Graph:
+        """The same function, in which what several nodes begin with is done once: operations that hang on nothing but
+        an input which these nodes have in common become a node of their own, named after the first of them.
+
+        Names and order of all operations with weights stay as they are.
+        """
+        nodes = self.nodes
+        while (further := _first_steps_shared(nodes)) != nodes:
+            nodes = further
+        return Graph(self.input_shape, nodes, self.auxiliary)
+
     # ---- identity -------------------------------------------------------------------------------------------------
 
     def digest(self) -> str:
@@ -332,6 +343,35 @@ def zero_stays(ops: Iterable[Operation], zero: bool = False) -> bool:
     for operation in ops:
         zero = isinstance(operation, Zero) or (zero and operation.keeps_zero)
     return zero
+
+
+def _first_steps_shared(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The first operation of nodes that begin with the same one, on the same input, as a node before the first."""
+    hands_on: dict[str, str] = {}  # a node that does nothing any more -> its input
+    begins: dict[tuple[str, Operation], list[str]] = {}
+    begin_of: dict[str, tuple[str, Operation]] = {}
+    for node in nodes:
+        if len(node.inputs) == 1 and node.inputs[0].gate == 1:
+            source = hands_on.get(node.inputs[0].source, node.inputs[0].source)
+            if not node.operations:
+                hands_on[node.name] = source
+            elif node.operations[0].pure:
+                begin_of[node.name] = source, node.operations[0]
+                begins.setdefault(begin_of[node.name], []).append(node.name)
+    taken = {node.name for node in nodes}
+    rewritten = []
+    for node in nodes:
+        begin = begin_of.get(node.name)
+        if begin is not None and len(users := begins[begin]) > 1:
+            source, operation = begin
+            name = f"{users[0]}+{operation.name}"
+            while name in taken:
+                name += "+"
+            if node.name == users[0]:
+                rewritten.append(Node(name, (Edge(source),), (operation,)))
+            node = replace(node, inputs=(Edge(name),), operations=node.operations[1:], combine="sum")
+        rewritten.append(node)
+    return tuple(rewritten)
 
 
 def _alive(nodes: list[Node], output: str) -> tuple[Node, ...]:

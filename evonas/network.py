@@ -218,6 +218,7 @@ def build(graph: Graph, *, seed: int = 0) -> fx.GraphModule:
     generator is left as it was. Building is by name too: a network and a supernet of one space agree in their keys.
     """
     _check_names(graph)
+    whole, graph = graph, graph.shared()
     free = _dispensable(graph) if graph.is_open else set()
     modules: dict[str, nn.Module] = {}
     drawn = fx.Graph()
@@ -243,7 +244,7 @@ def build(graph: Graph, *, seed: int = 0) -> fx.GraphModule:
         value.meta.setdefault("nodes", []).append(node.name)
     drawn.output(values[graph.output])
     network = _module(modules, drawn, "Supernet" if graph.is_open else "Network")
-    network.meta["graph"] = graph
+    network.meta["graph"] = whole
     initialise(network, seed)
     return network
 
@@ -383,9 +384,18 @@ class WeightedSum(torch.autograd.Function):
         scales = weights.to(gradient.dtype).unbind()
         own = None
         if ctx.needs_input_grad[0]:
-            own = torch.stack([(gradient * x).sum(dtype=torch.float32) for x in terms]).to(weights.dtype)
+            own = torch.stack([_dot(gradient, x) for x in terms]).to(weights.dtype)
         needed = ctx.needs_input_grad[1:]
         return own, *[gradient * scale if wanted else None for scale, wanted in zip(scales, needed, strict=True)]
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """The sum of the products. In one sweep, without room for them, where memory has both in the same order."""
+    if a.dtype == b.dtype == torch.float32 and a.stride() == b.stride() and a.dim() == 4:
+        rows, columns = (each.permute(0, 2, 3, 1) for each in (a, b))
+        if rows.is_contiguous():
+            return torch.dot(rows.flatten(), columns.flatten())
+    return (a * b).sum(dtype=torch.float32)
 
 
 def _combine(drawn: fx.Graph, node: Node, inputs: list[fx.Node]) -> fx.Node:

@@ -19,6 +19,7 @@ class Operation:
 
     name: ClassVar[str]
     keeps_zero: ClassVar[bool] = True  # a zero input gives a zero output, whatever the weights
+    pure: ClassVar[bool] = False  # its output hangs on its input alone: no weights, no statistics, no chance
 
     def shape(self, shape: Shape) -> Shape:
         """The shape of the output. Raises ValueError, saying why, where the input does not fit."""
@@ -112,10 +113,12 @@ class BatchNorm(Operation):
 @dataclass(frozen=True)
 class ReLU(Operation):
     name = "relu"
+    pure = True
 
 
 @dataclass(frozen=True)
 class _Pool(Operation):
+    pure = True
     kernel: int = 2
     stride: int = 2
     padding: int = 0
@@ -231,6 +234,7 @@ class Crop(Operation):
     """Without the first rows and columns: the shifted half of a factorized reduction."""
 
     name = "crop"
+    pure = True
     rows: int = 1
     columns: int = 1
 
@@ -246,6 +250,7 @@ class Crop(Operation):
 
 @dataclass(frozen=True)
 class _SomeChannels(Operation):
+    pure = True
     which: ClassVar[str]
     channels: int
 
@@ -297,6 +302,7 @@ class PadChannels(Operation):
     """More channels, of zeros, behind those of an image: as many in all as are asked for."""
 
     name = "pad_channels"
+    pure = True
     channels: int
 
     def shape(self, shape: Shape) -> Shape:
@@ -314,6 +320,7 @@ class PadSize(Operation):
     """Zeros around an image, up to this size; the odd row or column comes below or to the right."""
 
     name = "pad_size"
+    pure = True
     height: int
     width: int
 
@@ -357,6 +364,7 @@ class Resize(Operation):
     """Another size by zeroth-order interpolation: each pixel is the nearest one above and to the left."""
 
     name = "resize"
+    pure = True
     height: int
     width: int
 

@@ -188,6 +188,64 @@ def test_open_gates_survive_simplification():
     assert simple.nodes[-1].inputs == (Edge("input", Is("op", "skip")), Edge("conv", no(Is("op", "skip"))))
 
 
+# ---- shared -------------------------------------------------------------------------------------------------------
+
+
+def rows(graph):
+    return [(n.name, [edge.source for edge in n.inputs], [op.name for op in n.operations]) for n in graph.nodes]
+
+
+def test_what_nodes_begin_with_in_common_is_done_once():
+    draft = Draft((4, 8, 8))
+    a = draft.node("a", ["input"], ReLU(), Convolution(8), ReLU(), BatchNorm())
+    b = draft.node("b", ["input"], ReLU(), Convolution(8, 5))
+    draft.node("out", [a, b])
+    shared = draft.graph().shared()
+    assert rows(shared) == [
+        ("a+relu", ["input"], ["relu"]),
+        ("a", ["a+relu"], ["conv", "relu", "batch_norm"]),
+        ("b", ["a+relu"], ["conv"]),
+        ("out", ["a", "b"], []),
+    ]
+    assert shared.shared() == shared
+    assert shared.parameters == draft.graph().parameters
+
+
+def test_sharing_goes_on_behind_what_is_shared():
+    draft = Draft((4, 8, 8))
+    left, right = (draft.node(name, ["input"], FirstChannels(2)) for name in ("left", "right"))
+    a = draft.node("a", [left], ReLU(), Convolution(4))
+    b = draft.node("b", [right], ReLU(), MaxPool(3, 1, 1), Convolution(4))
+    draft.node("out", [a, b])
+    assert rows(draft.graph().shared()) == [
+        ("left+first_channels", ["input"], ["first_channels"]),
+        ("left", ["left+first_channels"], []),
+        ("right", ["left+first_channels"], []),
+        ("a+relu", ["left+first_channels"], ["relu"]),
+        ("a", ["a+relu"], ["conv"]),
+        ("b", ["a+relu"], ["max_pool", "conv"]),
+        ("out", ["a", "b"], []),
+    ]
+
+
+def test_weights_chance_gates_and_other_settings_are_not_shared():
+    draft = Draft((4, 8, 8))
+    ends = []
+    for nth in range(2):
+        for kind in (Convolution(4), BatchNorm(affine=False), Dropout(), MaxPool(3, 1 + nth, 1)):
+            ends.append(draft.node(f"{kind.name}{nth}", ["input"], kind, Resize(8, 8)))
+        ends.append(draft.node(f"gated{nth}", [("input", Is("a", nth))], ReLU()))
+    draft.node("out", ends)
+    assert draft.graph().shared() == draft.graph()
+
+
+def test_a_name_that_is_taken_is_not_given_to_what_is_shared():
+    draft = Draft((4, 8, 8))
+    a = draft.node("a+relu", ["input"], Convolution(4))
+    draft.node("out", [a, draft.node("a", ["input"], ReLU()), draft.node("b", ["input"], ReLU())])
+    assert [name for name, _, _ in rows(draft.graph().shared())] == ["a+relu", "a+relu+", "a", "b", "out"]
+
+
 # ---- digest -------------------------------------------------------------------------------------------------------
 
 

@@ -11,8 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from evonas.gates import Is, no
 from evonas.genomes.genet import SMALL, GeNetSpace
-from evonas.graph import Draft, GraphError
-from evonas.network import build, concatenated, extract
+from evonas.graph import INPUT, Draft, GraphError
+from evonas.network import MODULES, build, concatenated, extract
 from evonas.operations import (
     AveragePool,
     BatchNorm,
@@ -90,6 +90,31 @@ def test_the_network_equals_one_written_by_hand():
     by_hand = ByHand().eval()
     by_hand.load_state_dict(dict(zip(by_hand.state_dict(), network.state_dict().values(), strict=True)))
     assert torch.equal(network(IMAGES), by_hand(IMAGES))
+
+
+def node_by_node(graph, network, x):
+    """What the network gives, with each operation of each node carried out."""
+    values = {INPUT: x}
+    for node in graph.nodes:
+        inputs = [values[edge.source] for edge in node.inputs]
+        value = torch.cat(inputs, 1) if node.combine == "concat" else sum(inputs[1:], inputs[0])
+        for name, operation, shape in graph.steps(node):
+            path = f"{node.name.replace('/', '.')}.{name}"
+            made = MODULES[type(operation)](operation, shape) if operation.pure else network.get_submodule(path)
+            value = made(value)
+        values[node.name] = value
+    return values[graph.output]
+
+
+@pytest.mark.parametrize("name", ["darts", "amoebanet", "genet", "nas-rl", "mnasnet"])
+def test_a_network_in_which_steps_are_shared_gives_what_all_of_them_give(name):
+    space = next(iter(system(name).presets.values())).space
+    for seed in range(3):
+        graph = space.decode(space.random(stream(seed, "shared")))
+        network = build(graph).eval()
+        x = torch.randn(2, *graph.input_shape)
+        with torch.inference_mode():
+            assert torch.equal(network(x), node_by_node(graph, network, x))
 
 
 def test_weights_depend_on_seed_and_name_alone():
