@@ -155,7 +155,8 @@ class Conduct:
         _check_supernet(self.run)
         assert config.source is not None, "that is checked"
         task = task_on(config.source, config.device, config.data)
-        bench = Bench(task.train, task.validation, self.setup.recipe, config.seed, config.precision)
+        memory = config.memory or memory_of(config.device)  # whole: no worker trains meanwhile
+        bench = Bench(task.train, task.validation, self.setup.recipe, config.seed, config.precision, memory)
         strategy.prepare(bench, self.run.directory / "supernet.pt", first)
         return strategy
 

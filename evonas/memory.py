@@ -1,19 +1,20 @@
 """How much memory a training takes, from the graph alone: what autograd keeps, played through forward and backward.
 
 A convolution, a batch norm and a pool keep their input until their gradient is known, a ReLU its output, max pooling
-the places of its maxima too; a sum keeps nothing. The peak lies near the end of the forward pass. Held against measured
-peaks in `benchmarks/memory.py`. No torch here.
+the places of its maxima too; a sum keeps nothing, but one whose weights are learnt keeps its inputs. The peak lies near
+the end of the forward pass. Held against measured peaks in `benchmarks/memory.py`. No torch here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from evonas import operations
 from evonas.auxiliary import head
-from evonas.graph import INPUT, Graph
+from evonas.gates import Is
+from evonas.graph import INPUT, Edge, Graph
 from evonas.operations import Operation
 from evonas.recipe import Recipe
 
@@ -39,7 +40,7 @@ def training_bytes(
     Weights, their gradients and the optimizer's state, and the largest sum of tensors between the operations that are
     alive at once, for a batch (of which `splits` parts go through one after the other), with what the allocator wastes.
     """
-    graph = graph.simplified(training=True)
+    graph = graph.simplified(training=True).shared()
     size = -(-recipe.batch_size // splits)
     live = _peak(graph, size, BYTES[precision])
     weights = graph.parameters
@@ -47,8 +48,36 @@ def training_bytes(
         second = head(graph.shapes[graph.auxiliary], graph.output_shape[0])
         live += _peak(second, size, BYTES[precision])
         weights += second.parameters
-    states = 1 if recipe.optimizer == "sgd" else 2
-    return int(SPARE[device][precision] * (weights * FLOAT * (2 + states) + live))
+    return int(SPARE[device][precision] * (_held(weights, recipe) + live))
+
+
+def supernet_bytes(
+    graph: Graph, recipe: Recipe, *, one_path: bool = False, device: str = "cpu", precision: str = "float32"
+) -> int:
+    """The same of a supernet in whose steps all candidates run and are weighed, or, with `one_path`, one of those that
+    a decision chooses among: the longest everywhere."""
+    run = (_longest_path(graph) if one_path else graph).simplified(training=True).shared()
+    live = _peak(run, recipe.batch_size, BYTES[precision])
+    return int(SPARE[device][precision] * (_held(graph.parameters, recipe) + live))
+
+
+def _longest_path(graph: Graph) -> Graph:
+    """Of candidates that meet in a sum and hang on one decision, that with the most operations."""
+    length = {INPUT: 0} | {node.name: len(node.operations) for node in graph.nodes}
+    nodes = []
+    for node in graph.nodes:
+        longest: dict[str, Edge] = {}
+        for edge in node.inputs:
+            name = edge.gate.decision if isinstance(edge.gate, Is) else str(edge)
+            if name not in longest or length[edge.source] > length[longest[name].source]:
+                longest[name] = edge
+        nodes.append(replace(node, inputs=tuple(longest.values())))
+    return Graph(graph.input_shape, tuple(nodes), graph.auxiliary)
+
+
+def _held(weights: int, recipe: Recipe) -> int:
+    """Bytes of weights, their gradients, and what the optimizer keeps of each."""
+    return weights * FLOAT * (3 if recipe.optimizer == "sgd" else 4)
 
 
 def splits_within(
@@ -76,12 +105,13 @@ class _Tensor:
 @dataclass(frozen=True)
 class _Step:
     """An operation that was carried out: what it makes of its inputs (nothing new, where it works in place), what it
-    keeps for its gradient, and bytes that it keeps besides."""
+    keeps for its gradient, and bytes that it keeps besides. `weighs`: each input has a gradient of its own."""
 
     inputs: tuple[_Tensor, ...]
     output: _Tensor | None
     kept: tuple[_Tensor, ...] = ()
     besides: int = 0
+    weighs: bool = False
 
 
 def _peak(graph: Graph, size: int, width: int) -> int:
@@ -102,7 +132,7 @@ def _peak(graph: Graph, size: int, width: int) -> int:
             for tensor in step.inputs:
                 if tensor is images:
                     continue
-                if len(step.inputs) == 1:  # a tensor of its own, or one that is added to what is there
+                if len(step.inputs) == 1 or step.weighs:  # a tensor of its own, or one that is added to what is there
                     peak = max(peak, alive + tensor.bytes)
                     alive += tensor.bytes * (tensor.gradient is None)
                     tensor.gradient = tensor.bytes
@@ -126,7 +156,12 @@ def _steps(graph: Graph, images: _Tensor, size: int, width: int) -> Iterator[_St
     """What is carried out for a batch of this size, in order, with values of so many bytes."""
     values = {INPUT: images}
     for node in graph.nodes:
-        value, *others = (values[edge.source] for edge in node.inputs)
+        weighed = tuple(values[edge.source] for edge in node.inputs if not isinstance(edge.gate, int))
+        value, *others = [values[edge.source] for edge in node.inputs if isinstance(edge.gate, int)] or weighed[:1]
+        if weighed:
+            total = _Tensor(weighed[0].bytes)
+            yield _Step(weighed, total, weighed, weighs=True)
+            value, others = total, [value, *others] * (value is not weighed[0])
         if others and node.combine == "concat":
             joined = _Tensor(value.bytes + sum(other.bytes for other in others))
             yield _Step((value, *others), joined)

@@ -10,11 +10,14 @@ from evonas.batches import Part, task_on
 from evonas.data import Source
 from evonas.device import memory_of
 from evonas.evaluation.trained import TrainedAccuracy
+from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.genet import DIGITS
-from evonas.memory import SPARE, splits_within, training_bytes
+from evonas.memory import SPARE, splits_within, supernet_bytes, training_bytes
 from evonas.network import build
 from evonas.recipe import Recipe
 from evonas.streams import stream
+from evonas.supernets.darts import DARTS
+from evonas.supernets.pc_darts import PCDARTS
 from evonas.systems import system
 from evonas.training import Training, train
 
@@ -28,14 +31,19 @@ def asked_of_the_allocator(graph, recipe):
     part = Part(images, torch.arange(recipe.batch_size) % 10)
     training = Training(build(graph.simplified(training=True)), part, recipe, seed=0)
     training.epoch()
+    return asked_for(training.epoch) + 2 * 4 * graph.parameters
+
+
+def asked_for(step):
+    """The most bytes that are alive at once in a step, above those before it."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
-        training.epoch()
+        step()
     events = [event for event in watched.profiler.kineto_results.events() if event.name() == "[memory]"]
     alive = peak = 0
     for event in sorted(events, key=lambda event: event.start_ns()):
         alive += event.nbytes()
         peak = max(peak, alive)
-    return peak + 2 * 4 * graph.parameters
+    return peak
 
 
 @pytest.mark.parametrize(
@@ -47,6 +55,36 @@ def test_the_estimate_is_what_autograd_asks_for(name, seed):
     graph = space.decode(space.random(stream(seed, "memory")))
     estimate = training_bytes(graph, RECIPE) / SPARE["cpu"]["float32"]
     assert estimate == pytest.approx(asked_of_the_allocator(graph, RECIPE), rel=0.1)
+
+
+def longest(space):
+    return {d.name: {"sep_conv_3x3": torch.tensor(1.0, requires_grad=True)} for d in space.decisions(space.open())}
+
+
+@pytest.mark.parametrize(
+    ("partial", "route", "one_path"),
+    [
+        (1, lambda space: DARTS(space, rng=stream(0, "route")).route(), False),
+        (4, lambda space: PCDARTS(space, rng=stream(0, "route")).route(), False),
+        (1, longest, True),
+    ],
+    ids=["darts", "pc-darts", "the longest path"],
+)
+def test_the_estimate_of_a_supernet_is_what_autograd_asks_for(partial, route, one_path):
+    space = DARTSSpace(5, 8, search=True, partial=partial)
+    graph, route = space.decode(space.open()), route(space)
+    supernet = build(graph).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(supernet.parameters(), 0.01, momentum=0.9)
+    images = torch.rand(16, *graph.input_shape).contiguous(memory_format=torch.channels_last)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        torch.nn.functional.cross_entropy(supernet(images, route), torch.arange(16) % 10).backward(retain_graph=True)
+        optimizer.step()
+
+    step()
+    estimate = supernet_bytes(graph, RECIPE, one_path=one_path) / SPARE["cpu"]["float32"]
+    assert estimate == pytest.approx(asked_for(step) + 2 * 4 * graph.parameters, rel=0.15)
 
 
 def test_larger_batches_adam_and_an_auxiliary_classifier_take_more():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, log
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,6 +20,7 @@ from evonas.evaluation import Genome, Outcome, identity
 from evonas.files import write_bytes
 from evonas.graph import Graph
 from evonas.individual import Individual
+from evonas.memory import supernet_bytes
 from evonas.recipe import Recipe
 from evonas.space import Weights
 from evonas.supernets.collapse import collapse, skips_of
@@ -74,8 +75,8 @@ class SupernetSearch:
         """What a run gives before anything is asked: images and a recipe, where to keep the supernet (None: nowhere),
         and the genomes to begin with, at most one.
 
-        Raises UserError where more are given, or the space has no supernet; RunError for a checkpoint that cannot be
-        read.
+        Raises UserError where more are given, the space has no supernet, or its training would take too much memory;
+        RunError for a checkpoint that cannot be read.
         """
         if len(first) > 1:
             raise UserError(f"{len(first)} networks to begin with; a supernet begins with one")
@@ -85,12 +86,24 @@ class SupernetSearch:
             raise UserError(f"{self.policy.space.name}: `decode` gives a network without gates for a genome that is "
                             "open; use `choices` and `draft.candidate`")  # fmt: skip
         self.check(bench.recipe)
+        self._check_memory(graph, bench)
         self.training = SupernetTraining(graph, bench, statistics=self.statistics)
         self.policy.to(self.training.device)
         for genome in first:
             self.policy.prefer(genome)
         if checkpoint is not None and checkpoint.exists():
             self._load(checkpoint)
+
+    def _check_memory(self, graph: Graph, bench: Bench) -> None:
+        if bench.memory is None:
+            return
+        device, size = bench.train.device.type, min(bench.recipe.batch_size, len(bench.train))
+        recipe = replace(bench.recipe, batch_size=size)
+        needed = supernet_bytes(graph, recipe, one_path=self.policy.one_path, device=device, precision=bench.precision)
+        if needed > bench.memory:
+            raise UserError(f"the supernet takes about {needed / 2**20:,.0f} MiB to train in batches of {size}, over "
+                            f"the limit of {bench.memory / 2**20:,.0f}; choose a smaller batch_size, or fewer channels "
+                            "or layers")  # fmt: skip
 
     # ---- a strategy -----------------------------------------------------------------------------------------------
 

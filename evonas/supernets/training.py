@@ -32,6 +32,7 @@ class Bench:
 
     train, validation   images: the weights learn from the first, routes are judged by the second
     recipe              of the weights; its epochs are those of the search
+    memory              bytes that the training may take; None: no limit
     """
 
     train: Part
@@ -39,6 +40,7 @@ class Bench:
     recipe: Recipe
     seed: int = 0
     precision: str = "float32"
+    memory: int | None = None
 
 
 class SupernetTraining:
