@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 from evonas.errors import UserError
@@ -146,9 +147,14 @@ class NASNetSpace(GenotypeSpace):
         return 2 * ELEMENTS + (len(self.combinations) > 1)
 
     def next(self, prefix: Genome) -> Decision | None:
-        position = len(prefix)
-        if position == len(self.kinds) * len(BLOCKS) * self._answers:
-            return None
+        return self._in_order[len(prefix)] if len(prefix) < len(self._in_order) else None
+
+    @cached_property
+    def _in_order(self) -> tuple[Decision, ...]:
+        """All decisions, which hang on nothing but their places: made once, a controller asks for thousands."""
+        return tuple(map(self._decision, range(len(self.kinds) * len(BLOCKS) * self._answers)))
+
+    def _decision(self, position: int) -> Decision:
         block, place = divmod(position, self._answers)
         cell, state = self.kinds[block // len(BLOCKS)], BLOCKS[block % len(BLOCKS)]
         if place < ELEMENTS:

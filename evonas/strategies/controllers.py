@@ -99,10 +99,8 @@ class Controller(nn.Module, ABC):
             pointers = _padded([_steps(decision) for decision in decisions], options.shape[1] + 1)
             scores, state = self(previous, options[None], pointers[None], state)
             logits = _masked(scores[0], options)
-            chosen = torch.multinomial(logits.exp(), 1, generator=self.generator)
-            steps.append(
-                _Drawn(options, pointers, chosen[:, 0], logits.gather(1, chosen)[:, 0], _entropies(logits, options))
-            )
+            chosen = _drawn(logits, self.generator)
+            steps.append(_Drawn(options, pointers, chosen, logits))
             previous = options.gather(1, chosen).T
             genomes = [
                 genome if decision is None else (*genome, decision.options[place])
@@ -238,14 +236,13 @@ class Independent(Controller):
 
 
 class _Drawn(NamedTuple):
-    """One decision of n genomes: options [n, O], pointers [n, 1 + O], and of each the place chosen, its log-probability
-    and the entropy."""
+    """One decision of n genomes: options [n, O], pointers [n, 1 + O], the place chosen [n, 1], and log-probabilities of
+    all options [n, O]."""
 
     options: Tensor
     pointers: Tensor
     chosen: Tensor
-    log_probabilities: Tensor
-    entropies: Tensor
+    logits: Tensor
 
 
 def _episodes(genomes: Sequence[tuple[Token, ...]], steps: Sequence[_Drawn]) -> list[Episode]:
@@ -253,12 +250,20 @@ def _episodes(genomes: Sequence[tuple[Token, ...]], steps: Sequence[_Drawn]) -> 
     width = max(step.options.shape[1] for step in steps)
     options = torch.stack([_widened(step.options, width) for step in steps], 1)
     pointers = torch.stack([_widened(step.pointers, width + 1) for step in steps], 1)
-    chosen, scores, entropies = (torch.stack(part, 1) for part in zip(*(step[2:] for step in steps), strict=True))
+    chosen = torch.stack([step.chosen for step in steps], 1)
+    logits = torch.stack([_widened(step.logits, width, -torch.inf) for step in steps], 1)
+    scores, entropies = logits.gather(2, chosen)[..., 0], _entropies(logits, options).sum(1).tolist()
     return [
-        Episode(genome, options[at, : len(genome)], pointers[at, : len(genome)], chosen[at, : len(genome)],
-                scores[at, : len(genome)], round(entropies[at].sum().item(), 4))
-        for at, genome in enumerate(genomes)
+        Episode(genome, options[at, :length], pointers[at, :length], chosen[at, :length, 0], scores[at, :length],
+                round(entropies[at], 4))
+        for at, (genome, length) in enumerate(zip(genomes, map(len, genomes), strict=True))
     ]  # fmt: skip
+
+
+def _drawn(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """A place in each row, [n, 1], by log-probabilities [n, O]: what `torch.multinomial` does, and draws, without its
+    checks, which take most of its time."""
+    return (logits.exp() / torch.empty_like(logits).exponential_(generator=generator)).argmax(1, keepdim=True)
 
 
 def _steps(decision: Decision | None) -> list[int]:
@@ -276,8 +281,9 @@ def _padded(rows: list[list[int]], width: int = 0) -> Tensor:
     return torch.tensor([row + [NOTHING] * (width - len(row)) for row in rows])
 
 
-def _widened(rows: Tensor, width: int) -> Tensor:
-    return nn.functional.pad(rows, (0, width - rows.shape[1]), value=NOTHING)
+def _widened(rows: Tensor, width: int, value: float = NOTHING) -> Tensor:
+    missing = width - rows.shape[1]
+    return nn.functional.pad(rows, (0, missing), value=value) if missing else rows
 
 
 def _masked(scores: Tensor, options: Tensor) -> Tensor:
