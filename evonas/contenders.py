@@ -40,14 +40,16 @@ def toolbox_of(space: Space, rng: Random) -> base.Toolbox:
 
 
 def reinforce(
-    box: base.Toolbox, *, rng: Random, controller: str = "lstm", batch: int = 3, learning_rate: float = 0.0,
+    box: base.Toolbox, *, rng: Random, controller: str = "lstm", batch: int = 0, learning_rate: float = 0.0,
     decay: float = 0.7, entropy: float = 0.003,
 ) -> Strategy:  # fmt: skip
-    """A learning rate of 0 stands for the controller's own."""
+    """A batch and a learning rate of 0 stand for the controller's own."""
     from evonas.strategies.reinforce import Reinforce  # torch is loaded only where a controller is asked for
 
-    policy, own_rate = _controller(box.space, controller, rng)
-    return Reinforce(policy, batch=batch, learning_rate=learning_rate or own_rate, decay=decay, entropy=entropy)
+    policy, own_batch, own_rate = _controller(box.space, controller, rng)
+    return Reinforce(
+        policy, batch=batch or own_batch, learning_rate=learning_rate or own_rate, decay=decay, entropy=entropy
+    )
 
 
 def ppo(
@@ -56,20 +58,20 @@ def ppo(
 ) -> Strategy:  # fmt: skip
     from evonas.strategies.reinforce import PPO
 
-    policy, own_rate = _controller(box.space, controller, rng)
+    policy, _, own_rate = _controller(box.space, controller, rng)
     return PPO(policy, batch=batch, learning_rate=learning_rate or own_rate / passes, decay=decay, entropy=entropy,
                passes=passes, clip=clip)  # fmt: skip
 
 
-def _controller(space: Space, name: str, rng: Random) -> tuple[Controller, float]:
-    """A controller and its learning rate, for a few hundred queries: much larger than those of the papers, which have
-    thousands."""
+def _controller(space: Space, name: str, rng: Random) -> tuple[Controller, int, float]:
+    """A controller, and its batch and learning rate for a few hundred queries: the rate is much larger than those of
+    the papers, which have thousands."""
     from evonas.strategies.controllers import Independent, Recurrent
 
     if name == "independent":
-        return Independent(space, rng=rng), 0.2
+        return Independent(space, rng=rng), 5, 0.4
     if name == "lstm":
-        return Recurrent(space, rng=rng, units=50), 0.02
+        return Recurrent(space, rng=rng, units=50), 3, 0.02
     raise UserError(f"controller is {name!r}; use lstm or independent")
 
 

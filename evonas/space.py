@@ -265,8 +265,8 @@ class Space:
             return
         if (
             len(pointer.to) != len(decision.options)
-            or not 0 <= pointer.at < place
-            or any(each is not None and not 0 <= each <= pointer.at for each in pointer.to)
+            or pointer.at not in range(place)
+            or any(each is not None and each not in range(pointer.at + 1) for each in pointer.to)
         ):
             raise UserError(f"{self.name}: {decision.name} at place {place} points by {pointer}; give `at` an earlier "
                             "place, and `to` for each option a place up to that, or None")  # fmt: skip
