@@ -314,6 +314,7 @@ def test_a_strategy_of_ones_own_is_driven_and_its_proposals_over_a_limit_cost_no
     assert all("over the limit of 25,000" in record["error"] for record in rejected)
 
 
+@pytest.mark.slow
 def test_a_resumed_search_takes_the_workers_and_the_executor_of_the_call(tmp_path):
     begun = search(out=tmp_path / "run", budget=3, workers=1)
     assert (begun.config.workers, begun.config.executor) == (1, "serial")

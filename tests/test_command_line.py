@@ -217,6 +217,7 @@ def test_without_baseline_there_is_the_winner_alone(tmp_path, evonas):
     assert {event["phase"] for event in events(tmp_path / "run", "asked")} == {"search", "final"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_with_one_and_two_workers(tmp_path, evonas):
     for name, workers in (("one", 1), ("two", 2)):
         done = evonas("search", "genet", "--out", name, "--evaluations", "8", "--no-baseline", *TINY[:-1], workers)
@@ -384,20 +385,20 @@ def orphans(session):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_cleanly_says_how_to_go_on_and_can(tmp_path, evonas, number):
-    process = start(tmp_path, "search", "genet", "--out", "run", "--evaluations", "30", "--no-baseline", *TINY[:-1], 2)
+    process = start(tmp_path, "search", "genet", "--out", "run", "--evaluations", "16", "--no-baseline", *TINY[:-1], 2)
     wait_for(tmp_path / "run", 3)
     process.send_signal(number)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "go on with 'evonas resume run'" in error
     assert "Traceback" not in error
-    assert 0 < len(events(tmp_path / "run", "told")) < 30
+    assert 0 < len(events(tmp_path / "run", "told")) < 16
     deadline = time.monotonic() + 5
     while orphans(process.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert orphans(process.pid) == ""
     assert evonas("resume", "run").returncode == 0
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["evaluations"] == 30
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["evaluations"] == 16
 
 
 @pytest.mark.slow
@@ -559,6 +560,7 @@ def test_an_edited_journal_is_refused_by_line(finished, evonas, tmp_path):
     refused(evonas("resume", copy), "line 5: changed after it was written")
 
 
+@pytest.mark.slow
 def test_a_full_disk_fails_in_one_line_and_the_run_goes_on_when_there_is_room(tmp_path, evonas):
     arguments = ["search", "genet", "--out", "run", "--evaluations", "8", "--no-baseline", *TINY]
 

@@ -47,11 +47,9 @@ def runnable(page):
 
 
 def parameter(page):
-    """Each command loads torch anew: pages with several of them are slow tests."""
-    commands = sum(
-        line.startswith("evonas ") for kind, code in runnable(page) if kind == "bash" for line in code.split("\n")
-    )
-    return pytest.param(page, marks=pytest.mark.slow) if commands > 1 else page
+    """Each command loads torch anew: pages with commands are slow tests."""
+    commands = any(kind == "bash" and "evonas " in code for kind, code in runnable(page))
+    return pytest.param(page, marks=pytest.mark.slow) if commands else page
 
 
 @pytest.mark.parametrize("page", [parameter(page) for page in PAGES if runnable(page)])

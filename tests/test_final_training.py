@@ -72,6 +72,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, whole):
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT)]
     environment = {

@@ -418,6 +418,7 @@ def test_what_cannot_inherit_is_refused_before_anything_is_written(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_experiment_script_runs_and_goes_on(tmp_path):
     script = Path(__file__).parents[1] / "experiments" / "large_scale_evolution.py"
     code = f"import sys; sys.path.insert(0, {str(script.parent)!r}); import large_scale_evolution as script; "
