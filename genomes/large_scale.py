@@ -24,6 +24,7 @@ from math import floor, log2
 from random import Random
 from typing import ClassVar
 
+from evonas.errors import UserError
 from evonas.graph import INPUT, Draft, Graph, GraphError
 from evonas.operations import (
     BatchNorm,
@@ -208,13 +209,20 @@ class LargeScaleSpace(Space):
     """Networks without bounds, so there is no `next`: only its own operators (`operators.large_scale`) vary a genome.
 
     first_rate   learning rate of the trivial individual, with which evolution begins
+    least        channels that an inserted convolution gives at least. In the paper it gives as many as come in (1), so
+                 networks begin with the three of the image; small budgets do not last until they have grown
     """
 
     name: ClassVar[str] = "large-scale"
 
     first_rate: float = 0.1
+    least: int = 1
     input_shape: tuple[int, int, int] = (3, 32, 32)
     classes: int = 10
+
+    def __post_init__(self) -> None:
+        if self.first_rate <= 0 or self.least < 1:
+            raise UserError(f"first_rate is {self.first_rate} and least {self.least}; use more than 0, and at least 1")
 
     def trivial(self) -> tuple[str, ...]:
         """Image, global pooling, classifier: a single layer, no convolution."""

@@ -54,8 +54,8 @@ def mut_reset_weights(individual: Individual, space: LargeScaleSpace, *, rng: Ra
 
 
 def mut_insert_convolution(individual: Individual, space: LargeScaleSpace, *, rng: Random) -> tuple[Individual]:
-    """A 3x3 convolution at a random place of the backbone: stride 1 or 2, as many channels as come in, with batch norm
-    and ReLU behind it or without."""
+    """A 3x3 convolution at a random place of the backbone: stride 1 or 2, as many channels as come in (and the space's
+    `least`), with batch norm and ReLU behind it or without."""
     dna = DNA.read(individual)
     place = rng.randint(0, len(dna.vertices))
     edge = Filter(_channels_into(dna, place, space), scale=rng.randint(0, 1))
@@ -204,6 +204,6 @@ def _edge(dna: DNA, rng: Random) -> tuple[int, Filter]:
 
 
 def _channels_into(dna: DNA, place: int, space: LargeScaleSpace) -> float:
-    """What the last convolution before a place of the backbone gives, else what the image has."""
+    """What the last convolution before a place of the backbone gives, else what the image has; at least `least`."""
     before = [vertex.edge.channels for vertex in dna.vertices[:place] if vertex.edge is not None]
-    return before[-1] if before else float(space.input_shape[0])
+    return max(before[-1] if before else float(space.input_shape[0]), float(space.least))

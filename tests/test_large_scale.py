@@ -185,6 +185,21 @@ def test_the_learning_rate_is_log_uniform_between_half_and_twice():
     assert abs(variance(steps) - 1 / 3) < 0.015
 
 
+@pytest.mark.parametrize(
+    ("before", "least", "given"), [((), 1, 3), ((), 16, 16), ((8.5,), 16, 16), ((24.5,), 16, 24.5)]
+)
+def test_an_inserted_convolution_gives_the_least_of_the_space_where_fewer_come_in(before, least, given):
+    space = LargeScaleSpace(least=least)
+    for draw in range(20):
+        child = individual(chain(*map(Filter, before)))
+        mutations.mut_insert_convolution(child, space, rng=rng("least", draw))
+        dna = DNA.read(child)
+        if dna.vertices[-1].number == dna.made:  # behind all others
+            assert dna.vertices[-1].edge.channels == given
+    with pytest.raises(UserError, match="least 0"):
+        LargeScaleSpace(least=0)
+
+
 def test_an_inserted_convolution_is_3x3_with_the_channels_that_come_in():
     seen = Counter()
     for n in range(400):
@@ -479,6 +494,7 @@ def test_several_objectives_are_weighed_by_nsga2_without_crossover(tmp_path):
     assert all(len(record["parents"]) <= 1 for record in run.records())
 
 
+@pytest.mark.slow
 def test_evolution_grows_further_than_its_control_without_selection(tmp_path):
     searches = [
         grown(tmp_path / str(seed), evaluate=size, max_parameters=20_000, budget=200, baseline=True, seed=seed).summary

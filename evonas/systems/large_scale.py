@@ -58,11 +58,11 @@ LARGE_SCALE = System(
             about="8x8 pictures, in minutes",
         ),
         "small": Setup(
-            LargeScaleSpace(),
-            LargeScaleSettings(population=40, evaluations=1000, mutations=3),
-            replace(SMALL, epochs=1, warmup=0, schedule="constant", weight_decay=1e-4),
+            LargeScaleSpace(least=16),
+            LargeScaleSettings(population=16, evaluations=500, mutations=3),
+            replace(SMALL, epochs=2, warmup=0, weight_decay=1e-4),
             replace(SMALL, epochs=20),
-            about="pictures of 16x16 and more on a small machine, in hours",
+            about="pictures of 16x16 and more on a small machine, in an hour",
         ),
         "cifar10": Setup(
             LargeScaleSpace(),
