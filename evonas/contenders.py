@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deap import base
 
@@ -41,14 +41,18 @@ def toolbox_of(space: Space, rng: Random) -> base.Toolbox:
 
 def reinforce(
     box: base.Toolbox, *, rng: Random, controller: str = "lstm", batch: int = 0, learning_rate: float = 0.0,
-    decay: float = 0.7, entropy: float = 0.003,
+    decay: float = 0.0, entropy: float = 0.003,
 ) -> Strategy:  # fmt: skip
-    """A batch and a learning rate of 0 stand for the controller's own."""
+    """0 for the batch, the learning rate or the decay stands for the controller's own."""
     from evonas.strategies.reinforce import Reinforce  # torch is loaded only where a controller is asked for
 
-    policy, own_batch, own_rate = _controller(box.space, controller, rng)
+    policy, own = _controller(box.space, controller, rng)
     return Reinforce(
-        policy, batch=batch or own_batch, learning_rate=learning_rate or own_rate, decay=decay, entropy=entropy
+        policy,
+        batch=batch or own.batch,
+        learning_rate=learning_rate or own.learning_rate,
+        decay=decay or own.decay,
+        entropy=entropy,
     )
 
 
@@ -58,20 +62,27 @@ def ppo(
 ) -> Strategy:  # fmt: skip
     from evonas.strategies.reinforce import PPO
 
-    policy, _, own_rate = _controller(box.space, controller, rng)
-    return PPO(policy, batch=batch, learning_rate=learning_rate or own_rate / passes, decay=decay, entropy=entropy,
-               passes=passes, clip=clip)  # fmt: skip
+    policy, own = _controller(box.space, controller, rng)
+    return PPO(policy, batch=batch, learning_rate=learning_rate or own.learning_rate / passes, decay=decay,
+               entropy=entropy, passes=passes, clip=clip)  # fmt: skip
 
 
-def _controller(space: Space, name: str, rng: Random) -> tuple[Controller, int, float]:
-    """A controller, and its batch and learning rate for a few hundred queries: the rate is much larger than those of
-    the papers, which have thousands."""
+class _Own(NamedTuple):
+    """Settings of a controller for a few hundred queries: the learning rate is much larger than those of the papers,
+    which have thousands."""
+
+    batch: int
+    learning_rate: float
+    decay: float
+
+
+def _controller(space: Space, name: str, rng: Random) -> tuple[Controller, _Own]:
     from evonas.strategies.controllers import Independent, Recurrent
 
     if name == "independent":
-        return Independent(space, rng=rng), 5, 0.4
+        return Independent(space, rng=rng), _Own(5, 0.3, 0.9)
     if name == "lstm":
-        return Recurrent(space, rng=rng, units=50), 3, 0.02
+        return Recurrent(space, rng=rng, units=50), _Own(3, 0.02, 0.7)
     raise UserError(f"controller is {name!r}; use lstm or independent")
 
 

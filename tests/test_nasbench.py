@@ -309,6 +309,9 @@ def test_what_learns_has_its_papers_settings_as_a_preset():
 
     assert strategy("reinforce:preset=paper").batch == 8
     assert strategy("reinforce").batch == strategy("reinforce:preset=table").batch == 3
+    own = strategy("reinforce:controller=independent")
+    assert (own.batch, own.decay) == (5, 0.9)
+    assert strategy("reinforce:controller=independent,batch=2,decay=0.5").decay == 0.5
     changed = strategy("ppo:preset=paper,batch=7")
     assert (changed.batch, changed.entropy) == (7, 1e-5)
     agent = strategy("q-learning:preset=paper")
