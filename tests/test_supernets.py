@@ -26,10 +26,9 @@ SPACES = [
     DARTSSpace(3, 4, search=True, every=True, input_shape=SHAPE),
     DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE),
 ]
-LARGE = SPACES[5:]  # in slow tests
 every_space = pytest.mark.parametrize(
     "space",
-    [*SPACES[:5], *(pytest.param(space, marks=pytest.mark.slow) for space in LARGE)],
+    [*SPACES[:5], *(pytest.param(space, marks=pytest.mark.slow) for space in SPACES[5:])],
     ids=lambda space: f"{space.name}{getattr(space, 'every', False) * ' every'}{getattr(space, 'partial', 1)}",
 )
 
