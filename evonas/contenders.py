@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from deap import base
 
@@ -40,49 +40,37 @@ def toolbox_of(space: Space, rng: Random) -> base.Toolbox:
 
 
 def reinforce(
-    box: base.Toolbox, *, rng: Random, controller: str = "lstm", batch: int = 0, learning_rate: float = 0.0,
-    decay: float = 0.0, entropy: float = 0.003,
+    box: base.Toolbox, *, rng: Random, controller: str = "lstm", batch: int = 1, learning_rate: float = 0.0,
+    decay: float = 0.8, entropy: float = 0.002,
 ) -> Strategy:  # fmt: skip
-    """0 for the batch, the learning rate or the decay stands for the controller's own."""
+    """A learning rate of 0 stands for the controller's own."""
     from evonas.strategies.reinforce import Reinforce  # torch is loaded only where a controller is asked for
 
-    policy, own = _controller(box.space, controller, rng)
-    return Reinforce(
-        policy,
-        batch=batch or own.batch,
-        learning_rate=learning_rate or own.learning_rate,
-        decay=decay or own.decay,
-        entropy=entropy,
-    )
+    policy, own_rate = _controller(box.space, controller, rng)
+    return Reinforce(policy, batch=batch, learning_rate=learning_rate or own_rate, decay=decay, entropy=entropy)
 
 
 def ppo(
     box: base.Toolbox, *, rng: Random, controller: str = "lstm", batch: int = 5, learning_rate: float = 0.0,
     decay: float = 0.9, entropy: float = 0.002, passes: int = 4, clip: float = 0.2,
 ) -> Strategy:  # fmt: skip
+    """A learning rate of 0 stands for half the controller's own: each genome is learnt from four times."""
     from evonas.strategies.reinforce import PPO
 
-    policy, own = _controller(box.space, controller, rng)
-    return PPO(policy, batch=batch, learning_rate=learning_rate or own.learning_rate / passes, decay=decay,
-               entropy=entropy, passes=passes, clip=clip)  # fmt: skip
+    policy, own_rate = _controller(box.space, controller, rng)
+    return PPO(policy, batch=batch, learning_rate=learning_rate or own_rate / 2, decay=decay, entropy=entropy,
+               passes=passes, clip=clip)  # fmt: skip
 
 
-class _Own(NamedTuple):
-    """Settings of a controller for a few hundred queries: the learning rate is much larger than those of the papers,
-    which have thousands."""
-
-    batch: int
-    learning_rate: float
-    decay: float
-
-
-def _controller(space: Space, name: str, rng: Random) -> tuple[Controller, _Own]:
+def _controller(space: Space, name: str, rng: Random) -> tuple[Controller, float]:
+    """And its learning rate for a few hundred queries, which is much larger than those of the papers, which have
+    thousands."""
     from evonas.strategies.controllers import Independent, Recurrent
 
     if name == "independent":
-        return Independent(space, rng=rng), _Own(5, 0.3, 0.9)
+        return Independent(space, rng=rng), 0.15
     if name == "lstm":
-        return Recurrent(space, rng=rng, units=50), _Own(3, 0.02, 0.7)
+        return Recurrent(space, rng=rng, units=50), 0.01
     raise UserError(f"controller is {name!r}; use lstm or independent")
 
 

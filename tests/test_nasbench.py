@@ -309,10 +309,14 @@ def test_what_learns_has_its_papers_settings_as_a_preset():
         return Contender.read(text).strategy(toolbox_of(space, rng), rng, planned=54)
 
     assert strategy("reinforce:preset=paper").batch == 8
-    assert strategy("reinforce").batch == strategy("reinforce:preset=table").batch == 3
-    own = strategy("reinforce:controller=independent")
-    assert (own.batch, own.decay) == (5, 0.9)
-    assert strategy("reinforce:controller=independent,batch=2,decay=0.5").decay == 0.5
+    assert strategy("reinforce").batch == strategy("reinforce:preset=table").batch == 1
+
+    def rate(text):
+        return strategy(text).optimizer.param_groups[0]["lr"]
+
+    assert rate("reinforce:preset=paper") == 6e-4
+    assert rate("reinforce") < rate("reinforce:controller=independent")
+    assert rate("reinforce:controller=independent,learning_rate=0.5") == 0.5
     changed = strategy("ppo:preset=paper,batch=7")
     assert (changed.batch, changed.entropy) == (7, 1e-5)
     agent = strategy("q-learning:preset=paper")

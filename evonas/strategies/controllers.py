@@ -92,15 +92,15 @@ class Controller(nn.Module, ABC):
         """n genomes, drawn side by side; each goes on from what is `begun`, whose tokens are no choices."""
         genomes: list[tuple[Token, ...]] = [()] * n
         begun = begun or genomes
-        steps: list[_Drawn] = []
+        steps: list[_Step] = []
         previous, state = torch.zeros(1, n, dtype=torch.long), None
         while any(decisions := [self._asked(*each) for each in zip(genomes, begun, strict=True)]):
             options = _padded([self._numbers(decision) for decision in decisions])
-            pointers = _padded([_steps(decision) for decision in decisions], options.shape[1] + 1)
+            pointers = _padded([_pointers(decision) for decision in decisions], options.shape[1] + 1)
             scores, state = self(previous, options[None], pointers[None], state)
             logits = _masked(scores[0], options)
-            chosen = _drawn(logits, self.generator)
-            steps.append(_Drawn(options, pointers, chosen, logits))
+            chosen = _draw(logits, self.generator)
+            steps.append(_Step(options, pointers, chosen, logits))
             previous = options.gather(1, chosen).T
             genomes = [
                 genome if decision is None else (*genome, decision.options[place])
@@ -235,7 +235,7 @@ class Independent(Controller):
         return self.scores[options], None
 
 
-class _Drawn(NamedTuple):
+class _Step(NamedTuple):
     """One decision of n genomes: options [n, O], pointers [n, 1 + O], the place chosen [n, 1], and log-probabilities of
     all options [n, O]."""
 
@@ -245,7 +245,7 @@ class _Drawn(NamedTuple):
     logits: Tensor
 
 
-def _episodes(genomes: Sequence[tuple[Token, ...]], steps: Sequence[_Drawn]) -> list[Episode]:
+def _episodes(genomes: Sequence[tuple[Token, ...]], steps: Sequence[_Step]) -> list[Episode]:
     """What was drawn side by side, genome by genome."""
     width = max(step.options.shape[1] for step in steps)
     options = torch.stack([_widened(step.options, width) for step in steps], 1)
@@ -260,13 +260,13 @@ def _episodes(genomes: Sequence[tuple[Token, ...]], steps: Sequence[_Drawn]) -> 
     ]  # fmt: skip
 
 
-def _drawn(logits: Tensor, generator: torch.Generator) -> Tensor:
+def _draw(logits: Tensor, generator: torch.Generator) -> Tensor:
     """A place in each row, [n, 1], by log-probabilities [n, O]: what `torch.multinomial` does, and draws, without its
     checks, which take most of its time."""
     return (logits.exp() / torch.empty_like(logits).exponential_(generator=generator)).argmax(1, keepdim=True)
 
 
-def _steps(decision: Decision | None) -> list[int]:
+def _pointers(decision: Decision | None) -> list[int]:
     """The step at which a decision is made, and those that its options point at: a token has been read in the step
     after its own."""
     if decision is None or decision.pointer is None:

@@ -97,13 +97,17 @@ class SupernetSearch:
     def _check_memory(self, graph: Graph, bench: Bench) -> None:
         if bench.memory is None:
             return
-        device, size = bench.train.device.type, min(bench.recipe.batch_size, len(bench.train))
-        recipe = replace(bench.recipe, batch_size=size)
-        needed = supernet_bytes(graph, recipe, one_path=self.policy.one_path, device=device, precision=bench.precision)
+        needed = supernet_bytes(
+            graph,
+            replace(bench.recipe, batch_size=bench.batch_size),
+            one_path=self.policy.one_path,
+            device=bench.train.device.type,
+            precision=bench.precision,
+        )
         if needed > bench.memory:
-            raise UserError(f"the supernet takes about {needed / 2**20:,.0f} MiB to train in batches of {size}, over "
-                            f"the limit of {bench.memory / 2**20:,.0f}; choose a smaller batch_size, or fewer channels "
-                            "or layers")  # fmt: skip
+            raise UserError(f"the supernet takes about {needed / 2**20:,.0f} MiB to train in batches of "
+                            f"{bench.batch_size}, over the limit of {bench.memory / 2**20:,.0f}; choose a smaller "
+                            "batch_size, or fewer channels or layers")  # fmt: skip
 
     # ---- a strategy -----------------------------------------------------------------------------------------------
 

@@ -42,6 +42,11 @@ class Bench:
     precision: str = "float32"
     memory: int | None = None
 
+    @property
+    def batch_size(self) -> int:
+        """Of the training part: the recipe's, or all images where there are fewer."""
+        return min(self.recipe.batch_size, len(self.train))
+
 
 class SupernetTraining:
     """The weights of a supernet, as they learn on routes that somebody else draws.
@@ -68,7 +73,7 @@ class SupernetTraining:
         self.norms = [module for module in self.supernet.modules() if isinstance(module, nn.BatchNorm2d)]
         self.paths = [module for module in self.supernet.modules() if isinstance(module, DropPath)]
         self.chances = [*self.paths, *(m for m in self.supernet.modules() if isinstance(m, nn.Dropout))]
-        self.batch_size = min(self.recipe.batch_size, len(bench.train))
+        self.batch_size = bench.batch_size
         self.steps = len(bench.train) // self.batch_size
         self.epochs = 0
 
