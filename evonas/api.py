@@ -308,6 +308,7 @@ def compare(
     data: str | None = None,
     strategies: str = "random,aging,local",
     seeds: int = 100,
+    first_seed: int = 0,
     budget: int | str = 200,
     regret: float | None = None,
     free_repeats: bool = False,
@@ -315,13 +316,14 @@ def compare(
     workers: int | None = None,
     out: str | Path | None = None,
 ) -> Comparison:
-    """Strategies beside each other, over the seeds 0 to `seeds` - 1.
+    """Strategies beside each other, over `seeds` seeds.
 
     space         with a table: nasbench201, nasbench101 or nasbench-macro; without one, a system, which is trained
     table         the file of the table
     data          cifar10, cifar100 or imagenet16 of a table; any data set or path for training
     strategies    of random, aging, local, nsga2, reinforce, ppo and q-learning, with settings:
                   "random,aging:population=10,sample=10"
+    first_seed    others than those of a published table are to choose settings by
     budget        queries, or seconds of evaluation such as "20000s" (of a table: simulated)
     regret        points of accuracy: count the queries until the incumbent is this close to the best
     free_repeats  a network that was met before costs nothing (otherwise it costs again, as in the papers)
@@ -335,14 +337,16 @@ def compare(
     from evonas.executors import Processes, Serial
 
     contenders = read_contenders(strategies)
-    limit = _queries_or_seconds(budget)
+    limit, numbers = _queries_or_seconds(budget), range(first_seed, first_seed + seeds)
+    if not numbers or first_seed < 0:
+        raise UserError(f"seeds is {seeds} and first_seed {first_seed}; use at least 1, and 0 or more")
     if regret is not None and regret < 0:
         raise UserError(f"regret is {regret}; use points of accuracy, 0 or more")
     data = data or ("digits" if table is None else "cifar10")
     directory = Path(out) if out is not None else Path("comparisons") / f"{space}-{Path(data).stem}"
     if table is None:
         found = by_training(
-            space, data, contenders, seeds=seeds, budget=limit, settings=settings or {}, workers=workers,
+            space, data, contenders, seeds=numbers, budget=limit, settings=settings or {}, workers=workers,
             directory=directory,
         )  # fmt: skip
         best = max(max(trial.incumbent) for trials in found.values() for trial in trials)
@@ -353,12 +357,13 @@ def compare(
         workers = min(workers or cores(), seeds)
         executor = Processes(workers) if workers > 1 else Serial()
         try:
-            found = on_table(read, contenders, seeds=seeds, budget=limit, free_repeats=free_repeats, executor=executor,
-                             workers=workers)  # fmt: skip
+            found = on_table(read, contenders, seeds=numbers, budget=limit, free_repeats=free_repeats,
+                             executor=executor, workers=workers)  # fmt: skip
         finally:
             executor.shutdown()
         best = read.best_test
-    title = f"{space} on {Path(data).stem}: {seeds} seeds, {_counted(limit)}"
+    counted = f"{seeds} seeds" + (f" from {first_seed} on" if first_seed else "")
+    title = f"{space} on {Path(data).stem}: {counted}, {_counted(limit)}"
     comparison = Comparison(title, found, best, regret, directory)
     comparison.write()
     return comparison

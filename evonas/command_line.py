@@ -487,6 +487,8 @@ def list_(as_json: bool) -> None:
 @click.option("--strategies", default="random,aging,local", show_default=True, metavar="NAME[:SETTING=VALUE,...],...",
               help="Of random, aging, local, nsga2, reinforce, ppo, q-learning: aging:sample=10.")  # fmt: skip
 @click.option("--seeds", type=positive, default=100, show_default=True, help="Trials of each strategy.")
+@click.option("--first-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Choose settings on "
+              "others than those of a published table.")  # fmt: skip
 @click.option("--budget", default="200", show_default=True, metavar="N|Ns", help="Queries, or seconds of evaluation "
               "(simulated, of a table).")  # fmt: skip
 @click.option("--regret", type=float, help="Count queries until the incumbent is this close to the best (points).")

@@ -67,15 +67,15 @@ def on_table(
     table: Table,
     contenders: Sequence[Contender],
     *,
-    seeds: int,
+    seeds: Sequence[int],
     budget: Budget,
     free_repeats: bool = False,
     executor: Executor | None = None,
     workers: int = 1,
 ) -> dict[str, list[Trial]]:
-    """All trials, by the text of the contender. Seeds are 0 to seeds - 1, spread over the workers of the executor."""
+    """All trials, by the text of the contender, in the order of the seeds, which the workers of the executor share."""
     executor = executor or Serial()
-    shares = [range(first, seeds, workers) for first in range(workers)]
+    shares = [seeds[first::workers] for first in range(workers)]
     running = {
         contender.text: [executor.submit(trials, table, contender, share, budget, free_repeats) for share in shares]
         for contender in contenders
@@ -83,7 +83,7 @@ def on_table(
     found: dict[str, list[Trial]] = {}
     for text, futures in running.items():
         parts = [future.result() for future in futures]
-        found[text] = [parts[seed % workers][seed // workers] for seed in range(seeds)]
+        found[text] = [parts[place % workers][place // workers] for place in range(len(seeds))]
     return found
 
 
@@ -92,7 +92,7 @@ def by_training(
     data: str,
     contenders: Sequence[Contender],
     *,
-    seeds: int,
+    seeds: Sequence[int],
     budget: Budget,
     settings: Mapping[str, Any],
     workers: int | None,
@@ -107,7 +107,7 @@ def by_training(
 
     found: dict[str, list[Trial]] = {contender.text: [] for contender in contenders}
     planned = budget.evaluations or UNKNOWN
-    for seed in range(seeds):
+    for seed in seeds:
         for contender in contenders:
             run = search(
                 system, data, strategy=partial(contender.strategy, planned=planned), budget=budget, settings=settings,

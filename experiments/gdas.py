@@ -15,7 +15,7 @@ SEED = 0
 SPACE = DARTSSpace(layers=3, channels=8, input_shape=(1, 8, 8))
 
 
-def main(epochs: int = 15) -> None:
+def main(epochs: int = 72) -> None:
     run = evonas.search(
         SPACE,
         data="digits",

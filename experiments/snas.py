@@ -15,7 +15,7 @@ SEED = 0
 SPACE = DARTSSpace(layers=3, channels=8, every=True, input_shape=(1, 8, 8))  # all 14 edges, an operation or none
 
 
-def main(epochs: int = 15) -> None:
+def main(epochs: int = 45) -> None:
     run = evonas.search(
         SPACE,
         data="digits",

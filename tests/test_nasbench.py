@@ -17,6 +17,7 @@ from deap import tools
 import evonas
 from evonas.comparison import Trial, regret_over_queries, summary
 from evonas.contenders import Contender, read_contenders, toolbox_of
+from evonas.errors import UserError
 from evonas.evaluation.nats_bench import write_table
 from evonas.evaluation.table import nasbench201, read_table
 from evonas.executors import Serial
@@ -253,6 +254,17 @@ def test_what_is_found_on_one_data_set_is_read_on_the_others_too(tables):
 def test_one_worker_and_two_give_the_same(tables):
     one, two = (compare(tables, workers=workers).to_json() for workers in (1, 2))
     assert one == two
+
+
+def test_settings_can_be_chosen_on_other_seeds_than_those_of_a_table(tables):
+    whole = compare(tables, strategies="random,local")
+    rest = compare(tables, strategies="random,local", seeds=2, first_seed=4, workers=2)
+    for text, trials in rest.trials.items():
+        assert trials == whole.trials[text][4:]
+    assert "2 seeds from 4 on" in rest.title
+    for wrong in ({"seeds": 0}, {"first_seed": -1}):
+        with pytest.raises(UserError, match="at least 1, and 0 or more"):
+            compare(tables, **wrong)
 
 
 def test_repeats_cost_again_unless_they_are_free(tables):

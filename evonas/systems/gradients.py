@@ -73,7 +73,9 @@ def over_darts_cells(
     small                     settings that a search of a few epochs needs to be otherwise
     """
     short = replace(settings, supernet_layers=0, supernet_channels=0, **{"alpha_rate": 0.01} | dict(small or {}))
-    shrunk = replace(search, epochs=15, batch_size=64, learning_rate=min(search.learning_rate, 0.05))
+    shrunk = replace(
+        search, epochs=search.epochs * 3 // 10, batch_size=64, learning_rate=min(search.learning_rate, 0.05)
+    )  # DARTS 15 epochs; those that learn from one path, or sample, a step have more of them, as published
     trained = replace(final, batch_size=64, learning_rate=0.05, cutout=0, drop_path=0.0, auxiliary=0.0)
     return System(
         name=name,
