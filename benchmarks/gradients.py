@@ -21,7 +21,7 @@ from evonas.batches import task_on
 from evonas.data import Source
 from evonas.evaluation.table import read_table
 from evonas.genomes.nasbench201 import NASBench201Space
-from evonas.recipe import Recipe
+from evonas.recipe import RECIPES, Recipe
 from evonas.streams import stream
 from evonas.supernets.collapse import skips_of
 from evonas.supernets.darts import DARTS
@@ -57,14 +57,18 @@ def policy(method: str, seed: int, epochs: int) -> Policy:
     raise SystemExit(f"unknown method {method!r}; use some of {', '.join(METHODS)}")
 
 
-PUBLISHED = {"darts": 50, "darts-2nd": 50, "snas": 150, "gdas": 240, "pc-darts": 50, "enas": 150}  # epochs on CIFAR-10
-METHODS = (*PUBLISHED, "random")
+METHODS = ("darts", "darts-2nd", "snas", "gdas", "pc-darts", "enas", "random")
+
+
+def published(method: str) -> int:
+    """Epochs of its search on CIFAR-10."""
+    return RECIPES[f"{method.removesuffix('-2nd')}-search"].epochs
 
 
 def derived(method: str, seed: int, epochs: int, images: str) -> tuple:
     if method == "random":
         return SPACE.random(stream(seed, "random"))
-    epochs = epochs * PUBLISHED[method] // PUBLISHED["darts"]
+    epochs = epochs * published(method) // published("darts")
     task = task_on(Source(images, size=16, validation=0.5, seed=seed), "cpu")
     recipe = Recipe(
         epochs=epochs, batch_size=64, learning_rate=0.025, nesterov=False, weight_decay=3e-4, last_rate=1e-3, crop=4,

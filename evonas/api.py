@@ -337,7 +337,8 @@ def compare(
     from evonas.executors import Processes, Serial
 
     contenders = read_contenders(strategies)
-    limit, numbers = _queries_or_seconds(budget), range(first_seed, first_seed + seeds)
+    limit = _queries_or_seconds(budget)
+    numbers = range(first_seed, first_seed + seeds)
     if not numbers or first_seed < 0:
         raise UserError(f"seeds is {seeds} and first_seed {first_seed}; use at least 1, and 0 or more")
     if regret is not None and regret < 0:

@@ -54,12 +54,12 @@ def ppo(
     box: base.Toolbox, *, rng: Random, controller: str = "lstm", batch: int = 5, learning_rate: float = 0.0,
     decay: float = 0.9, entropy: float = 0.002, passes: int = 4, clip: float = 0.2,
 ) -> Strategy:  # fmt: skip
-    """A learning rate of 0 stands for half the controller's own: each genome is learnt from four times."""
+    """A learning rate of 0 stands for twice the controller's own, shared by the passes."""
     from evonas.strategies.reinforce import PPO
 
     policy, own_rate = _controller(box.space, controller, rng)
-    return PPO(policy, batch=batch, learning_rate=learning_rate or own_rate / 2, decay=decay, entropy=entropy,
-               passes=passes, clip=clip)  # fmt: skip
+    return PPO(policy, batch=batch, learning_rate=learning_rate or 2 * own_rate / passes, decay=decay,
+               entropy=entropy, passes=passes, clip=clip)  # fmt: skip
 
 
 def _controller(space: Space, name: str, rng: Random) -> tuple[Controller, float]:

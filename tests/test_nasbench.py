@@ -322,13 +322,17 @@ def test_what_learns_has_its_papers_settings_as_a_preset():
 
     assert strategy("reinforce:preset=paper").batch == 8
     assert strategy("reinforce").batch == strategy("reinforce:preset=table").batch == 1
+    own = strategy("reinforce:controller=independent")
+    assert (own.batch, own.decay, own.entropy) == (1, 0.8, 0.002)
+    other = strategy("reinforce:controller=independent,batch=2,decay=0.5")
+    assert (other.batch, other.decay) == (2, 0.5)
 
     def rate(text):
         return strategy(text).optimizer.param_groups[0]["lr"]
 
-    assert rate("reinforce:preset=paper") == 6e-4
-    assert rate("reinforce") < rate("reinforce:controller=independent")
-    assert rate("reinforce:controller=independent,learning_rate=0.5") == 0.5
+    assert (rate("reinforce:preset=paper"), rate("reinforce:learning_rate=0.5")) == (6e-4, 0.5)
+    assert (rate("reinforce"), rate("reinforce:controller=independent")) == (0.01, 0.15)
+    assert (rate("ppo"), rate("ppo:passes=8"), rate("ppo:controller=independent")) == (0.005, 0.0025, 0.075)
     changed = strategy("ppo:preset=paper,batch=7")
     assert (changed.batch, changed.entropy) == (7, 1e-5)
     agent = strategy("q-learning:preset=paper")
