@@ -3,7 +3,7 @@ for them, and install as `evonas.genomes` and `evonas.operators`."""
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 here = Path(__file__).parent
 
@@ -16,17 +16,7 @@ setup(
     license="MIT",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    packages=[
-        "evonas",
-        "evonas.evaluation",
-        "evonas.executors",
-        "evonas.plots",
-        "evonas.strategies",
-        "evonas.supernets",
-        "evonas.systems",
-        "evonas.genomes",
-        "evonas.operators",
-    ],
+    packages=[*find_packages(include=["evonas", "evonas.*"]), "evonas.genomes", "evonas.operators"],
     package_dir={"evonas.genomes": "genomes", "evonas.operators": "operators"},
     package_data={"evonas": ["py.typed"], "evonas.genomes": ["genotypes.json"]},
     install_requires=[
@@ -62,5 +52,5 @@ setup(
         "mpi": ["mpi4py>=4"],
         "dev": ["ruff>=0.6", "mypy>=1.11"],
     },
-    entry_points={"console_scripts": ["evonas = evonas.command_line:main"]},
+    entry_points={"console_scripts": ["evonas = evonas.commands.main:main"]},
 )

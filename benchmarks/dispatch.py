@@ -19,8 +19,8 @@ import numpy as np
 from evonas.evaluation import Calls, Genome
 from evonas.executors import Processes, Scoop
 from evonas.individual import Individual
-from evonas.journal import Unwritten
-from evonas.loop import Budget, Loop, Part
+from evonas.run.journal import Unwritten
+from evonas.run.loop import Budget, Loop, Part
 from evonas.strategies.listed import Listed
 
 REPEATS, SLEEPS, MEAN, SIGMA, WORKERS = 5, 60, 0.2, 0.5, 2

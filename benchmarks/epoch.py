@@ -5,7 +5,7 @@
 The network is GeNet's with three stages of 16, 32 and 64 channels; 10,000 images of 32x32 (random pixels: the time does
 not hang on them), cropped and flipped, batches of 64, SGD, one core. Programs:
 
-evonas         `evonas.training.Training`, in float32 and, where the CPU multiplies in it, in bfloat16
+evonas         `evonas.training.train.Training`, in float32 and, where the CPU multiplies in it, in bfloat16
 by hand        a loop over tensors in memory with the same kernels and augmentation, written out below
 DataLoader     torchvision transforms of PIL images in a DataLoader (of no worker processes: one core), float32, NCHW
 
@@ -24,13 +24,13 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from evonas.batches import Part
-from evonas.device import multiplies_in_bfloat16
 from evonas.executors import Equipment
 from evonas.genomes.genet import SMALL
 from evonas.network import build
 from evonas.recipe import Recipe
-from evonas.training import Training
+from evonas.support.device import multiplies_in_bfloat16
+from evonas.tasks.splits import Part
+from evonas.training.train import Training
 
 CODE = "1-01/1-01-100/1-00-000-0000"
 PARTS, STEPS, BATCH = 13, 12, 64  # of an epoch of 10,000 images, whose last 16 are left out

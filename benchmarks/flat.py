@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from evonas.data import Source
+from evonas.data.sources import Source
 from evonas.evaluation import Attempt
 from evonas.evaluation.trained import TrainedAccuracy
 from evonas.genomes.genet import DIGITS
 from evonas.recipe import Recipe
-from evonas.streams import stream
+from evonas.support.streams import stream
 
 SETTLED = 50
 

@@ -17,12 +17,10 @@ from pathlib import Path
 
 import torch
 
-from evonas.batches import task_on
-from evonas.data import Source
+from evonas.data.sources import Source
 from evonas.evaluation.table import read_table
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.recipe import RECIPES, Recipe
-from evonas.streams import stream
 from evonas.supernets.collapse import skips_of
 from evonas.supernets.darts import DARTS
 from evonas.supernets.enas import ENAS
@@ -32,6 +30,8 @@ from evonas.supernets.policy import Policy
 from evonas.supernets.search import SupernetSearch
 from evonas.supernets.snas import SNAS
 from evonas.supernets.training import Bench
+from evonas.support.streams import stream
+from evonas.tasks.splits import task_on
 
 SPACE = NASBench201Space(channels=8, cells=1, input_shape=(3, 16, 16))
 RATE = 3e-3  # of alpha: ten times the papers', for a twentieth of their steps

@@ -17,15 +17,15 @@ from pathlib import Path
 import torch
 
 import evonas
-from evonas.batches import task_on
-from evonas.data import Source
+from evonas.data.sources import Source
+from evonas.evaluation.inheritance import inherit, saved
 from evonas.genomes.large_scale import DNA, Filter, LargeScaleSpace, Vertex
-from evonas.inheritance import inherit, saved
-from evonas.loop import Budget
 from evonas.network import build
 from evonas.recipe import Recipe
+from evonas.run.loop import Budget
 from evonas.strategies.tournament import Tournament
-from evonas.training import Training, accuracy
+from evonas.tasks.splits import task_on
+from evonas.training.train import Training, accuracy
 
 SPACE = LargeScaleSpace(input_shape=(1, 8, 8))
 PARENT = DNA(

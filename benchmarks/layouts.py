@@ -11,7 +11,7 @@ from paired import interleaved
 
 from evonas import network
 from evonas.network import build
-from evonas.streams import stream
+from evonas.support.streams import stream
 from evonas.systems import system
 
 ROUNDS = 9

@@ -10,10 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from evonas.memory import training_bytes
 from evonas.recipe import Recipe
-from evonas.streams import stream
+from evonas.support.streams import stream
 from evonas.systems import system
+from evonas.training.memory import training_bytes
 
 GENOMES = [
     ("genet", "small", 0), ("genet", "small", 1), ("genet", "small", 2), ("amoebanet", "small", 0),
@@ -31,9 +31,9 @@ def graph_of(name: str, preset: str, seed: int):
 def measured(name: str, preset: str, seed: int, precision: str) -> int:
     import torch
 
-    from evonas.batches import Part
     from evonas.network import build
-    from evonas.training import train
+    from evonas.tasks.splits import Part
+    from evonas.training.train import train
 
     torch.set_num_threads(1)
     images, labels = torch.randint(256, (3 * RECIPE.batch_size, 3, 32, 32)), torch.randint(10, (3 * 64,))

@@ -16,7 +16,7 @@ import evonas
 from evonas.genomes.genet import DIGITS
 from evonas.operators.by_decision import toolbox
 from evonas.strategies.random_search import RandomSearch
-from evonas.streams import stream
+from evonas.support.streams import stream
 
 SEEDS, EVALUATIONS = 5, 100
 LARGEST = DIGITS.decode((1,) * 9).parameters

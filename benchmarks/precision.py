@@ -11,12 +11,12 @@ import time
 
 import torch
 
-from evonas.batches import task_on
-from evonas.data import Source, load
+from evonas.data.sources import Source, load
 from evonas.genomes import plain
 from evonas.network import build
 from evonas.recipe import Recipe
-from evonas.training import accuracy, train
+from evonas.tasks.splits import task_on
+from evonas.training.train import accuracy, train
 
 SEEDS = 5
 

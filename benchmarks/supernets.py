@@ -32,7 +32,6 @@ from memory import _status
 from paired import Times, interleaved_processes
 from torch import Tensor, nn
 
-from evonas.batches import Part
 from evonas.executors import Equipment
 from evonas.genomes.darts import DARTSSpace
 from evonas.recipe import Recipe
@@ -41,6 +40,7 @@ from evonas.supernets.gdas import GDAS
 from evonas.supernets.pc_darts import PCDARTS
 from evonas.supernets.search import SupernetSearch
 from evonas.supernets.training import Bench
+from evonas.tasks.splits import Part
 
 LAYERS, CHANNELS, CLASSES, BATCH = 8, 16, 10, 16
 PARAMETERS = 1_930_618  # of the search network, without alpha

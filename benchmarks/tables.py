@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 from deap import base, creator, tools
 
-from evonas.contenders import Contender, toolbox_of
+from evonas.comparison.contenders import Contender, toolbox_of
 from evonas.evaluation.table import Table, read_table
 from evonas.executors import Serial
 from evonas.individual import Fitness, Individual
-from evonas.journal import Journal, Unwritten
-from evonas.loop import Budget, Loop, Part
-from evonas.streams import stream
+from evonas.run.journal import Journal, Unwritten
+from evonas.run.loop import Budget, Loop, Part
+from evonas.support.streams import stream
 
 REPEATS = 3
 creator.create("HandFitness", base.Fitness, weights=(1.0,))

@@ -18,9 +18,9 @@ from deap import base
 
 from evonas.evaluation import Genome, Outcome
 from evonas.genomes.genet import SMALL
-from evonas.journal import Unwritten
-from evonas.loop import Budget, Loop, Part
 from evonas.operators import by_decision, genet
+from evonas.run.journal import Unwritten
+from evonas.run.loop import Budget, Loop, Part
 from evonas.strategies import Strategy
 from evonas.strategies.aging import AgingEvolution
 from evonas.strategies.genet import GeNet

@@ -18,14 +18,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from evonas.api import compare, open_run, search, train
     from evonas.errors import RunError, UserError
-    from evonas.trained import TrainedNetwork
+    from evonas.model.trained import TrainedNetwork
 
 __all__ = ["RunError", "TrainedNetwork", "UserError", "compare", "open_run", "search", "train"]
 
 
 def __getattr__(name: str) -> _Any:
     """Public names are imported when they are used: `import evonas` costs nothing."""
-    homes = {"RunError": "errors", "UserError": "errors", "TrainedNetwork": "trained"}
+    homes = {"RunError": "errors", "UserError": "errors", "TrainedNetwork": "model.trained"}
     homes |= dict.fromkeys(("compare", "open_run", "search", "train"), "api")
     if name not in homes:
         raise AttributeError(f"module 'evonas' has no attribute {name!r}")

@@ -1,3 +1,3 @@
-from evonas.command_line import main
+from evonas.commands.main import main
 
 main()

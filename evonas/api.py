@@ -12,20 +12,20 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from evonas.device import choose_device, choose_precision, cores
 from evonas.errors import RunError, UserError
-from evonas.loop import Budget
 from evonas.objectives import Limits, own_objectives, read_count, read_objectives
+from evonas.run.loop import Budget
 from evonas.space import Space
 from evonas.strategies import Strategy
-from evonas.streams import stream
+from evonas.support.device import choose_device, choose_precision, cores
+from evonas.support.streams import stream
 
 if TYPE_CHECKING:
     from deap import base
 
-    from evonas.comparison import Comparison
-    from evonas.runs import Config, Run
-    from evonas.trained import TrainedNetwork
+    from evonas.comparison.trials import Comparison
+    from evonas.model.trained import TrainedNetwork
+    from evonas.run.store import Config, Run
 
 
 def search(
@@ -105,12 +105,12 @@ def search(
     Ctrl-C is raised. Raises UserError for what cannot be used, before anything is written; RunError where a run fails
     on the way.
     """
-    from evonas.conduct import check
+    from evonas.data.given import is_own_data, write_own_data
+    from evonas.data.shared import shared
     from evonas.executors import require
     from evonas.executors.workplace import workplace
-    from evonas.own_data import is_own_data, write_own_data
-    from evonas.runs import OWN_DATA, Config, Given, Run, fitted
-    from evonas.shared_data import shared
+    from evonas.run.session import check
+    from evonas.run.store import OWN_DATA, Config, Given, Run, fitted
     from evonas.systems import system
     from evonas.systems.own import name_of, own_system
 
@@ -201,7 +201,7 @@ def search(
 
 def open_run(directory: str | Path, space: Space | None = None) -> Run:
     """The run in a directory. `space`: the script's own, where it cannot be imported from where the run says."""
-    from evonas.runs import Given, Run
+    from evonas.run.store import Given, Run
     from evonas.systems.own import own_system
 
     run = Run.open(directory)
@@ -210,7 +210,7 @@ def open_run(directory: str | Path, space: Space | None = None) -> Run:
 
 def go_on(run: Run, *, progress: bool = True) -> Run:
     """Do what is left of a run, with progress in the terminal or notebook. SIGTERM counts as Ctrl-C."""
-    from evonas.progress import Progress, Silent
+    from evonas.reports.progress import Progress, Silent
 
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, _interrupt) if main else None
@@ -260,9 +260,9 @@ def train(
 
     Raises UserError for what cannot be used, RunError where the training fails.
     """
-    from evonas.final_training import Request, check_fit, choose_recipe, train_found, train_to_the_end
-    from evonas.runs import Run, fitted
-    from evonas.shared_data import shared
+    from evonas.data.shared import shared
+    from evonas.model.final_training import Request, check_fit, choose_recipe, train_found, train_to_the_end
+    from evonas.run.store import Run, fitted
     from evonas.systems import system
 
     options = {"size": size, "validation": validation, "root": data_dir}
@@ -331,8 +331,8 @@ def compare(
 
     Raises UserError for what cannot be used.
     """
-    from evonas.comparison import Comparison, by_training, on_table
-    from evonas.contenders import read_contenders
+    from evonas.comparison.contenders import read_contenders
+    from evonas.comparison.trials import Comparison, by_training, on_table
     from evonas.evaluation.table import read_table
     from evonas.executors import Processes, Serial
 
@@ -456,14 +456,14 @@ def _objectives(given: Any, evaluate: Any, usual: str) -> dict[str, float]:
 
 
 def _source(name: str, **options: Any) -> Any:
-    from evonas.data import Source
+    from evonas.data.sources import Source
 
     return Source(name, **options)
 
 
 def _place(data: str) -> str:
     """Of a file or folder, where it lies, whatever directory a later command is run in."""
-    from evonas.data import DATASETS
+    from evonas.data.sources import DATASETS
 
     return str(Path(data).resolve()) if data not in DATASETS and Path(data).exists() else data
 
@@ -475,7 +475,7 @@ def _place_of_space(name: str) -> str:
 
 
 def _preset(known: Any, preset: str | None, source: Any) -> str:
-    from evonas.shared_data import shared
+    from evonas.data.shared import shared
 
     if preset is not None:
         known.preset(preset)

@@ -23,7 +23,7 @@ from evonas import gates, operations
 from evonas.gates import Route
 from evonas.graph import INPUT, Graph, GraphError, Node, zero_stays
 from evonas.operations import Operation, Shape
-from evonas.streams import number
+from evonas.support.streams import number
 
 
 class Conv2d(nn.Conv2d):

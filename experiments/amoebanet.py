@@ -8,7 +8,7 @@ import evonas
 from evonas.genomes.nasnet import NASNetSpace
 from evonas.operators.amoebanet import toolbox
 from evonas.strategies.aging import AgingEvolution
-from evonas.streams import stream
+from evonas.support.streams import stream
 
 SEED = 0
 SPACE = NASNetSpace(normals=1, channels=8, input_shape=(1, 8, 8))  # N, F

@@ -8,7 +8,7 @@ import evonas
 from evonas.genomes.block_qnn import BlockQNNSpace
 from evonas.strategies.q_learning import BLOCK_QNN, QLearning, scaled
 from evonas.strategies.rewards import lean_block
-from evonas.streams import stream
+from evonas.support.streams import stream
 
 SEED = 0
 SPACE = BlockQNNSpace(longest=7, blocks=1, channels=8, input_shape=(1, 8, 8))

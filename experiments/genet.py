@@ -9,7 +9,7 @@ import evonas
 from evonas.genomes.genet import DIGITS
 from evonas.operators.genet import toolbox
 from evonas.strategies.genet import GeNet
-from evonas.streams import stream
+from evonas.support.streams import stream
 
 SEED = 0
 

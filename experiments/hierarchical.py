@@ -8,7 +8,7 @@ import evonas
 from evonas.genomes.hierarchical import HierarchicalSpace
 from evonas.operators.hierarchical import toolbox
 from evonas.strategies.growing_tournament import GrowingTournament
-from evonas.streams import stream
+from evonas.support.streams import stream
 
 SEED = 0
 SPACE = HierarchicalSpace(channels=8, input_shape=(1, 8, 8))

@@ -11,7 +11,7 @@ import evonas
 from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.operators.large_scale import toolbox
 from evonas.strategies.tournament import Tournament
-from evonas.streams import stream
+from evonas.support.streams import stream
 
 SEED = 0
 RECIPE = {"batch_size": 64, "weight_decay": 1e-4}  # the learning rate is in the genome

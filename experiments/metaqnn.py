@@ -7,7 +7,7 @@ paper's search is `evonas search metaqnn --preset cifar10 --data cifar10`.
 import evonas
 from evonas.genomes.metaqnn import MetaQNNSpace
 from evonas.strategies.q_learning import METAQNN, QLearning, scaled
-from evonas.streams import stream
+from evonas.support.streams import stream
 
 SEED = 0
 SPACE = MetaQNNSpace(longest=6, filters=(8, 16, 32, 64), dense=(64, 32, 16), input_shape=(1, 8, 8))

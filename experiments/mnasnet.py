@@ -10,7 +10,7 @@ from evonas.genomes.mnasnet import MnasNetSpace
 from evonas.strategies.controllers import Recurrent
 from evonas.strategies.reinforce import PPO
 from evonas.strategies.rewards import product
-from evonas.streams import stream
+from evonas.support.streams import stream
 
 SEED = 0
 SPACE = MnasNetSpace(

@@ -9,7 +9,7 @@ from evonas.genomes.nas_rl import NASRLSpace
 from evonas.strategies.controllers import Recurrent
 from evonas.strategies.reinforce import Reinforce
 from evonas.strategies.rewards import cube
-from evonas.streams import stream
+from evonas.support.streams import stream
 from evonas.systems.nas_rl import growing
 
 SEED = 0

@@ -8,7 +8,7 @@ import evonas
 from evonas.genomes.nasnet import COMBINATIONS, NASNET, NASNetSpace
 from evonas.strategies.controllers import Recurrent
 from evonas.strategies.reinforce import PPO
-from evonas.streams import stream
+from evonas.support.streams import stream
 
 SEED = 0
 SPACE = NASNetSpace(  # N, F, the paper's 13 operations and two combinations

@@ -7,7 +7,7 @@ import evonas
 from evonas.genomes.nsga_net import NSGANetSpace
 from evonas.operators.nsga_net import toolbox
 from evonas.strategies.nsga2 import NSGA2
-from evonas.streams import stream
+from evonas.support.streams import stream
 
 SEED = 0
 SPACE = NSGANetSpace(phases=(4, 4), channels=8, input_shape=(1, 8, 8))

@@ -16,16 +16,16 @@ from sklearn.datasets import load_digits
 from torch.utils.data import TensorDataset
 
 import evonas
-from evonas.batches import task_on
-from evonas.data import load
+from evonas.data.sources import load
 from evonas.errors import UserError
 from evonas.genomes.genet import DIGITS
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.plain import PlainSpace
 from evonas.individual import Individual
-from evonas.loop import Budget
+from evonas.run.loop import Budget
 from evonas.space import Decision, Space
 from evonas.strategies.aging import AgingEvolution
+from evonas.tasks.splits import task_on
 
 TINY = {"population": 4, "epochs": 1, "final.epochs": 2, "filters": (4, 8)}
 

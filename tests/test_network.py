@@ -27,7 +27,7 @@ from evonas.operations import (
     Zero,
 )
 from evonas.space import Open
-from evonas.streams import stream
+from evonas.support.streams import stream
 from evonas.systems import system
 
 SPACE = GeNetSpace((3, 4), (4, 6), input_shape=(3, 8, 8), dense=12, dropout=0.3)

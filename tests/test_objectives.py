@@ -11,7 +11,7 @@ from evonas.objectives import Best, Guard, Limits, best, own_objectives, read_ob
 from evonas.operators import by_decision
 from evonas.operators.genet import toolbox
 from evonas.strategies.nsga2 import NSGA2
-from evonas.streams import stream
+from evonas.support.streams import stream
 
 # ---- objectives and limits ----------------------------------------------------------------------------------------
 

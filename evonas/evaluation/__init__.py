@@ -35,7 +35,7 @@ class Outcome:
               included; `copied` tensors of so many `tensors`
     warning   what was not as it should have been, though there is a result
     worker    where it was evaluated: process and host
-    profile   seconds by section, where they were asked for: `evonas.profile.SECTIONS`
+    profile   seconds by section, where they were asked for: `evonas.reports.profile.SECTIONS`
     """
 
     values: tuple[float, ...] = ()

@@ -8,7 +8,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from evonas.files import write_bytes
+from evonas.support.files import write_bytes
 
 SETS = {"c10": ("cifar10-valid", "cifar10"), "c100": ("cifar100", "cifar100"), "in16": ("ImageNet16-120",) * 2}
 

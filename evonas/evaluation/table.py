@@ -26,7 +26,7 @@ from evonas.evaluation import Genome, Outcome
 from evonas.genomes.nasbench101 import NASBench101Space
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
-from evonas.loop import Budget
+from evonas.run.loop import Budget
 from evonas.space import Space
 
 DATA = {"cifar10": "c10", "cifar100": "c100", "imagenet16": "in16"}  # names of the data -> columns

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from evonas.data import Source
-from evonas.device import torch_threads
+from evonas.data.shared import shared
+from evonas.data.sources import Source
 from evonas.evaluation import EvaluationError, Genome, Outcome, identity
 from evonas.graph import Graph
-from evonas.memory import splits_within, training_bytes
 from evonas.recipe import Recipe
-from evonas.shared_data import shared
 from evonas.space import Space
-from evonas.stopwatch import UNWATCHED, Stopwatch
-from evonas.streams import number
+from evonas.support.device import torch_threads
+from evonas.support.stopwatch import UNWATCHED, Stopwatch
+from evonas.support.streams import number
+from evonas.training.memory import splits_within, training_bytes
 
 if TYPE_CHECKING:
-    from evonas.batches import Task
+    from evonas.tasks.splits import Task
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ class TrainedAccuracy:
 
     def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
 
-        from evonas.inheritance import inherit, saved
-        from evonas.latency import latency, wait
+        from evonas.evaluation.inheritance import inherit, saved
         from evonas.network import build
-        from evonas.training import TrainingFailed, accuracy, train
+        from evonas.training.latency import latency, wait
+        from evonas.training.train import TrainingFailed, accuracy, train
 
         task = _task(self.source, self.device, self.data)
         start = time.monotonic()
@@ -204,9 +204,9 @@ class AsTrained:
     def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
         import torch
 
-        from evonas.inheritance import inherit
+        from evonas.evaluation.inheritance import inherit
         from evonas.network import build
-        from evonas.training import accuracy
+        from evonas.training.train import accuracy
 
         if self.origin.weights is None:
             return Outcome.failure("weights", self.origin.warning or "there are none")
@@ -226,7 +226,7 @@ class AsTrained:
 
 def _task(source: Source, device: str, fingerprint: str | None) -> Task:
     """The images on the device. Raises EvaluationError where they are not those that the search began with."""
-    from evonas.batches import task_on
+    from evonas.tasks.splits import task_on
 
     task = task_on(source, device, fingerprint)
     if fingerprint not in (None, task.fingerprint):

@@ -23,7 +23,7 @@ from typing import Any
 
 from evonas.errors import INTERRUPTED, UserError
 from evonas.executors import started_workers
-from evonas.files import read_json, write_json
+from evonas.support.files import read_json, write_json
 
 REPORT = "EVONAS_REPORT"  # the file in which the root reports
 ORDERLY_S = 3.0  # for a root to end in order after a signal, and for a framework after its root
@@ -163,7 +163,7 @@ class _Supervision:
 
 def as_root() -> None:
     """The command line as the root of a framework: reports its process and how it ended."""
-    from evonas.command_line import main
+    from evonas.commands.main import main
 
     report = Path(os.environ[REPORT])
     write_json(report, {"process": os.getpid()})

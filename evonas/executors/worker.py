@@ -19,8 +19,8 @@ from typing import Any
 
 import loky
 
-from evonas.device import gpus
 from evonas.errors import UserError
+from evonas.support.device import gpus
 
 TICK_S = 1.0  # between two looks of a waiting worker at its limits
 STARTS = 3  # tries to start a process that dies before it has been given anything

@@ -6,10 +6,10 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from evonas.device import EXECUTORS, cores, gpus
 from evonas.errors import UserError
 from evonas.executors import fitting, started_workers
 from evonas.executors.launch import read_hosts
+from evonas.support.device import EXECUTORS, cores, gpus
 
 
 def workplace(

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from evonas.device import torch_threads
 from evonas.errors import UserError
 from evonas.space import CodeError, Decision, Genome, Space, Token
+from evonas.support.device import torch_threads
 
 NOTHING = 0
 _NOWHERE = [NOTHING]

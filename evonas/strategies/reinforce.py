@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from evonas.device import torch_threads
 from evonas.errors import UserError
 from evonas.individual import Individual
 from evonas.space import Genome
 from evonas.strategies.controllers import Controller, Episode, Likelihood
 from evonas.strategies.rewards import Reward, accuracy
+from evonas.support.device import torch_threads
 
 
 class Reinforce:

@@ -12,9 +12,9 @@ from torch import Tensor
 from evonas.errors import UserError
 from evonas.space import Space, Token, Weights
 from evonas.strategies.controllers import Episode, Recurrent
-from evonas.streams import number
 from evonas.supernets.policy import Policy
 from evonas.supernets.training import Batch, SupernetTraining
+from evonas.support.streams import number
 
 DRAWN = 100  # architectures by which the controller's preferences are told
 

@@ -15,8 +15,8 @@ from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.recipe import Recipe
 from evonas.space import Decision, Genome, Open, Space, Token, Weights
-from evonas.streams import number
 from evonas.supernets.training import SupernetTraining
+from evonas.support.streams import number
 
 
 class Policy(nn.Module, ABC):

@@ -14,18 +14,18 @@ from typing import Any
 
 import torch
 
-from evonas.device import torch_threads
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Genome, Outcome, identity
-from evonas.files import write_bytes
 from evonas.graph import Graph
 from evonas.individual import Individual
-from evonas.memory import supernet_bytes
 from evonas.recipe import Recipe
 from evonas.space import Weights
 from evonas.supernets.collapse import collapse, skips_of
 from evonas.supernets.policy import Policy
 from evonas.supernets.training import Bench, SupernetTraining
+from evonas.support.device import torch_threads
+from evonas.support.files import write_bytes
+from evonas.training.memory import supernet_bytes
 
 DIGITS = 4  # of the numbers in a proposal
 

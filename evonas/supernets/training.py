@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evonas.batches import Part
 from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.graph import Graph
 from evonas.network import DropPath, build
 from evonas.recipe import Recipe
-from evonas.streams import number
-from evonas.training import autocast, keep_schedule, optimizer_of
+from evonas.support.streams import number
+from evonas.tasks.splits import Part
+from evonas.training.train import autocast, keep_schedule, optimizer_of
 
 RECALIBRATION = 20  # batches of the training part from which statistics are taken anew
 STATISTICS = ("batch", "running", "recalibrated")

@@ -1,0 +1,197 @@
+"""Strategies beside each other, over many seeds: on one table of trained networks, or by training."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evonas.comparison.contenders import Contender, toolbox_of
+from evonas.evaluation.table import Table
+from evonas.executors import Serial
+from evonas.run.journal import Unwritten
+from evonas.run.loop import Budget, Loop, Part
+from evonas.support.files import write_bytes, write_json
+from evonas.support.streams import stream
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+UNKNOWN = 200  # evaluations that schedules are stretched over, where a budget by training is in seconds
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One strategy with one seed.
+
+    incumbent   after each query, the accuracy (per cent) of the best network by the signal so far: its test accuracy on
+                a table, its validation accuracy where networks are trained
+    final       the test accuracy of the last incumbent, and
+    elsewhere   its test accuracy on other data, where a table knows it
+    """
+
+    incumbent: tuple[float, ...]
+    final: float
+    elsewhere: Mapping[str, float] = field(default_factory=dict)
+
+
+def trial(table: Table, contender: Contender, seed: int, budget: Budget, *, free_repeats: bool = False) -> Trial:
+    """The signal of a trial is drawn by its seed, the same for every strategy."""
+    evaluation = table.signal(stream(seed, "signal").randrange(len(next(iter(table.signals.values())))))
+    rng = stream(seed, contender.text)
+    strategy = contender.strategy(toolbox_of(table.space, rng), rng, planned=table.queries(budget))
+    part = Part("search", strategy, lambda individual: evaluation, repeats_cost=not free_repeats)
+    Loop(Unwritten(), Serial(), 1).run(part, budget)
+    best, incumbent = -math.inf, []
+    for individual, outcome in part.told():
+        if outcome.values[0] > best:
+            best, key = outcome.values[0], evaluation.key(individual)
+        incumbent.append(table.test[key])
+    return Trial(tuple(incumbent), incumbent[-1], {name: worth[key] for name, worth in table.elsewhere.items()})
+
+
+def trials(table: Table, contender: Contender, seeds: Iterable[int], budget: Budget, free_repeats: bool) -> list[Trial]:
+    return [trial(table, contender, seed, budget, free_repeats=free_repeats) for seed in seeds]
+
+
+def on_table(
+    table: Table,
+    contenders: Sequence[Contender],
+    *,
+    seeds: Sequence[int],
+    budget: Budget,
+    free_repeats: bool = False,
+    executor: Executor | None = None,
+    workers: int = 1,
+) -> dict[str, list[Trial]]:
+    """All trials, by the text of the contender, in the order of the seeds, which the workers of the executor share."""
+    executor = executor or Serial()
+    shares = [seeds[first::workers] for first in range(workers)]
+    running = {
+        contender.text: [executor.submit(trials, table, contender, share, budget, free_repeats) for share in shares]
+        for contender in contenders
+    }
+    found: dict[str, list[Trial]] = {}
+    for text, futures in running.items():
+        parts = [future.result() for future in futures]
+        found[text] = [parts[place % workers][place // workers] for place in range(len(seeds))]
+    return found
+
+
+def by_training(
+    system: str,
+    data: str,
+    contenders: Sequence[Contender],
+    *,
+    seeds: Sequence[int],
+    budget: Budget,
+    settings: Mapping[str, Any],
+    workers: int | None,
+    directory: Path,
+) -> dict[str, list[Trial]]:
+    """The same by training, over the system's own toolbox: a run for each strategy and seed, resumed where it is in
+    `directory` already.
+
+    The winner of each run is trained by the final recipe and tested.
+    """
+    from evonas.api import search
+
+    found: dict[str, list[Trial]] = {contender.text: [] for contender in contenders}
+    planned = budget.evaluations or UNKNOWN
+    for seed in seeds:
+        for contender in contenders:
+            run = search(
+                system, data, strategy=partial(contender.strategy, planned=planned), budget=budget, settings=settings,
+                seed=seed, workers=workers, progress=False, resume=True,
+                out=directory / f"{re.sub(r'[^a-z0-9]+', '-', contender.text)}-{seed}",
+            )  # fmt: skip
+            if run.interrupted:
+                raise KeyboardInterrupt
+            values = [100 * r["values"][0] for r in run.records() if r["phase"] == "search" and r.get("values")]
+            tested = (run.summary or {})["winner"]["test_accuracy"]
+            found[contender.text].append(Trial(tuple(accumulate(values, max)), 100 * tested))
+    return found
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Trials by strategy, and what they come to; `best` is the accuracy from which regret is counted."""
+
+    title: str
+    trials: Mapping[str, Sequence[Trial]]
+    best: float
+    regret: float | None
+    directory: Path
+
+    def to_json(self) -> dict[str, Any]:
+        shown = {text: summary(trials, self.best, self.regret) for text, trials in self.trials.items()}
+        return {"title": self.title, "best": self.best, "regret": self.regret, "strategies": shown}
+
+    def rows(self) -> list[dict[str, str]]:
+        rows = []
+        for text, found in self.to_json()["strategies"].items():
+            row = {"": text, "test accuracy (%)": f"{found['mean']:.2f} ± {found['std']:.2f}"}
+            for name, worth in found["elsewhere"].items():
+                row[f"on {name}"] = f"{worth['mean']:.2f} ± {worth['std']:.2f}"
+            row["queries"] = f"{found['queries']:g}"
+            if self.regret is not None:
+                middle = found["median_queries_to_regret"]
+                row[f"median queries to {self.regret:g}"] = "more" if middle is None else f"{middle:g}"
+                row["reached by"] = f"{found['reached_share']:.1%}"
+            rows.append(row)
+        return rows
+
+    def figure(self) -> Figure:
+        from evonas import plots
+
+        curves = {text: regret_over_queries(trials, self.best) for text, trials in self.trials.items()}
+        return plots.regret(curves, title=self.title)
+
+    def write(self) -> None:
+        """comparison.json, trials.json and regret.png into the directory."""
+        from evonas.reports.pictures import png
+
+        write_json(self.directory / "comparison.json", self.to_json())
+        write_json(self.directory / "trials.json", {text: [t.final for t in ts] for text, ts in self.trials.items()})
+        write_bytes(self.directory / "regret.png", png(self.figure()))
+
+
+def summary(trials: Sequence[Trial], best: float, regret: float | None) -> dict[str, Any]:
+    """mean and std of the final test accuracy in per cent, and of that on other data; the median of the queries until
+    the incumbent's regret is at most `regret` (None where fewer than half get there), and the share of trials that get
+    there."""
+    shown: dict[str, Any] = _spread([trial.final for trial in trials]) | {
+        "elsewhere": {name: _spread([trial.elsewhere[name] for trial in trials]) for name in trials[0].elsewhere},
+        "queries": round(statistics.fmean(len(trial.incumbent) for trial in trials), 1),
+    }
+    if regret is not None:
+        reached = [_reached(trial, best - regret) for trial in trials]
+        middle = statistics.median(reached)
+        shown["median_queries_to_regret"] = None if math.isinf(middle) else middle
+        shown["reached_share"] = round(sum(map(math.isfinite, reached)) / len(reached), 4)
+    return shown
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    std = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": round(statistics.fmean(values), 4), "std": round(std, 4)}
+
+
+def regret_over_queries(trials: Sequence[Trial], best: float) -> np.ndarray:
+    """trials x queries: the regret after each query, in points; a trial that ended keeps its last one."""
+    longest = max(len(trial.incumbent) for trial in trials)
+    rows = [trial.incumbent + trial.incumbent[-1:] * (longest - len(trial.incumbent)) for trial in trials]
+    return best - np.array(rows)
+
+
+def _reached(trial: Trial, accuracy: float) -> float:
+    return next((n for n, worth in enumerate(trial.incumbent, 1) if worth >= accuracy - 1e-9), math.inf)

@@ -1,0 +1,210 @@
+"""Weight inheritance: a child begins with what its parent had learnt, wherever a name and a shape agree (Real et al.
+2017, arXiv:1703.01041, section 3.3).
+
+Any strategy whose individuals name their parents can use it, over any space whose node names are stable: a tensor is
+copied from the first parent where the child has one of the same name and shape, batch norm's statistics included; the
+others are drawn anew. No torch here until weights are copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from hashlib import blake2b
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evonas.errors import UserError
+from evonas.evaluation import Evaluation, Outcome
+from evonas.evaluation.trained import FRESH, Origin
+from evonas.individual import Individual
+from evonas.run.loop import Keeper
+from evonas.support.files import write_bytes
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def inherit(network: nn.Module, weights: bytes | None) -> tuple[int, int]:
+    """Copy what agrees in name and shape; how many tensors did, and how many the network has."""
+    own = network.state_dict()
+    if weights is None:
+        return 0, len(own)
+    from safetensors.torch import load
+
+    found = load(weights)
+    copied = {name: found[name] for name in own if name in found and found[name].shape == own[name].shape}
+    network.load_state_dict(copied, strict=False)
+    return len(copied), len(own)
+
+
+def saved(network: nn.Module) -> bytes:
+    """Weights and statistics, as safetensors."""
+    from safetensors.torch import save
+
+    return save({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()})
+
+
+class WeightsLost(UserError):
+    """Weights that are not there, or not what they were. The message says which."""
+
+
+class WeightStore:
+    """Weights in files of a folder, each named by the checksum of its content; equal weights are one file.
+
+    limit   bytes on disk in all; None: no limit
+    """
+
+    def __init__(self, folder: Path, limit: int | None = None) -> None:
+        self.folder, self.limit = folder, limit
+        self.sizes = {path.stem: path.stat().st_size for path in folder.glob("*.safetensors")}
+        for partial in folder.glob("*.partial"):  # of a process that was killed while it wrote
+            partial.unlink()
+
+    @property
+    def total(self) -> int:
+        """Bytes on disk."""
+        return sum(self.sizes.values())
+
+    def put(self, weights: bytes) -> str:
+        """Their name. Raises RunError where they cannot be written."""
+        name = checksum(weights)
+        if self.sizes.get(name) != len(weights):  # not there, or cut off
+            write_bytes(self._path(name), weights)
+            self.sizes[name] = len(weights)
+        return name
+
+    def get(self, name: str) -> bytes:
+        """Raises WeightsLost where the file is missing, cut off, or holds something else."""
+        try:
+            weights = self._path(name).read_bytes()
+        except OSError as error:
+            raise WeightsLost(f"{self._path(name).name} cannot be read: {error.strerror}") from None
+        if checksum(weights) != name:
+            raise WeightsLost(f"{self._path(name).name} is damaged: its content is not what it was")
+        return weights
+
+    def keep_only(self, names: Iterable[str | None]) -> None:
+        for name in set(self.sizes) - set(names):
+            self.drop(name)
+
+    def drop(self, name: str) -> None:
+        self._path(name).unlink(missing_ok=True)
+        del self.sizes[name]
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.safetensors"
+
+
+def checksum(weights: bytes) -> str:
+    return blake2b(weights, digest_size=16).hexdigest()
+
+
+class Heritage(Keeper):
+    """What the individuals of one strategy have learnt: kept as long as a living one needs it.
+
+    evaluation  (individual, origin) -> its evaluation
+    population  who is alive, or will be evaluated; None: nobody knows, and all is kept up to the limit
+    weight      of the first objective: the best individual's weights are kept, dead or alive
+    peers       others that keep weights in the same store
+
+    Where the store's limit is reached, the weights of the worst go first. A child whose parent's weights are lost or
+    damaged is trained from scratch, with a warning in its outcome.
+    """
+
+    def __init__(
+        self,
+        store: WeightStore,
+        evaluation: Callable[[Individual, Origin], Evaluation],
+        population: Callable[[], Iterable[Individual]] | None,
+        *,
+        weight: float = 1.0,
+        peers: list[Heritage],
+    ) -> None:
+        self.store, self._evaluation, self.population, self.weight = store, evaluation, population, weight
+        self.peers = peers
+        peers.append(self)
+        self.names: dict[int, str] = {}  # id -> weights that it was told with
+        self.epochs: dict[int, int] = {}  # along its ancestry
+        self.worth: dict[str, float] = {}  # of the individual with these weights
+        self.best: int | None = None
+        self._best: tuple[float, int] | None = None
+        self.in_flight: dict[int, tuple[int | None, Origin]] = {}  # id -> its parent, and what it begins with
+
+    def evaluation(self, individual: Individual) -> Evaluation:
+        """As a `Part` asks for it, once it is settled that the individual will be evaluated."""
+        assert individual.id is not None, "the loop numbers an individual when it is asked"
+        if individual.id not in self.in_flight:
+            parent = individual.parents[0] if individual.parents else None
+            if individual.reset:  # a training of its own, also where the parent had begun from scratch
+                origin = Origin(f"reset of {self.names.get(parent, parent)}" if parent is not None else FRESH.name)
+                self.in_flight[individual.id] = None, origin
+            else:
+                self.in_flight[individual.id] = parent, self.origin(parent)
+        return self._evaluation(individual, self.in_flight[individual.id][1])
+
+    def origin(self, parent: int | None) -> Origin:
+        """What a child of this individual begins with."""
+        if parent is None or parent not in self.epochs:  # nobody, or one that failed or is none of this strategy's
+            return FRESH
+        try:
+            name = self.names.get(parent, "")
+            if name not in self.store.sizes:
+                raise WeightsLost("they are not on disk; the limit there may be too low (--weights-disk)")
+            return Origin(name, self.store.get(name), parent, self.epochs[parent])
+        except WeightsLost as lost:
+            return Origin(warning=f"trained from scratch, since the weights of #{parent} are lost: {lost}")
+
+    def keep(self, individual: Individual, outcome: Outcome) -> Outcome:
+        """Called before an outcome is written down: its weights are on disk before the journal speaks of them."""
+        needed = {name for peer in self.peers for name in peer.needed()}
+        self.store.keep_only(needed | {outcome.kept})
+        if outcome.weights is None:
+            return outcome
+        room = not outcome.failed and self._room(len(outcome.weights), self.weight * outcome.values[0])
+        return replace(outcome, weights=None, kept=self.store.put(outcome.weights) if room else None)
+
+    def hear(self, individual: Individual, outcome: Outcome) -> None:
+        """Called with each outcome, those of the past included."""
+        assert individual.id is not None, "it was asked"
+        self.in_flight.pop(individual.id, None)
+        if outcome.failed or not outcome.lineage:
+            return
+        self.epochs[individual.id] = outcome.lineage["epochs"]
+        if outcome.kept is not None:
+            self.names[individual.id] = outcome.kept
+            self.worth[outcome.kept] = self.weight * outcome.values[0]
+            better = (self.weight * outcome.values[0], -individual.id)  # of equals, the one that was asked first
+            if self._best is None or better > self._best:
+                self._best, self.best = better, individual.id
+
+    def holds(self, outcome: Outcome) -> bool:
+        """Whether a result can be used again: with it goes what was learnt."""
+        return outcome.failed or outcome.kept in self.store.sizes
+
+    def needed(self) -> set[str]:
+        """The weights that may still be asked for."""
+        if self.population is None:
+            return set(self.names.values())
+        alive = list(self.population())
+        parents = {i.parents[0] for i in alive if i.id not in self.epochs and i.parents}  # will be evaluated
+        parents |= {parent for parent, _ in self.in_flight.values() if parent is not None}
+        living = {individual.id for individual in alive} | parents | {self.best}
+        return {self.names[id] for id in living if id is not None and id in self.names}
+
+    def _room(self, size: int, worth: float) -> bool:
+        """Delete the weights of the worst until there is room; False where the new ones are the worst themselves."""
+        if self.store.limit is None:
+            return True
+        known = {name: value for peer in self.peers for name, value in peer.worth.items()}
+        waiting = sorted(self.store.sizes, key=lambda name: (known.get(name, -inf), name))
+        left, victims = self.store.total + size, []
+        while left > self.store.limit:
+            if not waiting or known.get(waiting[0], -inf) > worth:
+                return False
+            victims.append(waiting.pop(0))
+            left -= self.store.sizes[victims[-1]]
+        for name in victims:
+            self.store.drop(name)
+        return True

@@ -1,0 +1,265 @@
+"""Training one network to the end, apart from any search: with checkpoints, a live curve, and the best epoch kept.
+
+Beside what a trained network's folder holds (`evonas.model.trained`), a training leaves:
+
+request.json      what was asked for; a training is only resumed as it was begun
+checkpoint.pt     weights and optimizer after the last whole epoch, the best weights so far, the curve
+curve.csv         epoch, loss, validation accuracy; written after each epoch
+curve.png         the same as a picture; drawn every ten seconds, and at the end
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evonas.data.shared import shared
+from evonas.data.sources import Source
+from evonas.errors import RunError, UserError
+from evonas.graph import Graph
+from evonas.model.trained import TrainedNetwork, keep
+from evonas.recipe import RECIPES, Recipe
+from evonas.support.device import choose_device, choose_precision, torch_threads
+from evonas.support.files import read_json, write_bytes, write_json, write_text
+from evonas.support.streams import number
+
+if TYPE_CHECKING:
+    from evonas.run.store import Found
+
+DRAW_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of the curve; accuracy (of the validation part) is None where all data are trained on."""
+
+    epoch: int
+    loss: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be trained, on what and how.
+
+    all_data   train on the validation part too: more images, but no epoch can be chosen, and the last one is kept
+    """
+
+    graph: Graph
+    code: str
+    source: Source
+    recipe: Recipe
+    seed: int = 0
+    device: str = "cpu"
+    precision: str = "float32"
+    all_data: bool = False
+    id: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "code": self.code,
+            "digest": self.graph.digest(),
+            "data": shared(self.source).fingerprint,
+            "recipe": self.recipe.to_json(),
+            "seed": self.seed,
+            "device": self.device,
+            "precision": self.precision,
+            "all_data": self.all_data,
+        }
+
+
+def train_to_the_end(
+    request: Request,
+    folder: Path,
+    *,
+    resume: bool = False,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> TrainedNetwork:
+    """Train into a folder; the test part is read once, at the end, with the weights that are kept.
+
+    The weights of the epoch with the best validation accuracy are kept (the earliest of equal ones); with `all_data`,
+    those of the last epoch. With `resume`, a training that was interrupted goes on after its last whole epoch (on a
+    CPU the result is the same to the bit), and a finished one is returned as it is.
+
+    Raises UserError where the folder holds a training and `resume` is not given, or another training than this one;
+    RunError where the training fails or a file cannot be written.
+    """
+    import torch
+    from safetensors.torch import save
+
+    from evonas.network import build
+    from evonas.tasks.splits import task_on
+    from evonas.training.train import Training, TrainingFailed, accuracy
+
+    asked = request.to_json()
+    _check_folder(folder, asked, resume)
+    if TrainedNetwork.exists(folder):
+        return TrainedNetwork.open(folder)
+    write_json(folder / "request.json", asked)
+    task = task_on(request.source, request.device)
+    part = task.whole if request.all_data else task.train
+    seed = number(request.seed, "final", asked["digest"])
+    try:
+        with torch_threads(1):
+            network = build(request.graph.simplified(training=True), seed=seed)
+            training = Training(network, part, request.recipe, seed=seed, precision=request.precision)
+            curve: list[Epoch] = []
+            best: tuple[float, dict[str, Any]] | None = None
+            checkpoint = folder / "checkpoint.pt"
+            if checkpoint.exists():
+                state = torch.load(checkpoint, map_location=request.device, weights_only=True)
+                training.load_state(state["training"])
+                curve = [Epoch(*row) for row in state["curve"]]
+                best = state["best"]
+            for row in curve:
+                on_epoch(row)
+            drawn = time.monotonic()
+            while training.epochs < request.recipe.epochs:
+                loss = training.epoch()
+                value = None if request.all_data else accuracy(network, task.validation, precision=request.precision)
+                curve.append(Epoch(training.epochs, loss, value))
+                if best is None or value is None or value > best[0]:
+                    best = (value or 0.0, {k: v.detach().cpu().clone() for k, v in network.state_dict().items()})
+                _write_checkpoint(checkpoint, training.state(), curve, best)
+                write_text(folder / "curve.csv", _table(curve))
+                if time.monotonic() - drawn > DRAW_EVERY_S:
+                    _draw(folder / "curve.png", curve, None, request.code)
+                    drawn = time.monotonic()
+                on_epoch(curve[-1])
+            assert best is not None, "a recipe has at least one epoch"
+            chosen = curve[-1] if request.all_data else max(curve, key=lambda row: row.accuracy or 0.0)
+            network.load_state_dict(best[1])
+            tested = accuracy(network, task.test, precision=request.precision)
+    except TrainingFailed as failure:
+        raise RunError(f"{request.code}: {failure}; try another recipe, such as a lower learning rate") from failure
+    _draw(folder / "curve.png", curve, chosen, request.code)
+    keep(
+        folder,
+        weights=save({name: tensor.contiguous() for name, tensor in best[1].items()}),
+        graph=request.graph.simplified(),
+        data=shared(request.source),
+        facts=asked
+        | {
+            "data": request.source.name,
+            "test_accuracy": tested,
+            "validation_accuracy": chosen.accuracy,
+            "epochs": len(curve),
+            "epoch": chosen.epoch,
+            "trained_on": "train+validation" if request.all_data else "train",
+        },
+    )
+    checkpoint.unlink()
+    return TrainedNetwork.open(folder)
+
+
+def train_found(
+    found: Found,
+    *,
+    recipe: str = "final",
+    epochs: int | None = None,
+    data: Source | None = None,
+    all_data: bool = False,
+    seed: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> TrainedNetwork:
+    """Train an individual of a run into trained/ID of its directory, or into `out`.
+
+    recipe   final or search, as the run has them, or a name of `evonas.recipe.RECIPES`
+    data     other data of the same shape and number of classes than the run's
+    """
+    config, setup = found.run.config, found.run.setup
+    source = data or config.source
+    if source is None:
+        raise UserError("the run has no data to train on; give some (--data)")
+    device = choose_device(device) if device else config.device
+    request = Request(
+        graph=found.graph,
+        code=found.code,
+        source=source,
+        recipe=choose_recipe(recipe, epochs, search=setup.space.recipe(found.genome, setup.recipe), final=setup.final),
+        seed=config.seed if seed is None else seed,
+        device=device,
+        precision=choose_precision(precision, device, lambda: found.graph) if precision else config.precision,
+        all_data=all_data,
+        id=found.id,
+    )
+    check_fit(request)
+    folder = out or found.run.directory / "trained" / str(found.id)
+    return train_to_the_end(request, folder, resume=resume, on_epoch=on_epoch)
+
+
+def choose_recipe(name: str, epochs: int | None, *, search: Recipe, final: Recipe) -> Recipe:
+    """The recipe of this name, for so many epochs; its milestones keep their share of the whole.
+
+    Raises UserError for an unknown name.
+    """
+    known = {"final": final, "search": search, **RECIPES}
+    if name not in known:
+        raise UserError(f"unknown recipe {name!r}; recipes are {', '.join(known)}")
+    recipe = replace(known[name], trainings=1)
+    if epochs is None or epochs == recipe.epochs:
+        return recipe
+    milestones = tuple(round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones)
+    return replace(recipe, epochs=epochs, milestones=milestones, warmup=min(recipe.warmup, epochs - 1))
+
+
+def check_fit(request: Request) -> None:
+    """Raises UserError where the network does not take these data."""
+    data = shared(request.source)
+    if request.graph.input_shape != data.input_shape or request.graph.output_shape != (len(data.classes),):
+        raise UserError(f"the network maps {request.graph.input_shape} to {request.graph.output_shape}, but "
+                        f"{data.name} has images of {data.input_shape} and {len(data.classes)} classes; give other "
+                        "data, or decode the code for them with 'evonas train SYSTEM CODE --data ...'")  # fmt: skip
+
+
+def _check_folder(folder: Path, asked: dict[str, Any], resume: bool) -> None:
+    try:
+        begun = read_json(folder / "request.json")
+    except FileNotFoundError:
+        if (folder / "training.json").exists() or (folder / "config.json").exists():
+            raise UserError(f"{folder} holds something else; choose another --out") from None
+        return
+    if not resume:
+        raise UserError(f"{folder} holds a training; add --resume to go on with it, or choose another --out")
+    changed = [name for name in asked if begun.get(name) != asked[name]]
+    if changed:
+        before, now = begun.get("recipe", {}), asked["recipe"]
+        fields = [f"{name} {before.get(name)}" for name in now if before.get(name) != now[name]]
+        recipe = f" (it was begun with {', '.join(fields)})" if fields else ""
+        raise UserError(f"{folder} holds a training with other {', '.join(changed)}{recipe}; resume it as it was "
+                        "begun, or choose another --out")  # fmt: skip
+
+
+def _write_checkpoint(path: Path, training: dict, curve: list[Epoch], best: tuple[float, dict[str, Any]]) -> None:
+    import torch
+
+    rows = [(row.epoch, row.loss, row.accuracy) for row in curve]
+    whole = io.BytesIO()
+    torch.save({"training": training, "curve": rows, "best": best}, whole)
+    write_bytes(path, whole.getvalue())
+
+
+def _table(curve: list[Epoch]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["epoch", "loss", "validation_accuracy"])
+    table.writerows([row.epoch, row.loss, "" if row.accuracy is None else row.accuracy] for row in curve)
+    return text.getvalue()
+
+
+def _draw(path: Path, curve: list[Epoch], chosen: Epoch | None, code: str) -> None:
+    from evonas import plots
+    from evonas.reports.pictures import png
+
+    rows = [(row.epoch, row.loss, row.accuracy) for row in curve]
+    write_bytes(path, png(plots.training_curve(rows, chosen=chosen.epoch if chosen else None, title=code)))

@@ -1,0 +1,104 @@
+"""All pictures of a run, and the page that holds them, from its journal."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evonas import plots
+from evonas.reports.page import DPI, page
+from evonas.reports.tables import brief, fact_lines, network_rows, summary_rows, top
+from evonas.support.files import write_bytes, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from evonas.run.store import Found, Run
+    from evonas.space import Space
+
+CAPTIONS = {
+    "history": "What each evaluation gave, in the order in which they were asked for.",
+    "front": "What accuracy costs: every network that was evaluated, and those that no other one beats in both of "
+    "these, whatever the objectives of the search.",
+    "winner": "The winner, from its input to its output, or the cells that it is made of.",
+    "lineage": "How the winner came to be, from its founder: what changed in each step, what the validation accuracy "
+    "gained, and how many epochs its weights have been trained for, its ancestors' included.",
+    "genealogy": "The ancestors of the winner: what made each of them, and what it gained.",
+    "learning": "How the strategy learnt: what its networks reached and their running mean, how much it left to "
+    "chance, and how often it chose each token where it had to make such a choice.",
+    "relaxation": "How the supernet's search became certain, what it gave weight to, and what it derived.",
+    "curves": "How the networks of the last population learnt.",
+    "utilisation": "Which evaluation ran when, and how long evaluations took.",
+}
+
+
+def draw(run: Run) -> list[Path]:
+    """Draw plots/*.png and report.html; the paths of what was written. The journal may still be growing."""
+    pictures = {name: png(figure) for name, figure in _figures(run).items()}
+    written = [run.directory / "plots" / f"{name}.png" for name in pictures]
+    for path, picture in zip(written, pictures.values(), strict=True):
+        write_bytes(path, picture)
+    written.append(run.directory / "report.html")
+    html = page(
+        title=_title(run),
+        facts=dict(fact_lines(run)),
+        summary=summary_rows(run.summary, run.config.objectives),
+        top=network_rows(top(run, 10), run.config.objectives),
+        pictures=pictures,
+        captions=CAPTIONS,
+    )
+    write_text(written[-1], html)
+    return written
+
+
+def picture_of(found: Found) -> Figure:
+    """The network of an individual, or the cells that it is made of."""
+    cells = found.run.space.cells_of(found.code)
+    title = f"individual {found.id} of {found.run.directory.name}"
+    return (
+        plots.architecture(found.graph.simplified(), title=f"{title}: {brief(found.code)}")
+        if cells is None
+        else plots.cells(cells, title=title)
+    )
+
+
+def png(figure: Figure) -> bytes:
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)
+    return drawn.getvalue()
+
+
+def _title(run: Run) -> str:
+    data = "" if run.config.source is None else f" on {Path(run.config.source.name).stem}"
+    return f"{run.config.system.rpartition(':')[2]}{data}, seed {run.config.seed}"
+
+
+def _kinds(space: Space) -> Callable[[Sequence[Any]], list[str]]:
+    """Of a genome's tokens: the kind of decision, by the word that its name ends in (normal/3/input2: input)."""
+    return lambda genome: [re.findall(r"([a-z_]*)\d*$", decision.name)[0] for decision in space.decisions(genome)]
+
+
+def _figures(run: Run) -> dict[str, Figure]:
+    records, objectives, title = run.records(), run.config.objectives, _title(run)
+    figures: dict[str, Any] = {
+        "history": plots.history(records, objectives=objectives, title=title),
+        "front": plots.front(records, objectives=objectives, title=title),
+    }
+    if any(record.get("values") for record in records if record["phase"] == "search"):
+        best = run.best
+        figures["winner"] = picture_of(best)
+        if run.config.inherit:
+            figures["lineage"] = plots.lineage(records, id=best.id, objectives=objectives, title=title)
+        figures["genealogy"] = plots.genealogy(records, id=best.id, objectives=objectives, title=title)
+    said = [record["proposal"] for record in records if record["phase"] == "search" and "proposal" in record]
+    if any("weights" in each for each in said):
+        figures["relaxation"] = plots.relaxation(records, title=title)
+    elif said:
+        kinds = _kinds(run.space) if run.space.is_sequence else None
+        figures["learning"] = plots.learning(records, objectives=objectives, kinds=kinds, title=title)
+    figures["curves"] = plots.curves(records, title=title)
+    figures["utilisation"] = plots.utilisation(records, workers=run.config.workers, title=title)
+    return figures

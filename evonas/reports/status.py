@@ -1,0 +1,91 @@
+"""How a run stands, read from its journal by whoever wants to know: another terminal, a script, a cluster's log."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from evonas.objectives import Best, best
+from evonas.reports.tables import shown
+from evonas.run.journal import is_held, read
+from evonas.run.store import Run
+
+LATELY_S = 600.0  # of run time: what counts as the throughput of late
+
+
+def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
+    """Plain JSON: is it running, what is in flight since when, how busy are the workers, what has failed, the best.
+
+    now   seconds since the epoch; None: the clock's
+
+    state            running, finished, or stopped (interrupted or killed: it can be resumed)
+    in_flight        id, age_s and phase of each evaluation that has been begun and not told; of a stopped run, those
+                     that will be begun again
+    busy, idle       workers; a genome that waits for the same genome's result takes none
+    utilisation      share of the workers' time so far that went into evaluations
+    a_minute         evaluations told, over the whole run and over its last ten minutes
+    failures         how many, by kind
+    """
+    events = [event for _, event in read(run.journal_path)[0]]
+    asked = {event["id"]: event for event in events if event["event"] == "asked"}
+    told = [event for event in events if event["event"] == "told" and event["status"] != "rejected"]
+    finished = run.finished()
+    running = not finished and run.journal_path.exists() and is_held(run.journal_path)
+    elapsed = max((event.get("t", 0.0) for event in events), default=0.0)
+    if running:
+        elapsed += max((time.time() if now is None else now) - run.journal_path.stat().st_mtime, 0.0)
+    waiting = [asked[number] for number in sorted(asked.keys() - {e["id"] for e in events if e["event"] == "told"})]
+    busy = len({event["key"] for event in waiting}) if running else 0
+    spent = sum(event["cost"]["seconds"] for event in told)
+    if running:
+        spent += sum(elapsed - event["t"] for event in {event["key"]: event for event in reversed(waiting)}.values())
+    found = best(
+        (Best(event["id"], tuple(asked[event["id"]]["genome"]), event["values"][0],
+              asked[event["id"]].get("provisional", False)) for event in told
+         if event["values"] and asked[event["id"]]["phase"] == "search"),
+        next(iter(run.config.objectives.values())),
+        apart=run.config.inherit,
+    )  # fmt: skip
+    lately = [event for event in told if event["t"] > elapsed - LATELY_S]
+    return {
+        "state": "running" if running else "finished" if finished else "stopped",
+        "phase": next((event["phase"] for event in reversed(events) if event["event"] == "asked"), None),
+        "evaluations": len(told),
+        "elapsed_s": round(elapsed, 1),
+        "in_flight": [{"id": event["id"], "age_s": round(elapsed - event["t"], 1), "phase": event["phase"]}
+                      for event in waiting],
+        "workers": run.config.workers,
+        "busy": busy,
+        "idle": max(run.config.workers - busy, 0) if running else run.config.workers,
+        "utilisation": round(min(spent / (elapsed * run.config.workers), 1.0), 4) if elapsed else None,
+        "a_minute": {
+            "whole": round(60 * len(told) / elapsed, 2) if elapsed else None,
+            "lately": round(60 * len(lately) / min(elapsed, LATELY_S), 2) if elapsed else None,
+        },
+        "failures": dict(Counter((event["error"] or "").partition(":")[0] for event in told
+                                 if event["status"] == "failed")),
+        "best": None if found is None else {
+            "id": found.id, "code": run.space.format(found.genome), next(iter(run.config.objectives)): found.value,
+        },
+    }  # fmt: skip
+
+
+def lines(run: Run, found: dict[str, Any]) -> Iterator[str]:
+    """The same for people."""
+    yield f"{run.directory}: {found['state']}" + (f", {found['phase']}" if found["state"] == "running" else "")
+    yield (f"{found['evaluations']} evaluations in {found['elapsed_s']:.0f} s, {found['a_minute']['whole'] or 0:.1f} a "
+           f"minute, {found['a_minute']['lately'] or 0:.1f} of late")  # fmt: skip
+    used = "" if found["utilisation"] is None else f"; {found['utilisation']:.0%} of their time so far in evaluations"
+    yield f"workers: {found['busy']} busy, {found['idle']} idle{used}"
+    if found["in_flight"]:
+        ages = ", ".join(f"{each['id']} ({each['age_s']:.0f} s)" for each in found["in_flight"])
+        yield ("in flight: " if found["state"] == "running" else "to be begun again: ") + ages
+    if found["failures"]:
+        yield "failures: " + ", ".join(f"{count} {kind}" for kind, count in found["failures"].items())
+    if found["best"]:
+        name = next(iter(run.config.objectives))
+        yield f"best: {shown(name, found['best'][name])} {found['best']['code']} (id {found['best']['id']})"
+    if found["state"] == "stopped":
+        yield f"to go on: evonas resume {run.directory}"

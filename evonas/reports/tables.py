@@ -1,0 +1,170 @@
+"""What a run says of itself and of its individuals, as rows and lines of text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evonas.run.store import Found, Run
+
+ROLES = ("winner", "random_search", "no_selection", "reference")
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def brief(code: str, longest: int = 100) -> str:
+    """A code as far as there is room for it in a line of many things."""
+    return code if len(code) <= longest else code[: longest - 2] + " …"
+
+
+def shown(name: str, value: float | None) -> str:
+    """A value with its unit: accuracies in per cent, latency in ms, counts with separators."""
+    if value is None:
+        return "failed"
+    if name.endswith("accuracy"):
+        return f"{value:.2%}"
+    if name == "latency":
+        return f"{value:.2f} ms"
+    return f"{int(value):,}" if name in ("parameters", "multiply_adds") else f"{value:.5g}"
+
+
+def summary_rows(summary: Mapping[str, Any] | None, objectives: Mapping[str, float]) -> list[dict[str, str]]:
+    """The winner beside what it is compared with; nothing while the run has not come to an end."""
+    if summary is None:
+        return []
+    first = next(iter(objectives))
+    names = {"validation_accuracy": "validation", "as_trained_test_accuracy": "test, as trained",
+             "test_accuracy": "test", first: first, "parameters": "parameters",
+             "multiply_adds": "multiply-adds"}  # fmt: skip
+    rows = [(role, summary[role]) for role in ROLES if role in summary]
+    columns = [name for name in names if any(name in row for _, row in rows)]
+    return [
+        {"": role.replace("_", " "), "code": brief(row["code"])}
+        | {names[name]: shown(name, row[name]) if name in row else "" for name in columns}
+        for role, row in rows
+    ]
+
+
+def top(run: Run, count: int) -> list[dict[str, Any]]:
+    """Records of the best networks of the search by the first objective; a genome once, by its first evaluation, or by
+    its best one where weights are inherited."""
+    weight = next(iter(run.config.objectives.values()))
+    records = [record for record in run.records() if record["phase"] == "search" and record.get("values")]
+    if run.config.inherit:  # then its worth hangs on its ancestors: the best one of each genome
+        records.sort(key=lambda record: -weight * record["values"][0])
+    once: dict[tuple, dict[str, Any]] = {}
+    for record in records:
+        once.setdefault(tuple(record["genome"]), record)
+    return sorted(once.values(), key=lambda record: -weight * record["values"][0])[:count]
+
+
+def network_rows(records: Sequence[Mapping[str, Any]], objectives: Mapping[str, float]) -> list[dict[str, str]]:
+    """Evaluated networks with their values, costs and origin."""
+    return [
+        {"id": str(record["id"]), "code": brief(record["code"])}
+        | {name: shown(name, value) for name, value in zip(objectives, record["values"], strict=True)}
+        | {
+            name.replace("_", "-"): shown(name, record["measures"][name])
+            for name in ("parameters", "multiply_adds")
+            if name in record.get("measures", {}) and name not in objectives
+        }
+        | ({"epochs, ancestors included": str(record["lineage"]["epochs"])} if record.get("lineage") else {})
+        | {"made by": record["operator"], "parents": ", ".join(map(str, record["parents"]))}
+        for record in records
+    ]
+
+
+def fact_lines(run: Run) -> Iterator[tuple[str, str]]:
+    """What was chosen and how it went, as (name, text)."""
+    config, summary = run.config, run.summary or {}
+    yield "system", f"{config.system}, preset {config.preset}"
+    if config.source is not None:
+        yield "data", f"{config.source.name}, {config.source.validation:.0%} of the training images for validation"
+    yield (
+        "objectives",
+        ", ".join(f"{name} ({'max' if weight > 0 else 'min'})" for name, weight in config.objectives.items()),
+    )
+    limits = {"parameters": config.limits.parameters, "multiply-adds": config.limits.multiply_adds}
+    if config.limits:
+        yield "limits", ", ".join(f"at most {limit:,} {name}" for name, limit in limits.items() if limit is not None)
+    records = [record for record in run.records() if record["phase"] == "search"]
+    told = [record for record in records if "status" in record]
+    count = {status: sum(record["status"] == status for record in told) for status in ("failed", "rejected")}
+    rejected = summary.get("rejected", count["rejected"])
+    reused = sum(bool(record["reused"]) for record in told)
+    yield "evaluations", (f"{len(told) - count['rejected']} ({reused} reused, {count['failed']} failed; {rejected} "
+                          "proposals rejected by the limits)")  # fmt: skip
+    epochs, seconds = (sum(record["cost"][name] for record in told) for name in ("epochs", "seconds"))
+    yield "cost of the search", f"{epochs} epochs, {seconds:.0f} s of evaluation"
+    if summary:
+        yield "run time", f"{summary['wall_s']:.0f} s; the search ended after {summary['ended_because']}"
+    yield "machine", f"{config.workers} worker{'s' * (config.workers > 1)} on {config.device} in {config.precision}"
+    yield "seed", str(config.seed)
+
+
+def individual_lines(found: Found) -> Iterator[str]:
+    """One individual: code, values, cost, parents, curve, and its network."""
+    record, run = found.record, found.run
+    yield f"individual {found.id} of {run.directory}: {found.code}"
+    if "status" not in record:
+        yield "still being evaluated"
+    elif record["status"] == "failed" or record["status"] == "rejected":
+        yield f"{record['status']}: {record['error']}"
+    else:
+        yield ", ".join(f"{name} {shown(name, value)}" for name, value in found.values.items())
+    made = f"made by {record['operator']}"
+    if record["parents"]:
+        made += " from " + ", ".join(f"{parent} ({brief(run[parent].code, 60)})" for parent in record["parents"])
+    yield made + (f", generation {record['generation']}" if record["generation"] is not None else "")
+    if lineage := record.get("lineage"):
+        begun = "drawn" if lineage["from"] is None else f"inherited from {lineage['from']}"
+        copied = f" ({lineage['copied']} of {lineage['tensors']} tensors)" * (lineage.get("copied") is not None)
+        yield f"weights {begun}{copied}, trained for {lineage['epochs']} epochs, ancestors included"
+    if record.get("warning"):
+        yield f"warning: {record['warning']}"
+    if record.get("worker"):
+        yield f"evaluated by {record['worker']}"
+    if "cost" in record:
+        cost = record["cost"]
+        yield (
+            "reused: the same network had been evaluated"
+            if record["reused"]
+            else (f"cost {cost['epochs']} epochs, {cost['seconds']:.1f} s")
+        )
+    if record.get("curve"):
+        yield f"accuracy after each epoch {sparkline(record['curve'])} " + ", ".join(
+            f"{v:.1%}" for v in record["curve"]
+        )
+    if found.folder is not None:
+        trained = found.trained()
+        yield f"trained in {trained.folder}: test accuracy {trained.test_accuracy:.2%}"
+    if record["role"] != "reference":
+        yield ""
+        yield str(found.graph)
+
+
+def sparkline(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    return "".join(BARS[round((value - low) / span * (len(BARS) - 1))] for value in values)
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV, with every column that any of them has."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, lineterminator="\n", restval="")
+    table.writeheader()
+    table.writerows(rows)
+    return text.getvalue()
+
+
+def picture(found: Found, path: Path) -> None:
+    """The network of an individual as a PNG. Raises RunError where it cannot be written."""
+    from evonas.reports.pictures import picture_of, png
+    from evonas.support.files import write_bytes
+
+    write_bytes(path, png(picture_of(found)))

@@ -1,0 +1,1 @@
+"""A run: problem, configuration, journal, loop, session, and the directory that holds it."""

@@ -1,0 +1,1 @@
+"""What everything else stands on: files, named streams of randomness, a stopwatch, the device."""

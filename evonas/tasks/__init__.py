@@ -1,0 +1,1 @@
+"""What networks learn: splits of data, the head in which a graph ends, loss and metrics."""

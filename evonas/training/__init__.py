@@ -1,0 +1,1 @@
+"""Training a network: the loop over batches, its memory and its latency."""

@@ -1,0 +1,186 @@
+"""How much memory a training takes, from the graph alone: what autograd keeps, played through forward and backward.
+
+A convolution, a batch norm and a pool keep their input until their gradient is known, a ReLU its output, max pooling
+the places of its maxima too; a sum keeps nothing, but one whose weights are learnt keeps its inputs. The peak lies near
+the end of the forward pass. Held against measured peaks in `benchmarks/memory.py`. No torch here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+
+from evonas import operations
+from evonas.gates import Is
+from evonas.graph import INPUT, Edge, Graph
+from evonas.operations import Operation
+from evonas.recipe import Recipe
+from evonas.training.auxiliary import head
+
+FLOAT, INDEX = 4, 8  # bytes of a float32, and of a place of a maximum
+BYTES = {"float32": 4, "bfloat16": 2}  # of a value between two operations
+# What allocators take for what is asked of them, and on a CPU the copies that autocast makes: measured with glibc; a
+# guess for CUDA.
+SPARE = {"cpu": {"float32": 1.28, "bfloat16": 1.4}, "cuda": {"float32": 1.1, "bfloat16": 1.1}}
+KEEP_INPUT = (
+    operations.Convolution, operations.BatchNorm, operations.MaxPool, operations.AveragePool, operations.Linear,
+    operations.SqueezeExcite,
+)  # fmt: skip
+VIEWS = (
+    operations.Identity, operations.Flatten, operations.Crop, operations.FirstChannels, operations.LastChannels,
+)  # fmt: skip
+
+
+def training_bytes(
+    graph: Graph, recipe: Recipe, *, device: str = "cpu", precision: str = "float32", splits: int = 1
+) -> int:
+    """Bytes that training the network of a graph takes at its peak, above what the process and its data take.
+
+    Weights, their gradients and the optimizer's state, and the largest sum of tensors between the operations that are
+    alive at once, for a batch (of which `splits` parts go through one after the other), with what the allocator wastes.
+    """
+    graph = graph.simplified(training=True).shared()
+    size = -(-recipe.batch_size // splits)
+    live = _peak(graph, size, BYTES[precision])
+    weights = graph.parameters
+    if recipe.auxiliary and graph.auxiliary is not None:
+        second = head(graph.shapes[graph.auxiliary], graph.output_shape[0])
+        live += _peak(second, size, BYTES[precision])
+        weights += second.parameters
+    return int(SPARE[device][precision] * (_held(weights, recipe) + live))
+
+
+def supernet_bytes(
+    graph: Graph, recipe: Recipe, *, one_path: bool = False, device: str = "cpu", precision: str = "float32"
+) -> int:
+    """The same of a supernet in whose steps all candidates run and are weighed, or, with `one_path`, one of those that
+    a decision chooses among: the longest everywhere."""
+    run = (_longest_path(graph) if one_path else graph).simplified(training=True).shared()
+    live = _peak(run, recipe.batch_size, BYTES[precision])
+    return int(SPARE[device][precision] * (_held(graph.parameters, recipe) + live))
+
+
+def _longest_path(graph: Graph) -> Graph:
+    """Of candidates that meet in a sum and hang on one decision, that with the most operations."""
+    length = {INPUT: 0} | {node.name: len(node.operations) for node in graph.nodes}
+    nodes = []
+    for node in graph.nodes:
+        longest: dict[str, Edge] = {}
+        for edge in node.inputs:
+            name = edge.gate.decision if isinstance(edge.gate, Is) else str(edge)
+            if name not in longest or length[edge.source] > length[longest[name].source]:
+                longest[name] = edge
+        nodes.append(replace(node, inputs=tuple(longest.values())))
+    return Graph(graph.input_shape, tuple(nodes), graph.auxiliary)
+
+
+def _held(weights: int, recipe: Recipe) -> int:
+    """Bytes of weights, their gradients, and what the optimizer keeps of each."""
+    return weights * FLOAT * (3 if recipe.optimizer == "sgd" else 4)
+
+
+def splits_within(
+    graph: Graph, recipe: Recipe, limit: int, *, device: str = "cpu", precision: str = "float32"
+) -> int | None:
+    """The fewest equal parts of a batch with which a training stays within `limit` bytes; None where even two images at
+    a time are too much."""
+    splits = 1
+    while recipe.batch_size // splits >= 2:
+        if training_bytes(graph, recipe, device=device, precision=precision, splits=splits) <= limit:
+            return splits
+        splits *= 2
+    return None
+
+
+@dataclass(eq=False)
+class _Tensor:
+    """A tensor between two operations. `users`: who still wants it, in the forward pass or for a gradient."""
+
+    bytes: int
+    users: int = 0
+    gradient: int | None = None  # bytes that only its gradient holds, once there is one
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An operation that was carried out: what it makes of its inputs (nothing new, where it works in place), what it
+    keeps for its gradient, and bytes that it keeps besides. `weighs`: each input has a gradient of its own."""
+
+    inputs: tuple[_Tensor, ...]
+    output: _Tensor | None
+    kept: tuple[_Tensor, ...] = ()
+    besides: int = 0
+    weighs: bool = False
+
+
+def _peak(graph: Graph, size: int, width: int) -> int:
+    """Bytes of the tensors of one training step that are alive at once, at most."""
+    images = _Tensor(size * prod(graph.input_shape) * FLOAT)
+    steps = list(_steps(graph, images, size, width))
+    for step in steps:
+        for tensor in (*step.inputs, *step.kept):
+            tensor.users += 1
+    alive = peak = images.bytes
+    for step in steps:  # forward: what nobody wants any more goes
+        alive += (step.output.bytes if step.output else 0) + step.besides
+        peak = max(peak, alive)
+        alive -= _released(step.inputs)
+    for step in reversed(steps):  # backward: gradients come, and what was kept for them goes
+        if step.output is not None:
+            handed = step.output.gradient or 0
+            for tensor in step.inputs:
+                if tensor is images:
+                    continue
+                if len(step.inputs) == 1 or step.weighs:  # a tensor of its own, or one that is added to what is there
+                    peak = max(peak, alive + tensor.bytes)
+                    alive += tensor.bytes * (tensor.gradient is None)
+                    tensor.gradient = tensor.bytes
+                elif tensor.gradient is None:  # a sum hands on its gradient, a concatenation its parts
+                    tensor.gradient = min(handed, tensor.bytes)
+                    handed -= tensor.gradient
+            alive -= handed
+        alive -= _released(step.kept) + step.besides
+    return peak
+
+
+def _released(tensors: tuple[_Tensor, ...]) -> int:
+    freed = 0
+    for tensor in tensors:
+        tensor.users -= 1
+        freed += tensor.bytes * (tensor.users == 0)
+    return freed
+
+
+def _steps(graph: Graph, images: _Tensor, size: int, width: int) -> Iterator[_Step]:
+    """What is carried out for a batch of this size, in order, with values of so many bytes."""
+    values = {INPUT: images}
+    for node in graph.nodes:
+        weighed = tuple(values[edge.source] for edge in node.inputs if not isinstance(edge.gate, int))
+        value, *others = [values[edge.source] for edge in node.inputs if isinstance(edge.gate, int)] or weighed[:1]
+        if weighed:
+            total = _Tensor(weighed[0].bytes)
+            yield _Step(weighed, total, weighed, weighs=True)
+            value, others = total, [value, *others] * (value is not weighed[0])
+        if others and node.combine == "concat":
+            joined = _Tensor(value.bytes + sum(other.bytes for other in others))
+            yield _Step((value, *others), joined)
+            value = joined
+        else:
+            for other in others:
+                total = _Tensor(value.bytes)
+                yield _Step((value, other), total)
+                value = total
+        before: Operation | None = None
+        for _, operation, shape in graph.steps(node):
+            relu = isinstance(operation, operations.ReLU)
+            if relu and isinstance(before, operations.BatchNorm | operations.Convolution):
+                yield _Step((), None, (value,))  # in place
+            elif not isinstance(operation, VIEWS):
+                made = _Tensor(size * prod(operation.shape(shape)) * width)
+                kept = (made,) if relu else (value,) if isinstance(operation, KEEP_INPUT) else ()
+                places = made.bytes // width * INDEX if isinstance(operation, operations.MaxPool) else 0
+                yield _Step((value,), made, kept, places)
+                value = made
+            before = operation
+        values[node.name] = value

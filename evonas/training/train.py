@@ -1,0 +1,256 @@
+"""Training a network on images that lie on the device as tensors. One code for CPU and CUDA."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch._dynamo  # optimizers load it where they are first used: more than a second, in the midst of a training
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from evonas.network import DropPath, build, tapped
+from evonas.recipe import Recipe
+from evonas.support.stopwatch import UNWATCHED, Unwatched
+from evonas.support.streams import number
+from evonas.tasks.splits import Part
+from evonas.training.auxiliary import head
+
+RESTARTED = 0.4  # times the learning rate (Baker et al. 2017; Zhong et al. 2018)
+
+
+class TrainingFailed(RuntimeError):
+    """A network that cannot be trained. `kind` is nan, memory or time."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def train(
+    network: nn.Module,
+    part: Part,
+    recipe: Recipe,
+    *,
+    seed: int,
+    validation: Part | None = None,
+    precision: str = "float32",
+    splits: int = 1,
+    deadline: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    watch: Unwatched = UNWATCHED,
+) -> list[float]:
+    """Train in place; the accuracy on `validation` after each epoch, those before a restart included (nothing where
+    there is no validation part, and then no restart either).
+
+    A restart, of the recipe's `restarts`, follows a first epoch that has learnt nothing or whose loss was not finite.
+
+    Raises TrainingFailed as `Training.epoch` does.
+    """
+    settings: dict[str, Any] = {"seed": seed, "precision": precision, "splits": splits, "watch": watch}
+    training = Training(network, part, recipe, **settings)
+    restarts = recipe.restarts if validation is not None else 0
+    begun = copy.deepcopy(network.state_dict()) if restarts else {}
+    curve: list[float] = []
+    while training.epochs < recipe.epochs:
+        learnt = True
+        try:
+            training.epoch(deadline=deadline, clock=clock)
+        except TrainingFailed as failure:
+            if failure.kind != "nan" or training.epochs or not restarts:
+                raise
+            learnt = False
+        else:
+            if validation is not None:
+                watch.begin("evaluation")
+                curve.append(accuracy(network, validation, precision=precision))
+                learnt = training.epochs > 1 or curve[-1] > validation.most_frequent
+        if restarts and not learnt:
+            restarts -= 1
+            network.load_state_dict(begun)
+            recipe = replace(recipe, learning_rate=recipe.learning_rate * RESTARTED)
+            training = Training(network, part, recipe, **settings)
+    return curve
+
+
+class Training:
+    """A training in progress, one epoch at a time, on the device where the images lie.
+
+    epochs      that have been trained
+    precision   float32, or bfloat16 for what autocast holds safe: convolutions and linear layers (weights, batch norm
+                and loss stay float32)
+    splits      parts of each batch that go through the network one after the other, to save memory; the gradients are
+                those of the whole batch, but batch norms see a part at a time
+    watch       is told of the sections data, forward, backward and optimizer
+
+    Shuffling, augmentation and dropout of an epoch draw from streams of the seed and its number; the global generators
+    are left as they were. So `state` holds no generator, and a training that goes on from one equals one that never
+    stopped, on a CPU to the bit.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        part: Part,
+        recipe: Recipe,
+        *,
+        seed: int,
+        precision: str = "float32",
+        splits: int = 1,
+        watch: Unwatched = UNWATCHED,
+    ) -> None:
+        self.device = part.device
+        network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network, self.part, self.recipe = network, part, recipe
+        self.seed, self.precision, self.splits, self.watch = seed, precision, splits, watch
+        self.head, self.tapped = _auxiliary(network, recipe, seed, self.device)
+        self.weights = [*network.parameters(), *(self.head.parameters() if self.head else ())]
+        self.optimizer = optimizer_of(self.weights, recipe)
+        self.batch_size = min(recipe.batch_size, len(part))
+        self.steps = len(part) // self.batch_size
+        self.paths = [module for module in network.modules() if isinstance(module, DropPath)]
+        self.epochs = 0
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "epochs": self.epochs,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        } | ({"auxiliary": self.head.state_dict()} if self.head else {})
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.epochs = state["epochs"]
+        self.network.load_state_dict(state["network"])
+        if self.head:
+            self.head.load_state_dict(state["auxiliary"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def epoch(self, *, deadline: float | None = None, clock: Callable[[], float] = time.monotonic) -> float:
+        """Train the next epoch; its mean loss.
+
+        Raises TrainingFailed when the loss stops being finite, when memory runs out, and when `clock` passes `deadline`
+        (seconds).
+        """
+        try:
+            loss = self._epoch(deadline, clock)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise TrainingFailed("memory", f"out of memory: {_first_line(error)}") from error
+        except RuntimeError as error:
+            if "not enough memory" in str(error) or "can't allocate memory" in str(error):  # the CPU allocator's words
+                raise TrainingFailed("memory", f"out of memory: {_first_line(error)}") from error
+            raise
+        self.epochs += 1
+        return loss
+
+    def _epoch(self, deadline: float | None, clock: Callable[[], float]) -> float:
+        network, recipe, device, watch = self.network, self.recipe, self.device, self.watch
+        where = f"in epoch {self.epochs + 1} of {recipe.epochs}"
+        seed = number(self.seed, "epoch", self.epochs)
+        generator = torch.Generator(device).manual_seed(seed)
+        total = torch.zeros((), device=device)
+        network.train()
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)  # of dropout
+            watch.begin("data")
+            for step, (images, labels) in enumerate(self.part.shuffled(self.batch_size, recipe, generator)):
+                keep_schedule(recipe, self.epochs + (step + 0.5) / self.steps, self.optimizer, self.paths)
+                self.optimizer.zero_grad(set_to_none=True)
+                for some, theirs in zip(images.chunk(self.splits), labels.chunk(self.splits), strict=True):
+                    watch.begin("forward")
+                    loss = self._loss(some, theirs) * (len(some) / len(images))
+                    watch.begin("backward")
+                    loss.backward()
+                    total += loss.detach()
+                watch.begin("optimizer")
+                if recipe.clip_norm:
+                    nn.utils.clip_grad_norm_(self.weights, recipe.clip_norm)
+                self.optimizer.step()
+                watch.begin("data")
+                if deadline is not None and clock() > deadline:
+                    raise TrainingFailed("time", f"over its time limit {where}")
+        for path in self.paths:
+            path.rate = 0.0
+        mean = total.item() / self.steps  # read once an epoch: reading waits for the device
+        if not math.isfinite(mean):
+            raise TrainingFailed("nan", f"the loss is not finite {where}")
+        return mean
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        def of(logits: Tensor) -> Tensor:
+            return F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+
+        with autocast(self.device, self.precision):
+            if self.head is None:
+                logits = self.network(images)
+            else:
+                logits, middle = self.tapped(images)
+                second = self.head(middle)
+        return of(logits) if self.head is None else of(logits) + self.recipe.auxiliary * of(second)
+
+
+def _auxiliary(
+    network: nn.Module, recipe: Recipe, seed: int, device: torch.device
+) -> tuple[nn.Module | None, nn.Module]:
+    """The second classifier and the network that feeds it, where the recipe and the network's graph have one."""
+    if not recipe.auxiliary or not isinstance(network, fx.GraphModule):
+        return None, network
+    graph = network.meta.get("graph")
+    if graph is None or graph.auxiliary is None:
+        return None, network
+    made = build(head(graph.shapes[graph.auxiliary], graph.output_shape[0]), seed=number(seed, "auxiliary"))
+    return made.to(device=device, memory_format=torch.channels_last), tapped(network, graph.auxiliary)  # type: ignore[call-overload]
+
+
+@torch.inference_mode()
+def accuracy(network: nn.Module, part: Part, *, precision: str = "float32") -> float:
+    """The share of images that the network, in evaluation mode, puts into the right class."""
+    network.eval()
+    right = torch.zeros((), dtype=torch.int64, device=part.device)
+    for images, labels in part.batches():
+        with autocast(part.device, precision):
+            logits = network(images)
+        right += (logits.argmax(1) == labels).sum()
+    return right.item() / len(part)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """bfloat16 for what autocast holds safe, or nothing where the precision is float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def keep_schedule(recipe: Recipe, now: float, optimizer: torch.optim.Optimizer, paths: Iterable[DropPath]) -> None:
+    """The learning rate, and how often paths are dropped, at this moment in epochs from the start."""
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.rate(now)
+    for path in paths:
+        path.rate = recipe.drop_path * path.share * now / recipe.epochs
+
+
+def optimizer_of(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """As a recipe wants it."""
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    if recipe.optimizer == "rmsprop":
+        # epsilon as mobile networks are trained (tensorflow/tpu), but PyTorch adds it outside of the root, and begins
+        # the mean of the squares at 0 instead of 1
+        return torch.optim.RMSprop(
+            weights, lr=recipe.learning_rate, alpha=0.9, eps=1e-3, momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )  # fmt: skip
+    return torch.optim.SGD(
+        weights,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov and recipe.momentum > 0,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

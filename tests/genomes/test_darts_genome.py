@@ -1,0 +1,184 @@
+"""The DARTS cells: published counts, genotypes, the supernet."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from evonas.genomes.darts import EDGES, NODES, OPERATIONS, DARTSSpace
+from evonas.genomes.genotype import Genotype, published
+from evonas.space import CodeError, UserError
+from evonas.support.streams import stream
+
+SHEETS = Path(os.environ.get("EVONAS_SHEETS", Path(__file__).parents[3] / "shared" / "systems"))
+CLASSES = {"CIFAR-10": 10, "CIFAR-100": 100, "ImageNet": 1000}
+V2 = published()["DARTS_V2"].genotype
+
+
+def parameters(name, channels, layers, **fields):
+    return DARTSSpace(layers, channels, **fields).decode_genotype(published()[name].genotype).parameters
+
+
+# ---- counts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "channels", "count"),
+    [
+        ("DARTS_V2", 20, 36, 3_349_342),
+        ("DARTS_V1", 20, 36, 3_169_414),
+        ("NASNet-A", 20, 32, 3_061_738),  # inputs that repeat, five nodes
+        ("AmoebaNet-A", 20, 36, 3_145_078),  # 1x7-7x1 convolutions
+        ("SNAS_aggressive", 20, 36, 2_313_622),  # nodes of `none`
+        ("GDAS_V1", 20, 36, 3_368_782),
+        ("PDARTS_CIFAR10", 20, 36, 3_433_798),
+        ("PC_DARTS_cifar", 20, 36, 3_634_678),
+        ("Random_NSAS", 20, 36, 3_083_014),
+    ],
+)
+def test_published_cells_have_their_exact_counts(name, layers, channels, count):
+    assert parameters(name, channels, layers) == count
+
+
+def test_the_imagenet_stem_has_its_exact_count():
+    space = DARTSSpace(14, 48, stem="imagenet", input_shape=(3, 224, 224), classes=1000)
+    graph = space.decode_genotype(V2)
+    assert graph.parameters == 4_718_752
+    assert round(graph.multiply_adds / 1e6, 1) == 529.9
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("DARTS_V2", (2_858, 11_554, 8_234, 37_018, 69_618, 246_106)),
+        ("PC_DARTS_cifar", (13_406, 22_286, 38_258, 66_770, 99_202, 335_738)),
+        ("GDAS_V1", (15_918, 24_398, 43_858, 70_290, 100_594, 330_330)),
+    ],
+)
+def test_small_networks_have_their_exact_counts(name, counts):
+    sizes = ((4, 3), (4, 5), (8, 3), (8, 5), (8, 8), (16, 8))
+    assert tuple(parameters(name, channels, layers) for channels, layers in sizes) == counts
+
+
+@pytest.mark.parametrize(
+    ("channels", "layers", "count"),
+    [(4, 3, 72_854), (4, 5, 136_182), (8, 3, 209_442), (8, 5, 394_210), (8, 8, 597_890), (16, 8, 1_930_618)],
+)
+def test_supernets_have_their_exact_counts(channels, layers, count):
+    space = DARTSSpace(layers, channels, search=True)
+    assert space.decode(space.open()).parameters == count
+
+
+def test_each_cell_of_the_second_order_network_has_its_count():
+    graph, found = DARTSSpace(20, 36).decode_genotype(V2), {}
+    for node in graph.nodes:
+        part = node.name.split("/")[0]
+        found[part] = found.get(part, 0) + sum(op.parameters(shape) for _, op, shape in graph.steps(node))
+    cells = [26_532, 27_828, *[29_124] * 4, 21_024, 97_128, *[107_496] * 5, 83_520, 370_512, *[411_984] * 5]
+    assert found == {"stem": 3_132, **{f"cell{n}": count for n, count in enumerate(cells)}, "classifier": 5_770}
+
+
+@pytest.mark.skipif(not (SHEETS / "genotypes.json").exists(), reason="the sheet genotypes.json is not here")
+def test_every_entry_of_the_sheet_has_its_exact_counts():
+    entries = [e for e in json.loads((SHEETS / "genotypes.json").read_text())["genotypes"] if e.get("reduce")]
+    assert len(entries) >= 23
+    for entry in entries:
+        large = entry["dataset"] == "ImageNet"
+        space = DARTSSpace(
+            entry["layers"], entry["init_channels"], stem="imagenet" if large else "cifar",
+            input_shape=(3, 224, 224) if large else (3, 32, 32), classes=CLASSES[entry["dataset"]],
+        )  # fmt: skip
+        genotype = Genotype.of_pairs(entry)
+        assert space.decode_genotype(genotype).parameters == entry["params_exact"], entry["id"]
+        assert round(space.decode_genotype(genotype).multiply_adds / 1e6, 1) == entry["conv_macs_millions"]
+        assert published()[entry["name"]].genotype == genotype
+
+
+# ---- the genome ---------------------------------------------------------------------------------------------------
+
+
+def test_the_space_has_its_published_size():
+    assert DARTSSpace().count() == ((1 * 3 * 6 * 10) * 7**8) ** 2 == 1_037_664_180**2
+
+
+def test_every_random_genome_has_two_edges_a_node_and_comes_back_from_its_code():
+    space = DARTSSpace()
+    for seed in range(200):
+        genome = space.random(stream(seed, "darts"))
+        genotype = space.genotype(genome)
+        for cell in (genotype.normal, genotype.reduce):
+            assert [len(pairs) for pairs in cell] == [2, 2, 2, 2]
+            assert all(first[1] < second[1] for first, second in cell)
+        assert space.parse(space.format(genome)) == genome
+        assert space.genome(genotype) == genome
+        assert Genotype.of_pairs(genotype.to_pairs()) == genotype
+
+
+def test_a_genome_and_its_genotype_mean_the_same_network():
+    space = DARTSSpace(5, 4)
+    for seed in range(30):
+        genome = space.random(stream(seed, "darts"))
+        assert space.decode(genome).digest() == space.decode_genotype(space.genotype(genome)).digest()
+
+
+@pytest.mark.parametrize("name", ["DARTS_V1", "DARTS_V2", "GDAS_V1", "PC_DARTS_cifar", "SNAS_mild"])
+def test_published_names_are_codes(name):
+    space = DARTSSpace(8, 16)
+    genome = space.parse(name)
+    assert space.decode(genome).parameters == parameters(name, 16, 8)
+    assert space.parse(json.dumps(published()[name].genotype.to_pairs())) == genome
+
+
+def test_published_cells_outside_the_space_are_read_but_no_genomes_of_it():
+    space = DARTSSpace(20, 32)
+    with pytest.raises(CodeError, match=r"other nodes than 2, 3, 4, 5"):
+        space.parse("NASNet-A")
+    code, graph = space.read("NASNet-A")
+    assert (code, graph.parameters) == ("NASNet-A", 3_061_738)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("DARTS_V3", "is no genotype; give a published one"),
+        ('{"normal": []}', "no genotype of DARTS"),
+        ("{normal", "the genotype is no JSON"),
+        ("normal 0:conv 1:conv reduce 0:conv 1:conv", "unknown operation 'conv'"),
+        ("normal 5:none reduce 0:none", "node 2 has the input 5; use 0 to 1"),
+        ("normal x:none reduce 0:none", "write input:operation"),
+    ],
+)
+def test_codes_of_no_genotype_are_refused(code, says):
+    with pytest.raises(CodeError, match=says):
+        DARTSSpace().parse(code)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"channels": 15}, "use an even number"),
+        ({"stem": "mnist"}, "use cifar or imagenet"),
+        ({"input_shape": (3, 30, 30)}, "use sides that are multiples of 4"),
+        ({"layers": 0}, "layers is at least 1"),
+    ],
+)
+def test_networks_that_cannot_be_are_refused(fields, says):
+    with pytest.raises(UserError, match=says):
+        DARTSSpace(**fields)
+
+
+def test_edges_are_in_the_order_of_the_published_weights():
+    assert len(EDGES) == 14
+    assert EDGES[:5] == ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+    assert [target for _, target in EDGES] == [2] * 2 + [3] * 3 + [4] * 4 + [5] * 5
+    assert NODES == (2, 3, 4, 5)
+    assert OPERATIONS[:5] == ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3")
+
+
+def test_cells_whose_nodes_concatenate_are_refused():
+    cell = tuple((("skip_connect", 0), ("skip_connect", 1)) for _ in NODES)
+    joining = Genotype(cell, NODES, cell, NODES, (3,), ())
+    for reads in (DARTSSpace().genome, DARTSSpace().decode_genotype, lambda genotype: DARTSSpace().read(str(genotype))):
+        with pytest.raises(CodeError, match="the normal cell has nodes that concatenate"):
+            reads(joining)

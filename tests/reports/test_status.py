@@ -1,0 +1,88 @@
+"""How a run stands, for another terminal."""
+
+import json
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+import evonas
+from evonas.reports.status import lines, status
+from evonas.run.journal import Journal, JournalError, is_held
+
+SCRIPT = """
+import sys, time
+import evonas
+from evonas.genomes.genet import DIGITS
+
+
+def slow(genome):
+    if genome[0]:
+        raise ValueError("no luck")
+    time.sleep(0.05 if sum(genome) < 6 else 600)
+    return sum(genome)
+
+
+if __name__ == "__main__":
+    evonas.search(DIGITS, evaluate=slow, budget=1000, workers=2, out=sys.argv[1], progress=False, resume=True)
+"""
+
+
+def test_a_run_is_watched_while_it_goes_on_and_after_it_was_killed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    process = subprocess.Popen([sys.executable, str(script), str(tmp_path / "run")])
+    try:
+        deadline = time.monotonic() + 120
+        found = {}
+        while not (found.get("busy") == 2 and found["in_flight"][0]["age_s"] > 1):  # both are asleep
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+            if (tmp_path / "run" / "journal.jsonl").exists():
+                found = status(evonas.open_run(tmp_path / "run"))
+        assert (found["state"], found["phase"], found["idle"]) == ("running", "search", 0)
+        assert 0 < found["utilisation"] <= 1
+        assert found["failures"].get("error", 0) == found["evaluations"] - sum(
+            record["status"] == "full" for record in evonas.open_run(tmp_path / "run").records() if "status" in record
+        )
+        command = [sys.executable, "-m", "evonas", "status", str(tmp_path / "run"), "--json"]
+        assert json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["busy"] == 2
+        second = subprocess.run([sys.executable, str(script), str(tmp_path / "run")], capture_output=True, text=True)
+        assert "another process is at work on" in second.stderr
+    finally:
+        process.kill()
+        process.wait()
+    while is_held(tmp_path / "run" / "journal.jsonl"):  # its workers end a moment later
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    after = status(evonas.open_run(tmp_path / "run"))
+    assert (after["state"], after["busy"]) == ("stopped", 0)
+    assert len(after["in_flight"]) == 2
+    assert after["evaluations"] == found["evaluations"]
+    told = list(lines(evonas.open_run(tmp_path / "run"), after))
+    assert any(line.startswith("to be begun again: ") for line in told)
+    assert told[-1].startswith("to go on: evonas resume ")
+
+
+def test_a_finished_run_says_so_and_names_its_best(tmp_path):
+    run = evonas.search("genet", evaluate=sum, budget=6, workers=1, out=tmp_path / "run", progress=False)
+    found = status(run)
+    assert (found["state"], found["in_flight"], found["busy"]) == ("finished", [], 0)
+    assert found["evaluations"] == 6
+    assert found["best"]["fitness"] == run.best.values["fitness"]
+    assert found["a_minute"]["whole"] > 0
+    assert found["failures"] == {}
+
+
+def test_a_journal_is_held_by_one_process_at_a_time(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    first = Journal(path, {"name": "space"}, clock=time.monotonic)
+    assert is_held(path)
+    with pytest.raises(JournalError, match="another process is at work"):
+        Journal(path, {"name": "space"}, clock=time.monotonic)
+    first.close()
+    assert not is_held(path)
+    Journal(path, {"name": "space"}, clock=time.monotonic).close()

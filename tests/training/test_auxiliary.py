@@ -1,0 +1,135 @@
+"""The auxiliary classifier: where it stands, what it adds to the loss, and that nothing of it is left."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from evonas.data.sources import Source
+from evonas.errors import UserError
+from evonas.evaluation.trained import TrainedAccuracy
+from evonas.genomes.darts import DARTSSpace
+from evonas.genomes.genotype import published
+from evonas.genomes.nasnet import NASNetSpace
+from evonas.graph import INPUT, Graph, GraphError, Node
+from evonas.network import build, tapped
+from evonas.recipe import RECIPES, Recipe
+from evonas.support.streams import stream
+from evonas.tasks.splits import Part
+from evonas.training.auxiliary import head
+from evonas.training.train import Training
+
+GRAPH = NASNetSpace(normals=1, channels=4, input_shape=(1, 8, 8)).read("AmoebaNet-A-tpu")[1]
+RECIPE = Recipe(epochs=2, batch_size=16, auxiliary=0.4)
+
+
+def part():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(64, 1, 8, 8, generator=generator)
+    return Part(images, (images.mean((1, 2, 3)) > 0).long())
+
+
+def trained(recipe, graph=GRAPH, epochs=1):
+    training = Training(build(graph, seed=0), part(), recipe, seed=0)
+    losses = [training.epoch() for _ in range(epochs)]
+    return training, losses
+
+
+def test_it_stands_two_thirds_down_the_network():
+    darts = DARTSSpace(20, 36).decode_genotype(published()["DARTS_V2"].genotype)
+    assert (darts.auxiliary, darts.shapes[darts.auxiliary]) == ("cell13/output", (576, 8, 8))
+    nasnet = NASNetSpace(6, 32).read("NASNet-A-slim")[1]
+    assert (nasnet.auxiliary, nasnet.shapes[nasnet.auxiliary][1:]) == ("cell12/output", (16, 16))
+    pnas = NASNetSpace(3, 8, reduction="stride").read("PNASNet-5")[1]
+    assert pnas.auxiliary == "cell5/output"
+    assert DARTSSpace(8, 16, search=True).read("DARTS_V2")[1].auxiliary is None
+
+
+def test_the_head_has_the_published_layers():
+    made = head((576, 8, 8), 10)
+    count = 576 * 128 + 2 * 128 + 128 * 768 * 2 * 2 + 2 * 768 + 768 * 10 + 10
+    assert made.parameters == count
+    for size in (1, 2, 4, 7, 16):
+        assert build(head((8, size, size), 10))(torch.randn(2, 8, size, size)).shape == (2, 10)
+
+
+def test_a_tapped_network_gives_the_same_output_and_the_node():
+    network, images = build(GRAPH, seed=0).eval(), torch.randn(2, 1, 8, 8)
+    logits, middle = tapped(network, GRAPH.auxiliary)(images)
+    assert torch.equal(logits, network(images))
+    assert middle.shape[1:] == GRAPH.shapes[GRAPH.auxiliary]
+
+
+def test_its_loss_is_added_with_its_weight_and_reaches_the_cells_before_it():
+    training = Training(build(GRAPH, seed=0), part(), RECIPE, seed=0)
+    plain = Training(build(GRAPH, seed=0), part(), replace(RECIPE, auxiliary=0.0), seed=0)
+    images, labels = part().images[:16], part().labels[:16]
+    total, alone = training._loss(images, labels), plain._loss(images, labels)
+    _, middle = training.tapped(images)
+    second = torch.nn.functional.cross_entropy(training.head(middle), labels)
+    assert total.item() == pytest.approx((alone + 0.4 * second).item(), rel=1e-4)
+    total.backward()
+    alone.backward()
+    before = dict(training.network.named_parameters())["stem.conv.weight"].grad
+    without = dict(plain.network.named_parameters())["stem.conv.weight"].grad
+    assert not torch.allclose(before, without)
+
+
+def test_nothing_of_it_is_left_in_the_network():
+    training, _ = trained(RECIPE)
+    assert set(training.network.state_dict()) == set(build(GRAPH).state_dict())
+    assert training.network(part().images[:2]).shape == (2, 10)
+
+
+def test_a_training_that_goes_on_keeps_its_head():
+    through, losses = trained(RECIPE, epochs=2)
+    first, _ = trained(RECIPE)
+    later = Training(build(GRAPH, seed=5), part(), RECIPE, seed=0)
+    later.load_state(first.state())
+    assert later.epoch() == losses[1]
+    for name, value in through.state()["auxiliary"].items():
+        assert torch.equal(value, later.state()["auxiliary"][name])
+
+
+def test_networks_without_a_place_for_it_are_trained_as_without_it():
+    bare = replace(GRAPH, auxiliary=None)
+    with_head, first = trained(RECIPE, bare)
+    _, second = trained(replace(RECIPE, auxiliary=0.0), bare)
+    assert with_head.head is None
+    assert first == second
+
+
+def test_the_place_travels_in_json_and_must_be_a_node():
+    assert Graph.from_json(GRAPH.to_json()) == GRAPH
+    with pytest.raises(GraphError, match="which is no node"):
+        Graph((1, 4, 4), (Node("a", Graph.from_json(GRAPH.to_json()).nodes[0].inputs),), "b")
+    assert GRAPH.nodes[0].inputs[0].source == INPUT
+
+
+def test_the_papers_recipes_have_it():
+    assert (RECIPES["darts"].auxiliary, RECIPES["amoebanet"].auxiliary) == (0.4, 0.5)
+    with pytest.raises(UserError, match="auxiliary, restarts, last_rate and cycle are at least 0"):
+        Recipe(auxiliary=-1)
+
+
+def test_searches_and_final_trainings_train_it_and_the_paths_to_be_dropped(monkeypatch):
+    kept = GRAPH.simplified(training=True)
+    assert kept.auxiliary == GRAPH.auxiliary
+    assert any(op.name == "drop_path" for node in kept.nodes for op in node.operations)
+    plain = GRAPH.simplified()
+    assert plain.auxiliary is None
+    assert not any(op.name == "drop_path" for node in plain.nodes for op in node.operations)
+    assert set(build(kept).state_dict()) == set(build(plain).state_dict())
+
+    space = NASNetSpace(normals=1, channels=4, input_shape=(1, 8, 8))
+    genome, source = space.random(stream(0, "genome")), Source("digits")
+    recipe = Recipe(epochs=1, batch_size=256)
+
+    def value(**changes):
+        evaluation = TrainedAccuracy(space, source, replace(recipe, **changes), seed=0, final=True, keeps=True)
+        return evaluation(genome).weights
+
+    monkeypatch.setattr(TrainedAccuracy, "_training", lambda self, *network: "the same streams")
+    assert value() == value()
+    assert value(auxiliary=0.4) != value()
+    assert value(drop_path=0.4) != value()

@@ -1,0 +1,143 @@
+"""The estimate of a training's memory, and what is done where it is too much."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from evonas.data.sources import Source
+from evonas.evaluation.trained import TrainedAccuracy
+from evonas.genomes.darts import DARTSSpace
+from evonas.genomes.genet import DIGITS
+from evonas.network import build
+from evonas.recipe import Recipe
+from evonas.supernets.darts import DARTS
+from evonas.supernets.pc_darts import PCDARTS
+from evonas.support.device import memory_of
+from evonas.support.streams import stream
+from evonas.systems import system
+from evonas.tasks.splits import Part, task_on
+from evonas.training.memory import SPARE, splits_within, supernet_bytes, training_bytes
+from evonas.training.train import Training, train
+
+RECIPE = Recipe(epochs=3, batch_size=16)
+GENOME = DIGITS.parse("1-01/1-01-101")
+
+
+def asked_of_the_allocator(graph, recipe):
+    """Bytes that are alive at once in the second step, as torch counts them, with weights and momentum."""
+    images = torch.rand(recipe.batch_size, *graph.input_shape)
+    part = Part(images, torch.arange(recipe.batch_size) % 10)
+    training = Training(build(graph.simplified(training=True)), part, recipe, seed=0)
+    training.epoch()
+    return asked_for(training.epoch) + 2 * 4 * graph.parameters
+
+
+def asked_for(step):
+    """The most bytes that are alive at once in a step, above those before it."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
+        step()
+    events = [event for event in watched.profiler.kineto_results.events() if event.name() == "[memory]"]
+    alive = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        alive += event.nbytes()
+        peak = max(peak, alive)
+    return peak
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [("genet", 0), ("genet", 1), ("amoebanet", 0), ("hierarchical", 0), ("nsga-net", 0), ("darts", 0)],
+)
+def test_the_estimate_is_what_autograd_asks_for(name, seed):
+    space = system(name).preset("small").space
+    graph = space.decode(space.random(stream(seed, "memory")))
+    estimate = training_bytes(graph, RECIPE) / SPARE["cpu"]["float32"]
+    assert estimate == pytest.approx(asked_of_the_allocator(graph, RECIPE), rel=0.1)
+
+
+def longest(space):
+    return {d.name: {"sep_conv_3x3": torch.tensor(1.0, requires_grad=True)} for d in space.decisions(space.open())}
+
+
+@pytest.mark.parametrize(
+    ("partial", "route", "one_path"),
+    [
+        (1, lambda space: DARTS(space, rng=stream(0, "route")).route(), False),
+        (4, lambda space: PCDARTS(space, rng=stream(0, "route")).route(), False),
+        (1, longest, True),
+    ],
+    ids=["darts", "pc-darts", "the longest path"],
+)
+def test_the_estimate_of_a_supernet_is_what_autograd_asks_for(partial, route, one_path):
+    space = DARTSSpace(5, 8, search=True, partial=partial)
+    graph, route = space.decode(space.open()), route(space)
+    supernet = build(graph).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(supernet.parameters(), 0.01, momentum=0.9)
+    images = torch.rand(16, *graph.input_shape).contiguous(memory_format=torch.channels_last)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        torch.nn.functional.cross_entropy(supernet(images, route), torch.arange(16) % 10).backward(retain_graph=True)
+        optimizer.step()
+
+    step()
+    estimate = supernet_bytes(graph, RECIPE, one_path=one_path) / SPARE["cpu"]["float32"]
+    assert estimate == pytest.approx(asked_for(step) + 2 * 4 * graph.parameters, rel=0.15)
+
+
+def test_larger_batches_adam_and_an_auxiliary_classifier_take_more():
+    space = system("amoebanet").preset("small").space
+    graph = space.decode(space.random(stream(0, "memory")))
+    plain = training_bytes(graph, RECIPE)
+    assert training_bytes(graph, replace(RECIPE, batch_size=32)) > 1.9 * plain
+    assert training_bytes(graph, replace(RECIPE, optimizer="adam")) > plain
+    assert training_bytes(graph, replace(RECIPE, auxiliary=0.4)) > plain
+    assert training_bytes(graph, RECIPE, splits=2) < 0.6 * plain
+    assert training_bytes(graph, RECIPE, precision="bfloat16") < 0.6 * plain
+
+
+def test_batches_are_split_no_further_than_it_takes():
+    graph = DIGITS.decode(GENOME)
+    whole, half = (training_bytes(graph, RECIPE, splits=splits) for splits in (1, 2))
+    assert splits_within(graph, RECIPE, whole) == 1
+    assert splits_within(graph, RECIPE, half) == 2
+    assert splits_within(graph, RECIPE, 1000) is None
+
+
+def test_a_network_over_the_limit_is_a_failure_that_says_what_to_do():
+    evaluation = TrainedAccuracy(DIGITS, Source("digits"), RECIPE, seed=0, memory=500_000)
+    outcome = evaluation(GENOME)
+    assert outcome.failed
+    assert outcome.error.startswith("memory: about ")
+    assert "--accumulate" in outcome.error
+    assert outcome.epochs == 0
+
+
+def test_a_network_over_the_limit_is_trained_in_parts_where_that_is_allowed():
+    needed = training_bytes(DIGITS.decode(GENOME), RECIPE)
+    evaluation = TrainedAccuracy(DIGITS, Source("digits"), RECIPE, seed=0, memory=needed // 2, accumulate=True)
+    outcome = evaluation(GENOME)
+    assert outcome.values[0] > 0.5
+    whole = replace(evaluation, memory=needed)(GENOME)
+    assert whole.values == replace(evaluation, memory=None)(GENOME).values
+    assert outcome.curve != whole.curve  # batch norms saw half a batch at a time
+    assert replace(evaluation, memory=1000)(GENOME).error.startswith("memory: ")
+
+
+def test_gradients_of_the_parts_of_a_batch_are_those_of_the_whole():
+    digits = task_on(Source("digits"), "cpu").train[:64]
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    found = []
+    for splits in (1, 3):
+        torch.manual_seed(0)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+        train(network, digits, Recipe(epochs=3, batch_size=32, learning_rate=0.1), seed=0, splits=splits)
+        found.append(network[1].weight.detach().clone())
+    assert torch.allclose(*found, atol=1e-6)
+
+
+def test_the_memory_of_the_machine_is_known():
+    assert 10**8 < memory_of("cpu") < 10**14

@@ -1,0 +1,238 @@
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from evonas.data.sources import Source
+from evonas.errors import UserError
+from evonas.genomes.genet import DIGITS
+from evonas.network import build
+from evonas.recipe import Recipe
+from evonas.tasks.splits import cutout, random_crop, random_flip, task_on
+from evonas.training.train import TrainingFailed, accuracy, train
+
+NETWORK = DIGITS.decode(DIGITS.parse("1-00/1-00-000"))
+QUICK = Recipe(epochs=3, batch_size=64, learning_rate=0.05, crop=1)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return task_on(Source("digits"), "cpu")
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def weights(network):
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+# ---- recipes ------------------------------------------------------------------------------------------------------
+
+
+def test_schedules_are_those_of_the_papers():
+    cosine = Recipe(epochs=10, learning_rate=0.2, schedule="cosine")
+    assert (cosine.rate(0), cosine.rate(5)) == pytest.approx((0.2, 0.1))
+    assert cosine.rate(10) == pytest.approx(0)
+    warm = Recipe(epochs=10, learning_rate=0.2, warmup=2)
+    assert [warm.rate(epoch) for epoch in (0, 1, 2, 6)] == pytest.approx([0, 0.1, 0.2, 0.1])
+    genet = Recipe(epochs=240, learning_rate=1e-2, schedule="step", milestones=(120, 180, 220))
+    assert [genet.rate(epoch) for epoch in (0, 119.9, 120, 180, 239)] == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-5])
+    assert Recipe(schedule="constant", learning_rate=0.3).rate(2) == 0.3
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"epochs": 0}, "epochs is 0; use at least 1"),
+        ({"batch_size": 1}, "at least 2 images"),
+        ({"optimizer": "sdg"}, "use one of sgd, adam"),
+        ({"schedule": "linear"}, "use one of cosine, step, constant"),
+        ({"learning_rate": 0.0}, "positive"),
+        ({"learning_rate": float("nan")}, "positive"),
+        ({"label_smoothing": 1.0}, "below 1"),
+        ({"crop": -1}, "at least 0"),
+        ({"epochs": 2, "warmup": 2.0}, "leave some epochs after it"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(fields, says):
+    with pytest.raises(UserError, match=says):
+        Recipe(**fields)
+
+
+# ---- training -----------------------------------------------------------------------------------------------------
+
+
+def test_training_learns_digits(digits):
+    network = build(NETWORK, seed=1)
+    curve = train(network, digits.train, QUICK, seed=2, validation=digits.validation)
+    assert len(curve) == 3
+    assert curve[-1] > 0.85
+    assert curve[-1] == accuracy(network, digits.validation)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(digits):
+    def run(seed):
+        network = build(NETWORK, seed=1)
+        train(network, digits.train, Recipe(epochs=1, crop=1, flip=True, cutout=2), seed=seed)
+        return weights(network)
+
+    assert torch.equal(run(5), run(5))
+    assert not torch.equal(run(5), run(6))
+
+
+def test_training_leaves_the_global_generator_alone(digits):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    train(build(NETWORK), digits.train, Recipe(epochs=1), seed=5)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_adam_and_clipping_and_smoothing_train_too(digits):
+    recipe = Recipe(epochs=3, optimizer="adam", learning_rate=3e-3, clip_norm=1.0, label_smoothing=0.1)
+    curve = train(build(NETWORK), digits.train, recipe, seed=0, validation=digits.validation)
+    assert curve[-1] > 0.8
+
+
+def test_rmsprop_trains_as_mobile_networks_are_trained(digits):
+    recipe = Recipe(epochs=3, optimizer="rmsprop", learning_rate=2e-3, schedule="constant")
+    assert train(build(NETWORK), digits.train, recipe, seed=0, validation=digits.validation)[-1] > 0.8
+
+
+def test_a_training_that_learns_nothing_begins_anew_with_a_smaller_learning_rate(digits):
+    recipe = Recipe(epochs=2, optimizer="adam", learning_rate=30.0, schedule="constant", restarts=12)
+    network, plain = build(NETWORK, seed=1), build(NETWORK, seed=1)
+    curve = train(network, digits.train, recipe, seed=0, validation=digits.validation)
+    restarts = len(curve) - 2
+    assert 0 < restarts < 12
+    assert max(curve[:restarts]) <= digits.validation.most_frequent < curve[restarts]
+    calmer = Recipe(epochs=2, optimizer="adam", learning_rate=30.0 * 0.4**restarts, schedule="constant")
+    assert train(plain, digits.train, calmer, seed=0, validation=digits.validation) == curve[restarts:]
+    assert torch.equal(weights(network), weights(plain))
+
+
+def test_a_training_that_diverges_in_its_first_epoch_begins_anew_too(digits, monkeypatch):
+    wild = Recipe(epochs=2, learning_rate=1e30, schedule="constant", restarts=1)
+    with pytest.raises(TrainingFailed, match="not finite in epoch 1 of 2"):
+        train(build(NETWORK), digits.train, replace(wild, restarts=0), seed=0, validation=digits.validation)
+    monkeypatch.setattr("evonas.training.train.RESTARTED", 1e-31)
+    curve = train(build(NETWORK), digits.train, wild, seed=0, validation=digits.validation)
+    calm = replace(wild, learning_rate=1e30 * 1e-31, restarts=0)
+    assert curve == train(build(NETWORK), digits.train, calm, seed=0, validation=digits.validation)
+
+
+def test_without_restarts_left_a_hopeless_training_goes_on(digits):
+    recipe = Recipe(epochs=2, optimizer="adam", learning_rate=1e6, schedule="constant", restarts=1)
+    assert len(train(build(NETWORK), digits.train, recipe, seed=0, validation=digits.validation)) == 3
+
+
+def test_a_loss_that_is_not_finite_is_a_failure(digits):
+    network = build(NETWORK)
+    with torch.no_grad():
+        network.state_dict()["stage1.input.conv.weight"].fill_(float("nan"))
+    with pytest.raises(TrainingFailed, match="not finite in epoch 1 of 3") as failure:
+        train(network, digits.train, QUICK, seed=0)
+    assert failure.value.kind == "nan"
+
+
+def test_time_over_the_limit_is_a_failure(digits):
+    ticks = iter(range(1000))
+    with pytest.raises(TrainingFailed, match="time limit in epoch 2 of 3") as failure:
+        train(build(NETWORK), digits.train, QUICK, seed=0, deadline=20, clock=lambda: next(ticks))
+    assert failure.value.kind == "time"
+
+
+class Greedy(nn.Module):
+    """Asks for memory that no machine has."""
+
+    def __init__(self, error=None):
+        super().__init__()
+        self.weight, self.error = nn.Parameter(torch.zeros(1)), error
+
+    def forward(self, x):
+        if self.error is not None:
+            raise self.error
+        return torch.empty(1 << 48) * self.weight
+
+
+@pytest.mark.parametrize("error", [None, torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_running_out_of_memory_is_a_failure(digits, error):
+    with pytest.raises(TrainingFailed, match="out of memory") as failure:
+        train(Greedy(error), digits.train, QUICK, seed=0)
+    assert failure.value.kind == "memory"
+
+
+def test_an_error_of_ours_is_not_taken_for_a_failure_of_the_network(digits):
+    with pytest.raises(RuntimeError, match="a bug"):
+        train(Greedy(RuntimeError("a bug")), digits.train, QUICK, seed=0)
+
+
+def test_a_batch_larger_than_the_data_takes_all_of_it(digits):
+    few = digits.train[:10]
+    network = build(NETWORK)
+    before = weights(network)
+    train(network, few, Recipe(epochs=1, batch_size=64), seed=0)
+    assert not torch.equal(before, weights(network))
+
+
+# ---- data on the device -------------------------------------------------------------------------------------------
+
+
+def test_images_are_normalised_by_the_training_part(digits):
+    images = torch.cat([images for images, _ in digits.whole.batches()])
+    assert images.mean().item() == pytest.approx(0, abs=1e-5)
+    assert images.std().item() == pytest.approx(1, abs=1e-3)
+    assert len(digits.whole) == len(images) == 1437
+    assert (len(digits.train), len(digits.validation)) == (1149, 288)
+    assert digits.whole.images.dtype == torch.uint8
+    assert digits.train.images.data_ptr() == digits.whole.images.data_ptr()  # kept once
+    assert len(digits.test) == 360
+
+
+def test_a_crop_shifts_each_image_by_at_most_the_padding():
+    images = torch.arange(1.0, 1 + 64 * 2 * 6 * 6).view(64, 2, 6, 6).contiguous(memory_format=torch.channels_last)
+    cropped = random_crop(images, 2, generator())
+    padded = nn.functional.pad(images, (2, 2, 2, 2))
+    shifts = set()
+    for image, result in zip(padded, cropped, strict=True):
+        found = [(y, x) for y in range(5) for x in range(5) if torch.equal(image[:, y : y + 6, x : x + 6], result)]
+        assert found
+        shifts.update(found)
+    assert len(shifts) > 15
+
+
+def test_a_flip_mirrors_about_half_of_the_images():
+    images = torch.randn(400, 1, 4, 4)
+    flipped = random_flip(images, generator())
+    mirrored = [torch.equal(a.flip(2), b) for a, b in zip(images, flipped, strict=True)]
+    kept = [torch.equal(a, b) for a, b in zip(images, flipped, strict=True)]
+    assert all(m or k for m, k in zip(mirrored, kept, strict=True))
+    assert 150 < sum(mirrored) < 250
+
+
+def test_cutout_blanks_one_square_that_may_hang_over_the_edge():
+    blanked = (cutout(torch.ones(500, 3, 8, 8), 4, generator()) == 0).float()
+    areas = blanked[:, 0].sum((1, 2))
+    assert areas.max() == 16
+    assert areas.min() == 4  # its centre in a corner
+    assert torch.equal(blanked[:, 0], blanked[:, 2])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_training_on_a_gpu_learns_digits():
+    task = task_on(Source("digits"), "cuda")
+    network = build(NETWORK, seed=1)
+    curve = train(network, task.train, QUICK, seed=2, validation=task.validation)
+    assert curve[-1] > 0.85
+    assert next(network.parameters()).is_cuda
+
+
+def test_streams_have_names():
+    from evonas.support.streams import number, stream
+
+    assert stream(1, "a").random() == stream(1, "a").random()
+    assert len({number(1, "a"), number(2, "a"), number(1, "b"), number(1, "a", 0)}) == 4
+    assert isinstance(stream(0), random.Random)
