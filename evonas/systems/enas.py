@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from deap import base
 
 from evonas.errors import UserError
-from evonas.genomes.enas import ENASMacroSpace, ENASMicroSpace
+from evonas.genomes.enas import ENASMicroSpace
+from evonas.genomes.enas_macro import ENASMacroSpace
 from evonas.recipe import RECIPES
 from evonas.systems import Setup, System, toolboxes
 from evonas.systems.gradients import SupernetSettings

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from evonas.errors import UserError
-from evonas.genomes.enas import MACRO, MICRO, ENASMacroSpace, ENASMicroSpace
+from evonas.genomes.enas import MICRO, ENASMicroSpace
+from evonas.genomes.enas_macro import MACRO, ENASMacroSpace
 from evonas.genomes.genotype import published
 from evonas.network import build
 from evonas.operations import Convolution, DropPath

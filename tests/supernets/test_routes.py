@@ -5,7 +5,8 @@ import torch
 
 from evonas.gates import Is
 from evonas.genomes.darts import DARTSSpace
-from evonas.genomes.enas import ENASMacroSpace, ENASMicroSpace
+from evonas.genomes.enas import ENASMicroSpace
+from evonas.genomes.enas_macro import ENASMacroSpace
 from evonas.genomes.genet import GeNetSpace
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
