@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from paired import interleaved
 
-from evonas import network
+from evonas import modules, network
 from evonas.network import build
 from evonas.support.streams import stream
 from evonas.systems import system
 
 ROUNDS = 9
-DENSE = network.DenseGradient
+DENSE = modules.DenseGradient
 
 
 class Views:
@@ -27,7 +27,7 @@ class Views:
 
 
 def step(net: torch.nn.Module, x: torch.Tensor, gradient: type) -> None:
-    network.DenseGradient = gradient
+    modules.DenseGradient = network.DenseGradient = gradient
     net.zero_grad(set_to_none=True)
     F.cross_entropy(net(x), torch.zeros(len(x), dtype=torch.int64)).backward()
 

@@ -18,7 +18,7 @@ from typing import Any
 from evonas import gates, operations
 from evonas.errors import UserError
 from evonas.gates import Gate
-from evonas.operations import Convolution, DropPath, Identity, Operation, Shape, Zero
+from evonas.operations import Convolution, DropPath, Identity, Operation, Recorded, Shape, Zero
 
 INPUT = "input"
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=-]*")
@@ -150,6 +150,11 @@ class Graph:
         """Some convolution does not see all channels."""
         return any(isinstance(op, Convolution) and op.groups > 1 for node in self.nodes for op in node.operations)
 
+    @property
+    def unknown(self) -> list[str]:
+        """The operations whose classes are not there, by name."""
+        return [op.name for node in self.nodes for op in node.operations if isinstance(op, Recorded)]
+
     # ---- rewriting ------------------------------------------------------------------------------------------------
 
     def simplified(self, *, training: bool = False) -> Graph:
@@ -230,14 +235,15 @@ class Graph:
         return "\n".join(line.rstrip() for line in lines)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON, from which `from_json` gives an equal graph."""
+        """Plain JSON, from which `from_json` gives an equal graph. An operation that is not evonas's own is `Recorded`
+        in a process that does not have its class."""
         return {
             "input_shape": list(self.input_shape),
             "nodes": [
                 {
                     "name": node.name,
                     "inputs": [[edge.source, gates.to_json(edge.gate)] for edge in node.inputs],
-                    "operations": [operations.to_json(operation) for operation in node.operations],
+                    "operations": [operations.to_json(op, shape) for _, op, shape in self.steps(node)],
                     "combine": node.combine,
                 }
                 for node in self.nodes
@@ -385,7 +391,7 @@ def _alive(nodes: list[Node], output: str) -> tuple[Node, ...]:
 
 @lru_cache(maxsize=1000)
 def _written(operation: Operation) -> str:
-    return str(operations.to_json(operation))
+    return str(operation.written())
 
 
 def _hash(*parts: object) -> str:

@@ -10,214 +10,38 @@ from __future__ import annotations
 import math
 import operator
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from evonas import gates, operations
+from evonas import gates
+from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.graph import INPUT, Graph, GraphError, Node, zero_stays
-from evonas.operations import Operation, Shape
+from evonas.modules import Conv2d, DenseGradient, Linear, seeded
+from evonas.modules import DropPath as DropPath
+from evonas.operations import OPERATIONS, Call, Operation, Shape, is_own
+from evonas.operations.call import Printed, merged
 from evonas.support.streams import number
 
 
-class Conv2d(nn.Conv2d):
-    """Its weights are left to `initialise`: drawing them twice costs more than all else in building a network."""
-
-    def reset_parameters(self) -> None:
-        pass
-
-
-class ThinPointwise(Conv2d):
-    """A strided 1x1 convolution of fewer channels than a vector of the CPU holds.
-
-    oneDNN writes past its memory when it computes the gradient of such weights in channels-last (fewer than 8 input
-    channels with AVX2, 16 with AVX-512: github.com/uxlfoundation/oneDNN/issues/6035), which ends the process sooner or
-    later. So on a CPU the pixels that count are taken first: the same numbers, by a convolution without stride.
-    """
-
-    CHANNELS = 16
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
-            return super().forward(x)
-        rows, columns = self.stride
-        return F.conv2d(DenseGradient.apply(x)[:, :, ::rows, ::columns], self.weight, self.bias)
-
-
-class Linear(nn.Linear):
-    """Its weights are left to `initialise`."""
-
-    def reset_parameters(self) -> None:
-        pass
-
-
-class BatchNorm2d(nn.BatchNorm2d):
-    """Made at identity; its statistics are there already when this is called."""
-
-    def reset_parameters(self) -> None:
-        if self.affine:
-            self.weight.data.fill_(1.0)
-            self.bias.data.zero_()
-
-
-class DenseGradient(torch.autograd.Function):
-    """The same tensor, whose gradient is laid out as it is.
-
-    What concatenations, crops and means give back are views into larger tensors, or one value stretched: batch norms
-    and ReLUs before them would take the slow way through memory, several times as long as one copy.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
-        ctx.format = torch.channels_last if last else torch.contiguous_format
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient.contiguous(memory_format=ctx.format)
-
-
-def concatenated(images: Sequence[Tensor]) -> Tensor:
-    """Side by side, along the channels."""
-    return torch.cat([DenseGradient.apply(each) for each in images], 1)
-
-
-class GlobalAverage(nn.Module):
-    """(B, C, H, W) -> (B, C)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return DenseGradient.apply(x).mean((2, 3))
-
-
-class Zeros(nn.Module):
-    """Zeros of the size that a stride leaves."""
-
-    def __init__(self, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.zeros_like(x[:, :, :: self.stride, :: self.stride] if self.stride > 1 else x)
-
-
-class Crop(nn.Module):
-    """Without the first rows and columns."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        super().__init__()
-        self.rows, self.columns = rows, columns
-
-    def forward(self, x: Tensor) -> Tensor:
-        return DenseGradient.apply(x)[:, :, self.rows :, self.columns :]
-
-
-class DropPath(nn.Module):
-    """An image's input becomes 0 with probability `rate`, which a training sets; else it is times 1 / (1 - rate)."""
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share, self.rate = share, 0.0
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
-            return x
-        kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.rate
-        return x * (kept / (1 - self.rate)).to(x.dtype)
-
-
-class Channels(nn.Module):
-    """Some of the channels of an image."""
-
-    def __init__(self, begin: int, end: int) -> None:
-        super().__init__()
-        self.begin, self.end = begin, end
-
-    def forward(self, x: Tensor) -> Tensor:
-        return DenseGradient.apply(x)[:, self.begin : self.end]
-
-
-class PadChannels(nn.Module):
-    """Zeros behind the channels of an image."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pad(DenseGradient.apply(x), (0, 0, 0, 0, 0, self.channels - x.shape[1]))
-
-
-class PadSize(nn.Module):
-    """Zeros around an image, up to a size; what they surround keeps its place in the middle."""
-
-    def __init__(self, height: int, width: int) -> None:
-        super().__init__()
-        self.height, self.width = height, width
-
-    def forward(self, x: Tensor) -> Tensor:
-        rows, columns = self.height - x.shape[2], self.width - x.shape[3]
-        return F.pad(DenseGradient.apply(x), (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
-
-
-class SqueezeExcite(nn.Module):
-    """Each channel times a number between 0 and 1, made of the means of all channels."""
-
-    def __init__(self, channels: int, units: int) -> None:
-        super().__init__()
-        self.squeeze, self.excite = Linear(channels, units), Linear(units, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        shares = self.excite(self.squeeze(x.mean((2, 3))).relu()).sigmoid()
-        return x * shares[:, :, None, None]
-
-
-MODULES: dict[type[Operation], Callable[[Any, Shape], nn.Module]] = {
-    operations.Convolution: lambda op, shape: _convolution(op, shape[0]),
-    operations.BatchNorm: lambda op, shape: BatchNorm2d(shape[0], affine=op.affine),
-    operations.ReLU: lambda op, shape: nn.ReLU(),
-    operations.MaxPool: lambda op, shape: nn.MaxPool2d(op.kernel, op.stride, op.padding),
-    operations.AveragePool: lambda op, shape: nn.AvgPool2d(op.kernel, op.stride, op.padding, count_include_pad=False),
-    operations.GlobalAveragePool: lambda op, shape: GlobalAverage(),
-    operations.Flatten: lambda op, shape: nn.Flatten(),
-    operations.Linear: lambda op, shape: Linear(shape[0], op.features, op.bias),
-    operations.Dropout: lambda op, shape: nn.Dropout(op.rate),
-    operations.DropPath: lambda op, shape: DropPath(op.share),
-    operations.Identity: lambda op, shape: nn.Identity(),
-    operations.Zero: lambda op, shape: Zeros(op.stride),
-    operations.Crop: lambda op, shape: Crop(op.rows, op.columns),
-    operations.FirstChannels: lambda op, shape: Channels(0, op.channels),
-    operations.LastChannels: lambda op, shape: Channels(shape[0] - op.channels, shape[0]),
-    operations.ShuffleChannels: lambda op, shape: nn.ChannelShuffle(op.groups),
-    operations.PadChannels: lambda op, shape: PadChannels(op.channels),
-    operations.PadSize: lambda op, shape: PadSize(op.height, op.width),
-    operations.SqueezeExcite: lambda op, shape: SqueezeExcite(shape[0], op.units),
-    operations.Resize: lambda op, shape: nn.Upsample((op.height, op.width), mode="nearest"),
-}
-
-
-def _convolution(op: operations.Convolution, channels: int) -> Conv2d:
-    padding = operations.sides(op.padding or 0)
-    pointwise = operations.sides(op.kernel) == (1, 1) and padding == (0, 0) and op.groups == 1
-    thin = pointwise and operations.sides(op.stride) != (1, 1) and channels < ThinPointwise.CHANNELS
-    kind = ThinPointwise if thin else Conv2d
-    return kind(channels, op.channels, op.kernel, op.stride, padding, op.dilation, op.groups, op.bias)
-
-
-def build(graph: Graph, *, seed: int = 0) -> fx.GraphModule:
+def build(graph: Graph, *, seed: int = 0, trust: bool = False) -> fx.GraphModule:
     """The network of a graph, on the CPU, in training mode.
 
     forward(x) takes images (B, C, H, W) and gives logits (B, classes) or what the graph ends in; of an open graph,
     forward(x, route). Initial weights depend on the seed and on each parameter's name and shape alone; the global
     generator is left as it was. Building is by name too: a network and a supernet of one space agree in their keys.
+
+    trust   run the source that a graph has of operations whose classes are not there; else they are a UserError
     """
     _check_names(graph)
+    if not trust:
+        _refuse_unknown(graph)
     whole, graph = graph, graph.shared()
     free = _dispensable(graph) if graph.is_open else set()
     modules: dict[str, nn.Module] = {}
@@ -230,8 +54,10 @@ def build(graph: Graph, *, seed: int = 0) -> fx.GraphModule:
     for node in graph.nodes:
         inputs = [values[edge.source] for edge in node.inputs]
         target = node.name.replace("/", ".")
-        steps = OrderedDict((name, MODULES[type(op)](op, shape)) for name, op, shape in graph.steps(node))
-        _reuse_memory(list(steps.values()))
+        steps = OrderedDict(
+            (name, _made(op, shape, number(seed, f"{target}.{name}"))) for name, op, shape in graph.steps(node)
+        )
+        _reuse_memory(node, list(steps.values()))
         if node.name in free:
             modules[target] = GatedNode(node, steps)
             values[node.name] = drawn.call_module(target, (weights, *inputs))
@@ -263,6 +89,66 @@ def initialise(network: nn.Module, seed: int) -> None:
                 module.weight.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
             if module.bias is not None:
                 module.bias.zero_()
+
+
+def check(graph: Graph) -> None:
+    """Hold the operations of a graph that are not evonas's own against what they say of themselves.
+
+    Raises UserError, naming the operation, where its name is that of another one or of a method of modules, where its
+    module cannot be made or run, gives another shape, has another number of parameters or overwrites its input, and
+    where it cannot be printed, so that an export would fail.
+    """
+    _refuse_unknown(graph)
+    for operation in {operation for node in graph.nodes for operation in node.operations}:
+        _check_registered(operation)
+    found = {step[1:] for node in graph.nodes for step in graph.steps(node) if not is_own(step[1])}
+    merged(_checked_call(operation, shape) for operation, shape in sorted(found, key=str))
+
+
+def _check_registered(operation: Operation) -> None:
+    kind = type(operation)
+    name = getattr(kind, "name", None)
+    if name is None or OPERATIONS[name].__qualname__ != kind.__qualname__:
+        raise UserError(f"{kind.__qualname__}: give it a `name` of its own")
+    if name in _taken_names():
+        raise UserError(f"{kind.__qualname__}: {name!r} is what PyTorch calls a method or field of modules; choose "
+                        "another name")  # fmt: skip
+
+
+def _checked_call(operation: Operation, shape: Shape) -> Call:
+    """The call of an operation that keeps its word, for a batch of two inputs of this shape."""
+    told = f"the operation {operation.name!r}, for an input of {shape}"
+    inputs = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    given = inputs.clone()
+    with _explained(f"{told}: its module cannot be made"):
+        call = operation.module(shape)
+        module = seeded(call, seed=0).eval()
+    with _explained(f"{told}: its module cannot be run"), torch.no_grad():
+        output = module(given)
+    if output.shape[1:] != operation.shape(shape):
+        raise UserError(f"{told}: its module gives {tuple(output.shape[1:])}, and `shape` says "
+                        f"{operation.shape(shape)}")  # fmt: skip
+    if (count := sum(weight.numel() for weight in module.parameters())) != operation.parameters(shape):
+        raise UserError(f"{told}: its module has {count:,} parameters, and `parameters` says "
+                        f"{operation.parameters(shape):,}")  # fmt: skip
+    if not torch.equal(given, inputs):
+        raise UserError(f"{told}: its module overwrites its input, which other nodes may need; leave out `inplace`")
+    with _explained(f"{told}: it cannot be exported"), torch.no_grad():
+        printed = Printed(call.source(), call.definitions()).make().eval()
+        printed.load_state_dict(module.state_dict())
+        if not torch.allclose(printed(inputs), output, rtol=1e-5, atol=1e-6):
+            raise UserError(f"{call.source()} gives other outputs than the module that was made")
+    return call
+
+
+@contextmanager
+def _explained(told: str) -> Iterator[None]:
+    """A user's code may raise anything: say where."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"{told}: {reason}") from error
 
 
 def extract(supernet: nn.Module, graph: Graph) -> fx.GraphModule:
@@ -398,6 +284,11 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum(dtype=torch.float32)
 
 
+def concatenated(images: Sequence[Tensor]) -> Tensor:
+    """Side by side, along the channels."""
+    return torch.cat([DenseGradient.apply(each) for each in images], 1)
+
+
 def _combine(drawn: fx.Graph, node: Node, inputs: list[fx.Node]) -> fx.Node:
     if node.combine == "concat" and len(inputs) > 1:
         return drawn.call_function(concatenated, (inputs,))
@@ -417,8 +308,20 @@ def _dispensable(graph: Graph) -> set[str]:
     return {node.name for node in graph.nodes if node.name not in always} | open_inputs
 
 
-def _reuse_memory(modules: list[nn.Module]) -> None:
+def _made(operation: Operation, shape: Shape, seed: int) -> nn.Module:
+    """The module of an operation; the weights of evonas's own are drawn later, when their names are known."""
+    call = operation.module(shape)
+    return call.make() if is_own(operation) else seeded(call, seed)
+
+
+def _refuse_unknown(graph: Graph) -> None:
+    if graph.unknown:
+        raise UserError(f"the network has the operation {graph.unknown[0]!r}, which is not one of evonas's, and its "
+                        "class is not known here; import the file that defines it first")  # fmt: skip
+
+
+def _reuse_memory(node: Node, modules: list[nn.Module]) -> None:
     """A ReLU may overwrite what a batch norm or convolution has just made: neither needs its output to go back."""
-    for before, module in pairwise(modules):
-        if isinstance(module, nn.ReLU) and isinstance(before, nn.BatchNorm2d | nn.Conv2d):
-            module.inplace = True
+    for (before, operation), module in zip(pairwise(node.operations), modules[1:], strict=True):
+        if operation.overwrites and before.overwritable:
+            module.inplace = True  # type: ignore[assignment]  # a field that it has, as the operation says

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from evonas.gates import Is, no
 from evonas.genomes.genet import SMALL, GeNetSpace
 from evonas.graph import INPUT, Draft, GraphError
-from evonas.network import MODULES, build, concatenated, extract
+from evonas.network import build, concatenated, extract
 from evonas.operations import (
     AveragePool,
     BatchNorm,
@@ -100,7 +100,7 @@ def node_by_node(graph, network, x):
         value = torch.cat(inputs, 1) if node.combine == "concat" else sum(inputs[1:], inputs[0])
         for name, operation, shape in graph.steps(node):
             path = f"{node.name.replace('/', '.')}.{name}"
-            made = MODULES[type(operation)](operation, shape) if operation.pure else network.get_submodule(path)
+            made = operation.module(shape).make() if operation.pure else network.get_submodule(path)
             value = made(value)
         values[node.name] = value
     return values[graph.output]

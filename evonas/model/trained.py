@@ -68,15 +68,18 @@ class TrainedNetwork:
     def test_accuracy(self) -> float:
         return self.facts["test_accuracy"]
 
-    def network(self) -> nn.Module:
+    def network(self, *, trust: bool = False) -> nn.Module:
         """The network with its weights, on the CPU, in evaluation mode.
 
         forward takes (x - mean) / std as float32 (B, C, H, W) and gives logits (B, classes).
+
+        trust   run the source that the folder has of operations whose classes are not known here; else they are a
+                UserError
         """
         from safetensors.torch import load_file
 
         from evonas.network import build
 
-        network = build(self.graph)
+        network = build(self.graph, trust=trust)
         network.load_state_dict(load_file(self.folder / "weights.safetensors"))
         return network.eval()

@@ -1,7 +1,7 @@
 """How much memory a training takes, from the graph alone: what autograd keeps, played through forward and backward.
 
-A convolution, a batch norm and a pool keep their input until their gradient is known, a ReLU its output, max pooling
-the places of its maxima too; a sum keeps nothing, but one whose weights are learnt keeps its inputs. The peak lies near
+Each operation says what it keeps until its gradient is known: a convolution its input, a ReLU its output, max pooling
+the places of its maxima too. A sum keeps nothing, but one whose weights are learnt keeps its inputs. The peak lies near
 the end of the forward pass. Held against measured peaks in `benchmarks/memory.py`. No torch here.
 """
 
@@ -11,25 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
 
-from evonas import operations
 from evonas.gates import Is
 from evonas.graph import INPUT, Edge, Graph
 from evonas.operations import Operation
 from evonas.recipe import Recipe
 from evonas.training.auxiliary import head
 
-FLOAT, INDEX = 4, 8  # bytes of a float32, and of a place of a maximum
+FLOAT = 4  # bytes of a float32
 BYTES = {"float32": 4, "bfloat16": 2}  # of a value between two operations
 # What allocators take for what is asked of them, and on a CPU the copies that autocast makes: measured with glibc; a
 # guess for CUDA.
 SPARE = {"cpu": {"float32": 1.28, "bfloat16": 1.4}, "cuda": {"float32": 1.1, "bfloat16": 1.1}}
-KEEP_INPUT = (
-    operations.Convolution, operations.BatchNorm, operations.MaxPool, operations.AveragePool, operations.Linear,
-    operations.SqueezeExcite,
-)  # fmt: skip
-VIEWS = (
-    operations.Identity, operations.Flatten, operations.Crop, operations.FirstChannels, operations.LastChannels,
-)  # fmt: skip
 
 
 def training_bytes(
@@ -173,14 +165,12 @@ def _steps(graph: Graph, images: _Tensor, size: int, width: int) -> Iterator[_St
                 value = total
         before: Operation | None = None
         for _, operation, shape in graph.steps(node):
-            relu = isinstance(operation, operations.ReLU)
-            if relu and isinstance(before, operations.BatchNorm | operations.Convolution):
-                yield _Step((), None, (value,))  # in place
-            elif not isinstance(operation, VIEWS):
+            if operation.overwrites and before is not None and before.overwritable:
+                yield _Step((), None, (value,))
+            elif not operation.view:
                 made = _Tensor(size * prod(operation.shape(shape)) * width)
-                kept = (made,) if relu else (value,) if isinstance(operation, KEEP_INPUT) else ()
-                places = made.bytes // width * INDEX if isinstance(operation, operations.MaxPool) else 0
-                yield _Step((value,), made, kept, places)
+                kept = {"input": (value,), "output": (made,), "nothing": ()}[operation.keeps]
+                yield _Step((value,), made, kept, made.bytes // width * operation.keeps_besides)
                 value = made
             before = operation
         values[node.name] = value

@@ -1,0 +1,258 @@
+"""The modules of evonas's own operations, and the one table that says which is whose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from evonas import operations
+from evonas.operations import Call, Operation, Shape
+
+# ---- what PyTorch has no module for: exported files have these classes word for word, so they need torch alone -------
+
+
+class GlobalAverage(nn.Module):
+    """The mean of each channel."""
+
+    def forward(self, x):  # (B, C, H, W) -> (B, C)
+        return x.mean((2, 3))
+
+
+class Zeros(nn.Module):
+    """Zeros of the size that a stride leaves."""
+
+    def __init__(self, stride):
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x):
+        return torch.zeros_like(x[:, :, :: self.stride, :: self.stride] if self.stride > 1 else x)
+
+
+class Crop(nn.Module):
+    """Without the first rows and columns."""
+
+    def __init__(self, rows, columns):
+        super().__init__()
+        self.rows, self.columns = rows, columns
+
+    def forward(self, x):
+        return x[:, :, self.rows :, self.columns :]
+
+
+class Channels(nn.Module):
+    """Some of the channels of an image."""
+
+    def __init__(self, begin, end):
+        super().__init__()
+        self.begin, self.end = begin, end
+
+    def forward(self, x):
+        return x[:, self.begin : self.end]
+
+
+class PadChannels(nn.Module):
+    """Zeros behind the channels of an image."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x):
+        return nn.functional.pad(x, (0, 0, 0, 0, 0, self.channels - x.shape[1]))
+
+
+class PadSize(nn.Module):
+    """Zeros around an image, up to a size."""
+
+    def __init__(self, height, width):
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, x):
+        rows, columns = self.height - x.shape[2], self.width - x.shape[3]
+        return nn.functional.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+
+
+class SqueezeExcite(nn.Module):
+    """Each channel times a number between 0 and 1, made of the means of all channels."""
+
+    def __init__(self, channels, units):
+        super().__init__()
+        self.squeeze, self.excite = nn.Linear(channels, units), nn.Linear(units, channels)
+
+    def forward(self, x):
+        shares = self.excite(self.squeeze(x.mean((2, 3))).relu()).sigmoid()
+        return x * shares[:, :, None, None]
+
+
+# ---- what training has instead of a class: the same outputs, faster or safer -----------------------------------------
+
+
+class Conv2d(nn.Conv2d):
+    """Its weights are left to `network.initialise`: drawing them twice costs more than all else in building."""
+
+    exported = nn.Conv2d
+
+    def reset_parameters(self) -> None:
+        pass
+
+
+class ThinPointwise(Conv2d):
+    """A strided 1x1 convolution of fewer channels than a vector of the CPU holds.
+
+    oneDNN writes past its memory when it computes the gradient of such weights in channels-last (fewer than 8 input
+    channels with AVX2, 16 with AVX-512: github.com/uxlfoundation/oneDNN/issues/6035), which ends the process sooner or
+    later. So on a CPU the pixels that count are taken first: the same numbers, by a convolution without stride.
+    """
+
+    exported = nn.Conv2d
+    CHANNELS = 16
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x)
+        rows, columns = self.stride
+        return F.conv2d(DenseGradient.apply(x)[:, :, ::rows, ::columns], self.weight, self.bias)
+
+
+class Linear(nn.Linear):
+    """Its weights are left to `network.initialise`."""
+
+    exported = nn.Linear
+
+    def reset_parameters(self) -> None:
+        pass
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Made at identity; its statistics are there already when this is called."""
+
+    exported = nn.BatchNorm2d
+
+    def reset_parameters(self) -> None:
+        if self.affine:
+            self.weight.data.fill_(1.0)
+            self.bias.data.zero_()
+
+
+class DropPath(nn.Module):
+    """An image's input becomes 0 with probability `rate`, which a training sets; else it is times 1 / (1 - rate)."""
+
+    exported = nn.Identity
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share, self.rate = share, 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.rate
+        return x * (kept / (1 - self.rate)).to(x.dtype)
+
+
+class DenseGradient(torch.autograd.Function):
+    """The same tensor, whose gradient is laid out as it is.
+
+    What concatenations, crops and means give back are views into larger tensors, or one value stretched: batch norms
+    and ReLUs before them would take the slow way through memory, several times as long as one copy.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+        ctx.format = torch.channels_last if last else torch.contiguous_format
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.contiguous(memory_format=ctx.format)
+
+
+class Dense(nn.Module):
+    """Stands before a class whose gradient is such a view, and makes it dense."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(DenseGradient.apply(x))  # of the class behind this one
+
+
+class DenseGlobalAverage(Dense, GlobalAverage):
+    exported = GlobalAverage
+
+
+class DenseCrop(Dense, Crop):
+    exported = Crop
+
+
+class DenseChannels(Dense, Channels):
+    exported = Channels
+
+
+class DensePadChannels(Dense, PadChannels):
+    exported = PadChannels
+
+
+class DensePadSize(Dense, PadSize):
+    exported = PadSize
+
+
+class UndrawnSqueezeExcite(SqueezeExcite):
+    """Its weights are left to `network.initialise`."""
+
+    exported = SqueezeExcite
+
+    def __init__(self, channels: int, units: int) -> None:
+        nn.Module.__init__(self)
+        self.squeeze, self.excite = Linear(channels, units), Linear(units, channels)
+
+
+# ---- which is whose --------------------------------------------------------------------------------------------------
+
+MODULES: dict[type[Operation], Callable[[Any, Shape], Call]] = {
+    operations.Convolution: lambda op, shape: Call(
+        ThinPointwise if _is_thin(op, shape[0]) else Conv2d, shape[0], op.channels, op.kernel,
+        stride=op.stride, padding=op.padding, dilation=op.dilation, groups=op.groups, bias=op.bias,
+    ),
+    operations.BatchNorm: lambda op, shape: Call(BatchNorm2d, shape[0], affine=op.affine),
+    operations.ReLU: lambda op, shape: Call(nn.ReLU),
+    operations.MaxPool: lambda op, shape: Call(nn.MaxPool2d, op.kernel, op.stride, padding=op.padding),
+    operations.AveragePool: lambda op, shape: Call(
+        nn.AvgPool2d, op.kernel, op.stride, padding=op.padding, count_include_pad=not op.padding
+    ),
+    operations.GlobalAveragePool: lambda op, shape: Call(DenseGlobalAverage),
+    operations.Flatten: lambda op, shape: Call(nn.Flatten),
+    operations.Linear: lambda op, shape: Call(Linear, shape[0], op.features, bias=op.bias),
+    operations.Dropout: lambda op, shape: Call(nn.Dropout, op.rate),
+    operations.DropPath: lambda op, shape: Call(DropPath, share=op.share),
+    operations.Identity: lambda op, shape: Call(nn.Identity),
+    operations.Zero: lambda op, shape: Call(Zeros, op.stride),
+    operations.Crop: lambda op, shape: Call(DenseCrop, op.rows, op.columns),
+    operations.FirstChannels: lambda op, shape: Call(DenseChannels, 0, op.channels),
+    operations.LastChannels: lambda op, shape: Call(DenseChannels, shape[0] - op.channels, shape[0]),
+    operations.ShuffleChannels: lambda op, shape: Call(nn.ChannelShuffle, op.groups),
+    operations.PadChannels: lambda op, shape: Call(DensePadChannels, op.channels),
+    operations.PadSize: lambda op, shape: Call(DensePadSize, op.height, op.width),
+    operations.SqueezeExcite: lambda op, shape: Call(UndrawnSqueezeExcite, shape[0], op.units),
+    operations.Resize: lambda op, shape: Call(nn.Upsample, (op.height, op.width), mode="nearest"),
+}  # fmt: skip
+
+
+def _is_thin(op: operations.Convolution, channels: int) -> bool:
+    plain = operations.sides(op.kernel) == (1, 1) and operations.sides(op.padding or 0) == (0, 0) and op.groups == 1
+    return plain and operations.sides(op.stride) != (1, 1) and channels < ThinPointwise.CHANNELS
+
+
+def seeded(call: Call, seed: int) -> nn.Module:
+    """The module of a call, with the weights that it draws for itself: the same ones for a seed, whatever torch's own
+    generator has drawn before, which is left as it was."""
+    before = torch.get_rng_state()
+    try:
+        torch.default_generator.manual_seed(seed)
+        return call.make()
+    finally:
+        torch.set_rng_state(before)

@@ -1,0 +1,68 @@
+"""The operations of a graph: what each does to shapes, what it costs, and the module that carries it out.
+
+A shape is that of one image, without the batch: (channels, height, width), or (features,) once flattened. Torch is
+loaded only where a module is made or printed.
+"""
+
+from evonas.operations.arrangement import (
+    Crop,
+    FirstChannels,
+    LastChannels,
+    PadChannels,
+    PadSize,
+    Resize,
+    ShuffleChannels,
+)
+from evonas.operations.call import Call
+from evonas.operations.layers import (
+    AveragePool,
+    BatchNorm,
+    Convolution,
+    Dropout,
+    DropPath,
+    Flatten,
+    GlobalAveragePool,
+    Identity,
+    Linear,
+    MaxPool,
+    ReLU,
+    Sides,
+    SqueezeExcite,
+    Zero,
+    sides,
+)
+from evonas.operations.operation import OPERATIONS, Operation, Shape, is_own
+from evonas.operations.recorded import Recorded, from_json, to_json
+
+__all__ = [
+    "OPERATIONS",
+    "AveragePool",
+    "BatchNorm",
+    "Call",
+    "Convolution",
+    "Crop",
+    "DropPath",
+    "Dropout",
+    "FirstChannels",
+    "Flatten",
+    "GlobalAveragePool",
+    "Identity",
+    "LastChannels",
+    "Linear",
+    "MaxPool",
+    "Operation",
+    "PadChannels",
+    "PadSize",
+    "ReLU",
+    "Recorded",
+    "Resize",
+    "Shape",
+    "ShuffleChannels",
+    "Sides",
+    "SqueezeExcite",
+    "Zero",
+    "from_json",
+    "is_own",
+    "sides",
+    "to_json",
+]
