@@ -7,6 +7,7 @@ Weights live at node/operation (`stage1.node2.conv.weight`), whichever form the 
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 from collections import OrderedDict
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from evonas import gates
+from evonas import gates, operations
 from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.graph import INPUT, Graph, GraphError, Node, zero_stays
@@ -96,13 +97,13 @@ def check(graph: Graph) -> None:
 
     Raises UserError, naming the operation, where its name is that of another one or of a method of modules, where its
     module cannot be made or run, gives another shape, has another number of parameters or overwrites its input, and
-    where it cannot be printed, so that an export would fail.
+    where it cannot be written as JSON or printed, so that an export would fail.
     """
     _refuse_unknown(graph)
-    for operation in {operation for node in graph.nodes for operation in node.operations}:
+    for operation in [operation for node in graph.nodes for operation in node.operations]:
         _check_registered(operation)
-    found = {step[1:] for node in graph.nodes for step in graph.steps(node) if not is_own(step[1])}
-    merged(_checked_call(operation, shape) for operation, shape in sorted(found, key=str))
+    steps = [(operation, shape) for node in graph.nodes for _, operation, shape in graph.steps(node)]
+    merged(_checked_call(*step) for step in dict.fromkeys(steps) if not is_own(step[0]))
 
 
 def _check_registered(operation: Operation) -> None:
@@ -122,15 +123,14 @@ def _checked_call(operation: Operation, shape: Shape) -> Call:
     given = inputs.clone()
     with _explained(f"{told}: its module cannot be made"):
         call = operation.module(shape)
+        if not isinstance(call, Call):
+            raise UserError(f"`module` returns {call!r}; return Call(CLASS, ...), which is not yet made")
         module = seeded(call, seed=0).eval()
     with _explained(f"{told}: its module cannot be run"), torch.no_grad():
         output = module(given)
-    if output.shape[1:] != operation.shape(shape):
-        raise UserError(f"{told}: its module gives {tuple(output.shape[1:])}, and `shape` says "
-                        f"{operation.shape(shape)}")  # fmt: skip
-    if (count := sum(weight.numel() for weight in module.parameters())) != operation.parameters(shape):
-        raise UserError(f"{told}: its module has {count:,} parameters, and `parameters` says "
-                        f"{operation.parameters(shape):,}")  # fmt: skip
+        gives = tuple(output.shape)
+    if gives != (2, *operation.shape(shape)):
+        raise UserError(f"{told}: its module gives {gives[1:]}, and `shape` says {operation.shape(shape)}")
     if not torch.equal(given, inputs):
         raise UserError(f"{told}: its module overwrites its input, which other nodes may need; leave out `inplace`")
     with _explained(f"{told}: it cannot be exported"), torch.no_grad():
@@ -138,6 +138,13 @@ def _checked_call(operation: Operation, shape: Shape) -> Call:
         printed.load_state_dict(module.state_dict())
         if not torch.allclose(printed(inputs), output, rtol=1e-5, atol=1e-6):
             raise UserError(f"{call.source()} gives other outputs than the module that was made")
+    with _explained(f"{told}: it cannot be counted or written as JSON"):
+        data = json.loads(json.dumps(operations.to_json(operation, shape)))
+        if operations.from_json(data).written() != operation.written():
+            raise UserError(f"{operation!r} comes back as {operations.from_json(data)!r}; use fields of plain values")
+        says = operation.parameters(shape)
+    if (count := sum(weight.numel() for weight in module.parameters())) != says:
+        raise UserError(f"{told}: its module has {count:,} parameters, and `parameters` says {says:,}")
     return call
 
 

@@ -1,9 +1,11 @@
 """A trained network as a folder of plain PyTorch."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +45,7 @@ from evonas.operations import (
     SqueezeExcite,
     Zero,
 )
+from evonas.operations.call import OCCUPIED, PRESENT
 from evonas.support.streams import stream
 
 
@@ -174,6 +177,83 @@ def test_an_image_file_is_classified_by_the_exported_folder(tmp_path):
 def test_text_from_outside_cannot_break_the_source(tmp_path):
     kept = trained(tmp_path / "kept", GRAPHS["digits"], code='"""\nimport os\\ {x} "')
     assert export(kept, tmp_path / "exported") <= 1e-6
+
+
+def with_own(own):
+    """A network with a user's operations."""
+    draft = Draft((1, 8, 8))
+    draft.node("stem", [INPUT], Convolution(4), own.GELU())
+    draft.node("block", ["stem"], own.Depthwise(), own.Depthwise(5))
+    draft.node("classifier", ["block"], GlobalAveragePool(), Linear(10))
+    return draft.graph()
+
+
+def test_operations_of_a_users_are_exported_with_the_source_of_their_classes(tmp_path, own):
+    graph = with_own(own)
+    kept = trained(tmp_path / "kept", graph)
+    assert export(kept, tmp_path / "exported") <= 1e-6
+    text = (tmp_path / "exported" / "network.py").read_text()
+    assert text.count("class DepthwiseBlock(nn.Module):") == 1
+    assert "import torch.nn.functional as F\n\nINPUT_SHAPE" in text
+    assert "depthwise_2=DepthwiseBlock(4, kernel=5)," in text
+    images = torch.randn(5, *graph.input_shape)
+    found, _ = outputs_alone(tmp_path, images)
+    with torch.inference_mode():
+        assert torch.allclose(found, kept.network()(images), rtol=0, atol=1e-6)
+
+
+STRANGER = """
+import math, sys
+from pathlib import Path
+from evonas.errors import UserError
+from evonas.model.export import export
+from evonas.model.trained import TrainedNetwork
+kept = TrainedNetwork.open("kept")
+assert math.isnan(export(kept, Path("exported")))
+assert export(kept, Path("trusted"), trust=True) <= 1e-6
+assert Path("exported/network.py").read_text() == Path("trusted/network.py").read_text()
+for refused in (kept.network, lambda: export(kept, Path("third"), onnx=True)):
+    try:
+        refused()
+    except UserError as error:
+        assert "import the file that defines it first" in str(error)
+    else:
+        raise AssertionError
+assert not Path("third").exists()
+assert "own_operations" not in sys.modules
+"""
+
+
+def test_a_process_without_a_users_file_exports_without_comparing_or_running_it(tmp_path, own):
+    kept = trained(tmp_path / "kept", with_own(own))
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGER], cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    images = torch.randn(5, 1, 8, 8)
+    found, _ = outputs_alone(tmp_path, images)
+    with torch.inference_mode():
+        assert torch.allclose(found, kept.network()(images), rtol=0, atol=1e-6)
+
+
+def test_names_that_an_exported_file_defines_are_those_that_classes_may_not_have(tmp_path):
+    export(trained(tmp_path / "kept", GRAPHS["digits"]), tmp_path / "exported")
+    file = {"__name__": "network", "__file__": str(tmp_path / "exported" / "network.py")}
+    exec((tmp_path / "exported" / "network.py").read_text(), file)
+    assert {name for name in file if not name.startswith("__")} | {"network"} == OCCUPIED | set(PRESENT)
+
+
+def test_an_onnx_network_has_a_users_operations(tmp_path, own):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    kept = trained(tmp_path / "kept", with_own(own))
+    export(kept, tmp_path / "exported", onnx=True)
+    session = onnxruntime.InferenceSession(tmp_path / "exported" / "network.onnx")
+    images = torch.randn(3, 1, 8, 8)
+    (found,) = session.run(None, {"images": images.numpy()})
+    with torch.inference_mode():
+        assert np.allclose(found, kept.network()(images).numpy(), atol=1e-4)
 
 
 def test_an_onnx_network_gives_the_same_outputs_for_any_number_of_images(tmp_path):

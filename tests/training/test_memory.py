@@ -10,7 +10,9 @@ from evonas.data.sources import Source
 from evonas.evaluation.trained import TrainedAccuracy
 from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.genet import DIGITS
+from evonas.graph import Draft
 from evonas.network import build
+from evonas.operations import Convolution, GlobalAveragePool, Linear
 from evonas.recipe import Recipe
 from evonas.supernets.darts import DARTS
 from evonas.supernets.pc_darts import PCDARTS
@@ -55,6 +57,16 @@ def test_the_estimate_is_what_autograd_asks_for(name, seed):
     graph = space.decode(space.random(stream(seed, "memory")))
     estimate = training_bytes(graph, RECIPE) / SPARE["cpu"]["float32"]
     assert estimate == pytest.approx(asked_of_the_allocator(graph, RECIPE), rel=0.1)
+
+
+def test_the_estimate_holds_for_operations_of_a_users(own):
+    draft = Draft((3, 16, 16))
+    draft.node("stem", ["input"], Convolution(16), own.GELU())
+    draft.node("block", ["stem"], *[own.Depthwise(), own.GELU()] * 3)
+    draft.node("head", ["block"], GlobalAveragePool(), Linear(10))
+    graph = draft.graph()
+    estimate = training_bytes(graph, RECIPE) / SPARE["cpu"]["float32"]
+    assert estimate == pytest.approx(asked_of_the_allocator(graph, RECIPE), rel=0.15)
 
 
 def longest(space):
