@@ -184,7 +184,7 @@ class Graph:
         return Graph(self.input_shape, alive, place if found else None)
 
     def shared(self) -> Graph:
-        """The same function, in which what several nodes begin with is done once: operations that hang on nothing but
+        """The same function, in which what several nodes begin with is done once: operations that depend on nothing but
         an input which these nodes have in common become a node of their own, named after the first of them.
 
         Names and order of all operations with weights stay as they are.

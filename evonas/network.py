@@ -55,9 +55,7 @@ def build(graph: Graph, *, seed: int = 0, trust: bool = False) -> fx.GraphModule
     for node in graph.nodes:
         inputs = [values[edge.source] for edge in node.inputs]
         target = node.name.replace("/", ".")
-        steps = OrderedDict(
-            (name, _made(op, shape, number(seed, f"{target}.{name}"))) for name, op, shape in graph.steps(node)
-        )
+        steps = OrderedDict((name, _made(op, shape, seed, f"{target}.{name}")) for name, op, shape in graph.steps(node))
         _reuse_memory(node, list(steps.values()))
         if node.name in free:
             modules[target] = GatedNode(node, steps)
@@ -306,7 +304,7 @@ def _combine(drawn: fx.Graph, node: Node, inputs: list[fx.Node]) -> fx.Node:
 
 
 def _dispensable(graph: Graph) -> set[str]:
-    """The nodes that not every route needs, or whose inputs hang on the route."""
+    """The nodes that not every route needs, or whose inputs depend on the route."""
     always = {graph.output}
     for node in reversed(graph.nodes):
         if node.name in always:
@@ -315,10 +313,10 @@ def _dispensable(graph: Graph) -> set[str]:
     return {node.name for node in graph.nodes if node.name not in always} | open_inputs
 
 
-def _made(operation: Operation, shape: Shape, seed: int) -> nn.Module:
+def _made(operation: Operation, shape: Shape, seed: int, path: str) -> nn.Module:
     """The module of an operation; the weights of evonas's own are drawn later, when their names are known."""
     call = operation.module(shape)
-    return call.make() if is_own(operation) else seeded(call, seed)
+    return call.make() if is_own(operation) else seeded(call, number(seed, path))
 
 
 def _refuse_unknown(graph: Graph) -> None:

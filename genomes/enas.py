@@ -26,7 +26,7 @@ MICRO = ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_c
 SIDES = ("x", "y")  # the two operations that a node adds; they share no weights
 ANSWERS = 2 * len(SIDES)  # decisions of a node
 NO_CODE = "a code numbers operations and inputs, which open tokens have not"
-NO_NETWORK = "what a final network concatenates hangs on the tokens: leave them open with search=True, or"
+NO_NETWORK = "what a final network concatenates depends on the tokens: leave them open with search=True, or"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ENASMicroSpace(GenotypeSpace):
     nodes     that a cell computes
     search    the form of the supernet. A reduction cell has stride 1 behind a factorized reduction, which stands in for
               its newer input. A 1x1 convolution brings the concatenated nodes back to F filters; it is a sum of one
-              convolution a node, since which nodes it joins hangs on the inputs. Weights belong to a cell, node, side,
+              convolution a node, since the inputs decide which nodes it joins. Weights belong to a cell, node, side,
               operation and input. Else, in a final network, operations on inputs 0 and 1 of a reduction cell have
               stride 2, one more 1x1 convolution stands on input 1, and the output is the concatenation
 

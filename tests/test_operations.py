@@ -23,6 +23,7 @@ from evonas.operations import (
     Operation,
     Recorded,
     ReLU,
+    Zero,
     from_json,
     is_own,
     to_json,
@@ -132,6 +133,13 @@ def test_a_relu_behind_it_overwrites_nothing(own):
     relu = build(chain(own.Depthwise(), ReLU())).get_submodule("block.relu")
     assert not relu.inplace
     assert build(chain(Convolution(4), ReLU())).get_submodule("block.relu").inplace
+
+
+def test_what_a_zero_becomes_in_it_is_not_taken_for_a_zero(own):
+    draft = Draft((3, 8, 8))
+    draft.node("nothing", ["input"], Zero(), own.GELU())
+    draft.node("sum", ["input", "nothing"])
+    assert [node.name for node in draft.graph().simplified().nodes] == ["nothing", "sum"]
 
 
 def opened(own):

@@ -26,7 +26,7 @@ IMPORTS = "import torch\nfrom torch import nn\n"
 
 
 class Call:
-    """CLASS(*args, **options), not yet made: of a module of PyTorch, or of a class of one's own.
+    """The call `CLASS(*args, **options)`, not yet carried out: of a module of PyTorch, or of a class of one's own.
 
     Arguments are plain values, classes, functions, or calls themselves. A class that differs from what is to be printed
     (as it is for training only) says so by a field `exported`, the class that is printed instead.

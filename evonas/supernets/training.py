@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.graph import Graph
-from evonas.network import DropPath, build
+from evonas.modules import DropPath
+from evonas.network import build
 from evonas.recipe import Recipe
 from evonas.support.streams import number
 from evonas.tasks.splits import Part

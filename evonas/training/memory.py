@@ -54,7 +54,7 @@ def supernet_bytes(
 
 
 def _longest_path(graph: Graph) -> Graph:
-    """Of candidates that meet in a sum and hang on one decision, that with the most operations."""
+    """Of candidates that meet in a sum and depend on one decision, that with the most operations."""
     length = {INPUT: 0} | {node.name: len(node.operations) for node in graph.nodes}
     nodes = []
     for node in graph.nodes:

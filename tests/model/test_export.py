@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import OrderedDict
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from evonas import modules
 from evonas.data.sources import Source, load
 from evonas.errors import RunError, UserError
 from evonas.genomes.genet import CIFAR10, DIGITS, MNIST, SMALL, GeNetSpace
@@ -45,7 +47,7 @@ from evonas.operations import (
     SqueezeExcite,
     Zero,
 )
-from evonas.operations.call import OCCUPIED, PRESENT
+from evonas.operations.call import OCCUPIED, PRESENT, exported
 from evonas.support.streams import stream
 
 
@@ -142,6 +144,19 @@ def test_the_exported_network_gives_the_same_outputs_without_evonas(tmp_path, na
 def test_every_operation_can_be_built_and_written():
     assert set(MODULES) == set(OPERATIONS.values())
     assert {type(op) for node in every_operation().nodes for op in node.operations} == set(OPERATIONS.values())
+
+
+def test_printed_classes_are_the_plain_ones(tmp_path):
+    export(trained(tmp_path / "kept", every_operation()), tmp_path / "exported")
+    text = (tmp_path / "exported" / "network.py").read_text()
+    plain = {"Channels", "Crop", "GlobalAverage", "PadChannels", "PadSize", "SqueezeExcite", "Zeros", "Network"}
+    assert set(re.findall(r"^class (\w+)\(nn\.Module\):$", text, re.M)) == plain
+    assert not re.search("Dense|Undrawn|Tensor|->.*:$", text, re.M)
+
+    class Further(modules.Conv2d):
+        pass
+
+    assert exported(Further) is Further
 
 
 def test_names_are_those_of_the_graph_and_shapes_stand_in_comments():

@@ -9,7 +9,8 @@ from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.genotype import published
 from evonas.genomes.nasnet import NASNetSpace
 from evonas.graph import INPUT, Draft, GraphError
-from evonas.network import DropPath, build
+from evonas.modules import DropPath
+from evonas.network import build
 from evonas.operations import Identity, ReLU
 from evonas.recipe import RECIPES, Recipe
 from evonas.tasks.splits import Part
