@@ -1,12 +1,13 @@
 """Block-QNN's blocks (Zhong, Yan, Wu, Shao and Liu 2018, "Practical Block-wise Neural Network Architecture Generation",
 arXiv:1708.05552, sections 3.1 and 4).
 
-A genome is the Network Structure Code of one block: a token for each layer, written as in the paper, with its number,
-type, kernel and one or two earlier layers; 0 is the block's input.
+A genome is the Network Structure Code of one block: a token for each layer, written as in the paper, with the layer's
+number, type, kernel and one or two earlier layers as its inputs; 0 is the input of the block.
 
     (1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)    two 3x3 convolutions with a shortcut
 
-The same block is stacked, with a pooling between two stages. What no layer takes is concatenated as its output.
+Copies of one block are stacked, with pooling between the stages. The outputs of layers that no other layer takes are
+concatenated as the output of the block.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _LAYER = re.compile(r"\((\d+),([1-7]),(\d),(\d+),(\d+)\)")
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of a block: its number, its type, the side of its kernel, and the layers that it takes (0: the input)."""
+    """A layer of a block: its number, type, kernel size, and the layers that are its inputs (0: the block's input)."""
 
     number: int
     type: int
@@ -55,10 +56,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class BlockQNNSpace(Space):
-    """Blocks of at most `longest` layers, the terminal one among them.
+    """Blocks of at most `longest` layers, including the terminal one.
 
-    blocks        N: in each of the three stages
-    channels      of the first stage; doubled by each of the others
+    blocks        N, the number of blocks in each of the three stages
+    channels      width of the first stage; doubled in each later one
     from_input    layers after the first may take the block's input too, not only earlier layers
     """
 
@@ -86,7 +87,7 @@ class BlockQNNSpace(Space):
         return Decision(f"layer{number}", _tokens(number, number == self.longest, self.from_input), number)
 
     def observe(self, prefix: Genome) -> Hashable:
-        """The paper's state: the last layer."""
+        """The paper's state, which is the last layer."""
         return prefix[-1] if prefix else ""
 
     def format(self, genome: Genome) -> str:
@@ -94,24 +95,24 @@ class BlockQNNSpace(Space):
         return "".join(map(str, genome))
 
     def parse(self, code: str) -> tuple[str, ...]:
-        """Reads what `format` writes, spaces left aside. Raises CodeError, naming the place."""
+        """Read what `format` writes, ignoring spaces. Raises CodeError, which names the faulty place."""
         text = "".join(code.split())
         genome = tuple(found[0] for found in _LAYER.finditer(text))
         if "".join(genome) != text:
-            raise CodeError(f"code {code!r} is no block; write layers of five numbers, as in (1,1,3,0,0)(2,7,0,0,0)")
+            raise CodeError(f"code {code!r} is not a block; write layers of five numbers, as in (1,1,3,0,0)(2,7,0,0,0)")
         self.decisions(genome)
         return genome
 
     def density(self, genome: Genome) -> float:
-        """Edges by nodes of the block: its input and its layers are nodes; the terminal layer and the concatenation at
-        the end do not count."""
+        """The number of edges per node of the block. Its input and its layers are nodes; the terminal layer and the
+        concatenation at the end do not count."""
         layers = [_read(token) for token in genome[:-1]]
         return sum(len(layer.inputs) for layer in layers) / (1 + len(layers))
 
     # ---- the network ----------------------------------------------------------------------------------------------
 
     def decode(self, genome: Genome) -> Graph:
-        require_closed(genome, "a block with open tokens is no network: what a layer means hangs on it")
+        require_closed(genome, "a block with open tokens has no network, because what a layer means depends on them")
         self.decisions(genome)
         layers = [_read(token) for token in genome[:-1]]
         draft = Draft(self.input_shape)
@@ -127,7 +128,7 @@ class BlockQNNSpace(Space):
 
 @cache
 def _tokens(number: int, last: bool, from_input: bool) -> tuple[str, ...]:
-    """The layers that are legal under this number; hundreds, so they are made once."""
+    """The legal layers with this number. There are hundreds, so they are built once."""
     terminal = [Layer(number, TERMINAL, 0, ())] if number > 1 else []
     if last:
         return tuple(map(str, terminal))
@@ -157,7 +158,8 @@ def _block(draft: Draft, name: str, x: str | None, channels: int, layers: list[L
 
 
 def _operations(layer: Layer, channels: int) -> list[Operation]:
-    """Convolutions are preceded by ReLU and followed by batch norm (the paper's pre-activation cell)."""
+    """The operations of a layer. A convolution is preceded by ReLU and followed by batch norm (the paper's
+    pre-activation cell)."""
     if layer.type == CONVOLUTION:
         return [ReLU(), Convolution(channels, layer.kernel), BatchNorm()]
     if layer.type == MAX_POOL:
@@ -168,7 +170,7 @@ def _operations(layer: Layer, channels: int) -> list[Operation]:
 
 
 def _widened(draft: Draft, name: str, source: str | None, channels: int) -> str | None:
-    """At the width of the stage, where the paper does not say how maps of two widths are added."""
+    """The source brought to the width of the stage; the paper does not say how maps of two widths are added."""
     if draft.shape(str(source))[0] == channels:
         return source
     return draft.node(name, [source], ReLU(), Convolution(channels, 1), BatchNorm())
@@ -177,7 +179,7 @@ def _widened(draft: Draft, name: str, source: str | None, channels: int) -> str 
 def _read(token: object) -> Layer:
     found = _LAYER.fullmatch(str(token))
     if found is None:
-        raise CodeError(f"{token!r} is no layer; write five numbers, as in (1,1,3,0,0)")
+        raise CodeError(f"{token!r} is not a layer; write five numbers, as in (1,1,3,0,0)")
     number, kind, kernel, first, second = map(int, found.groups())
     inputs = {ADD: (first, second), CONCATENATE: (first, second), TERMINAL: ()}.get(kind, (first,))
     return Layer(number, kind, kernel, inputs)

@@ -1,5 +1,5 @@
-"""The operations of cells, as named nodes of a draft, and how cells are stacked (Liu, Simonyan and Yang 2019, "DARTS",
-arXiv:1806.09055, section 3 and its published code)."""
+"""The operations of cells as named nodes of a draft, and the preparation of the inputs of stacked cells (Liu, Simonyan
+and Yang 2019, "DARTS", arXiv:1806.09055, section 3 and its published code)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from evonas.operations import (
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an operation stands: below this name, on this source, at this width and stride.
+    """Where an operation is placed: its name, its source, its width and its stride.
 
-    affine   batch norms learn a scale and a shift (in a final network; a supernet's do not)
+    affine   batch norms learn a scale and a shift, as in a final network; those of a supernet do not
     search   pooling is followed by batch norm, as in a supernet
     """
 
@@ -46,12 +46,12 @@ class Placement:
 
     @property
     def width(self) -> int:
-        """Channels of the source."""
+        """The number of channels of the source."""
         return self.channels if self.source is None else self.draft.shape(self.source)[0]
 
     @property
     def fits(self) -> bool:
-        """The source has the width and the size of the result."""
+        """Whether the source already has the width and the size of the result."""
         return self.stride == 1 and self.width == self.channels
 
     def norm(self) -> BatchNorm:
@@ -74,9 +74,10 @@ def skip_connect(at: Placement) -> str | None:
 
 
 def factorized_reduce(at: Placement, *, relu: bool = True) -> str | None:
-    """Half the size by two strided 1x1 convolutions, the second on the input shifted by one pixel, side by side.
+    """Halve the size by two strided 1x1 convolutions, the second on the input shifted by one pixel, and concatenate
+    them.
 
-    Odd sides are rounded up: what the shift reaches beyond the image is zero.
+    Odd sides are rounded up; the shifted input is padded with zeros beyond the image.
     """
     source = at.draft.node(f"{at.name}/relu", [at.source], ReLU()) if relu else at.source
     if source is None:
@@ -93,7 +94,7 @@ def factorized_reduce(at: Placement, *, relu: bool = True) -> str | None:
 
 def separable(kernel: int) -> Callable[[Placement], str | None]:
     def twice(at: Placement) -> str | None:
-        """Twice: ReLU, depthwise and pointwise convolution, batch norm; the first has the stride."""
+        """ReLU, depthwise and pointwise convolution and batch norm, applied twice; the first pass has the stride."""
         steps: list[Operation] = []
         for width, stride in ((at.width, at.stride), (at.channels, 1)):
             depthwise = Convolution(width, kernel, stride, groups=width)
@@ -126,12 +127,12 @@ def partial_edge(
     partial: int,
     mixed: Callable[[str | None, int], list[tuple[str | None, Gate]]],
 ) -> str | None:
-    """An edge whose operations see the first 1/K of the channels; the rest goes by, by max pooling where there is a
-    stride, and channels are shuffled behind it (Xu et al. 2020, "PC-DARTS", arXiv:1907.05737, section 3.2, and
+    """An edge whose operations see the first 1/K of the channels. The rest bypasses them, through max pooling where
+    there is a stride; then all channels are shuffled (Xu et al. 2020, "PC-DARTS", arXiv:1907.05737, section 3.2, and
     published code).
 
     partial   K
-    mixed     (those first channels, how many) -> the operations with their gates
+    mixed     function (the first channels, their number) -> the operations with their gates
     """
     if source is None:
         return None
@@ -144,7 +145,8 @@ def partial_edge(
 
 
 def edges_there(route: Mapping[str, Any]) -> dict[str, dict[int, int]]:
-    """Of a hard route whose decisions NODE<-SOURCE are operations: each node's edges that are there, with weight 1."""
+    """The edges into each node that are present on a hard route, each with weight 1. The decisions NODE<-SOURCE of the
+    route are operations."""
     found: dict[str, dict[int, int]] = {}
     for name, operation in route.items():
         node, _, source = name.partition("<-")
@@ -153,7 +155,8 @@ def edges_there(route: Mapping[str, Any]) -> dict[str, dict[int, int]]:
 
 
 def weighed(node: str, edges: Mapping[int, str | None], is_open: bool) -> list[tuple[str | None, Gate]]:
-    """Edges into a node, by source, each with its weight among them where they are open: the choice `node`."""
+    """The edges into a node, each with its gate. Where the edges are open, the gate is the weight of the edge's source
+    in the choice `node`."""
     return [(edge, Is(node, source) if is_open else 1) for source, edge in edges.items()]
 
 
@@ -172,6 +175,6 @@ OPERATIONS: dict[str, Callable[[Placement], str | None]] = {
 
 
 def prepared(draft: Draft, name: str, source: str | None, channels: int, *, halve: bool, affine: bool) -> str | None:
-    """An input of a cell at the cell's width, and half the size where the cell before was a reduction."""
+    """An input of a cell, brought to the cell's width and, where the cell before was a reduction, to half the size."""
     at = Placement(draft, name, source, channels, 2 if halve else 1, affine)
     return factorized_reduce(at) if halve else at.node(ReLU(), Convolution(channels, 1), at.norm())

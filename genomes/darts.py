@@ -25,21 +25,21 @@ OPERATIONS = (  # in the order of the published weights
     "dil_conv_5x5",
 )  # fmt: skip
 NODES = (2, 3, 4, 5)
-EDGES = tuple((source, target) for target in NODES for source in range(target))  # 14 a cell, by target
+EDGES = tuple((source, target) for target in NODES for source in range(target))  # 14 per cell, by target
 INPUTS = 2  # of each node
 
 
 @dataclass(frozen=True)
 class DARTSSpace(GenotypeSpace):
-    """Genomes are the operations of all edges: 14 of the normal cell, then 14 of the reduction cell, `none` where there
-    is no edge. Exactly two edges lead into a node.
+    """Genomes list the operations of all edges: 14 of the normal cell, then 14 of the reduction cell, with `none` where
+    there is no edge. Exactly two edges lead into each node.
 
-    layers    cells; reduction cells stand at layers // 3 and 2 * layers // 3
-    channels  of the first cells; doubled in each reduction
-    stem      cifar: one 3x3 convolution; imagenet: three strided ones, an eighth of the size
-    search    the form of a supernet: batch norms do not learn a scale, and pooling has one too
-    every     every edge is a choice of its own, `none` among the options, in place of two edges a node (SNAS)
-    partial   K of PC-DARTS: operations see the first 1/K of the channels, and the rest goes by; in a search only
+    layers    number of cells; those at layers // 3 and 2 * layers // 3 are reduction cells
+    channels  width of the first cells; doubled in each reduction
+    stem      cifar: one 3x3 convolution; imagenet: three strided ones, which reduce the image to an eighth of its size
+    search    the form of a supernet: batch norms do not learn a scale, and pooling is followed by one too
+    every     every edge is a separate choice with `none` among the options, instead of two edges per node (SNAS)
+    partial   K of PC-DARTS: operations see the first 1/K of the channels, the rest bypasses them; only in a search
     """
 
     name: ClassVar[str] = "darts"
@@ -54,18 +54,18 @@ class DARTSSpace(GenotypeSpace):
 
     def __post_init__(self) -> None:
         if self.layers < 1 or self.channels < 2 or self.classes < 2:
-            raise UserError("layers is at least 1, channels and classes at least 2")
+            raise UserError("layers must be at least 1, channels and classes at least 2")
         if self.channels % 2:
-            raise UserError(f"channels is {self.channels}; use an even number: reductions are made of two halves")
+            raise UserError(f"channels is {self.channels}; use an even number: reductions consist of two halves")
         if self.stem not in ("cifar", "imagenet"):
             raise UserError(f"stem is {self.stem!r}; use cifar or imagenet")
         if self.partial < 1 or self.channels % (2 * self.partial):
             raise UserError(f"partial is {self.partial} and channels {self.channels}; channels must be a multiple of "
-                            "twice partial: reductions are made of two halves")  # fmt: skip
+                            "twice partial: reductions consist of two halves")  # fmt: skip
         if self.partial > 1 and self.every:
-            raise UserError("with partial channels two edges lead into each node; set every=False, or partial=1")
+            raise UserError("partial channels require two edges into each node; set every=False, or partial=1")
         if self.partial > 1 and not self.search:
-            raise UserError("channels go by (partial) only in a search; set search=True too, or partial=1")
+            raise UserError("partial channels exist only in a search; set search=True too, or partial=1")
         halvings = len(self.reductions) + (3 if self.stem == "imagenet" else 0)
         if any(side % 2**halvings for side in self.input_shape[1:]):
             raise UserError(f"images of {self.input_shape[1:]} cannot be halved {halvings} times; use sides that are "
@@ -88,14 +88,14 @@ class DARTSSpace(GenotypeSpace):
         taken: int | None = 0
         for token in prefix[len(prefix) - source :] if source else ():
             taken = None if taken is None or isinstance(token, Open) else taken + (token != "none")
-        if taken is None:  # an open edge among those before: all may come
+        if taken is None:  # an earlier edge is open, so all options may follow
             return Decision(name, OPERATIONS, (len(prefix), None))
         missing, left = INPUTS - taken, target - source
         options: tuple[str, ...] = OPERATIONS if 0 < missing < left else OPERATIONS[1:] if missing else OPERATIONS[:1]
         return Decision(name, options, (len(prefix), taken))
 
     def genotype(self, genome: Genome) -> Genotype:
-        """The cells as they are published."""
+        """The cells of a genome in the form in which they are published."""
         self.decisions(genome)
         cells = {}
         for number, cell in enumerate(CELLS):
@@ -113,7 +113,7 @@ class DARTSSpace(GenotypeSpace):
                      for op, source in node}  # fmt: skip
             if len(getattr(genotype, cell)) != len(NODES) or getattr(genotype, f"{cell}_concat") != NODES:
                 raise CodeError(
-                    f"the {cell} cell has other nodes than 2, 3, 4, 5, all concatenated; decode it as a genotype"
+                    f"the {cell} cell does not consist of nodes 2, 3, 4, 5, all concatenated; decode it as a genotype"
                 )
             genome += [pairs.get(edge, "none") for edge in EDGES]
         self.decisions(genome)
@@ -121,7 +121,7 @@ class DARTSSpace(GenotypeSpace):
 
     @staticmethod
     def genotype_of(code: str) -> Genotype:
-        """The genotype that a code names: see `parse`. It may lie outside the space."""
+        """The genotype that a code denotes, as in `parse`. It may lie outside the space."""
         return Genotype.read(code, joined=lambda nodes: tuple(range(INPUTS, len(nodes) + INPUTS)))
 
     @property
@@ -129,9 +129,9 @@ class DARTSSpace(GenotypeSpace):
         return replace(self, search=True)
 
     def likeliest(self, weights: Weights) -> tuple[Token, ...]:
-        """The paper's rule (section 2.4): into each node lead the two edges whose best operation weighs most, and each
-        has that operation. `none` is no operation. Where every edge is a choice of its own, each has what weighs most.
-        """
+        """The paper's rule (section 2.4): each node keeps the two edges whose best operation has the largest weight,
+        and each of them keeps that operation. `none` does not count as an operation. Where every edge is a separate
+        choice, each takes its option with the largest weight."""
         if self.every:
             return super().likeliest(weights)
         genome: list[Token] = []
@@ -147,7 +147,8 @@ class DARTSSpace(GenotypeSpace):
         return tuple(genome)
 
     def route(self, genome: Genome) -> dict[str, Any]:
-        """Where channels go by, an edge that is there weighs 1, as a choice among the edges into its node."""
+        """As in every space; with partial channels, an edge that is present also has weight 1 in the choice among the
+        edges into its node."""
         route = super().route(genome)
         return route | edges_there(route) if self.partial > 1 else route
 
@@ -160,15 +161,15 @@ class DARTSSpace(GenotypeSpace):
             edges: list[list] = [[] for _ in NODES]
             for source, target in EDGES:
                 for operation, gate in choices[f"{kind}/{target}<-{source}"].items():
-                    if gate != 0 and (operation != "none" or gate != 1):  # what is not there adds nothing
+                    if gate != 0 and (operation != "none" or gate != 1):  # an absent edge adds nothing
                         edges[target - 2].append((source, str(operation), gate))
             return [there or [(0, "none", 1)] for there in edges], NODES
 
         return self._stack(cell)
 
     def decode_genotype(self, genotype: Genotype) -> Graph:
-        """The network of any published genotype, whether or not it is of the space. Raises CodeError where nodes
-        concatenate what they take, as only NASNet's do."""
+        """The network of any published genotype, inside the space or not. Raises CodeError where nodes concatenate
+        their inputs, which only NASNet's do."""
         _check(genotype)
 
         def cell(kind: str) -> tuple[list[list], tuple[int, ...]]:
@@ -178,7 +179,8 @@ class DARTSSpace(GenotypeSpace):
         return self._stack(cell)
 
     def _stack(self, cell: Callable[[str], tuple[list[list], tuple[int, ...]]]) -> Graph:
-        """Cells by kind give, for each node, its (source, operation, gate), and the states that are concatenated."""
+        """The network of stacked cells. `cell` maps a kind to the (source, operation, gate) triples of each node and to
+        the states that are concatenated."""
         draft, affine = Draft(self.input_shape), not self.search
         older, newer, halved = self._stem(draft)
         channels, middle = self.channels, newer
@@ -217,7 +219,7 @@ class DARTSSpace(GenotypeSpace):
     def _partial_node(
         self, draft: Draft, cell: str, kind: str, states: list[str | None], edges: list[tuple[int, str, Gate]]
     ) -> str | None:
-        """A node whose edges hand on most channels as they are."""
+        """A node whose edges pass most channels on unchanged."""
         target = len(states)
         made: dict[int, str | None] = {}
         for source in sorted({source for source, _, _ in edges}):
@@ -235,7 +237,7 @@ class DARTSSpace(GenotypeSpace):
         return draft.node(f"{cell}/node{target}", weighed(f"{kind}/{target}", made, is_open))
 
     def _stem(self, draft: Draft) -> tuple[str | None, str | None, bool]:
-        """The two inputs of the first cell, and whether the older one is twice as large."""
+        """The two inputs of the first cell, and whether the older one has twice the size."""
         if self.stem == "cifar":
             stem = draft.node("stem", [INPUT], Convolution(3 * self.channels), BatchNorm())
             return stem, stem, False
@@ -249,5 +251,5 @@ def _check(genotype: Genotype) -> None:
     genotype.check(KNOWN)
     if joined := [kind for kind in CELLS if genotype.cell(kind).joins]:
         raise CodeError(
-            f"the {joined[0]} cell has nodes that concatenate (&); here all nodes add, in NASNet's they need not"
+            f"the {joined[0]} cell has nodes that concatenate (&); in this space all nodes add, use NASNet's instead"
         )

@@ -1,8 +1,8 @@
 """GeNet's binary strings (Xie and Yuille 2017, "Genetic CNN", arXiv:1703.01513, section 3.1).
 
-A network is a few stages of ordered nodes; each node sums its inputs, then applies convolution, batch norm and ReLU.
-One bit for each ordered pair of nodes of a stage says whether the first feeds the second. Bits are grouped by the node
-that they feed: `1-01-100` is 1->2; 2->3; 1->4.
+A network consists of a few stages of ordered nodes; each node sums its inputs, then applies convolution, batch norm and
+ReLU. One bit for each ordered pair of nodes of a stage says whether the first feeds the second. Bits are grouped by the
+target node: `1-01-100` means 1->2, 2->3 and 1->4.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from evonas.space import CodeError, Decision, Genome, Space
 
 @dataclass(frozen=True)
 class GeNetSpace(Space):
-    """Defaults are the small setting for 8x8 digits; `MNIST` and `CIFAR10` below are the paper's.
+    """The defaults are a small setting for 8x8 digits; `MNIST` and `CIFAR10` below are the paper's.
 
-    stages         ordinary nodes of each stage, K_s
+    stages         number of ordinary nodes in each stage, K_s
     filters        channels of each stage
-    first_kernel   kernel of the convolution that enters a stage
+    first_kernel   kernel of the convolution at the entrance of a stage
     kernel         kernel of all other convolutions
     pool           kernel of the pooling (stride 2) that ends a stage: 2, or 3 with padding 1
-    dense          features of the hidden dense layer; 0: none
+    dense          features of the hidden dense layer; 0: no such layer
     dropout        rate before the classifier
     input_shape    (channels, height, width)
     """
@@ -56,7 +56,7 @@ class GeNetSpace(Space):
         if self.pool not in (2, 3):
             raise UserError(f"pool is {self.pool}; use 2, or 3 as in the paper's CIFAR-10 setting")
         if self.classes < 2 or self.dense < 0 or not 0 <= self.dropout < 1:
-            raise UserError("classes is at least 2, dense at least 0, dropout at least 0 and below 1")
+            raise UserError("classes must be at least 2, dense at least 0, dropout at least 0 and below 1")
         if len(self.input_shape) != 3 or min(self.input_shape) < 1:
             raise UserError(f"input is {_joined(self.input_shape, 'x')}; give channels x height x width: 3x32x32")
         if min(self.input_shape[1:]) < 2 ** len(self.stages):
@@ -70,18 +70,18 @@ class GeNetSpace(Space):
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Bits of each stage: K (K - 1) / 2."""
+        """The number of bits of each stage, K (K - 1) / 2."""
         return tuple(nodes * (nodes - 1) // 2 for nodes in self.stages)
 
     @cached_property
     def slices(self) -> tuple[slice, ...]:
-        """Where each stage lies in the genome."""
+        """The slice of the genome that each stage occupies."""
         ends = list(accumulate(self.lengths))
         return tuple(slice(end - length, end) for end, length in zip(ends, self.lengths, strict=True))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the decisions: stage1/1-2, stage1/1-3, stage1/2-3, ... in the order of the bits."""
+        """The names of the decisions in the order of the bits: stage1/1-2, stage1/1-3, stage1/2-3, ..."""
         return tuple(
             f"stage{s}/{source}-{target}"
             for s, nodes in enumerate(self.stages, 1)
@@ -94,12 +94,12 @@ class GeNetSpace(Space):
         return Decision(names[len(prefix)], (0, 1), len(prefix)) if len(prefix) < len(names) else None
 
     def format(self, genome: Genome) -> str:
-        """Such as 1-01/1-01-100; a stage of one node, which has no bits, is empty."""
+        """The code of a genome, such as 1-01/1-01-100. A stage of one node has no bits and is written as nothing."""
         self.decisions(genome)
         return "/".join(self._stage_code(genome[place]) for place in self.slices)
 
     def parse(self, code: str) -> tuple[int, ...]:
-        """The bits of a code. Stages are joined by / (or |, as the paper prints them)."""
+        """The bits of a code. Stages are separated by / (or |, as the paper prints them)."""
         stages = [stage.strip() for stage in code.replace("|", "/").split("/")]
         if len(stages) != len(self.stages):
             raise CodeError(f"code {code!r} has {len(stages)} stages, not {len(self.stages)}; {self._like()}")
@@ -168,9 +168,10 @@ def _joined(numbers: Sequence[int], by: str = ",") -> str:
     return by.join(map(str, numbers)) or "empty"
 
 
-# The paper's two settings (section 4.1, 4.2). Its pooling at 3x3 has no stated padding; 1 halves 32 to 16, 8 and 4.
+# The paper's two settings (sections 4.1 and 4.2). It does not state the padding of its 3x3 pooling; with 1, 32 pixels
+# become 16, 8 and 4.
 MNIST = GeNetSpace((3, 5), (20, 50), first_kernel=5, dense=500, dropout=0.5, input_shape=(1, 28, 28))
 CIFAR10 = GeNetSpace((3, 4, 5), (8, 16, 32), first_kernel=5, pool=3, dense=128, dropout=0.5, input_shape=(3, 32, 32))
-# For colour images on a small machine: the widths of a three-stage network that a CPU trains in minutes.
+# For colour images on a small machine: a three-stage network narrow enough for a CPU to train in minutes.
 SMALL = GeNetSpace((3, 4, 5), (16, 32, 64), input_shape=(3, 32, 32))
 DIGITS = GeNetSpace()

@@ -1,7 +1,7 @@
-"""Cells as the literature publishes them, apart from any skeleton: genotypes, their notations, and those that ship.
+"""Cells as the literature publishes them, independent of a skeleton: genotypes, their notations, and published ones.
 
-States 0 and 1 of a cell are its inputs, the outputs of the two cells before it: 0 the older, 1 the newer. DARTS counts
-so; slim and tpu (NASNet, AmoebaNet, PNASNet) count the other way round, and `from_lists` and `to_lists` turn it.
+States 0 and 1 of a cell are its inputs, the outputs of the two cells before it: 0 the older, 1 the newer. This is the
+order of DARTS; slim and tpu (NASNet, AmoebaNet, PNASNet) use the opposite one, and `from_lists` and `to_lists` convert.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from evonas.space import CodeError, Genome, Space, Token
 
 CELLS = ("normal", "reduce")
 Node = tuple[tuple[str, int], ...]  # the (operation, input) pairs that a node sums
-SLIM = {  # names of slim and tpu -> those here
+SLIM = {  # names in slim and tpu -> names here
     "none": "skip_connect", "separable_3x3_2": "sep_conv_3x3", "separable_5x5_2": "sep_conv_5x5",
     "separable_7x7_2": "sep_conv_7x7", "avg_pool_3x3": "avg_pool_3x3", "max_pool_3x3": "max_pool_3x3",
     "1x7_7x1": "conv_7x1_1x7", "1x3_3x1": "conv_3x1_1x3", "dilated_3x3_2": "dil_conv_3x3", "1x1": "conv_1x1",
@@ -28,8 +28,8 @@ SLIM = {  # names of slim and tpu -> those here
 
 
 class Cell(NamedTuple):
-    """For each node its (operation, input) pairs, the states whose concatenation is the output, and the nodes that
-    concatenate their pairs in place of adding them."""
+    """The (operation, input) pairs of each node, the states whose concatenation is the output, and the nodes that
+    concatenate their pairs instead of adding them."""
 
     nodes: Sequence[Sequence[tuple[str, int]]]
     concat: Sequence[int]
@@ -38,10 +38,10 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Genotype:
-    """Cells as they are published: for each node its (operation, input) pairs, and the nodes that are concatenated.
+    """Cells as they are published: the (operation, input) pairs of each node, and the nodes that are concatenated.
 
-    Decoding takes any number of pairs a node, inputs that repeat, and `none`. `joins` are the nodes that concatenate
-    their pairs in place of adding them, which NASNet's may do.
+    Decoding accepts any number of pairs per node, repeated inputs, and `none`. `joins` are the nodes that concatenate
+    their pairs instead of adding them, as nodes of NASNet may.
     """
 
     normal: tuple[Node, ...]
@@ -55,7 +55,7 @@ class Genotype:
         for cell in CELLS:
             nodes, _, joins = self.cell(cell)
             if strange := [state for state in joins if not 2 <= state < len(nodes) + 2]:
-                raise CodeError(f"{cell} cell: state {strange[0]} joins nothing; nodes are 2 to {len(nodes) + 1}")
+                raise CodeError(f"{cell} cell: state {strange[0]} cannot join; nodes are 2 to {len(nodes) + 1}")
             for number, pairs in enumerate(nodes, 2):
                 for _, source in pairs:
                     if not 0 <= source < number:
@@ -72,13 +72,13 @@ class Genotype:
 
     @classmethod
     def of_pairs(cls, data: Mapping[str, Any]) -> Genotype:
-        """From the form that DARTS publishes: normal, normal_concat, reduce, reduce_concat, with two pairs a node;
-        normal_joins and reduce_joins may be added."""
+        """A genotype from the form that DARTS publishes: normal, normal_concat, reduce and reduce_concat, with two
+        pairs per node; normal_joins and reduce_joins are optional."""
 
         def nodes(pairs: Any) -> tuple:
             pairs = [(str(operation), int(source)) for operation, source in pairs]
             if len(pairs) % 2:
-                raise CodeError(f"the genotype has {len(pairs)} pairs; there are two for each node")
+                raise CodeError(f"the genotype has {len(pairs)} pairs; give two for each node")
             return tuple(tuple(pairs[at : at + 2]) for at in range(0, len(pairs), 2))
 
         try:
@@ -91,11 +91,11 @@ class Genotype:
             if isinstance(error, CodeError):
                 raise
             raise CodeError(
-                f"no genotype of DARTS: {error}; give normal, normal_concat, reduce, reduce_concat"
+                f"not a genotype of DARTS: {error}; give normal, normal_concat, reduce, reduce_concat"
             ) from None
 
     def to_pairs(self) -> dict[str, Any]:
-        """The inverse of `of_pairs`, for cells with two pairs a node."""
+        """The inverse of `of_pairs`, for cells with two pairs per node."""
         flat = {cell: [list(pair) for pairs in getattr(self, cell) for pair in pairs] for cell in CELLS}
         joins = {f"{cell}_joins": list(self.cell(cell).joins) for cell in CELLS if self.cell(cell).joins}
         return {
@@ -105,16 +105,17 @@ class Genotype:
 
     @classmethod
     def from_lists(cls, normal: Mapping[str, Sequence], reduce: Mapping[str, Sequence]) -> Genotype:
-        """From the lists of slim and tpu: for each cell `operations`, `hiddenstate_indices` and `used_hiddenstates`.
+        """A genotype from slim's and tpu's lists: `operations`, `hiddenstate_indices` and `used_hiddenstates` of each
+        cell.
 
-        Two entries make a block; a state whose flag is 0 is part of the output. There 0 is the newer input.
+        Two entries make a block; a state whose flag is 0 is part of the output. In these lists 0 is the newer input.
         """
 
         def cell(lists: Mapping[str, Sequence]) -> tuple[tuple[Node, ...], tuple[int, ...]]:
             named, sources = lists["operations"], [_turned(int(state)) for state in lists["hiddenstate_indices"]]
             strange = [name for name in named if name not in SLIM]
             if strange or len(named) != len(sources) or len(named) % 2:
-                raise CodeError(f"no lists of slim: {strange or 'two operations and two states make a block'}; "
+                raise CodeError(f"not lists of slim: {strange or 'two operations and two states make a block'}; "
                                 f"operations are {', '.join(SLIM)}")  # fmt: skip
             pairs = [(SLIM[name], source) for name, source in zip(named, sources, strict=True)]
             joined = sorted(_turned(state) for state, used in enumerate(lists["used_hiddenstates"]) if not used)
@@ -123,10 +124,10 @@ class Genotype:
         return cls(*cell(normal), *cell(reduce))
 
     def to_lists(self) -> dict[str, dict[str, list]]:
-        """The inverse of `from_lists`, for cells with two pairs a node. Raises CodeError for an operation that slim and
-        tpu lack, and for nodes that join."""
+        """The inverse of `from_lists`, for cells with two pairs per node. Raises CodeError for an operation that slim
+        and tpu lack, and for nodes that join."""
         if self.normal_joins or self.reduce_joins:
-            raise CodeError("slim and tpu only add; they have no form for nodes that join")
+            raise CodeError("slim and tpu only add; they have no notation for nodes that join")
         names = {own: theirs for theirs, own in SLIM.items()}
         lists: dict[str, dict[str, list]] = {}
         for kind in CELLS:
@@ -143,9 +144,9 @@ class Genotype:
 
     @classmethod
     def read(cls, code: str, joined: Callable[[Sequence[Node]], tuple[int, ...]]) -> Genotype:
-        """A code as `str` gives it, the name of a published genotype, or DARTS's form as JSON.
+        """Read a code as `str` gives it, the name of a published genotype, or DARTS's form as JSON.
 
-        joined   which states are concatenated, for the form that does not say
+        joined   function that says which states are concatenated, for the form that does not state it
         """
         if code in published():
             return published()[code].genotype
@@ -153,17 +154,17 @@ class Genotype:
             try:
                 return cls.of_pairs(json.loads(code))
             except json.JSONDecodeError as error:
-                raise CodeError(f"the genotype is no JSON: {error}") from None
+                raise CodeError(f"the genotype is not valid JSON: {error}") from None
         normal, found, reduced = code.partition(" reduce ")
         if not code.startswith("normal ") or not found:
-            raise CodeError(f"code {code!r} is no genotype; give a published one ({', '.join(published())}), its JSON, "
-                            "or `normal 0:op 1:op | ... reduce ...`")  # fmt: skip
+            raise CodeError(f"code {code!r} is not a genotype; give a published one ({', '.join(published())}), its "
+                            "JSON, or `normal 0:op 1:op | ... reduce ...`")  # fmt: skip
         (first, joins), (second, others) = _nodes(normal.removeprefix("normal ")), _nodes(reduced)
         return cls(first, joined(first), second, joined(second), joins, others)
 
     def __str__(self) -> str:
-        """Operations by node, such as `normal 0:sep_conv_3x3 1:skip_connect | ... reduce ...`; with & between those
-        that are concatenated in place of added."""
+        """The operations by node, such as `normal 0:sep_conv_3x3 1:skip_connect | ... reduce ...`, with & between those
+        that are concatenated instead of added."""
         words = []
         for kind in CELLS:
             nodes, _, joins = self.cell(kind)
@@ -174,14 +175,14 @@ class Genotype:
         return " ".join(words)
 
     def check(self, operations: Collection[str]) -> None:
-        """Raises CodeError for an operation that is not among these."""
+        """Raise CodeError for an operation that is not among these."""
         for cell in CELLS:
             for operation, _ in (pair for pairs in getattr(self, cell) for pair in pairs):
                 if operation not in operations:
                     raise CodeError(f"{cell} cell: unknown operation {operation!r}; use {', '.join(operations)}")
 
     def drawn(self) -> dict[str, Cell]:
-        """Both cells by what is written above them, as `plots.cells` takes them."""
+        """Both cells by their captions, as `plots.cells` takes them."""
         return {
             "normal cell": self.cell("normal"),
             "reduction cell (operations on 0 and 1 halve the size)": self.cell("reduce"),
@@ -190,12 +191,12 @@ class Genotype:
 
 @dataclass(frozen=True)
 class GenotypeSpace(Space, ABC):
-    """A space whose genomes are cells that have a published form. A subclass gives the two conversions and the network
-    of a genotype, which may lie outside the space."""
+    """A space whose genomes are cells with a published form. A subclass defines the two conversions and the network of
+    a genotype, which may lie outside the space."""
 
     @abstractmethod
     def genotype(self, genome: Genome) -> Genotype:
-        """The cells of a genome as they are published."""
+        """The cells of a genome in the form in which they are published."""
 
     @abstractmethod
     def genome(self, genotype: Genotype) -> tuple[Token, ...]:
@@ -208,18 +209,18 @@ class GenotypeSpace(Space, ABC):
     @staticmethod
     @abstractmethod
     def genotype_of(code: str) -> Genotype:
-        """The genotype that a code names: see `parse`. It may lie outside the space."""
+        """The genotype that a code denotes, as in `parse`. It may lie outside the space."""
 
     def format(self, genome: Genome) -> str:
-        """Operations by node: see `Genotype`."""
+        """The operations by node, as `str` of a `Genotype` writes them."""
         return str(self.genotype(genome))
 
     def parse(self, code: str) -> tuple[Token, ...]:
-        """A code as `format` gives it, the name of a published genotype (DARTS_V2), or DARTS's form as JSON."""
+        """Read a code as `format` gives it, the name of a published genotype (DARTS_V2), or DARTS's form as JSON."""
         return self.genome(self.genotype_of(code))
 
     def read(self, code: str) -> tuple[str, Graph]:
-        """As `parse` reads it; genotypes outside the space (inputs that repeat, other output lists) are decoded too."""
+        """Read a code like `parse`, and decode genotypes outside the space (repeated inputs, other outputs) too."""
         genotype = self.genotype_of(code)
         try:
             written = self.format(self.genome(genotype))
@@ -232,14 +233,14 @@ class GenotypeSpace(Space, ABC):
 
 
 def unused(nodes: Sequence[Sequence[tuple[str, int]]]) -> tuple[int, ...]:
-    """The states that no node takes: what a searched cell of the NASNet space concatenates."""
+    """The states that no node takes, which a searched cell of the NASNet space concatenates."""
     taken = {source for pairs in nodes for _, source in pairs}
     return tuple(state for state in range(len(nodes) + 2) if state not in taken)
 
 
 @dataclass(frozen=True)
 class Published:
-    """A genotype of the literature, with the network that it was published in."""
+    """A genotype from the literature, with the network in which it was published."""
 
     genotype: Genotype
     source: str
@@ -254,18 +255,18 @@ def published() -> dict[str, Published]:
 
 
 def _nodes(text: str) -> tuple[tuple[Node, ...], tuple[int, ...]]:
-    """The nodes, and those that join."""
+    """The nodes of a cell in text form, and the numbers of those that join."""
     nodes, joins = [], []
     for state, node in enumerate(text.split("|"), 2):
         if "&" in node:
             joins.append(state)
         pairs = [word.partition(":") for word in node.replace("&", " ").split()]
         if any(not source.isdigit() for source, _, _ in pairs):
-            raise CodeError(f"{node.strip()!r} is no node; write input:operation for each edge, such as 0:sep_conv_3x3")
+            raise CodeError(f"{node.strip()!r} is not a node; write input:operation for each edge, like 0:sep_conv_3x3")
         nodes.append(tuple((operation, int(source)) for source, _, operation in pairs))
     return tuple(nodes), tuple(joins)
 
 
 def _turned(state: int) -> int:
-    """The other numbering of a cell's two inputs."""
+    """The number of a state when the two inputs of a cell are counted in the opposite order."""
     return 1 - state if state < 2 else state

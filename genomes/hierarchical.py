@@ -1,9 +1,10 @@
 """Hierarchical cells (Liu, Simonyan, Vinyals, Fernando and Kavukcuoglu 2018, "Hierarchical Representations for
 Efficient Architecture Search", arXiv:1711.00436, section 2).
 
-Six motifs of four nodes place primitive operations on their edges; one motif of five nodes places those motifs. A node
-concatenates what arrives, so widths grow inside a motif, and a 1x1 convolution brings each motif of primitives back.
-The flat space that the paper compares with is a single motif of primitives, of eleven nodes.
+Six motifs of four nodes have primitive operations on their edges; one motif of five nodes has those motifs on its
+edges. A node concatenates its inputs, so widths grow inside a motif, and a 1x1 convolution brings each motif of
+primitives back to the original width. The flat space of the paper's comparison is a single motif of primitives with
+eleven nodes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ PRIMITIVES = ("identity", "conv_1x1", "depthwise_3x3", "separable_3x3", "max_poo
 
 @dataclass(frozen=True)
 class Level:
-    """So many motifs of so many nodes, each edge of which carries one of the options."""
+    """The number of motifs and of nodes in each motif of a level, and the options for what an edge carries."""
 
     motifs: int
     nodes: int
@@ -43,7 +44,7 @@ class Level:
 
     @property
     def edges(self) -> tuple[tuple[int, int], ...]:
-        """(source, target), by target."""
+        """The edges of a motif as (source, target), by target."""
         return tuple((a, b) for b in range(2, self.nodes + 1) for a in range(1, b))
 
 
@@ -53,14 +54,15 @@ FLAT = {2: Level(1, 11, (NONE, *PRIMITIVES))}  # about as many edges
 
 @dataclass(frozen=True)
 class HierarchicalSpace(Space):
-    """Genomes are 46 symbols: six for each of the six motifs of level 2, then ten for the motif of level 3; each is
-    `none` or what stands on the edge, by target. In the flat space they are 55, of one motif.
+    """Genomes are 46 symbols, six for each of the six motifs of level 2, then ten for the motif of level 3. Each symbol
+    is `none` or what the edge carries; edges are ordered by target. In the flat space there are 55, of one motif.
 
-    A motif that no path crosses gives nothing, like `none`; a genome whose whole cell gives nothing has no network.
+    A motif without a path from input to output yields nothing, like `none`; a genome whose whole cell yields nothing
+    has no network.
 
-    channels   of the first stage; doubled by each of two strided separable convolutions
-    cells      in each of the three stages; separable convolutions stand between them
-    flat       no hierarchy: one motif of level 2, of eleven nodes, is the cell
+    channels   width of the first stage; doubled by each of two strided separable convolutions
+    cells      number of cells in each of the three stages; separable convolutions stand between them
+    flat       no hierarchy: the cell is one motif of level 2 with eleven nodes
     """
 
     name: ClassVar[str] = "hierarchical"
@@ -72,7 +74,7 @@ class HierarchicalSpace(Space):
 
     def __post_init__(self) -> None:
         if min(self.channels, self.cells) < 1 or self.classes < 2:
-            raise UserError("channels and cells are at least 1, classes at least 2")
+            raise UserError("channels and cells must be at least 1, classes at least 2")
         if min(self.input_shape[1:]) < 4:
             raise UserError(f"images of {self.input_shape} are too small to be halved twice; use at least 4 pixels")
 
@@ -82,7 +84,7 @@ class HierarchicalSpace(Space):
 
     @property
     def places(self) -> tuple[Place, ...]:
-        """(level, motif, edge) of each symbol."""
+        """The (level, motif, edge) of each symbol."""
         return _places(self.flat)
 
     # ---- the genome -----------------------------------------------------------------------------------------------
@@ -95,12 +97,12 @@ class HierarchicalSpace(Space):
         return Decision(f"level{level}/motif{motif}/{target}<-{source}", self.levels[level].options, position)
 
     def trivial(self) -> tuple[Token, ...]:
-        """The genome in which every motif is a chain, of identities and of the first motif: where evolution begins."""
+        """The genome from which evolution begins: every motif is a chain, of identities or of the first motif."""
         carries: dict[int, Token] = {2: "identity", 3: 1}
         return tuple(carries[level] if target == source + 1 else NONE for level, _, (source, target) in self.places)
 
     def format(self, genome: Genome) -> str:
-        """The motifs of level 2, then that of level 3, as digits by target: `0` none, else the option's number."""
+        """The motifs of level 2, then that of level 3, as digits by target: 0 for none, else the option's number."""
         self.decisions(genome)
         words: dict[tuple[int, int], dict[int, str]] = {}
         for (level, number, (_, target)), token in zip(self.places, genome, strict=True):
@@ -111,16 +113,16 @@ class HierarchicalSpace(Space):
     def parse(self, code: str) -> tuple[Token, ...]:
         digits = code.replace("-", "").replace(" ", "")
         if len(digits) != len(self.places) or set(digits) - set("0123456"):
-            raise CodeError(f"code {code!r} is no genome of this space; give {len(self.places)} digits of 0 to 6, such "
-                            f"as {self.format(self.trivial())}")  # fmt: skip
+            raise CodeError(f"code {code!r} is not a genome of this space; give {len(self.places)} digits of 0 to 6, "
+                            f"such as {self.format(self.trivial())}")  # fmt: skip
         options = (self.levels[level].options for level, _, _ in self.places)
         return tuple(each[int(digit)] for each, digit in zip(options, digits, strict=True))
 
     # ---- its meaning ----------------------------------------------------------------------------------------------
 
     def decode(self, genome: Genome) -> Graph:
-        """Raises CodeError for a cell without a path from its input to its output, and for open tokens: what an edge
-        carries decides the widths behind it, so there is no supernet of this space."""
+        """The network of a genome. Raises CodeError for a cell without a path from its input to its output, and for
+        open tokens: what an edge carries determines the widths after it, so this space has no supernet."""
         if any(isinstance(token, Open) for token in genome):
             raise CodeError("a token is open; this space has no supernet, because its widths depend on every token")
         self.decisions(genome)
@@ -158,7 +160,7 @@ def _places(flat: bool) -> tuple[Place, ...]:
 
 
 def _cell(draft: Draft, name: str, x: str, channels: int, genome: Genome) -> str | None:
-    """The motif of level 3 on this input."""
+    """The cell, which is the motif of level 3, applied to this input."""
     size, placed = len(HIERARCHY[2].edges), len(HIERARCHY[3].edges)
 
     def place(at: str, number: Token, state: str) -> str | None:
@@ -169,8 +171,8 @@ def _cell(draft: Draft, name: str, x: str, channels: int, genome: Genome) -> str
 
 
 def motif(draft: Draft, name: str, x: str, channels: int, symbols: Sequence[Token | Open]) -> str | None:
-    """A motif of level 2, of any size, on the input x, and the 1x1 convolution to the width of x; None where it gives
-    nothing."""
+    """A motif of level 2, of any size, applied to x and followed by the 1x1 convolution to the width of x; None where
+    it yields nothing."""
 
     def place(at: str, primitive: Token, state: str) -> str | None:
         return draft.node(f"{at}/{primitive}", [state], *_primitive(str(primitive), channels, draft.shape(state)[0]))
@@ -183,8 +185,8 @@ def _assembled(
     draft: Draft, name: str, x: str, symbols: Sequence[Token | Open],
     place: Callable[[str, Token, str], str | None],
 ) -> str | None:  # fmt: skip
-    """The last node of a motif (the paper's "assemble"): each node concatenates what arrives, and `place` puts what an
-    edge carries, below a name, on the node that it leaves. `symbols` are those of n (n - 1) / 2 edges, by target."""
+    """The last node of a motif (the paper's "assemble"). Each node concatenates its inputs; `place` applies what an
+    edge carries to the edge's source, under a name. `symbols` are those of n (n - 1) / 2 edges, by target."""
     nodes = (1 + isqrt(1 + 8 * len(symbols))) // 2
     states: dict[int, str | None] = {1: x}
     carried = iter(symbols)
@@ -199,7 +201,8 @@ def _assembled(
 
 
 def _primitive(name: str, channels: int, width: int) -> tuple[Operation, ...]:
-    """Convolutions of the stage's width, depthwise ones and pools of the width that arrives."""
+    """The operations of a primitive. Convolutions have the width of the stage, depthwise ones and pools that of their
+    input."""
     return {
         "identity": (Identity(),),
         "conv_1x1": _conv(channels, 1),

@@ -1,13 +1,13 @@
 """MetaQNN's chains (Baker, Gupta, Naik and Raskar 2017, "Designing Neural Network Architectures using Reinforcement
 Learning", arXiv:1611.02167, section 4 and table 1; rules that the text leaves open are those of the published code).
 
-A genome is a list of layers, each a token as the paper writes it, and ends with a termination:
+A genome is a list of layers, each a token as the paper writes it, with a termination at the end:
 
     C(64,3,1)   convolution: filters, size, stride; the map keeps its size; ReLU
     P(2,2)      max pooling: size, stride
     FC(128)     fully connected layer; ReLU
     SM          softmax over the classes, after a linear layer
-    GAP         global average pooling of one map a class, from a 1x1 convolution
+    GAP         global average pooling of one map per class, from a 1x1 convolution
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from evonas.operations import (
 from evonas.space import CodeError, Decision, Genome, Space, require_closed
 
 SOFTMAX, AVERAGE = "SM", "GAP"  # the terminations
-MOST_DENSE = 2  # fully connected layers in a row
+MOST_DENSE = 2  # most fully connected layers in a row
 
 _WORD = re.compile(r"(?:GAP|SM|FC|C|P)(?:\([\d, ]*\))?")
 _LAYER = re.compile(r"(C|P|FC)\((\d+(?:,\d+)*)\)")
@@ -41,13 +41,13 @@ _LAYER = re.compile(r"(C|P|FC)\((\d+(?:,\d+)*)\)")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a chain stands: what decides which layers may follow.
+    """The state of a chain, which determines the layers that may follow.
 
-    depth   layers so far
-    last    the kind of the last layer: C, P, FC, a termination, or "" at the start
-    side    pixels of the map, which is square
-    dense   fully connected layers so far
-    width   of the last of them
+    depth   number of layers so far
+    last    kind of the last layer: C, P, FC, a termination, or "" at the start
+    side    side of the map in pixels; maps are square
+    dense   number of fully connected layers so far
+    width   width of the last of them
     """
 
     depth: int = 0
@@ -59,11 +59,11 @@ class Place:
 
 @dataclass(frozen=True)
 class MetaQNNSpace(Space):
-    """Chains of at most `longest` layers, in which what may come next hangs on what has come.
+    """Chains of at most `longest` layers, in which the legal next layers depend on the earlier ones.
 
-    No pooling comes first or after a pooling; filters and windows are smaller than the map; fully connected layers come
-    where the map has at most seven pixels a side, at most two, the second no wider than the first, and only a
-    termination comes after them. The map must be square.
+    A pooling is neither the first layer nor follows another pooling. Filters and windows are smaller than the map.
+    Fully connected layers come where the map has at most seven pixels a side; there are at most two, the second no
+    wider than the first, and only a termination follows them. Images must be square.
     """
 
     name: ClassVar[str] = "metaqnn"
@@ -78,9 +78,9 @@ class MetaQNNSpace(Space):
 
     def __post_init__(self) -> None:
         if self.longest < 1 or self.classes < 2 or min((*self.filters, *self.dense, *self.pools, *self.strides)) < 1:
-            raise UserError("longest, filters, dense, pools and strides are at least 1, classes at least 2")
+            raise UserError("longest, filters, dense, pools and strides must be at least 1, classes at least 2")
         if any(kernel < 1 or kernel % 2 == 0 for kernel in self.kernels):
-            raise UserError(f"kernels is {self.kernels}; use odd sizes, which keep the map's")
+            raise UserError(f"kernels is {self.kernels}; use odd sizes, which keep the size of the map")
         if len(self.pools) != len(self.strides):
             raise UserError(f"pools is {self.pools} and strides {self.strides}; give a stride for each size")
         if self.input_shape[1] != self.input_shape[2]:
@@ -95,7 +95,7 @@ class MetaQNNSpace(Space):
         return Decision(f"layer{place.depth + 1}", tuple(self._layers(place)), place)
 
     def _layers(self, at: Place) -> list[str]:
-        """The legal tokens: convolutions, poolings, fully connected layers, terminations."""
+        """The legal next tokens: convolutions, poolings, fully connected layers, terminations."""
         ends = [SOFTMAX] if at.last == "FC" else [SOFTMAX, AVERAGE]
         if at.depth == self.longest:
             return ends[:1]
@@ -124,26 +124,26 @@ class MetaQNNSpace(Space):
 
     @staticmethod
     def _bin(side: int) -> int:
-        """The paper's bins of representation sizes, by their code: from 8, from 4, below."""
+        """The paper's bins of representation sizes, as in its code: from 8, from 4, and below."""
         return 8 if side > 7 else 4 if side > 3 else 1
 
     def observe(self, prefix: Genome) -> Hashable:
-        """The paper's state: the last layer, the depth and the bin of the map's size. Sizes of one bin look alike, so
-        that what a layer leads to seems to hang on chance."""
+        """The paper's state: the last layer, the depth and the bin of the map's size. Sizes within a bin cannot be told
+        apart, so transitions look stochastic."""
         place = self._place(prefix)
         return (prefix[-1] if prefix else "", place.depth, self._bin(place.side), place.dense)
 
     def format(self, genome: Genome) -> str:
-        """As the paper writes it: [C(512,5,1), P(2,2), FC(128), SM(10)]."""
+        """The code in the paper's notation: [C(512,5,1), P(2,2), FC(128), SM(10)]."""
         self.decisions(genome)
         ends = {SOFTMAX: f"SM({self.classes})", AVERAGE: f"GAP({self.classes}), SM({self.classes})"}
         return f"[{', '.join(ends.get(str(token), str(token)) for token in genome)}]"
 
     def parse(self, code: str) -> tuple[str, ...]:
-        """Reads what `format` writes; a stride of 1, the brackets and the termination SM may be left out."""
+        """Read what `format` writes; a stride of 1, the brackets and the termination SM may be omitted."""
         words = _WORD.findall(code)
         if _WORD.sub("", code).strip("[], "):
-            raise CodeError(f"code {code!r} is no chain; write layers as in [C(64,3,1), P(2,2), FC(128), SM]")
+            raise CodeError(f"code {code!r} is not a chain; write layers as in [C(64,3,1), P(2,2), FC(128), SM]")
         genome: list[str] = []
         for word in words:
             kind, _, numbers = word.replace(" ", "").rstrip(")").partition("(")
@@ -161,8 +161,9 @@ class MetaQNNSpace(Space):
     # ---- the network ----------------------------------------------------------------------------------------------
 
     def decode(self, genome: Genome) -> Graph:
-        """After every two layers comes a dropout, the i-th of n with a rate of i / 2n (section 6)."""
-        require_closed(genome, "a chain with open tokens is no network: what follows a layer hangs on it")
+        """The network of a genome. Every two layers are followed by a dropout, the i-th of n with rate i / 2n (section
+        6)."""
+        require_closed(genome, "a chain with open tokens has no network, because what may follow depends on them")
         self.decisions(genome)
         draft = Draft(self.input_shape)
         x: str | None = INPUT
@@ -187,22 +188,22 @@ class MetaQNNSpace(Space):
 
 
 def pooled(side: int, size: int, stride: int) -> int:
-    """The paper's size after pooling, floor((n - f + 1) / s), which its parameter counts need; PyTorch and the
-    published code have ceil((n - f + 1) / s)."""
+    """The paper's size after pooling, floor((n - f + 1) / s), which its parameter counts require; PyTorch and the
+    published code use ceil((n - f + 1) / s)."""
     return (side - size + 1) // stride
 
 
 def _floored(side: int, size: int, stride: int) -> list[Operation]:
-    """Crops what would give PyTorch a row more."""
+    """A crop of the pixels from which PyTorch would make an additional row."""
     surplus = side - size + 1 - pooled(side, size, stride) * stride
     return [Crop(surplus, surplus)] if surplus else []
 
 
 def _read(token: Any) -> tuple[str, Sequence[int]]:
-    """("C", (64, 3, 1)) of "C(64,3,1)", ("SM", ()) of "SM"."""
+    """A token as (kind, numbers): ("C", (64, 3, 1)) for "C(64,3,1)", ("SM", ()) for "SM"."""
     if token in (SOFTMAX, AVERAGE):
         return token, ()
     found = _LAYER.fullmatch(str(token))
     if found is None:
-        raise CodeError(f"{token!r} is no layer; write C(64,3,1), P(2,2), FC(128), SM or GAP")
+        raise CodeError(f"{token!r} is not a layer; write C(64,3,1), P(2,2), FC(128), SM or GAP")
     return found[1], tuple(map(int, found[2].split(",")))

@@ -1,13 +1,13 @@
 """MnasNet's factorised blocks (Tan et al. 2019, "MnasNet: Platform-Aware Neural Architecture Search for Mobile",
-arXiv:1807.11626, section 4.1; what the text leaves open is that of the published code, tensorflow/tpu).
+arXiv:1807.11626, section 4.1; what the text leaves open follows the published code, tensorflow/tpu).
 
-A network is a chain of blocks of equal layers. A genome makes six decisions for each block; its code is the blocks as
-the published code writes them, such as
+A network is a chain of blocks, each of equal layers. A genome makes six decisions for each block; its code lists the
+blocks in the notation of the published code, such as
 
-    r3_k5_s22_e3_i24_o40_se0.25   three layers: kernel 5x5, the first with stride 2, inverted bottlenecks of expansion
-                                  3, 24 channels to 40, squeeze and excite by a quarter
+    r3_k5_s22_e3_i24_o40_se0.25   three inverted bottlenecks of expansion 3 with kernel 5x5, the first with stride 2;
+                                  24 channels in, 40 out; squeeze and excite with ratio 0.25
     r1_k3_s11_e1_i32_o16_noskip   expansion 1: a depthwise and a 1x1 convolution
-    r2_k3_s11_c_i16_o16_pool      plain convolutions, and a pooled skip (both in this notation alone)
+    r2_k3_s11_c_i16_o16_pool      plain convolutions and a pooled skip (both are additions to the published notation)
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from evonas.space import CodeError, Decision, Genome, Space, Token, require_clos
 EXPANSIONS = {"conv": 0, "dconv": 1, "mbconv3": 3, "mbconv6": 6}  # 0: a plain convolution
 KERNELS = (3, 5)
 SQUEEZES = (0.0, 0.25)
-SKIPS = {"pool": "_pool", "identity": "", "none": "_noskip"}  # and how a code says so
-WIDTHS = (0.75, 1.0, 1.25)  # times the skeleton's
-LAYERS = (-1, 0, 1)  # more than the skeleton's
+SKIPS = {"pool": "_pool", "identity": "", "none": "_noskip"}  # kind -> its notation in a code
+WIDTHS = (0.75, 1.0, 1.25)  # factors on the skeleton's widths
+LAYERS = (-1, 0, 1)  # added to the skeleton's numbers of layers
 QUESTIONS = ("operation", "kernel", "squeeze", "skip", "filters", "layers")
 OPTIONS: tuple[tuple[Any, ...], ...] = (tuple(EXPANSIONS), KERNELS, SQUEEZES, tuple(SKIPS), WIDTHS, LAYERS)
 PUBLISHED = {
@@ -52,11 +52,11 @@ _BLOCK = re.compile(r"r(\d+)_k(\d+)_s(\d)(\d)_(?:e(\d+)|c)_i(\d+)_o(\d+)(?:_se(\
 
 @dataclass(frozen=True)
 class Block:
-    """Equal layers, of which only the first has the stride and changes the width.
+    """A number of equal layers, of which only the first has the stride and changes the width.
 
-    expansion   of the inner width of a layer; 1: none; 0: a plain convolution in place of all
-    squeeze     units of squeeze and excite, as a share of the layer's input channels; 0: none
-    skip        identity, pool or none: what is added to a layer's output
+    expansion   factor of a layer's inner width; 1: none; 0: the layer is a single plain convolution
+    squeeze     units of squeeze and excite as a fraction of the layer's input channels; 0: none
+    skip        what is added to a layer's output: identity, pool or none
     """
 
     layers: int
@@ -78,7 +78,7 @@ class Block:
     def read(cls, text: str) -> Block:
         found = _BLOCK.fullmatch(text)
         if found is None or found[3] != found[4]:
-            raise CodeError(f"{text!r} is no block; write it as in r3_k5_s22_e3_i24_o40_se0.25")
+            raise CodeError(f"{text!r} is not a block; write it as in r3_k5_s22_e3_i24_o40_se0.25")
         layers, kernel, stride, _, expansion, inputs, outputs = (int(word or 0) for word in found.groups()[:7])
         if kernel % 2 == 0 or min(layers, stride, outputs) < 1:
             raise CodeError(f"{text!r} has {layers} layers, kernel {kernel}, stride {stride} and {outputs} filters; "
@@ -89,16 +89,16 @@ class Block:
 
 @dataclass(frozen=True)
 class MnasNetSpace(Space):
-    """Six decisions for each block, over the skeleton of MobileNetV2: operation, kernel, squeeze and excite, skip,
-    filters (a multiple of the skeleton's) and layers (one fewer, as many, or one more; at least one).
+    """Six decisions for each block of a MobileNetV2 skeleton: operation, kernel, squeeze and excite, skip, filters (a
+    multiple of the skeleton's) and layers (one fewer, as many, or one more; at least one).
 
-    widths        channels of each block in the skeleton,
-    depths        layers, and
-    strides       strides
-    stem          channels of the 3x3 convolution before the blocks, and
-    stem_stride   its stride
-    head          channels of the 1x1 convolution behind them
-    dropout       before the classifier
+    widths        channels of each block in the skeleton
+    depths        layers of each block in the skeleton
+    strides       stride of each block
+    stem          channels of the 3x3 convolution before the blocks
+    stem_stride   stride of that convolution
+    head          channels of the 1x1 convolution after the blocks
+    dropout       rate before the classifier
     """
 
     name: ClassVar[str] = "mnasnet"
@@ -115,9 +115,9 @@ class MnasNetSpace(Space):
     def __post_init__(self) -> None:
         if not len(self.widths) == len(self.depths) == len(self.strides) > 0:
             raise UserError(f"widths has {len(self.widths)} entries, depths {len(self.depths)} and strides "
-                            f"{len(self.strides)}; give each block one of each")  # fmt: skip
+                            f"{len(self.strides)}; give one of each per block")  # fmt: skip
         if min(*self.widths, *self.depths, *self.strides, self.stem, self.stem_stride, self.head) < 1:
-            raise UserError("widths, depths, strides, stem, stem_stride and head are at least 1")
+            raise UserError("widths, depths, strides, stem, stem_stride and head must be at least 1")
         if self.classes < 2 or not 0 <= self.dropout < 1:
             raise UserError(f"classes is {self.classes} and dropout {self.dropout}; use at least 2, and 0 to below 1")
         if max(self.strides) > 9:
@@ -133,7 +133,7 @@ class MnasNetSpace(Space):
 
     def blocks(self, genome: Genome) -> list[Block]:
         """The blocks of a genome. Raises CodeError for a genome of another space, and for open tokens."""
-        require_closed(genome, "blocks with open tokens are no network: widths and layers hang on them")
+        require_closed(genome, "blocks with open tokens have no network, because widths and layers depend on them")
         self.decisions(genome)
         found: list[Block] = []
         for number, (width, depth, stride) in enumerate(zip(self.widths, self.depths, self.strides, strict=True)):
@@ -147,7 +147,7 @@ class MnasNetSpace(Space):
         return found
 
     def genome(self, blocks: Sequence[Block]) -> tuple[Token, ...]:
-        """The genome of blocks of this space. Raises CodeError for others, naming the first."""
+        """The genome of blocks of this space. Raises CodeError for other blocks and names the first of them."""
         if len(blocks) != len(self.widths):
             raise CodeError(f"there are {len(blocks)} blocks; this skeleton has {len(self.widths)}")
         genome: list[Token] = []
@@ -159,7 +159,7 @@ class MnasNetSpace(Space):
             told = zip(QUESTIONS, answers, OPTIONS, strict=True)
             if strange := [question for question, answer, options in told if answer not in options]:
                 raise CodeError(
-                    f"block {number + 1}, {block}: {', '.join(strange)} cannot be chosen so over a "
+                    f"block {number + 1}, {block}: {', '.join(strange)} cannot have this value over a "
                     f"skeleton of {self.widths[number]} channels and {self.depths[number]} layers"
                 )
             genome += answers
@@ -171,11 +171,11 @@ class MnasNetSpace(Space):
         return " ".join(map(str, self.blocks(genome)))
 
     def parse(self, code: str) -> tuple[Token, ...]:
-        """Reads what `format` writes. Raises CodeError, naming the block."""
+        """Read what `format` writes. Raises CodeError, which names the invalid block."""
         return self.genome(read_blocks(code))
 
     def read(self, code: str) -> tuple[str, Graph]:
-        """As `parse`; blocks that the space cannot choose, as those of the published MnasNet-A1, are decoded too."""
+        """Read a code like `parse`, and decode blocks outside the space too, such as those of MnasNet-A1."""
         blocks = read_blocks(code)
         return " ".join(map(str, blocks)), self.decode_blocks(blocks)
 
@@ -185,12 +185,12 @@ class MnasNetSpace(Space):
         return self.decode_blocks(self.blocks(genome))
 
     def decode_blocks(self, blocks: Sequence[Block]) -> Graph:
-        """The network of any blocks that fit one another. Raises CodeError where they do not."""
+        """The network of any blocks that fit together. Raises CodeError where they do not."""
         draft = Draft(self.input_shape)
         x = str(draft.node("stem", [INPUT], Convolution(self.stem, 3, self.stem_stride), BatchNorm(), ReLU()))
         for number, block in enumerate(blocks, 1):
             if draft.shape(x)[0] != block.inputs:
-                raise CodeError(f"block {number}, {block}, takes {block.inputs} channels, and gets {draft.shape(x)[0]}")
+                raise CodeError(f"block {number}, {block}, takes {block.inputs} channels, but gets {draft.shape(x)[0]}")
             for layer in range(1, block.layers + 1):
                 x = _layer(draft, f"block{number}/layer{layer}", x, block, block.stride if layer == 1 else 1)
         dropout = [Dropout(self.dropout)] if self.dropout else []

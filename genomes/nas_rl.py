@@ -1,9 +1,9 @@
 """The layers of NAS-RL (Zoph and Le 2017, "Neural Architecture Search with Reinforcement Learning", arXiv:1611.01578,
 sections 3.1 and 3.3).
 
-A network is a chain of convolutions, each followed by batch norm and ReLU, with skips: a layer takes any of the layers
-before it, side by side. A code says of each layer its height and width, its strides where they are searched, its
-filters and the layers that it takes:
+A network is a chain of convolutions, each followed by batch norm and ReLU, with skips: a layer takes the concatenation
+of any of the layers before it. A code gives the height and width of each layer, its strides where they are searched,
+its number of filters and the layers that it takes:
 
     3x3-24 | 5x7-36 | 1x3-48 <1,2 | 3x3/2x1-64 <3
 """
@@ -29,12 +29,12 @@ from evonas.operations import (
 )
 from evonas.space import CodeError, Decision, Genome, Pointer, Space, Token, require_closed
 
-OPEN = "layers with open tokens are no network: sizes and widths hang on them"
+OPEN = "layers with open tokens have no network, because sizes and widths depend on them"
 _LAYER = re.compile(r"(\d+)x(\d+)(?:/(\d+)x(\d+))?-(\d+)(?: *<([\d, ]+))?")
 
 
 class Layer(NamedTuple):
-    """`inputs`: the layers that it takes, counted from 1; none: the image."""
+    """A convolution. `inputs` are the layers that it takes, counted from 1; it takes the image where there are none."""
 
     height: int
     width: int
@@ -45,17 +45,17 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class NASRLSpace(Space):
-    """A genome says how many layers there are, where several numbers may be, and then for each layer its height, width,
-    two strides where there is a choice, filters, and for each layer before it whether it is taken.
+    """A genome gives the number of layers, where there is a choice, and then for each layer its height, width, two
+    strides (where there is a choice), number of filters, and for each earlier layer whether it is taken.
 
-    A layer that takes none takes the image. What no layer takes goes into the classifier, side by side. Where sizes
-    differ, smaller maps are surrounded by zeros.
+    A layer that takes no other layer takes the image. The layers that no layer takes are concatenated before the
+    classifier. Where sizes differ, smaller maps are padded with zeros on all sides.
 
-    lengths   numbers of layers
-    kernels   heights, and widths
-    strides   vertical, and horizontal
-    filters   of a layer
-    pools     layers behind which a max pooling halves the map
+    lengths   options for the number of layers
+    kernels   options for heights and widths
+    strides   options for vertical and horizontal strides
+    filters   options for the number of filters of a layer
+    pools     layers after which a max pooling halves the map
     """
 
     name: ClassVar[str] = "nas-rl"
@@ -73,10 +73,10 @@ class NASRLSpace(Space):
             if not values or min(values) < 1 or len(set(values)) < len(values):
                 raise UserError(f"{name} is {values}; give at least one number from 1, each once")
         if any(kernel % 2 == 0 for kernel in self.kernels):
-            raise UserError(f"kernels is {self.kernels}; use odd sizes, which keep the map's")
+            raise UserError(f"kernels is {self.kernels}; use odd sizes, which keep the size of the map")
         if strange := [each for each in self.pools if each not in range(1, max(self.lengths) + 1)]:
             raise UserError(
-                f"pools is {self.pools}, but {strange[0]!r} is no layer; layers are 1 to {max(self.lengths)}"
+                f"pools is {self.pools}, but {strange[0]!r} is not a layer; layers are 1 to {max(self.lengths)}"
             )
         if self.classes < 2:
             raise UserError(f"classes is {self.classes}; use at least 2")
@@ -85,7 +85,7 @@ class NASRLSpace(Space):
 
     @property
     def _questions(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        """What is asked of each layer before its skips, with the options; filters come last."""
+        """The decisions of each layer before its skips, with their options; filters come last."""
         strides = (("stride_height", self.strides), ("stride_width", self.strides)) if len(self.strides) > 1 else ()
         return (("height", self.kernels), ("width", self.kernels), *strides, ("filters", self.filters))
 
@@ -114,7 +114,7 @@ class NASRLSpace(Space):
         return Decision(f"layer{layer}/skip{earlier}", (0, 1), state, kind="skip", pointer=pointer)
 
     def _anchor(self, layer: int) -> int:
-        """The place of the last token of a layer before its skips: what has been read then stands for the layer."""
+        """The place of a layer's last token before its skips. The state after reading it represents the layer."""
         return self._says_length + layer * len(self._questions) + (layer - 1) * (layer - 2) // 2 - 1
 
     def layers(self, genome: Genome) -> list[Layer]:
@@ -140,7 +140,7 @@ class NASRLSpace(Space):
         return " | ".join(words)
 
     def parse(self, code: str) -> tuple[Token, ...]:
-        """Reads what `format` writes. Raises CodeError, naming the place."""
+        """Read what `format` writes. Raises CodeError, which names the faulty place."""
         layers = code.split("|")
         if self._says_length and len(layers) not in self.lengths:
             raise CodeError(f"code {code!r} has {len(layers)} layers; use one of {', '.join(map(str, self.lengths))}")
@@ -148,7 +148,7 @@ class NASRLSpace(Space):
         for number, text in enumerate(layers, 1):
             found = _LAYER.fullmatch(text.strip())
             if found is None:
-                raise CodeError(f"{text.strip()!r} is no layer; write height x width - filters < inputs, as in "
+                raise CodeError(f"{text.strip()!r} is not a layer; write height x width - filters < inputs, as in "
                                 "3x5-24 <1,2 (with /2x1 before the -, where strides are searched)")  # fmt: skip
             height, width, down, across, filters, taken = found.groups()
             inputs = {int(word) for word in (taken or "").replace(",", " ").split()}
@@ -185,7 +185,7 @@ class NASRLSpace(Space):
 
 
 def _level(draft: Draft, name: str, inputs: Sequence[str]) -> list[str]:
-    """The inputs, the smaller ones surrounded by zeros up to the largest sides."""
+    """The inputs, the smaller ones padded with zeros to the largest sides."""
     height, width = (max(draft.shape(each)[side] for each in inputs) for side in (1, 2))
     return [
         each if draft.shape(each)[1:] == (height, width)

@@ -2,7 +2,8 @@
 arXiv:1902.09635, section 2, and its published code).
 
 A cell is a directed graph of at most seven vertices and nine edges. Vertex 0 is its input and the last one its output;
-each between is one of three operations on the sum of what arrives. What leads into the output is concatenated.
+each vertex between them applies one of three operations to the sum of its inputs. The inputs of the output are
+concatenated.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ Matrix = tuple[tuple[int, ...], ...]  # [source][target]
 class NASBench101Space(Space):
     """Genomes are 21 bits, one for each edge by target, and the operations of the five vertices between the ends.
 
-    At most nine edges, and a path from input to output. Vertices that are on no such path do not count, so cells with
-    fewer vertices are genomes too.
+    There are at most nine edges and a path from input to output. Vertices outside all such paths do not count, so cells
+    with fewer vertices are genomes too.
 
-    channels   of the stem; doubled before the second and each later stack, where a 2x2 max pool halves the image
-    stacks     of
-    modules    equal cells
+    channels   width of the stem; doubled before the second and each later stack, where a 2x2 max pool halves the image
+    stacks     number of stacks
+    modules    number of equal cells in each stack
     """
 
     name: ClassVar[str] = "nasbench101"
@@ -55,7 +56,7 @@ class NASBench101Space(Space):
 
     def __post_init__(self) -> None:
         if self.channels < OUTPUT or min(self.stacks, self.modules) < 1 or self.classes < 2:
-            raise UserError(f"channels are at least {OUTPUT}, stacks and modules at least 1, classes at least 2")
+            raise UserError(f"channels must be at least {OUTPUT}, stacks and modules at least 1, classes at least 2")
         if min(self.input_shape[1:]) < 2 ** (self.stacks - 1):
             raise UserError(f"images of {self.input_shape} are too small to be halved {self.stacks - 1} times")
 
@@ -68,29 +69,30 @@ class NASBench101Space(Space):
         if position >= len(EDGES):
             return Decision(f"vertex{position - len(EDGES) + 1}", OPERATIONS, position)
         source, target = EDGES[position]
-        edges, reached = 0, 1  # how many; vertices that the input reaches, as bits
+        edges, reached = 0, 1  # number of edges; vertices that are reached from the input, as bits
         for (start, end), bit in zip(EDGES, prefix, strict=False):
             edges += bit == 1
             if bit == 1 and reached >> start & 1:
                 reached |= 1 << end
         done, here = reached >> OUTPUT & 1, reached >> source & 1
         last_chance = target == OUTPUT and not done and here and not reached >> (source + 1)
-        needed = 0 if done or (target == OUTPUT and here) else 1  # edges to be kept for the path that is missing
+        needed = 0 if done or (target == OUTPUT and here) else 1  # edges reserved for the path that is still missing
         options = (1,) if last_chance else (0, 1) if edges + 1 + needed <= MOST_EDGES else (0,)
         return Decision(f"{target}<-{source}", options, (position, edges, reached))
 
     def matrix(self, genome: Genome) -> tuple[Matrix, tuple[str, ...]]:
-        """The official form: the adjacency matrix, upper-triangular, and the operations, without what is on no path
-        from input to output."""
+        """The official form: the upper-triangular adjacency matrix and the operations, without vertices that are not on
+        a path from input to output."""
         self.decisions(genome)
         matrix, kept = _pruned(genome)
         named = {0: "input", OUTPUT: "output"} | {v: str(genome[len(EDGES) + v - 1]) for v in range(1, OUTPUT)}
         return tuple(tuple(matrix[a][b] for b in kept) for a in kept), tuple(named[v] for v in kept)
 
     def genome(self, matrix: Sequence[Sequence[int]], operations: Sequence[str]) -> tuple[Token, ...]:
-        """The genome of an official matrix with its operations (input and output included, or not).
+        """The genome of an official matrix with its operations (with or without input and output).
 
-        Of a cell with fewer than seven vertices, the others have no edges and the first operation. Raises CodeError.
+        In a cell with fewer than seven vertices, the missing ones get no edges and the first operation. Raises
+        CodeError for an invalid cell.
         """
         size = len(matrix)
         inner = [each for each in operations if each not in ("input", "output")]
@@ -106,7 +108,7 @@ class NASBench101Space(Space):
         return genome
 
     def format(self, genome: Genome) -> str:
-        """Edges into each vertex as bits, and the operations: `1-01-001-...-000001 maxpool3x3 ...`."""
+        """The edges into each vertex as bits, then the operations: `1-01-001-...-000001 maxpool3x3 ...`."""
         self.decisions(genome)
         bits = "-".join("".join(str(bit) for (_, t), bit in zip(EDGES, genome, strict=False) if t == target)
                         for target in range(1, VERTICES))  # fmt: skip
@@ -116,17 +118,17 @@ class NASBench101Space(Space):
         bits, _, named = code.strip().partition(" ")
         digits = bits.replace("-", "")
         if set(digits) - {"0", "1"} or len(digits) != len(EDGES):
-            raise CodeError(f"code {code!r} is no cell of NAS-Bench-101; give {len(EDGES)} bits by target, such as "
+            raise CodeError(f"code {code!r} is not a cell of NAS-Bench-101; give {len(EDGES)} bits by target, such as "
                             "1-01-001-0001-00001-000001, and five operations")  # fmt: skip
         genome = (*map(int, digits), *named.split())
         self.decisions(genome)
         return genome
 
     def key(self, genome: Genome) -> str:
-        """16 hex digits: what the table is looked up by, equal for isomorphic cells.
+        """The key of the table: 16 hex digits, equal for isomorphic cells.
 
-        Each vertex's label is hashed with those of its predecessors and successors, as often as there are vertices (the
-        official graph hash).
+        This is the official graph hash: the label of each vertex is hashed with those of its predecessors and
+        successors, as often as there are vertices.
         """
         matrix, kept = _pruned(genome)
         labels = {0: -1, OUTPUT: -2} | {v: OPERATIONS.index(str(genome[len(EDGES) + v - 1])) for v in kept[1:-1]}
@@ -144,10 +146,10 @@ class NASBench101Space(Space):
     # ---- its meaning ----------------------------------------------------------------------------------------------
 
     def decode(self, genome: Genome) -> Graph:
-        """Operations may be left open; edges may not, because they decide the widths."""
+        """The network of a genome. Operations may be left open; edges may not, because they determine the widths."""
         choices = self.choices(genome)
         if any(isinstance(bit, Open) and len(bit.options) > 1 for bit in genome[: len(EDGES)]):
-            raise CodeError("an edge is open; leave operations open, not edges: they decide the widths of vertices")
+            raise CodeError("an edge is open; leave operations open, not edges: they determine the widths of vertices")
         closed = [bit.options[0] if isinstance(bit, Open) else bit for bit in genome]
         matrix, kept = _pruned(closed)
         draft = Draft(self.input_shape)
@@ -166,8 +168,8 @@ class NASBench101Space(Space):
 
 
 def vertex_channels(matrix: Matrix, kept: Sequence[int], channels: int) -> dict[int, int]:
-    """The official widths: what leads into the output shares its channels, the first ones getting those left over;
-    every other vertex is as wide as the widest that it leads to."""
+    """The official widths: the predecessors of the output share its channels, and the first ones get the remainder;
+    every other vertex is as wide as its widest successor."""
     ends = [vertex for vertex in kept[1:-1] if matrix[vertex][OUTPUT]]
     width = {v: channels // len(ends) + (nth < channels % len(ends)) for nth, v in enumerate(ends)}
     for vertex in reversed(kept[1:-1]):
@@ -218,7 +220,7 @@ def _conv_bn_relu(channels: int, kernel: int) -> tuple[Operation, ...]:
 
 
 def _pruned(genome: Genome) -> tuple[Matrix, tuple[int, ...]]:
-    """The matrix without the edges of vertices that are on no path from input to output, and the vertices that are."""
+    """The matrix without the edges of vertices off all paths from input to output, and the vertices on such paths."""
     edges = {edge for edge, bit in zip(EDGES, genome, strict=False) if bit == 1}
     ahead, back = {0}, {OUTPUT}
     for vertex in range(1, VERTICES):

@@ -1,7 +1,7 @@
 """NAS-Bench-201's cells (Dong and Yang 2020, arXiv:2001.00326), the topology space of NATS-Bench, section 3.1.
 
 A cell has four nodes; node 0 is its input, and each edge from an earlier node carries one of five operations. Nodes sum
-what arrives; node 3 is the output. The skeleton has three stages of equal cells with residual blocks between them.
+their inputs; node 3 is the output. The skeleton has three stages of equal cells with residual blocks between them.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ EDGES = tuple((source, target) for target in (1, 2, 3) for source in range(targe
 class NASBench201Space(Space):
     """Genomes are six names of operations, in the order of the official strings: 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2.
 
-    channels   of the first stage; doubled twice
-    cells      in each of the three stages
-    partial    K of PC-DARTS: operations see the first 1/K of the channels, and the rest goes by; for a search only
+    channels   width of the first stage; doubled twice
+    cells      number of cells in each of the three stages
+    partial    K of PC-DARTS: operations see the first 1/K of the channels, the rest bypasses them; only in a search
     """
 
     name: ClassVar[str] = "nasbench201"
@@ -50,7 +50,7 @@ class NASBench201Space(Space):
 
     def __post_init__(self) -> None:
         if min(self.channels, self.cells) < 1 or self.classes < 2:
-            raise UserError("channels and cells are at least 1, classes at least 2")
+            raise UserError("channels and cells must be at least 1, classes at least 2")
         if self.partial < 1 or self.channels % self.partial:
             raise UserError(f"partial is {self.partial} and channels {self.channels}; channels must be a multiple")
         if min(self.input_shape[1:]) < 4:
@@ -68,7 +68,7 @@ class NASBench201Space(Space):
         return self.key(genome)
 
     def key(self, genome: Genome) -> str:
-        """The official string, unchecked: what tables are looked up by."""
+        """The key of the table: the official string, unchecked."""
         a, b, c, d, e, f = genome
         return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
 
@@ -77,12 +77,13 @@ class NASBench201Space(Space):
         genome = tuple(operation for operation, _ in found)
         if [int(source) for _, source in found] != [source for source, _ in EDGES]:
             example = self.key(("none",) * len(EDGES))
-            raise CodeError(f"code {code!r} is no cell of NAS-Bench-201; one looks like {example}")
+            raise CodeError(f"code {code!r} is not a cell of NAS-Bench-201; one looks like {example}")
         self.decisions(genome)
         return genome
 
     def route(self, genome: Genome) -> dict[str, Any]:
-        """Where channels go by, an edge that is there weighs 1, as a choice among the edges into its node."""
+        """As in every space; with partial channels, an edge that is present also has weight 1 in the choice among the
+        edges into its node."""
         route = super().route(genome)
         return route | edges_there(route) if self.partial > 1 else route
 
@@ -149,7 +150,8 @@ def _candidate(operation: str, channels: int) -> tuple[Operation, ...]:
 
 
 def _residual(draft: Draft, name: str, x: str | None, channels: int) -> str | None:
-    """The official residual block that halves the image: two 3x3 convolutions beside average pooling and a 1x1."""
+    """The official residual block that halves the image: two 3x3 convolutions in parallel with average pooling and a
+    1x1 convolution."""
     a = draft.node(f"{name}/a", [x], ReLU(), Convolution(channels, 3, stride=2), BatchNorm())
     b = draft.node(f"{name}/b", [a], ReLU(), Convolution(channels, 3), BatchNorm())
     shortcut = draft.node(f"{name}/shortcut", [x], AveragePool(2, 2), Convolution(channels, 1))
@@ -157,10 +159,10 @@ def _residual(draft: Draft, name: str, x: str | None, channels: int) -> str | No
 
 
 def official_string(genome: Genome) -> str:
-    """The text by which the authors count 6,466 different cells: equal for cells that they call isomorphic.
+    """The string by which the authors count 6,466 different cells; it is equal for cells that they call isomorphic.
 
-    Each node writes out the sorted sum of its inputs; a skip writes its source, and a zero, or an operation on a node
-    that is nothing but one zero, writes #. Zeros stay in sums, so this tells more cells apart than `Graph.digest`.
+    Each node is written as the sorted sum of its inputs. A skip is written as its source; a zero, or an operation on a
+    node that is just one zero, as #. Zeros stay in sums, so this distinguishes more cells than `Graph.digest`.
     """
     nodes = ["0"]
     for target in (1, 2, 3):

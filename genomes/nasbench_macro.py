@@ -18,11 +18,12 @@ BLOCKS = {1: (3, 3), 2: (5, 6)}  # option -> (kernel, expansion)
 
 @dataclass(frozen=True)
 class NASBenchMacroSpace(Space):
-    """Genomes are eight digits: 0 identity, 1 a block of kernel 3 and expansion 3, 2 of kernel 5 and expansion 6.
+    """Genomes are eight digits: 0 for an identity, 1 for a block with kernel 3 and expansion 3, 2 for a block with
+    kernel 5 and expansion 6.
 
-    stages     layers of each stage; the first of each halves the image and doubles the channels (there an identity is
-               a 1x1 convolution with batch norm)
-    channels   of the stem
+    stages     number of layers in each stage; the first layer of a stage halves the image and doubles the channels
+               (there the identity is a 1x1 convolution with batch norm)
+    channels   width of the stem
     head       channels of the last 1x1 convolution
     """
 
@@ -35,7 +36,7 @@ class NASBenchMacroSpace(Space):
 
     def __post_init__(self) -> None:
         if not self.stages or min(*self.stages, self.channels, self.head) < 1 or self.classes < 2:
-            raise UserError("stages, channels and head are at least 1, classes at least 2")
+            raise UserError("stages, channels and head must be at least 1, classes at least 2")
         if min(self.input_shape[1:]) < 2 ** len(self.stages):
             raise UserError(f"images of {self.input_shape} are too small to be halved {len(self.stages)} times")
 
@@ -44,18 +45,18 @@ class NASBenchMacroSpace(Space):
         return Decision(f"layer{layer + 1}", (0, 1, 2), layer) if layer < sum(self.stages) else None
 
     def format(self, genome: Genome) -> str:
-        """The official string, such as 22212202."""
+        """The official string of a genome, such as 22212202."""
         self.decisions(genome)
         return self.key(genome)
 
     def key(self, genome: Genome) -> str:
-        """The official string, unchecked: what tables are looked up by."""
+        """The key of the table: the official string, unchecked."""
         return "".join(map(str, genome))
 
     def parse(self, code: str) -> tuple[int, ...]:
         strange = sorted(set(code) - set("012"))
         if strange or len(code) != sum(self.stages):
-            raise CodeError(f"code {code!r} is no network of this space; give {sum(self.stages)} digits of 0, 1 and 2")
+            raise CodeError(f"code {code!r} is not in this space; give {sum(self.stages)} digits of 0, 1 and 2")
         return tuple(map(int, code))
 
     def decode(self, genome: Genome) -> Graph:
@@ -83,7 +84,7 @@ class NASBenchMacroSpace(Space):
             shrink = (Convolution(channels, 1, stride=2, padding=0), BatchNorm())
             made.append(draft.candidate(f"{layer}/identity", x, gates[0], *shrink))
         else:
-            made.append((x, 1))  # the identity, and the shortcut of either block
+            made.append((x, 1))  # the identity, or the shortcut of either block
         for option, (kernel, expansion) in BLOCKS.items():
             block = _inverted_residual(before, channels, kernel, expansion, 2 if strides else 1)
             made.append(draft.candidate(f"{layer}/block{option}", x, gates[option], *block))

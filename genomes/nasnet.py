@@ -3,9 +3,9 @@ arXiv:1707.07012), which AmoebaNet (Real et al. 2019, arXiv:1802.01548) and PNAS
 search too, in the skeleton of their published code (slim and tpu).
 
 A cell has two inputs, the outputs of the two cells before it (0 the older, 1 the newer), and five blocks. A block takes
-two earlier states, applies an operation to each, and adds (or concatenates, where the space lets it). The output
-concatenates the states that no block takes.
-Where TensorFlow pads a strided operation at the end alone, PyTorch pads both sides: sizes and counts are the same.
+two earlier states, applies an operation to each, and adds the results (or concatenates them, where the space allows
+it). The output is the concatenation of the states that no block takes. TensorFlow pads a strided operation only at the
+end, where PyTorch pads on both sides; sizes and counts are the same.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from evonas.operations import (
 )
 from evonas.space import CodeError, Decision, Genome, Open, Token
 
-BLOCKS = (2, 3, 4, 5, 6)  # the states that they make
-ELEMENTS = 2  # inputs, and operations, of a block
+BLOCKS = (2, 3, 4, 5, 6)  # the numbers of the states that they compute
+ELEMENTS = 2  # inputs of a block, and operations
 COMBINATIONS = ("add", "concat")
 AMOEBANET = (  # Real et al. 2019, the main experiment; PNAS has the same eight
     "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "avg_pool_3x3", "max_pool_3x3", "dil_conv_3x3",
@@ -62,8 +62,8 @@ def _pool(kind: type[MaxPool] | type[AveragePool], kernel: int) -> Callable[[Pla
 
 
 def _bottleneck(share: float, *kernels: Sides, dilation: int = 1) -> Callable[[Placement], str | None]:
-    """1x1 to a share of the width, these convolutions, the first or its two halves strided, and 1x1 back: each
-    ReLU, convolution, batch norm (tpu)."""
+    """A 1x1 convolution to a share of the width, convolutions of these kernels, the first of them (or its two halves)
+    strided, and a 1x1 convolution back. Each is preceded by ReLU and followed by batch norm (tpu)."""
 
     def bottleneck(at: Placement) -> str | None:
         inner = max(int(at.channels * share), 1)
@@ -77,7 +77,7 @@ def _bottleneck(share: float, *kernels: Sides, dilation: int = 1) -> Callable[[P
 
 
 def _along(kernel: tuple[int, int], stride: int) -> tuple[int, int]:
-    """The stride along the long side of a kernel."""
+    """The stride as (height, width), only along the long side of a kernel."""
     return (stride, 1) if kernel[0] > 1 else (1, stride)
 
 
@@ -100,14 +100,15 @@ OPERATIONS: dict[str, Callable[[Placement], str | None]] = {
 
 @dataclass(frozen=True)
 class NASNetSpace(GenotypeSpace):
-    """Genomes are two inputs, two operations and, where there is a choice, a combination for each of five blocks: of
-    the normal cell, then of the reduction one.
+    """Genomes give two inputs, two operations and, where there is a choice, a combination for each of five blocks,
+    first of the normal cell, then of the reduction cell.
 
-    normals      N: normal cells of each of the three stacks
-    channels     F: filters of the first stack; doubled by each reduction
-    operations   that a genome may take
-    combinations of what the two operations give: add; and concat, which a 1x1 convolution brings back to the width
-    reduction    cell: a cell of its own stands between two stacks (NASNet, AmoebaNet); stride: the first cell of the
+    normals      N, the number of normal cells in each of the three stacks
+    channels     F, the filters of the first stack; doubled by each reduction
+    operations   options for the operations of a genome
+    combinations options for combining the two results of a block: add, or concat followed by a 1x1 convolution back to
+                 the width
+    reduction    cell: a separate reduction cell between two stacks (NASNet, AmoebaNet); stride: the first cell of the
                  second and third stack has stride 2 (PNAS), and a genome is one cell
     """
 
@@ -136,14 +137,14 @@ class NASNetSpace(GenotypeSpace):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The cells that a genome describes."""
+        """The kinds of cells that a genome describes."""
         return CELLS if self.reduction == "cell" else CELLS[:1]
 
     # ---- the genome -----------------------------------------------------------------------------------------------
 
     @property
     def _answers(self) -> int:
-        """Decisions of a block."""
+        """The number of decisions of a block."""
         return 2 * ELEMENTS + (len(self.combinations) > 1)
 
     def next(self, prefix: Genome) -> Decision | None:
@@ -151,7 +152,7 @@ class NASNetSpace(GenotypeSpace):
 
     @cached_property
     def _in_order(self) -> tuple[Decision, ...]:
-        """All decisions, which hang on nothing but their places: made once, a controller asks for thousands."""
+        """All decisions. They depend only on their places, and are built once because a controller asks for many."""
         return tuple(map(self._decision, range(len(self.kinds) * len(BLOCKS) * self._answers)))
 
     def _decision(self, position: int) -> Decision:
@@ -164,7 +165,7 @@ class NASNetSpace(GenotypeSpace):
         return Decision(f"{cell}/{state}/combination", self.combinations, position)
 
     def genotype(self, genome: Genome) -> Genotype:
-        """The cells as they are published, with the states that no block takes as their output."""
+        """The cells of a genome in the form in which they are published; states that no block takes are the output."""
         self.decisions(genome)
         blocks = [genome[at : at + self._answers] for at in range(0, len(genome), self._answers)]
         nodes: tuple[Node, ...] = tuple(((str(c), _state(a)), (str(d), _state(b))) for a, b, c, d, *_ in blocks)
@@ -184,14 +185,14 @@ class NASNetSpace(GenotypeSpace):
         for cell in self.kinds:
             nodes, concat, joins = genotype.cell(cell)
             if len(nodes) != len(BLOCKS) or any(len(pairs) != ELEMENTS for pairs in nodes):
-                raise CodeError(f"the {cell} cell has not five blocks of two operations; decode it as a genotype")
+                raise CodeError(f"the {cell} cell is not five blocks of two operations; decode it as a genotype")
             if concat != unused(nodes):
                 raise CodeError(f"the {cell} cell does not concatenate exactly what no block takes; decode it as a "
                                 "genotype")  # fmt: skip
             for state, ((first, a), (second, b)) in zip(BLOCKS, nodes, strict=True):
                 combination = "concat" if state in joins else "add"
                 if combination not in self.combinations:
-                    raise CodeError(f"node {state} of the {cell} cell combines by {combination}; this space has "
+                    raise CodeError(f"node {state} of the {cell} cell combines by {combination}; this space allows "
                                     f"{', '.join(self.combinations)}")  # fmt: skip
                 genome += [a, b, first, second, *([combination] if len(self.combinations) > 1 else [])]
         if self.kinds == CELLS[:1] and genotype.cell("reduce") != genotype.cell("normal"):
@@ -204,13 +205,14 @@ class NASNetSpace(GenotypeSpace):
 
     @staticmethod
     def genotype_of(code: str) -> Genotype:
-        """The genotype that a code names: see `parse`. It may lie outside the space."""
+        """The genotype that a code denotes, as in `parse`. It may lie outside the space."""
         return Genotype.read(code, joined=unused)
 
     # ---- its meaning ----------------------------------------------------------------------------------------------
 
     def decode(self, genome: Genome) -> Graph:
-        """Operations may be left open; inputs and combinations may not, because they decide what is concatenated."""
+        """The network of a genome. Operations may be left open; inputs and combinations may not, because they determine
+        what is concatenated."""
         choices = self.choices(genome)
         cells: dict[str, _Cell] = {}
         for kind in self.kinds:
@@ -232,8 +234,8 @@ class NASNetSpace(GenotypeSpace):
         return self._stack(cells)
 
     def decode_genotype(self, genotype: Genotype) -> Graph:
-        """The network of a genotype, with the output lists that it gives. Raises CodeError for operations that this
-        skeleton lacks."""
+        """The network of a genotype, with its own output lists. Raises CodeError for operations that this skeleton
+        lacks."""
         genotype.check(OPERATIONS)
         cells = {}
         for kind in CELLS:
@@ -258,18 +260,18 @@ class NASNetSpace(GenotypeSpace):
         return draft.graph(auxiliary=middle)
 
     def _order(self) -> list[tuple[str, int]]:
-        """Kind and stride of each cell."""
+        """The kind and stride of each cell."""
         stack = [("normal", 1)] * self.normals
         if self.reduction == "cell":
             return stack + [("reduce", 2), *stack] * 2
         return stack + [("normal", 2), *stack[1:]] * 2
 
 
-_Term = tuple[int, int, str, Gate]  # which element of a block, its source, its operation, whether it is there
+_Term = tuple[int, int, str, Gate]  # element of a block, source, operation, gate
 
 
 class _Cell(NamedTuple):
-    """A cell whose operations may be open: `concat` and `joins` as in `Cell`."""
+    """A cell whose operations may be open. `concat` and `joins` are those of `Cell`."""
 
     blocks: Sequence[Sequence[_Term]]
     concat: Sequence[int]
@@ -281,13 +283,13 @@ def _closed(choices: Mapping[str, Mapping[Token, Gate]], decision: str) -> Token
     for option, gate in choices[decision].items():
         if gate == 1:
             return option
-    raise CodeError(f"{decision} is open; leave operations open, nothing else: it decides what a cell concatenates")
+    raise CodeError(f"{decision} is open; leave only operations open: it determines what a cell concatenates")
 
 
 def _cell(
     draft: Draft, name: str, older: str | None, newer: str, channels: int, stride: int, cell: _Cell, *, drop: DropPath,
 ) -> str:  # fmt: skip
-    """A cell below this name; without an older input, as in the first cell, the newer one stands in, as it is."""
+    """A cell under this name. Without an older input, as in the first cell, the newer one replaces it, unchanged."""
     second = str(draft.node(f"{name}/input1", [newer], ReLU(), Convolution(channels, 1), BatchNorm()))
     first = newer if older is None else _adapted(draft, f"{name}/input0", older, draft.shape(second), relu=True)
     states = [first, second]
@@ -312,7 +314,7 @@ def _cell(
 
 
 def _adapted(draft: Draft, name: str, state: str, wanted: Shape, *, relu: bool) -> str:
-    """A state at this width and size: as it is, by a 1x1 convolution, or by a factorized reduction."""
+    """A state brought to this width and size: unchanged, by a 1x1 convolution, or by a factorized reduction."""
     shape = draft.shape(state)
     if shape == wanted:
         return state
@@ -324,5 +326,5 @@ def _adapted(draft: Draft, name: str, state: str, wanted: Shape, *, relu: bool) 
 
 def _state(token: Token | Open) -> int:
     if not isinstance(token, int):
-        raise CodeError(f"{token} is no state; inputs are whole numbers")
+        raise CodeError(f"{token} is not a state; inputs are whole numbers")
     return token

@@ -1,8 +1,9 @@
 """NSGA-Net's macro genome (Lu et al. 2019, "NSGA-Net: Neural Architecture Search using Multi-Objective Genetic
 Algorithm", arXiv:1810.03522, and its published code, class ResidualPhase).
 
-GeNet's binary strings with one more bit for each phase, which passes the phase's input on to its output. Where GeNet
-sums, several inputs are concatenated here, and a 1x1 convolution brings them back to the width.
+A genome consists of GeNet's binary strings with one more bit for each phase, which passes the phase's input on to its
+output. Where GeNet sums several inputs, they are concatenated here, and a 1x1 convolution brings them back to the
+width.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from evonas.space import CodeError, Decision, Genome, Open, Space
 
 @dataclass(frozen=True)
 class NSGANetSpace(Space):
-    """Genomes are, for each phase, n (n - 1) / 2 bits by target, as in GeNet, and the skip bit.
+    """Genomes have n (n - 1) / 2 bits for each phase, by target as in GeNet, and then its skip bit.
 
-    A phase without an edge is left out, whatever its skip bit. The first convolution of the published code has no
+    A phase without an edge is omitted, whatever its skip bit. The first convolution of the published code has no
     padding (32 pixels become 30); here it keeps the size.
 
-    phases     nodes of each phase
-    channels   of the first phase; doubled in each later one; a 2x2 max pool stands between two phases
+    phases     number of nodes in each phase
+    channels   width of the first phase; doubled in each later one; there is a 2x2 max pool between two phases
     """
 
     name: ClassVar[str] = "nsga-net"
@@ -35,7 +36,7 @@ class NSGANetSpace(Space):
 
     def __post_init__(self) -> None:
         if not self.phases or min(self.phases) < 2 or self.channels < 1 or self.classes < 2:
-            raise UserError("give phases at least 2 nodes each, as phases=4,4,4; channels are at least 1, classes 2")
+            raise UserError("give each phase at least 2 nodes, as in phases=4,4,4; use at least 1 channel, 2 classes")
         if min(self.input_shape[1:]) < 2 ** (len(self.phases) - 1):
             raise UserError(f"images of {self.input_shape} are too small to be halved {len(self.phases) - 1} times")
 
@@ -53,7 +54,7 @@ class NSGANetSpace(Space):
         return None
 
     def format(self, genome: Genome) -> str:
-        """Such as 1-01-100-0/1-00-111-1/...: the skip bit of each phase is its last."""
+        """The code of a genome, such as 1-01-100-0/1-00-111-1/...; the last bit of each phase is its skip bit."""
         self.decisions(genome)
         words, rest = [], list(map(str, genome))
         for nodes in self.phases:
@@ -68,11 +69,11 @@ class NSGANetSpace(Space):
         if [[len(group) for group in phase.split("-")] for phase in phases] != [
             [len(group) for group in phase.split("-")] for phase in like.split("/")
         ] or set(code) - set("01-/"):
-            raise CodeError(f"code {code!r} is no genome of this space; one looks like {like}")
+            raise CodeError(f"code {code!r} is not a genome of this space; one looks like {like}")
         return tuple(int(bit) for bit in code if bit in "01")
 
     def decode(self, genome: Genome) -> Graph:
-        """Raises CodeError for open tokens: what is concatenated decides the weights behind it."""
+        """The network of a genome. Raises CodeError for open tokens, because the weights depend on all of them."""
         if any(isinstance(token, Open) for token in genome):
             raise CodeError("a token is open; this space has no supernet, because its weights depend on every token")
         answers = self.route(genome)
@@ -101,7 +102,7 @@ def _phase(
         sources = [source for source, target in sorted(edges) if target == node]
         feeds = any(source == node for source, _ in edges)
         if not sources and not feeds:
-            continue  # joined to nothing: left out, as in GeNet
+            continue  # an isolated node is omitted, as in GeNet
         inputs = [made[source] for source in sources] or [x]
         entered = _reduced(draft, f"{name}/{node}-inputs", inputs, channels)
         made[node] = str(draft.node(f"{name}/node{node}", [entered], Convolution(channels), BatchNorm(), ReLU()))
@@ -111,18 +112,18 @@ def _phase(
 
 
 def _reduced(draft: Draft, name: str, inputs: list[str], channels: int) -> str:
-    """One input as it is; several side by side, and back to the width."""
+    """A single input unchanged; several concatenated and brought back to the width."""
     if len(inputs) == 1:
         return inputs[0]
     return str(draft.node(name, inputs, Convolution(channels, 1), combine="concat"))
 
 
 def _edges(nodes: int) -> list[tuple[int, int]]:
-    """By target, sources ascending, as in GeNet."""
+    """The edges by target, with ascending sources, as in GeNet."""
     return [(source, target) for target in range(2, nodes + 1) for source in range(1, target)]
 
 
 def _groups(nodes: int) -> list[tuple[int, int]]:
-    """(start, size) of the bits of each target, and of the skip bit."""
+    """The (start, size) of the bits of each target, and of the skip bit."""
     groups = [(target * (target - 1) // 2 - (target - 1), target - 1) for target in range(2, nodes + 1)]
     return [*groups, (len(_edges(nodes)), 1)]

@@ -1,4 +1,4 @@
-"""One network that a person would write by hand, as a space of a single genome: the reference beside every search."""
+"""A hand-written network as a space of a single genome: the reference beside every search."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from evonas.space import Decision, Genome, Space
 
 @dataclass(frozen=True)
 class PlainSpace(Space):
-    """Stages of 3x3 convolutions with batch norm and ReLU, each ended by 2x2 max pooling; then a linear classifier.
+    """Stages of 3x3 convolutions with batch norm and ReLU, each followed by 2x2 max pooling, then a linear classifier.
 
-    There is nothing to decide: the only genome is (). The shape is VGG's (Simonyan and Zisserman 2015), scaled down.
+    There are no decisions: the only genome is (). The shape is VGG's (Simonyan and Zisserman 2015), scaled down.
     """
 
     name: ClassVar[str] = "plain"
@@ -50,6 +50,6 @@ class PlainSpace(Space):
 
 
 def reference(input_shape: tuple[int, int, int], classes: int) -> PlainSpace:
-    """The network to compare with on images of this shape: as many stages as they allow, up to three."""
+    """The reference network for images of this shape: as many stages as they allow, up to three."""
     stages = min(3, min(input_shape[1:]).bit_length() - 2)
     return PlainSpace((16, 32, 64)[: max(stages, 1)], input_shape=input_shape, classes=classes)

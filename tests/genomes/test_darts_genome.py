@@ -132,7 +132,7 @@ def test_published_names_are_codes(name):
 
 def test_published_cells_outside_the_space_are_read_but_no_genomes_of_it():
     space = DARTSSpace(20, 32)
-    with pytest.raises(CodeError, match=r"other nodes than 2, 3, 4, 5"):
+    with pytest.raises(CodeError, match=r"does not consist of nodes 2, 3, 4, 5"):
         space.parse("NASNet-A")
     code, graph = space.read("NASNet-A")
     assert (code, graph.parameters) == ("NASNet-A", 3_061_738)
@@ -141,9 +141,9 @@ def test_published_cells_outside_the_space_are_read_but_no_genomes_of_it():
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("DARTS_V3", "is no genotype; give a published one"),
-        ('{"normal": []}', "no genotype of DARTS"),
-        ("{normal", "the genotype is no JSON"),
+        ("DARTS_V3", "is not a genotype; give a published one"),
+        ('{"normal": []}', "not a genotype of DARTS"),
+        ("{normal", "the genotype is not valid JSON"),
         ("normal 0:conv 1:conv reduce 0:conv 1:conv", "unknown operation 'conv'"),
         ("normal 5:none reduce 0:none", "node 2 has the input 5; use 0 to 1"),
         ("normal x:none reduce 0:none", "write input:operation"),
@@ -160,7 +160,7 @@ def test_codes_of_no_genotype_are_refused(code, says):
         ({"channels": 15}, "use an even number"),
         ({"stem": "mnist"}, "use cifar or imagenet"),
         ({"input_shape": (3, 30, 30)}, "use sides that are multiples of 4"),
-        ({"layers": 0}, "layers is at least 1"),
+        ({"layers": 0}, "layers must be at least 1"),
     ],
 )
 def test_networks_that_cannot_be_are_refused(fields, says):

@@ -424,7 +424,7 @@ def test_genotypes_of_other_systems_are_decoded_where_the_operations_are_known()
         (FIVE, PUBLISHED.replace("4", "5", 1), "number 6 of code .* is 5; operations are 0 sep_conv_3x3, "),
         (FIVE, "2" + PUBLISHED[1:], "node 2 has the input 2; use 0 to 1"),
         (FIVE, f"{TWO_NODES} {TWO_NODES}", "2 nodes; in this space it has 5"),
-        (FIVE, "zero", "no genotype"),
+        (FIVE, "zero", "not a genotype"),
         (FOUR, "0 | 3 0 | 0 1 0 | 6 0 0 1", "number 7 of code .* is 6; layer3/operation takes 0 conv_3x3"),
         (FOUR, "0 | 3 2", "layer1/skip0 takes 0 or 1"),
         (FOUR, "0 | 3 0 | 0 1 0", "layer3/operation comes next"),

@@ -81,14 +81,14 @@ def test_a_genome_is_a_list_of_texts_that_comes_back_from_json_and_from_its_code
         (["lr -1 made 0"], "learning rate"),
         (["lr 1.2.3 made 0"], "learning rate"),
         (["lr . made 0"], "learning rate"),
-        (["lr 0.1 made 1", "1 conv 1e999 3.0x3.0 stride 1 linear"], "is none; write"),
-        (["lr 0.1 made 0", "1 identity linear"], "a number of its own from 1 to 0"),
-        (["lr 0.1 made 2", "1 identity linear", "1 identity linear"], "a number of its own"),
+        (["lr 0.1 made 1", "1 conv 1e999 3.0x3.0 stride 1 linear"], "is not valid; write"),
+        (["lr 0.1 made 0", "1 identity linear"], "a distinct number from 1 to 0"),
+        (["lr 0.1 made 2", "1 identity linear", "1 identity linear"], "a distinct number"),
         (["lr 0.1 made 1", "1 conv 8.0 3.0x3.0 stride 3 linear"], "power of two"),
         (["lr 0.1 made 1", "1 conv 0.0 3.0x3.0 stride 1 linear"], "above 0"),
-        (["lr 0.1 made 1", "1 pool linear"], "is none; write"),
-        (["lr 0.1 made 1", "1 identity linear", "skip 0 1"], "not the next"),
-        (["lr 0.1 made 1", "1 identity linear", "skip out 0"], "is none; write"),
+        (["lr 0.1 made 1", "1 pool linear"], "is not valid; write"),
+        (["lr 0.1 made 1", "1 identity linear", "skip 0 1"], "not its neighbour"),
+        (["lr 0.1 made 1", "1 identity linear", "skip out 0"], "is not valid; write"),
         (["lr 0.1 made 1", "1 identity linear", "skip 0 out", "skip 0 out"], "twice"),
         (["lr 0.1 made 1", "skip 0 out", "1 identity linear"], "before skips"),
     ],
@@ -450,7 +450,7 @@ def test_the_learning_rate_of_the_genome_is_that_of_its_training_in_the_search_a
 
 
 def test_what_needs_a_sequence_of_decisions_refuses_the_space_at_set_up():
-    with pytest.raises(UserError, match="large-scale are no sequences of decisions"):
+    with pytest.raises(UserError, match="large-scale are not sequences of decisions"):
         uniform(SPACE, rng=rng())
 
 

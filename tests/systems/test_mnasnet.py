@@ -104,7 +104,7 @@ def test_squeeze_and_excite_weighs_channels_by_their_means():
     ("code", "said"),
     [("r1_k4_s11_e1_i32_o16", "an odd kernel"), ("r0_k3_s11_e1_i32_o16", "0 layers"),
      ("r1_k3_s00_e1_i32_o16", "stride 0"), ("r1_k3_s11_e1_i32_o0", "0 filters"),
-     ("r1_k3_s12_e1_i32_o16", "no block"), ("r1 k3", "no block"), ("", "no blocks"),
+     ("r1_k3_s12_e1_i32_o16", "is not a block"), ("r1 k3", "is not a block"), ("", "no blocks"),
      ("r1_k3_s11_e1_i32_o16", "1 blocks"), (PUBLISHED["MnasNet-A1"].replace("s22_e6", "s22_e5"), "operation")],
 )  # fmt: skip
 def test_codes_outside_the_space_are_refused_with_a_reason(code, said):
@@ -113,7 +113,7 @@ def test_codes_outside_the_space_are_refused_with_a_reason(code, said):
 
 
 def test_blocks_that_do_not_fit_one_another_are_refused():
-    with pytest.raises(CodeError, match="takes 24 channels, and gets 16"):
+    with pytest.raises(CodeError, match="takes 24 channels, but gets 16"):
         SPACE.read("r1_k3_s11_e1_i32_o16 r1_k3_s11_e1_i24_o16")
     code = SMALL.format(SMALL.random(random.Random(0)))
     with pytest.raises(CodeError, match="strides"):

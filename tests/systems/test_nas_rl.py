@@ -97,7 +97,7 @@ def test_random_search_has_each_number_of_layers_as_often_as_the_search():
     ("code", "said"),
     [
         ("3x3-24 | 3x3-24", "2 layers"),
-        ("3x3-24 | 3x3-24 | three | 3x3-24", "'three' is no layer"),
+        ("3x3-24 | 3x3-24 | three | 3x3-24", "'three' is not a layer"),
         ("3x3-24 | 3x3-24 <2 | 3x3-24 | 3x3-24", "layer 2 takes layer 2"),
         ("3x3/2x2-24 | 3x3-24 | 3x3-24 | 3x3-24", "strides"),
         ("2x3-24 | 3x3-24 | 3x3-24 | 3x3-24", "layer1/height"),
@@ -179,7 +179,7 @@ def test_what_is_begun_is_no_choice():
     episodes = controller.sample(6, [(2,), (3,), (4,)] * 2)
     assert [episode.genome[0] for episode in episodes] == [2, 3, 4] * 2
     assert not any(episode.log_probabilities[0] for episode in episodes)
-    with pytest.raises(CodeError, match="begun has 5"):
+    with pytest.raises(CodeError, match="prefix has 5"):
         controller.sample(1, [(5,)])
 
 

@@ -91,7 +91,7 @@ def test_codes_of_another_form_are_refused(code):
 def test_open_tokens_and_impossible_networks_are_refused():
     with pytest.raises(CodeError, match="this space has no supernet"):
         SPACE.decode(SPACE.open())
-    with pytest.raises(UserError, match="at least 2 nodes each"):
+    with pytest.raises(UserError, match="each phase at least 2 nodes"):
         NSGANetSpace(phases=(1, 4))
 
 
