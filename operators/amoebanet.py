@@ -10,14 +10,14 @@ from evonas.genomes.nasnet import ELEMENTS, NASNetSpace
 from evonas.individual import Individual
 from evonas.operators import by_decision
 
-IDENTITY = 0.05  # probability with which nothing changes
+IDENTITY = 0.05  # probability that nothing changes
 
 
 def mut_amoebanet(
     individual: Individual, space: NASNetSpace, identity: float = IDENTITY, *, rng: Random
 ) -> tuple[Individual]:
-    """Nothing with probability `identity`; else, with equal probability, a hidden-state or an operation mutation.
-    Changes the individual in place."""
+    """Change nothing with probability `identity`; otherwise apply a hidden-state or an operation mutation, with equal
+    probability. Changes the individual in place."""
     if rng.random() >= identity:
         mutate = mut_hidden_state if rng.random() < 0.5 else mut_operation
         mutate(individual, space, rng=rng)
@@ -25,7 +25,7 @@ def mut_amoebanet(
 
 
 def mut_hidden_state(individual: Individual, space: NASNetSpace, *, rng: Random) -> tuple[Individual]:
-    """One input of one block, drawn uniformly, becomes another earlier state. Changes the individual in place."""
+    """Replace one input of one block, drawn uniformly, by another earlier state. Changes the individual in place."""
     place = _element(individual, rng)
     decision = space.next(individual[:place])
     assert decision is not None
@@ -34,22 +34,22 @@ def mut_hidden_state(individual: Individual, space: NASNetSpace, *, rng: Random)
 
 
 def mut_operation(individual: Individual, space: NASNetSpace, *, rng: Random) -> tuple[Individual]:
-    """One operation of one block, drawn uniformly, is drawn anew from the list, which may give the same one again.
-    Changes the individual in place."""
+    """Redraw one operation of one block, chosen uniformly, from the list; the result may be the same operation. Changes
+    the individual in place."""
     individual[_element(individual, rng) + ELEMENTS] = rng.choice(space.operations)
     return (individual,)
 
 
 def _element(individual: Individual, rng: Random) -> int:
-    """The position of an input, uniform over cells, blocks and the two elements of a block."""
+    """The position of an input, drawn uniformly over cells, blocks and the two elements of a block."""
     block, element = rng.randrange(len(individual) // (2 * ELEMENTS)), rng.randrange(ELEMENTS)
     return 2 * ELEMENTS * block + element
 
 
 def toolbox(space: NASNetSpace, *, rng: Random, identity: float = IDENTITY) -> base.Toolbox:
-    """A DEAP toolbox of the space with the paper's mutation: individual, population, clone, mate, mutate, select.
+    """A DEAP toolbox for the space with the paper's mutation: individual, population, clone, mate, mutate, select.
 
-    The paper has no crossover; `mate` exchanges blocks' answers by decision, for those who want one.
+    The paper has no crossover; `mate` is an optional one that exchanges answers by decision.
     """
     box = by_decision.toolbox(space, rng=rng)
     box.register("mutate", mut_amoebanet, space=space, identity=identity, rng=rng)

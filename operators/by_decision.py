@@ -1,7 +1,7 @@
 """Variation by the names of decisions, for any space with `next`.
 
-DEAP's positional operators would break genomes whose options hang on earlier tokens. Here a changed decision keeps
-the later answers that are still legal, and the others are drawn anew.
+DEAP's positional operators would break genomes whose options depend on earlier tokens. Here, after a decision has
+changed, later answers that are still legal are kept, and the others are redrawn.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from evonas.space import Decision, Space, Token
 
 
 def init_random(space: Space, *, rng: Random) -> Individual:
-    """Uniform over the genomes of the space."""
+    """An individual drawn uniformly from all genomes of the space."""
     return Individual(space.random(rng))
 
 
 def init_by_decision(space: Space, *, rng: Random) -> Individual:
-    """Each decision answered by one of its legal options, uniformly. Where the end may come early, short genomes are
-    likelier than others; uniform over the genomes, nearly all would be of the greatest length."""
+    """An individual whose decisions are each drawn uniformly from the legal options. Where a genome may end early, this
+    favours short ones; drawn uniformly over genomes, nearly all would have the maximal length."""
     return Individual(space.complete({}, rng))
 
 
 def init_population(toolbox: base.Toolbox, n: int) -> list[Individual]:
-    """n individuals of the role `individual`, as it is now: whoever decorates that role changes this one too."""
+    """n individuals from the toolbox's current role `individual`, so that decorating that role affects this one too."""
     return [toolbox.individual() for _ in range(n)]
 
 
 def mut_decisions(individual: Individual, space: Space, indpb: float, *, rng: Random) -> tuple[Individual]:
-    """Answer each decision anew, by another option, with probability `indpb`. Changes the individual in place."""
+    """Give each decision another option with probability `indpb`. Changes the individual in place."""
     answers = space.route(individual)
     for decision in space.decisions(individual):
         others = [option for option in decision.options if option != answers[decision.name]]
@@ -44,7 +44,7 @@ def mut_decisions(individual: Individual, space: Space, indpb: float, *, rng: Ra
 
 
 def mut_one_decision(individual: Individual, space: Space, *, rng: Random) -> tuple[Individual]:
-    """Answer one decision, drawn uniformly, by another option. Changes the individual in place."""
+    """Give one decision, drawn uniformly, another option. Changes the individual in place."""
     decisions = space.decisions(individual)
     places = [place for place, decision in enumerate(decisions) if len(decision.options) > 1]
     place = rng.choice(places)
@@ -55,7 +55,7 @@ def mut_one_decision(individual: Individual, space: Space, *, rng: Random) -> tu
 
 
 def neighbours(individual: Individual, space: Space, *, rng: Random) -> list[Individual]:
-    """All genomes in which one decision has another answer, in order; later answers are kept where they are legal."""
+    """All genomes that differ in the answer to one decision, in order; later answers are kept where they are legal."""
     decisions = space.decisions(individual)
     return [
         Individual(_with_answer(decisions, individual, place, option, space, rng))
@@ -79,7 +79,7 @@ def _with_answer(
 def cx_decisions(
     first: Individual, second: Individual, space: Space, indpb: float = 0.5, *, rng: Random
 ) -> tuple[Individual, Individual]:
-    """Exchange the answers to each decision that both have met, with probability `indpb`. Changes both in place."""
+    """Exchange the answers to each decision of both genomes with probability `indpb`. Changes both in place."""
     one, other = space.route(first), space.route(second)
     for name in one:
         if name in other and rng.random() < indpb:
@@ -96,17 +96,17 @@ def toolbox(
     change_rate: float = 0.1,
     swap_rate: float = 0.5,
 ) -> base.Toolbox:
-    """A DEAP toolbox for any space with `next`, with the roles that `deap.algorithms` asks for.
+    """A DEAP toolbox for any space with `next`, with the roles that `deap.algorithms` requires.
 
-    Roles: individual, population, clone, mate, mutate, neighbours, select (tournaments of three) and, where a fitness
-    is given, evaluate. `change_rate` is the probability that a mutation answers a decision anew, `swap_rate` that a
-    crossover exchanges one. `select` is DEAP's, which draws from Python's global generator.
+    The roles are individual, population, clone, mate, mutate, neighbours, select (tournaments of three) and, where a
+    fitness is given, evaluate. `change_rate` is the probability that a mutation changes a decision, `swap_rate` the
+    probability that a crossover exchanges one. `select` is DEAP's, which draws from Python's global generator.
 
-    Raises UserError for a space whose genomes are no sequences of decisions: only its own operators vary them.
+    Raises UserError for a space whose genomes are not sequences of decisions: only its own operators vary them.
     """
     if not space.is_sequence:
         raise UserError(
-            f"genomes of {space.name} are no sequences of decisions (it has no `next`); use a strategy over its own "
+            f"genomes of {space.name} are not sequences of decisions (it has no `next`); use a strategy over its own "
             "operators"
         )
     box = base.Toolbox()

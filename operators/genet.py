@@ -21,7 +21,7 @@ def init_bits(space: GeNetSpace, *, rng: Random) -> Individual:
 def cx_stages(
     first: Individual, second: Individual, slices: Sequence[slice], indpb: float, *, rng: Random
 ) -> tuple[Individual, Individual]:
-    """Exchange whole stages, each with probability `indpb` (q_C; section 3.2.3). Changes both in place."""
+    """Exchange whole stages, each with probability `indpb` (q_C, section 3.2.3). Changes both in place."""
     for stage in slices:
         if rng.random() < indpb:
             first[stage], second[stage] = second[stage], first[stage]
@@ -29,16 +29,16 @@ def cx_stages(
 
 
 def mut_bits(individual: Individual, indpb: float, *, rng: Random) -> tuple[Individual]:
-    """Flip each bit with probability `indpb` (q_M; section 3.2.3). Changes the individual in place."""
+    """Flip each bit with probability `indpb` (q_M, section 3.2.3). Changes the individual in place."""
     individual[:] = [bit ^ (rng.random() < indpb) for bit in individual]
     return (individual,)
 
 
 def sel_roulette_above_worst(individuals: Sequence[Any], k: int, *, rng: Random) -> list[Any]:
-    """Draw k with replacement, each with probability proportional to its lead over the worst (section 3.2.2).
+    """Draw k individuals with replacement, with probability proportional to the lead over the worst (section 3.2.2).
 
-    The worst is never chosen, nor is a failed individual (one without a valid fitness), which does not count as the
-    worst either. Where all are equal, or all have failed, the draw is uniform.
+    The worst individual is never chosen. A failed one (without a valid fitness) is never chosen either and does not
+    count as the worst. Where all are equal, or all have failed, the draw is uniform.
     """
     valid = [individual for individual in individuals if individual.fitness.valid] or list(individuals)
     scores = [individual.fitness.wvalues[0] if individual.fitness.valid else 0.0 for individual in valid]
@@ -55,9 +55,9 @@ def toolbox(
     stage_swap_rate: float = 0.2,
     bit_flip_rate: float = 0.05,
 ) -> base.Toolbox:
-    """The roles of `by_decision.toolbox`, with GeNet's start, crossover, mutation and selection.
+    """A toolbox with the roles of `by_decision.toolbox` and GeNet's initialisation, crossover, mutation and selection.
 
-    Defaults are the paper's q_C and q_M for CIFAR-10.
+    The defaults are the paper's q_C and q_M for CIFAR-10.
     """
     box = by_decision.toolbox(space, rng=rng, evaluate=evaluate)
     box.register("individual", init_bits, space, rng=rng)

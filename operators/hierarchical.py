@@ -1,4 +1,4 @@
-"""Mutation of hierarchical cells, and where evolution begins (Liu et al. 2018, arXiv:1711.00436, section 3.1)."""
+"""The mutation and the initialisation of hierarchical cells (Liu et al. 2018, arXiv:1711.00436, section 3.1)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from evonas.genomes.hierarchical import HierarchicalSpace
 from evonas.individual import Individual
 from evonas.operators import by_decision
 
-MUTATIONS = 1000  # of the trivial genome, for one of the first population
+MUTATIONS = 1000  # of the trivial genome, for each individual of the first population
 
 
 def mut_hierarchical(individual: Individual, space: HierarchicalSpace, *, rng: Random) -> tuple[Individual]:
-    """A level above the primitives, a motif of it, a node, and a predecessor, all drawn uniformly: what their edge
-    carries is drawn anew, and may be what it was. Changes the individual in place."""
+    """Draw a level above the primitives, a motif of it, a node and a predecessor, all uniformly, and redraw what their
+    edge carries; the result may be the same. Changes the individual in place."""
     number, level = rng.choice(list(space.levels.items()))
     motif = rng.randint(1, level.motifs)
     target = rng.randint(2, level.nodes)
@@ -25,7 +25,7 @@ def mut_hierarchical(individual: Individual, space: HierarchicalSpace, *, rng: R
 
 
 def init_mutated(space: HierarchicalSpace, mutations: int = MUTATIONS, *, rng: Random) -> Individual:
-    """The trivial genome after many mutations."""
+    """An individual made from the trivial genome by many mutations."""
     individual = Individual(space.trivial())
     for _ in range(mutations):
         mut_hierarchical(individual, space, rng=rng)

@@ -1,8 +1,8 @@
 """The eleven mutations of Large-scale Evolution, and the one that picks among them (Real et al. 2017,
-arXiv:1703.01041, section 3.2). Where the paper is silent, docs/systems/large-scale.md says what was taken.
+arXiv:1703.01041, section 3.2). docs/systems/large-scale.md lists the choices made where the paper is silent.
 
-Every operator changes an individual in place and returns a tuple. One that finds no place raises Inapplicable, and
-leaves the individual as it was.
+Every operator changes an individual in place and returns a tuple. An operator that cannot be applied raises
+Inapplicable and leaves the individual unchanged.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from evonas.genomes.large_scale import DNA, Filter, LargeScaleSpace, Vertex
 from evonas.individual import Individual
 from evonas.operators.by_decision import init_population
 
-TRIES = 100  # draws of a mutation, until the child stays its parent
+TRIES = 100  # draws of a mutation before the child stays equal to its parent
 DIGITS = 3  # decimals of the reals in a gene
 
 
 class Inapplicable(UserError):
-    """The mutation finds no place in this individual."""
+    """The mutation cannot be applied to this individual."""
 
 
 class Mutation(Protocol):
@@ -37,25 +37,25 @@ class Mutation(Protocol):
 
 
 def mut_alter_learning_rate(individual: Individual, space: LargeScaleSpace, *, rng: Random) -> tuple[Individual]:
-    """Between half and twice of it, log-uniformly."""
+    """Redraw the learning rate log-uniformly between half and twice its value."""
     dna = DNA.read(individual)
     return _becomes(individual, replace(dna, learning_rate=float(f"{dna.learning_rate * 2 ** rng.uniform(-1, 1):.6g}")))
 
 
 def mut_identity(individual: Individual, space: LargeScaleSpace, *, rng: Random) -> tuple[Individual]:
-    """No change: where weights are inherited, the training goes on."""
+    """Change nothing; where weights are inherited, training continues."""
     return (individual,)
 
 
 def mut_reset_weights(individual: Individual, space: LargeScaleSpace, *, rng: Random) -> tuple[Individual]:
-    """No change, but all weights are drawn anew."""
+    """Change nothing in the genome, but reinitialise all weights."""
     individual.reset = True
     return (individual,)
 
 
 def mut_insert_convolution(individual: Individual, space: LargeScaleSpace, *, rng: Random) -> tuple[Individual]:
-    """A 3x3 convolution at a random place of the backbone: stride 1 or 2, as many channels as come in (and the space's
-    `least`), with batch norm and ReLU behind it or without."""
+    """Insert a 3x3 convolution at a random place of the backbone, with stride 1 or 2, as many channels as come in (at
+    least the space's `least`), and with or without batch norm and ReLU after it."""
     dna = DNA.read(individual)
     place = rng.randint(0, len(dna.vertices))
     edge = Filter(_channels_into(dna, place, space), scale=rng.randint(0, 1))
@@ -63,13 +63,13 @@ def mut_insert_convolution(individual: Individual, space: LargeScaleSpace, *, rn
 
 
 def mut_remove_convolution(individual: Individual, space: LargeScaleSpace, *, rng: Random) -> tuple[Individual]:
-    """A random convolution goes, with its vertex."""
+    """Remove a random convolution together with its vertex."""
     dna = DNA.read(individual)
     return _becomes(individual, dna.without(_convolution(dna, rng).number))
 
 
 def mut_alter_stride(individual: Individual, space: LargeScaleSpace, *, rng: Random) -> tuple[Individual]:
-    """Of a random convolution, twice or half; 1 becomes 2."""
+    """Double or halve the stride of a random convolution; a stride of 1 becomes 2."""
     dna = DNA.read(individual)
     number, edge = _edge(dna, rng)
     scale = edge.scale + (1 if edge.scale == 0 else rng.choice((-1, 1)))
@@ -77,14 +77,14 @@ def mut_alter_stride(individual: Individual, space: LargeScaleSpace, *, rng: Ran
 
 
 def mut_alter_channels(individual: Individual, space: LargeScaleSpace, *, rng: Random) -> tuple[Individual]:
-    """Of a random convolution, uniformly between half and twice of what it has."""
+    """Redraw the channels of a random convolution uniformly between half and twice their number."""
     dna = DNA.read(individual)
     number, edge = _edge(dna, rng)
     return _becomes(individual, dna.changed(number, replace(edge, channels=_near(edge.channels, rng))))
 
 
 def mut_filter_size(individual: Individual, space: LargeScaleSpace, *, rng: Random) -> tuple[Individual]:
-    """Of a random convolution, the height or the width, uniformly between half and twice of it."""
+    """Redraw the filter height or width of a random convolution uniformly between half and twice its value."""
     dna = DNA.read(individual)
     number, edge = _edge(dna, rng)
     if rng.random() < 0.5:
@@ -95,14 +95,14 @@ def mut_filter_size(individual: Individual, space: LargeScaleSpace, *, rng: Rand
 
 
 def mut_insert_one_to_one(individual: Individual, space: LargeScaleSpace, *, rng: Random) -> tuple[Individual]:
-    """A vertex at a random place of the backbone, to which an identity leads, with batch norm and ReLU or without."""
+    """Insert a vertex reached by an identity at a random place of the backbone, with or without batch norm and ReLU."""
     dna = DNA.read(individual)
     place = rng.randint(0, len(dna.vertices))
     return _becomes(individual, dna.inserted(place, None, active=rng.random() < 0.5))
 
 
 def mut_add_skip(individual: Individual, space: LargeScaleSpace, *, rng: Random) -> tuple[Individual]:
-    """An identity between two random vertices, forward."""
+    """Add an identity from a random vertex to a random later one."""
     dna = DNA.read(individual)
     if not dna.possible_skips:
         raise Inapplicable("no two vertices are left that a skip could join")
@@ -110,10 +110,10 @@ def mut_add_skip(individual: Individual, space: LargeScaleSpace, *, rng: Random)
 
 
 def mut_remove_skip(individual: Individual, space: LargeScaleSpace, *, rng: Random) -> tuple[Individual]:
-    """A random skip goes."""
+    """Remove a random skip."""
     dna = DNA.read(individual)
     if not dna.skips:
-        raise Inapplicable("there is no skip")
+        raise Inapplicable("there is no skip to remove")
     return _becomes(individual, dna.without_skip(rng.choice(dna.skips)))
 
 
@@ -134,9 +134,9 @@ def mut_large_scale(
     *,
     rng: Random,
 ) -> tuple[Individual]:
-    """So many mutations, each drawn uniformly; one that finds no place, or leaves no pixels, is drawn again.
+    """Apply `mutations` mutations, each drawn uniformly; one that is inapplicable or leaves no pixels is redrawn.
 
-    After TRIES draws in vain the individual stays as it is. `operator` says which they were.
+    After TRIES unsuccessful draws the individual stays unchanged. Its `operator` names the mutations.
     """
     applied: list[str] = []
     individual.reset = False
@@ -154,21 +154,20 @@ def _one(individual: Individual, space: LargeScaleSpace, among: Sequence[Mutatio
             mutation(individual, space, rng=rng)
             space.decode(individual)
             return mutation
-        except UserError:  # no place, no pixels left, or a number that is no longer written as one
+        except UserError:  # inapplicable, no pixels left, or a number outside the notation of genes
             individual[:] = before
     return mut_identity
 
 
 def init_trivial(space: LargeScaleSpace) -> Individual:
-    """The trivial individual, with which evolution begins (section 3.2)."""
+    """The trivial individual, from which evolution begins (section 3.2)."""
     individual = Individual(space.trivial())
     individual.operator = "trivial"
     return individual
 
 
 def toolbox(space: LargeScaleSpace, *, rng: Random, mutations: int = 1) -> base.Toolbox:
-    """A DEAP toolbox: individual (the trivial one), population, clone, mutate. There is no crossover in the paper's
-    method."""
+    """A DEAP toolbox: individual (the trivial one), population, clone, mutate. The paper's method has no crossover."""
     box = base.Toolbox()
     box.space = space
     box.register("individual", init_trivial, space)
@@ -186,24 +185,24 @@ def _becomes(individual: Individual, dna: DNA) -> tuple[Individual]:
 
 
 def _near(value: float, rng: Random) -> float:
-    """The rule of section 3.2: uniform around the present value, between half and twice of it. At least 1, or a number
-    that has become small would hardly grow again."""
+    """A draw by the rule of section 3.2: uniformly between half and twice the present value. It is at least 1, because
+    a number that has become small would hardly grow again."""
     return max(1.0, round(rng.uniform(value / 2, 2 * value), DIGITS))
 
 
 def _convolution(dna: DNA, rng: Random) -> Vertex:
     if not dna.convolutions:
-        raise Inapplicable("there is no convolution")
+        raise Inapplicable("there is no convolution to change")
     return rng.choice(dna.convolutions)
 
 
 def _edge(dna: DNA, rng: Random) -> tuple[int, Filter]:
     vertex = _convolution(dna, rng)
-    assert vertex.edge is not None, "it has been chosen for its convolution"
+    assert vertex.edge is not None, "only vertices with a convolution are drawn"
     return vertex.number, vertex.edge
 
 
 def _channels_into(dna: DNA, place: int, space: LargeScaleSpace) -> float:
-    """What the last convolution before a place of the backbone gives, else what the image has; at least `least`."""
+    """The channels of the last convolution before a place of the backbone, or of the image; at least `least`."""
     before = [vertex.edge.channels for vertex in dna.vertices[:place] if vertex.edge is not None]
     return max(before[-1] if before else float(space.input_shape[0]), float(space.least))

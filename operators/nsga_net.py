@@ -23,8 +23,8 @@ def cx_two_point(first: Individual, second: Individual, *, rng: Random) -> tuple
 def mut_polynomial_bits(
     individual: Individual, indpb: float | None = None, eta: float = ETA, *, rng: Random
 ) -> tuple[Individual]:
-    """Each bit, with probability `indpb` (None: 1 / length), moves by a polynomial step (Deb and Goyal 1996) within
-    [-0.5, 1.5] and is rounded. Changes the individual in place."""
+    """Move each bit with probability `indpb` (None: 1 / length) by a polynomial step (Deb and Goyal 1996) within
+    [-0.5, 1.5] and round it. Changes the individual in place."""
     rate = 1 / len(individual) if indpb is None else indpb
     for place, bit in enumerate(individual):
         if rng.random() < rate:
@@ -33,7 +33,7 @@ def mut_polynomial_bits(
 
 
 def _step(bit: int, eta: float, draw: float) -> float:
-    """A polynomial step, as a share of the range of two, from a uniform draw."""
+    """A polynomial step, as a fraction of the range of width 2, from a uniform draw."""
     below, above = (bit + 0.5) / 2, (1.5 - bit) / 2
     if draw < 0.5:
         return float((2 * draw + (1 - 2 * draw) * (1 - below) ** (eta + 1)) ** (1 / (eta + 1)) - 1)

@@ -252,7 +252,7 @@ def test_on_an_additive_stub_learning_beats_chance_in_ten_of_ten_seeds():
 
 
 def test_a_space_without_decisions_and_settings_out_of_range_are_refused():
-    with pytest.raises(UserError, match="no sequences of decisions"):
+    with pytest.raises(UserError, match="not sequences of decisions"):
         QLearning(LargeScaleSpace(), rng=random.Random(0))
     for settings in ({"rate": 0}, {"discount": 2}, {"replays": -1}, {"schedule": [(2.0, 3)]}, {"schedule": []}):
         with pytest.raises(UserError, match=next(iter(settings))):
