@@ -1,6 +1,6 @@
-"""Figures of a run and of a network: plain values go in, a matplotlib Figure comes out.
+"""Figures of a run and of a network: functions from plain values to a matplotlib Figure.
 
-Nothing is shown or saved, and pyplot is left alone. All figures but that of a network are as wide as a page.
+Nothing is shown or saved, and pyplot is not used. All figures except that of a network are as wide as a page.
 """
 
 from evonas.plots.architecture import architecture

@@ -13,11 +13,11 @@ from matplotlib.path import Path
 from evonas.graph import Graph
 from evonas.plots.layout import CHARACTER, HEAD, LINE, PADDING, Box, Route, box_texts, layout
 
-FILLS = {"conv": "#DCEAF7", "pool": "#FBE9CC", "linear": "#D6EFE5"}  # of boxes with such an operation
+FILLS = {"conv": "#DCEAF7", "pool": "#FBE9CC", "linear": "#D6EFE5"}  # colours of boxes with such an operation
 
 
 def architecture(graph: Graph, *, title: str | None = None) -> Figure:
-    """The network from its input, at the top, to its output; dashed edges depend on open decisions.
+    """Draw a network from its input, at the top, to its output; dashed edges depend on open decisions.
 
     The title defaults to the number of weights and multiply-adds.
     """

@@ -1,4 +1,4 @@
-"""Cells as they are published: which operations on which earlier states each node sums."""
+"""The picture of cells as they are published: the operations on earlier states that each node sums."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from evonas.plots.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILIO
 
 Nodes = Sequence[Sequence[tuple[str, int]]]  # for each node its (operation, earlier state) pairs
 
-_COLORS = (BLACK, VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY)  # of the edges that leave a state
+_COLORS = (BLACK, VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY)  # of the edges from a state
 _LINES = ("-", "--", "-.", ":")
-BOX, ROW, GAP = 0.36, 1.25, 0.5  # heights: of a box, from row to row, of the free lane above a row
+BOX, ROW, GAP = 0.36, 1.25, 0.5  # heights of a box, of a row, and of the free lane above a row
 
 
 def cells(found: Mapping[str, tuple[Nodes, Sequence[int], Sequence[int]]], *, title: str | None = None) -> Figure:
-    """Each cell in a panel of its own: name -> its nodes, the states that its output concatenates, and the nodes that
-    concatenate their operations in place of adding them.
+    """Draw each cell in its own panel. `found` maps a name to the nodes of a cell, the states that its output
+    concatenates, and the nodes that concatenate their operations instead of adding them.
 
-    States 0 and 1 are the inputs (0 the older); node n is state n + 2. Each node has a column of its own, and edges
-    run in the lanes between rows and up the target's column, so none passes through a box.
+    States 0 and 1 are the inputs (0 the older); node n is state n + 2. Each node has its own column. Edges run in the
+    lanes between rows and up the target's column, so that none passes through a box.
     """
     heights = [_height(nodes) for nodes, _, _ in found.values()]
     figure = Figure(figsize=(WIDTH, sum(heights) + 0.4), dpi=150)
@@ -39,7 +39,7 @@ def cells(found: Mapping[str, tuple[Nodes, Sequence[int], Sequence[int]]], *, ti
 
 
 def depths(nodes: Nodes) -> list[int]:
-    """Of each state: 0 for the inputs, else one more than the deepest input."""
+    """The depth of each state: 0 for the inputs of the cell, otherwise one more than that of its deepest input."""
     found = [0, 0]
     for pairs in nodes:
         found.append(1 + max((found[source] for _, source in pairs), default=0))
@@ -91,7 +91,7 @@ def _draw_cell(axes: Axes, name: str, nodes: Nodes, concat: Sequence[int], joins
 
 
 def _edge(axes: Axes, start: tuple[float, float], end: tuple[float, float], source: int) -> None:
-    """From a state through the lane above it, then up the column of the target."""
+    """Draw an edge from a state through the lane above it, then up the column of the target."""
     (x, y), (to, top) = start, end
     lane = min(y + GAP * 0.9, top)
     points = [(x, y), (x, (y + lane) / 2), (to, (y + lane) / 2), (to, lane), (to, top)]
@@ -101,7 +101,7 @@ def _edge(axes: Axes, start: tuple[float, float], end: tuple[float, float], sour
 
 
 def _around(axes: Axes, state: int, top: tuple[float, float], above: float) -> None:
-    """From an input to the output, along the margin: columns of operations stand in the straight way."""
+    """Draw an edge from an input to the output along the margin, because columns of operations block the direct way."""
     side, margin, bar = ((-1, 0.08, 0.25), (1, WIDTH - 0.08, WIDTH - 0.25))[state]
     low = top[1] - BOX / 2
     points = [(top[0] + side, low), (margin, low), (margin, above), (bar, above)]

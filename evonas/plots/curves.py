@@ -1,4 +1,4 @@
-"""Learning curves of the last population of a search."""
+"""The learning curves of the last population of a search."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from matplotlib.ticker import MaxNLocator
 
 from evonas.plots.style import BLUE, GREY, VERMILION, Record, dress, evaluated, legend, page, quantity, say
 
-LAST = 20  # networks shown of a search without generations
+LAST = 20  # networks shown for a search without generations
 
 Curves = dict[int, list[float]]  # id -> per cent after each epoch
 
 
 def curves(records: Iterable[Record], *, title: str | None = None) -> Figure:
-    """Validation accuracy after each epoch, of the last generation or else of the LAST networks told last.
+    """Draw validation accuracy after each epoch, of the last generation or otherwise of the LAST most recent networks.
 
-    The network that ends best stands out and bears its id. The failed are counted, not drawn.
+    The network with the best final accuracy is emphasised and labelled with its id. Failed networks are counted but
+    not drawn.
     """
     shown = quantity("accuracy")
     figure = page(4.0, title)
@@ -47,7 +48,7 @@ def curves(records: Iterable[Record], *, title: str | None = None) -> Figure:
 
 
 def last_population(records: Iterable[Record]) -> tuple[list[Record], str]:
-    """The highest generation of the search, or else the LAST networks told last; with what to call them."""
+    """The last generation of the search, or otherwise the LAST most recent networks, and a name for them."""
     search = evaluated(records, "search")
     generations = {record["generation"] for record in search} - {None}
     if generations:
@@ -57,7 +58,7 @@ def last_population(records: Iterable[Record]) -> tuple[list[Record], str]:
 
 
 def _draw_curves(axes: Axes, trained: Curves, best: int) -> tuple[Any, Any]:
-    """A line a network, which a dot ends. The best one is thick."""
+    """Draw a line for each network with a dot at its end; the best one is thick."""
     alpha = min(0.6, max(0.12, 12 / len(trained)))  # a thousand lines must not merge into a carpet
     for id, numbers in trained.items():
         color, width, opaque = (VERMILION, 2.2, 1) if id == best else (BLUE, 1.0, alpha)
@@ -75,7 +76,8 @@ def _draw_curves(axes: Axes, trained: Curves, best: int) -> tuple[Any, Any]:
 
 
 def _draw_dots(axes: Axes, trained: Curves, best: int) -> tuple[Any, Any]:
-    """After a single epoch: dots side by side in the order asked, so that equal ones are seen. The best is a star."""
+    """Draw dots for a single epoch, side by side in order of proposal, so that equal ones stay visible; the best is a
+    star."""
     places = dict(zip(trained, 1 + np.linspace(-0.3, 0.3, len(trained) + 2)[1:-1], strict=True))
     others = [id for id in trained if id != best]
     size = min(20, max(4, 2400 / len(trained)))  # points^2
@@ -92,7 +94,7 @@ def _draw_dots(axes: Axes, trained: Curves, best: int) -> tuple[Any, Any]:
 
 
 def _label(axes: Axes, id: int, x: float, y: float, shift: tuple[float, float]) -> None:
-    """The id, shifted by points."""
+    """Write the id, shifted by points."""
     axes.annotate(f"#{id}", (x, y), shift, textcoords="offset points", fontsize=8, ha="center", va="center",
                   color=VERMILION, weight="bold", zorder=5,
                   path_effects=[withStroke(linewidth=2.5, foreground="white")])  # fmt: skip

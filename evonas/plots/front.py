@@ -36,15 +36,15 @@ from evonas.plots.style import (
     winner_id,
 )
 
-MOST_LABELS = 12  # ids at the front; more would be a thicket
+MOST_LABELS = 12  # ids at the front; more would be unreadable
 
 Anything = TypeVar("Anything")
 
 
 def pareto_front(records: Iterable[Record], objectives: Objectives) -> list[Record]:
-    """The networks of the search that no other one beats in every objective; the best in the first objective first.
+    """The Pareto-optimal networks of the search, sorted by the first objective, the best first.
 
-    Of networks with equal values the one asked first stands for all.
+    Of networks with equal values only the first proposal is included.
     """
     weights = list(objectives.values())
     valid = [record for record in evaluated(records, "search") if record["values"]]
@@ -52,19 +52,19 @@ def pareto_front(records: Iterable[Record], objectives: Objectives) -> list[Reco
 
 
 def _undominated(valued: Iterable[tuple[tuple[float, ...], Anything]]) -> list[Anything]:
-    """Those whose values, all to be maximised, no other's values dominate."""
+    """The items whose values, all to be maximised, are not dominated by the values of another one."""
     first: dict[tuple[float, ...], Anything] = {}
     for values, one in valued:
         first.setdefault(values, one)
     found: list[tuple[float, ...]] = []
-    for values in sorted(first, reverse=True):  # whatever dominates these has come before them
+    for values in sorted(first, reverse=True):  # values that dominate these come before them
         if not any(all(a >= b for a, b in zip(other, values, strict=True)) for other in found):
             found.append(values)
     return [first[values] for values in found]
 
 
 class Dot(NamedTuple):
-    """A network in the plane, in the numbers shown."""
+    """A network in the plane, in the units of the axes."""
 
     x: float
     y: float
@@ -72,10 +72,10 @@ class Dot(NamedTuple):
 
 
 def front(records: Iterable[Record], *, objectives: Objectives = ACCURACY, title: str | None = None) -> Figure:
-    """The first objective against the second one, or else against the number of parameters.
+    """Draw the first objective against the second one, or, for a single objective, against the number of parameters.
 
-    Networks of the search and of its random baseline are dots; a line steps along the Pareto front of the search in
-    this plane, whose members bear their ids, and a star is the winner. Failed networks have no place here.
+    Dots are networks of the search and of its random baseline. A stepped line is the Pareto front of the search in this
+    plane, whose members are labelled with their ids; a star is the winner. Failed networks are omitted.
     """
     records = list(records)
     (y_name, y_weight), (x_name, x_weight) = [*objectives.items(), ("parameters", -1.0)][:2]
@@ -106,7 +106,7 @@ def front(records: Iterable[Record], *, objectives: Objectives = ACCURACY, title
 
 
 def _dots(records: Iterable[Record], objectives: int, across: Quantity, up: Quantity) -> list[Dot]:
-    """The networks of which both coordinates are known."""
+    """The networks for which both coordinates are known."""
     dots = []
     for record in records:
         if record["values"]:
@@ -120,7 +120,8 @@ def _dots(records: Iterable[Record], objectives: int, across: Quantity, up: Quan
 
 
 def _set_x_range(axes: Axes, xs: Sequence[float]) -> None:
-    """A log scale where the largest is over ten times the smallest; a margin for the ids on either side."""
+    """Set the x range with a margin for the ids on either side, in log scale if the largest x is over ten times the
+    smallest."""
     low, high = min(xs), max(xs)
     if 0 < 10 * low < high:
         margin = (high / low) ** 0.09
@@ -135,7 +136,8 @@ def _set_x_range(axes: Axes, xs: Sequence[float]) -> None:
 
 
 def _set_y_range(axes: Axes, dots: list[Dot], members: list[Dot], weight: float, shown: Quantity) -> float:
-    """A readable range that holds the whole front, with room for its ids; returns the worst number drawn as a dot."""
+    """Set a readable y range that contains the whole front, with room for its ids; return the worst number drawn as a
+    dot."""
     least = 2.0 if shown.unit == "%" else 0.02 * max(abs(dot.y) for dot in dots) or 1.0
     low, high = readable_range([dot.y for dot in dots], weight=weight, least=least)
     low, high = min([low, *(dot.y for dot in members)]), max([high, *(dot.y for dot in members)])
@@ -158,12 +160,12 @@ def _draw_dots(axes: Axes, name: str, dots: list[Dot], worst: float, weight: flo
     if not dots:
         return {}
     inside = [dot for dot in dots if _is_drawn(dot, worst, weight)]
-    size = min(22, max(7, 3000 / len(dots)))  # points^2: a thousand dots must not merge into a carpet
+    size = min(22, max(7, 3000 / len(dots)))  # points^2, small enough that a thousand dots do not merge
     return {name: axes.scatter([dot.x for dot in inside], [dot.y for dot in inside], s=size, **style)}
 
 
 def _draw_steps(axes: Axes, members: list[Dot], x_weight: float, name: str) -> dict[str, Any]:
-    """The edge of what the search has reached: from a member on, its value is to be had at every worse x."""
+    """Draw the attainment line of the search: the value of a member is attained at every worse x too."""
     ordered = sorted(members)
     axes.step([dot.x for dot in ordered], [dot.y for dot in ordered], where="post" if x_weight < 0 else "pre",
               color=BLACK, linewidth=1.3, marker="s", markersize=4, label=name, zorder=4)  # fmt: skip
@@ -182,7 +184,7 @@ def _draw_winner(axes: Axes, search: list[Dot], id: int | None) -> dict[str, Any
 def _draw_beyond(
     axes: Axes, phases: Mapping[str, list[Dot]], worst: float, weight: float, shown: Quantity
 ) -> dict[str, Any]:
-    """Mark along the worse edge the networks that are too bad to be shown."""
+    """Mark networks outside the y range along its worse edge."""
     marker, edge, side = ("v", 0.025, "below") if weight > 0 else ("^", 0.975, "above")
     beyond = 0
     for color, dots in phases.items():
@@ -195,13 +197,13 @@ def _draw_beyond(
 
 
 def _label(axes: Axes, members: Sequence[Dot], weights: tuple[float, float]) -> None:
-    """Ids beside the members, on the side that the front leaves empty, farther out where others are in the way.
+    """Write ids beside the members, on the empty side of the front, and farther out where others are in the way.
 
-    Of many members an even choice is labelled, the ends included; one for which there is no room has no id.
+    Of many members an even selection with both ends is labelled; a member without room for its id gets none.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
-    figure.draw_without_rendering()  # settles where the axes lie
+    figure.draw_without_rendering()  # fixes the position of the axes
     wanted = np.unique(np.linspace(0, len(members) - 1, min(MOST_LABELS, len(members))).round().astype(int))
     right, up = (1 if weight > 0 else -1 for weight in weights)
     boxes: list[Bbox] = []
@@ -222,7 +224,7 @@ def _label(axes: Axes, members: Sequence[Dot], weights: tuple[float, float]) -> 
 
 
 def _draw_id(axes: Axes, dot: Dot, right: float, up: float) -> None:
-    """The id that many inches to the right of its dot and above it; tied to it by a line where it stands far away."""
+    """Write the id so many inches to the right of its dot and above it, with a connecting line if it is far away."""
     far = abs(up) > 0.1
     tie = {"arrowstyle": "-", "linewidth": 0.5, "color": GREY, "shrinkA": 0, "shrinkB": 2} if far else None
     axes.annotate(f"#{dot.id}", (dot.x, dot.y), (72 * right, 72 * up), textcoords="offset points", fontsize=7.5,

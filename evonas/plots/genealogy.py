@@ -1,4 +1,4 @@
-"""The ancestors of a network: which operators led to it, and from which founders."""
+"""The ancestors of a network: the operators that led to it, and the founders that it descends from."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ from evonas.plots.style import (
     told,
 )
 
-MOST_ROWS, MOST_BESIDE = 15, 8  # rows shown; networks in a row
-HEIGHT, BETWEEN, BESIDE = 2 * LINE + 2 * PADDING, 0.34, 0.12  # of boxes; least space between rows, and within one
+MOST_ROWS, MOST_BESIDE = 15, 8  # most rows shown; most networks in a row
+HEIGHT, BETWEEN, BESIDE = 2 * LINE + 2 * PADDING, 0.34, 0.12  # of boxes; least space between rows, and within a row
 SIDE, MORE = 0.1, 0.62  # margin; room at the right for "+12 more"
 
 Dashes = Any  # as matplotlib takes them
 
-# each operator's line differs in colour and in dashes
+# the lines of operators differ in colour and in dashes
 LINES: list[tuple[str, Dashes]] = [(BLUE, "-"), (ORANGE, (0, (5, 1.5))), (GREEN, (0, (1.2, 1.2))),
                                    (VERMILION, (0, (6, 1.5, 1.2, 1.5))), (PURPLE, (0, (2.5, 1.5))),
                                    (SKY, (0, (6, 1.5, 1.2, 1.5, 1.2, 1.5)))]  # fmt: skip
@@ -69,10 +69,10 @@ OTHER_LINE: tuple[str, Dashes] = (BLACK, "-")
 def genealogy(
     records: Iterable[Record], *, id: int | None = None, objectives: Objectives = ACCURACY, title: str | None = None
 ) -> Figure:
-    """The ancestors of evaluation `id`, by default of the winner: parents above children, founders uppermost.
+    """Draw the ancestors of evaluation `id`, by default of the winner, with parents above children and founders on top.
 
-    Each network is drawn once, in the row of the longest line of descent that leads from it. At most MOST_ROWS rows
-    and the best connected of each row are shown; the picture says what it leaves out. Raises UserError for an `id`
+    Each network is drawn once, in the row of the longest line of descent from it. At most MOST_ROWS rows and the best
+    connected networks of each row are shown; the picture says how many it leaves out. Raises UserError for an `id`
     that has not been evaluated.
     """
     records = list(records)
@@ -86,9 +86,9 @@ def genealogy(
 
 
 def generations_between(known: Mapping[int, Record], id: int) -> dict[int, int]:
-    """For an individual and each of its ancestors: over how many generations, at most, the one descends to it."""
+    """The greatest number of generations from each ancestor down to the individual, and 0 for the individual itself."""
     rows = {id: 0}
-    for child in sorted(known, reverse=True):  # children are asked after their parents
+    for child in sorted(known, reverse=True):  # children are proposed after their parents
         if child in rows:
             for parent in set(known[child]["parents"]) & set(known):
                 rows[parent] = max(rows.get(parent, 0), rows[child] + 1)
@@ -96,7 +96,7 @@ def generations_between(known: Mapping[int, Record], id: int) -> dict[int, int]:
 
 
 def best_connected(known: Mapping[int, Record], rows: Mapping[int, int], most: int) -> list[int]:
-    """At most so many of each row, from the bottom up: those with the most children among the ones chosen below."""
+    """At most `most` networks of each row, chosen from the bottom up by the number of children already chosen."""
     chosen = [id for id, row in rows.items() if row == 0]
     for row in range(1, MOST_ROWS):
         children = Counter(parent for child in chosen for parent in set(known[child]["parents"]))
@@ -109,13 +109,13 @@ def best_connected(known: Mapping[int, Record], rows: Mapping[int, int], most: i
 
 
 class Family(NamedTuple):
-    """What is drawn, in inches, with y growing downwards.
+    """The elements of the picture, in inches, with y growing downwards.
 
-    boxes     of each network, with its texts: id, fitness, operator
+    boxes     box of each network, with its texts: id, fitness, operator
     descents  lines from parent to child, with the operator that made the child
-    founders  those without parents
-    hidden    for the middle of a row, how many more networks it holds
-    rows      how many there are, with those that are not shown
+    founders  networks without parents
+    hidden    position of a row -> number of networks that are left out of it
+    rows      number of rows, including those that are not shown
     """
 
     boxes: dict[int, Box]
@@ -127,7 +127,7 @@ class Family(NamedTuple):
 
 
 def family(known: Mapping[int, Record], id: int, shown: Quantity) -> Family:
-    """The ancestors of an individual, laid out as wide as the page allows."""
+    """The ancestors of an individual, laid out over the width of the page."""
     rows = generations_between(known, id)
     texts = {id: _texts(known[id], shown) for id, row in rows.items() if row < MOST_ROWS}
     width = max(_width(*lines) for lines in texts.values())
@@ -147,11 +147,11 @@ def family(known: Mapping[int, Record], id: int, shown: Quantity) -> Family:
 class Arranged(NamedTuple):
     """The chosen ancestors in layers, from the top, as in the picture of a network.
 
-    depth   layer of each
-    edges   from parent to child
-    links   between points of neighbouring layers
+    depth   layer of each ancestor
+    edges   pairs of parent and child
+    links   pairs of points in neighbouring layers
     x       centres of all points, in inches
-    hidden  for a layer, how many more networks it holds
+    hidden  layer -> number of networks that are left out of it
     """
 
     depth: dict[str, int]
@@ -162,7 +162,7 @@ class Arranged(NamedTuple):
 
 
 def arranged(known: Mapping[int, Record], rows: Mapping[int, int], width: float) -> Arranged:
-    """As many ancestors in a row as there is room for, with boxes of that width."""
+    """The arrangement with as many ancestors in a row as there is room for, with boxes of that width."""
     for most in range(MOST_BESIDE, 0, -1):
         chosen = best_connected(known, rows, most)
         top = max(rows[id] for id in chosen)
@@ -182,7 +182,7 @@ def arranged(known: Mapping[int, Record], rows: Mapping[int, int], width: float)
 
 
 def squeezed(order: Rows, x: dict[Point, float], widths: Mapping[Point, float], room: float) -> dict[Point, float]:
-    """Centres that are drawn together, as little as it takes for all layers to lie within the room."""
+    """The centres, moved together just enough for all layers to fit into the room."""
     for share in (1.0, 0.8, 0.6, 0.4, 0.2, 0.0):
         near: dict[Point, float] = {}
         for layer in order:
@@ -208,7 +208,7 @@ def _width(id: str, fitness: str, operator: str) -> float:
 
 
 def _tops(x: Mapping[Point, float], links: Iterable[Link]) -> list[float]:
-    """The upper edges of the layers; lines that run far to the side need height, or they lie flat."""
+    """The upper edges of the layers. Lines that run far to the side get more height, so that they are not too flat."""
     reach = {layer: 0.0 for _, layer in sorted(x, key=lambda point: point[1])}
     for upper, lower in links:
         reach[upper[1]] = max(reach[upper[1]], abs(x[upper] - x[lower]))
@@ -224,7 +224,7 @@ def _routes(
     boxes: Mapping[str, Box],
     tops: list[float],
 ) -> list[Route]:
-    """From the lower edge of a parent to the upper edge of a child, upright where rows between them are passed."""
+    """The routes from the lower edge of a parent to the upper edge of a child, vertical where they pass other rows."""
     above, below = neighbours(links)
     leave = {name: ports(box, below[name, depth[name]], x) for name, box in boxes.items()}
     arrive = {name: ports(box, above[name, depth[name]], x) for name, box in boxes.items()}
@@ -271,7 +271,7 @@ def _drawn(family: Family, title: str | None, id: int) -> Figure:
 
 
 def _lines(family: Family) -> dict[str, tuple[str, Dashes]]:
-    """The line of each operator; the most frequent ones first."""
+    """The line style of each operator, the most frequent ones first."""
     operators = Counter(operator for _, operator in family.descents)
     names = [operator for operator, _ in operators.most_common()]
     return {name: LINES[nth] if nth < len(LINES) else OTHER_LINE for nth, name in enumerate(names)}

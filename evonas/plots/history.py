@@ -1,4 +1,4 @@
-"""The history of a run: how the first objective went, evaluation by evaluation."""
+"""The history of a run: the first objective, evaluation by evaluation."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ from evonas.plots.style import (
 
 
 def logbook(records: Iterable[Record]) -> tools.Logbook:
-    """One row for each generation of the phase "search": gen, nevals, failed, and min, avg, max, std of the fitness.
+    """A DEAP logbook with a row for each generation of the phase "search": gen, nevals, failed, and min, avg, max, std
+    of the fitness.
 
-    `nevals` counts all that were evaluated; the failed among them do not enter the statistics, which are nan for a
-    generation without any valid fitness.
+    `nevals` counts all evaluations. Failed ones do not enter the statistics, which are nan for a generation without any
+    valid fitness.
     """
     statistics = tools.Statistics(key=lambda record: record["values"][0])
     for name, function in {"min": np.min, "avg": np.mean, "max": np.max, "std": np.std}.items():
@@ -65,9 +66,9 @@ def _float_or_nan(function: Callable[[Sequence[float]], float], values: Sequence
 
 
 def history(records: Iterable[Record], *, objectives: Objectives = ACCURACY, title: str | None = None) -> Figure:
-    """The first objective over evaluations, of the search and of its random baseline.
+    """Draw the first objective over evaluations, of the search and of its random baseline.
 
-    Evaluations are counted within their phase. The phase "final" is left out, and so is what is still in flight.
+    Evaluations are counted within their phase. The phase "final" and evaluations still in flight are omitted.
     """
     records = list(records)
     search, baseline = evaluated(records, "search"), evaluated(records, "baseline")
@@ -94,8 +95,8 @@ def history(records: Iterable[Record], *, objectives: Objectives = ACCURACY, tit
 
 @dataclass(frozen=True)
 class _Scale:
-    """How the objective is drawn. Beyond the numbers from `low` to `high`, on the side of the worse ones, lies a strip
-    for marks of what has no place between them."""
+    """How the objective is drawn. Beyond the range from `low` to `high`, on its worse side, is a strip for marks of
+    evaluations outside the range."""
 
     shown: Quantity
     weight: float
@@ -103,12 +104,12 @@ class _Scale:
     high: float
 
     def numbers(self, records: Sequence[Record]) -> tuple[list[int], list[float]]:
-        """Places and numbers of the evaluations that did not fail."""
+        """The places and numbers of the evaluations that did not fail."""
         valid = [(at, self.shown.factor * r["values"][0]) for at, r in enumerate(records, 1) if r["values"]]
         return [at for at, _ in valid], [number for _, number in valid]
 
     def has(self, number: float) -> bool:
-        """Whether a number is at least as good as the worst that is drawn."""
+        """Whether a number is at least as good as the worse end of the range."""
         return number >= self.low if self.weight > 0 else number <= self.high
 
     def best(self, numbers: Sequence[float]) -> list[float]:
@@ -116,7 +117,7 @@ class _Scale:
 
 
 def _scale(axes: Axes, shown: Quantity, weight: float, phases: Iterable[list[Record]]) -> _Scale:
-    """Set the y range, with room at the worse edge for marks of what has no place in it."""
+    """Set the y range, with room at its worse edge for marks of evaluations outside it."""
     found = [[shown.factor * r["values"][0] for r in records if r["values"]] for records in phases]
     largest = max((abs(number) for numbers in found for number in numbers), default=100.0)
     least = 2.0 if shown.unit == "%" else 0.02 * largest or 1.0
@@ -137,11 +138,11 @@ def _draw_phase(
     if not places:
         return {}
     inside = [(at, number) for at, number in zip(places, numbers, strict=True) if scale.has(number)]
-    size = min(20, max(4, 2400 / len(records)))  # points^2: a thousand dots must not merge into a carpet
+    size = min(20, max(4, 2400 / len(records)))  # points^2, small enough that a thousand dots do not merge
     xs, ys = zip(*inside, strict=True)
     axes.scatter(xs, ys, s=size, color=color, alpha=alpha, linewidths=0, zorder=4)
     best = scale.best(numbers)
-    # the last best stands until the last evaluation, even where that one failed
+    # the best value so far extends to the last evaluation, even if that one failed
     axes.step([*places, len(records)], [*best, best[-1]], line, where="post", color=color, lw=1.6, zorder=3,
               label=f"{name}: best so far")  # fmt: skip
     dot = Line2D([], [], linestyle="", marker="o", markersize=4, color=color, alpha=alpha, markeredgewidth=0)
@@ -149,7 +150,7 @@ def _draw_phase(
 
 
 def _draw_generations(axes: Axes, search: list[Record], scale: _Scale) -> dict[str, Any]:
-    """Mean and standard deviation of each generation, over the evaluations that it spans."""
+    """Draw the mean and the standard deviation of each generation, over the evaluations that it spans."""
     spans: dict[int, list[int]] = defaultdict(list)
     for at, record in enumerate(search, 1):
         spans[record["generation"]].append(at)
@@ -167,7 +168,7 @@ def _draw_generations(axes: Axes, search: list[Record], scale: _Scale) -> dict[s
 
 
 def _draw_worse_edge(axes: Axes, scale: _Scale, phases: Mapping[str, list[Record]]) -> dict[str, Any]:
-    """Mark along the worse edge the evaluations that failed, and those too bad to be shown."""
+    """Mark evaluations that failed or lie outside the y range along its worse edge."""
     pointer, limit = ("v", scale.low) if scale.weight > 0 else ("^", scale.high)
     counts = {pointer: 0, "x": 0}
     for color, records in phases.items():

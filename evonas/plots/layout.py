@@ -1,8 +1,8 @@
-"""Where everything in the picture of a network lies: pure, in inches, with y growing downwards.
+"""The layout of the picture of a network, by pure functions in inches, with y growing downwards.
 
 Pictures are layered (Sugiyama, Tagawa and Toda 1981, "Methods for visual understanding of hierarchical system
-structures"): layers by longest path, few crossings by barycentres, then coordinates. Edges bend only in the gaps
-between layers, so they run through no box.
+structures"): layers by longest path, then few crossings by barycentres, then coordinates. Edges bend only in the gaps
+between layers, so that they never cross a box.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import numpy as np
 
 from evonas.graph import INPUT, Graph
 
-Point = tuple[str, int]  # (node, layer): the node's box, or in a layer below it the place where its edges pass
+Point = tuple[str, int]  # (node, layer): the node's box or, in a layer below it, the place where its edges pass
 Link = tuple[Point, Point]  # points of neighbouring layers, the upper one first
 Rows = list[list[Point]]  # the points of each layer, from left to right
 
-CHARACTER, LINE, PADDING = 0.068, 0.135, 0.06  # of text at 7.5 points: width of a letter, height of a line
+CHARACTER, LINE, PADDING = 0.068, 0.135, 0.06  # for text at 7.5 points: width of a letter, height of a line, padding
 LANE, BESIDE, BETWEEN = 0.16, 0.3, 0.34  # width of a passing edge; least space between boxes, and between layers
 HEAD, MARGIN = 0.09, 0.35  # height of an arrow head; space around the picture
-COLUMN = 11.0  # height beyond which the layers continue in a next column
-MOST_BACK, TURN = 3, 0.4  # edges that may lead from a column to the next; how far their curves reach beyond it
+COLUMN = 11.0  # height beyond which the layers continue in another column
+MOST_BACK, TURN = 3, 0.4  # most edges from a column to the next; how far their curves reach beyond it
 
 
 class Box(NamedTuple):
@@ -42,7 +42,7 @@ class Box(NamedTuple):
 
 
 class Leg(NamedTuple):
-    """An upright piece of a route; it leads upwards where `end` is less than `start`."""
+    """A vertical segment of a route; it leads upwards if `end` is less than `start`."""
 
     x: float
     start: float
@@ -50,11 +50,11 @@ class Leg(NamedTuple):
 
     @property
     def rises(self) -> bool:
-        return self.end < self.start - 1e-6  # a box as high as its layer has a leg of length 0, give or take rounding
+        return self.end < self.start - 1e-6  # a box as high as its layer has a leg of length 0, up to rounding
 
 
 class Route(NamedTuple):
-    """The way of an edge: legs, joined by smooth curves. `certain`: its gate is 1."""
+    """The route of an edge: legs joined by smooth curves. It is `certain` if its gate is 1."""
 
     source: str
     target: str
@@ -62,7 +62,7 @@ class Route(NamedTuple):
     legs: list[Leg]
 
     def curve(self) -> list[tuple[float, float]]:
-        """A start, then three control points for each cubic piece."""
+        """The start, then three control points for each cubic segment."""
         points = [(self.legs[0].x, self.legs[0].start)]
         for leg, after in zip(self.legs, [*self.legs[1:], None], strict=True):
             points += [(leg.x, leg.start), (leg.x, leg.end), (leg.x, leg.end)]
@@ -85,7 +85,7 @@ class Layout(NamedTuple):
 
 
 def layout(graph: Graph) -> Layout:
-    """Where everything of the picture lies. The edges of a node run together until they have to part."""
+    """The complete layout of the picture. The edges of a node run together until they have to separate."""
     depth = layers(graph)
     rows, links = with_passages([(edge.source, node.name) for node in graph.nodes for edge in node.inputs], depth)
     rows = untangled(rows, links, depth)
@@ -132,7 +132,7 @@ def with_passages(edges: Iterable[tuple[str, str]], depth: Mapping[str, int]) ->
 
 
 def neighbours(links: Iterable[Link]) -> tuple[dict[Point, list[Point]], dict[Point, list[Point]]]:
-    """Of each point: those above and those below it."""
+    """The points above and the points below each point."""
     above, below = defaultdict(list), defaultdict(list)
     for upper, lower in links:
         above[lower].append(upper)
@@ -149,8 +149,8 @@ def crossings(rows: Rows, links: Iterable[Link]) -> int:
 
 
 def untangled(rows: Rows, links: list[Link], depth: Mapping[str, int]) -> Rows:
-    """The layers in the order with the fewest crossings that sweeps by barycentre come upon."""
-    # a good start for chains with skips: every second node's edges pass on the left, the others' on the right
+    """The layers, ordered with the fewest crossings that sweeps by barycentre find."""
+    # a good start for chains with skips: edges of every second node pass on the left, the others on the right
     side = {name: -1 if nth % 2 else 1 for nth, name in enumerate(depth)}
     order = [sorted(row, key=lambda point: side[point[0]] * (depth[point[0]] != point[1])) for row in rows]
     found = [order]
@@ -168,7 +168,7 @@ def untangled(rows: Rows, links: list[Link], depth: Mapping[str, int]) -> Rows:
 
 
 def placed(rows: Rows, links: list[Link], widths: Mapping[Point, float]) -> dict[Point, float]:
-    """Centres of all points: near those they are linked to, in the order of their layer, and apart."""
+    """The centres of all points: near their neighbours, in the order of their layer, and without overlap."""
     x = {point: 0.0 for row in rows for point in row}
     towards = neighbours(links)
     for sweep in range(41):  # the last one downwards, so that chains end up straight
@@ -176,16 +176,16 @@ def placed(rows: Rows, links: list[Link], widths: Mapping[Point, float]) -> dict
             wanted = []
             for point in row:
                 near = towards[sweep % 2][point] or [point]
-                weights = [widths[other] for other in near]  # boxes draw more than passing edges do: less zigzag
+                weights = [widths[other] for other in near]  # boxes attract more than passing edges, for less zigzag
                 wanted.append(float(np.average([x[other] for other in near], weights=weights)))
             x |= zip(row, apart(wanted, [widths[point] for point in row]), strict=True)
     return x
 
 
 def apart(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
-    """The centres nearest to those wanted, in least squares, that keep order and widths (pool adjacent violators)."""
+    """The centres nearest to `wanted`, in least squares, that keep order and widths (pool adjacent violators)."""
     offsets = list(accumulate(((a + b) / 2 for a, b in pairwise(widths)), initial=0.0))
-    pools: list[tuple[float, int]] = []  # runs that touch: where they start, and their size
+    pools: list[tuple[float, int]] = []  # runs of touching points: where each starts, and its size
     for mean, size in ((want - offset, 1) for want, offset in zip(wanted, offsets, strict=True)):
         while pools and pools[-1][0] > mean:
             other, count = pools.pop()
@@ -196,7 +196,7 @@ def apart(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
 
 
 def columns(rows: Rows, links: Iterable[Link], pitches: Sequence[float]) -> list[int]:
-    """The column of each layer. Long pictures are cut where few edges cross, and rather between folders."""
+    """The column of each layer. Long pictures are cut where few edges cross, preferably between folders."""
     ends = list(accumulate(pitches))
     crossing = Counter(upper[1] for upper, _ in links)
     folders = [{_folder(name) for name, _ in row} - {""} for row in rows]
@@ -226,7 +226,7 @@ def row_extents(heights: Sequence[float], gaps: Sequence[float], column: Sequenc
 def side_by_side(
     x: Mapping[Point, float], widths: Mapping[Point, float], links: Iterable[Link], column: Sequence[int]
 ) -> tuple[dict[Point, float], dict[Link, float], float]:
-    """The centres with the columns beside each other; where each edge to a next column rises; the width of it all."""
+    """The centres with the columns side by side, the places where edges rise to a next column, and the total width."""
     moved: dict[Point, float] = {}
     gutters: dict[Link, float] = {}
     right = MARGIN
@@ -252,7 +252,7 @@ def routed(
     extents: Sequence[tuple[float, float]],
     gutters: Mapping[Link, float],
 ) -> list[Route]:
-    """The way of every edge: upright within layers, where the boxes are, and bent only in the gaps between them."""
+    """The route of every edge: vertical within layers, where the boxes are, and bent only in the gaps between them."""
     above, below = neighbours(links)
     leave: dict[Link, float] = {}
     arrive: dict[Link, float] = {}
@@ -277,7 +277,7 @@ def routed(
 
 
 def ports(box: Box, others: Iterable[Point], x: Mapping[Point, float]) -> dict[Point, float]:
-    """Where the links of a box with these points touch its edge: side by side, in the order of the points."""
+    """Where the links between a box and these points touch its edge: side by side, in the order of the points."""
     ends = sorted(others, key=x.__getitem__)
     spacing = min(0.2, 0.75 * (box.right - box.left) / max(1, len(ends)))
     middle = (box.left + box.right) / 2 - (len(ends) - 1) / 2 * spacing
@@ -285,7 +285,7 @@ def ports(box: Box, others: Iterable[Point], x: Mapping[Point, float]) -> dict[P
 
 
 def banded(boxes: Mapping[str, Box], routes: Iterable[Route], column: Mapping[str, int]) -> list[tuple[str, Box]]:
-    """A band behind each folder of several nodes, one in each column; none where it would lie behind other nodes."""
+    """The bands behind folders of several nodes, one in each column, unless it would lie behind other nodes too."""
     groups: dict[tuple[str, int], list[str]] = defaultdict(list)
     for name in boxes:
         groups[_folder(name), column[name]].append(name)
@@ -294,7 +294,7 @@ def banded(boxes: Mapping[str, Box], routes: Iterable[Route], column: Mapping[st
         inside = [boxes[name] for name in names]
         within = [leg.x for route in routes if {route.source, route.target} <= set(names) for leg in route.legs]
         left, right = min([box.left for box in inside] + within), max([box.right for box in inside] + within)
-        # the label stands upright at the left
+        # the label is vertical, at the left
         band = Box(left - 0.25, min(box.top for box in inside) - 0.1, right + 0.1, max(b.bottom for b in inside) + 0.1)
         alone = not any(band.touches(box) for name, box in boxes.items() if name not in names)
         if folder and len(names) > 1 and alone:
@@ -303,7 +303,7 @@ def banded(boxes: Mapping[str, Box], routes: Iterable[Route], column: Mapping[st
 
 
 def box_texts(graph: Graph) -> dict[str, list[str]]:
-    """The texts in each box: name, shape, and lines of operations."""
+    """The lines of text in each box: name, shape, and operations."""
     texts = {name: [name, "×".join(map(str, shape))] for name, shape in graph.shapes.items()}
     for node in graph.nodes:
         names = [str(operation).replace("batch_norm", "BN").replace("relu", "ReLU") for operation in node.operations]

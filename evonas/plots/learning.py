@@ -1,4 +1,4 @@
-"""How a strategy that learns to write genomes went: what it was rewarded with, how certain it was, what it chose."""
+"""The progress of a strategy that learns to generate genomes: its rewards, its certainty, and its choices."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from evonas.plots.style import (
 )
 
 WINDOWS = 40  # columns of the heat map
-OPTIONS = 20  # its rows: the tokens that were chosen most
+OPTIONS = 20  # rows of the heat map: the tokens chosen most often
 Choice = tuple[str, str]  # kind of the decision, and the token
 CERTAINTY = {"epsilon": (PURPLE, "epsilon"), "entropy": (GREEN, "entropy (nats)")}
 
@@ -43,13 +43,13 @@ def learning(
     kinds: Callable[[Sequence[Any]], Sequence[str]] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Three panels over the evaluations of the search: the first objective with its running mean, and the baseline;
-    epsilon or the policy's entropy; how often each token was chosen, of the choices of its kind.
+    """Draw three panels over the evaluations of the search: the first objective with its running mean, and the
+    baseline; epsilon or the policy's entropy; the share of each token among the choices of its kind.
 
-    What a strategy says of a proposal is its record's `proposal`: epsilon, entropy (nats), baseline (of the first
-    objective), reward_baseline (of a reward in another unit, which has an axis of its own).
+    The `proposal` of a record holds what the strategy reports of it: epsilon, entropy (nats), baseline (of the first
+    objective), reward_baseline (of a reward in another unit, which has its own axis).
 
-    kinds   of a genome: for each token what kind of decision it answers; None: all are of one kind
+    kinds   function from a genome to the kind of decision that each token answers; None: all are of one kind
     """
     search = evaluated(records, "search")
     figure = page(8.0, title)
@@ -103,7 +103,7 @@ def _draw_certainty(axes: Axes, search: Sequence[Record]) -> dict[str, Line2D]:
             axes.set_ylim(0, 1.08 * max(numbers) or 1)
             return {}
     dress(axes, x="", y="")
-    say(axes, "the strategy says nothing of its certainty")
+    say(axes, "the strategy does not report its certainty")
     return {}
 
 
@@ -112,10 +112,10 @@ def _choices(genome: Sequence[Any], kinds: Callable[[Sequence[Any]], Sequence[st
 
 
 def _draw_choices(figure: Figure, axes: Axes, genomes: Sequence[Sequence[Choice]]) -> None:
-    """Shares of the tokens among the choices of their kind, in each of at most WINDOWS spans of evaluations."""
+    """Draw the share of each token among the choices of its kind, in each of at most WINDOWS spans of evaluations."""
     spans = np.array_split(np.arange(len(genomes)), min(WINDOWS, len(genomes)))
     whole = Counter(choice for genome in genomes for choice in genome)
-    met = list(whole)  # kinds stand together, in the order of the genome
+    met = list(whole)  # grouped by kind, in the order of the genome
     shown = sorted((choice for choice, _ in whole.most_common(OPTIONS)), key=lambda choice: _place(choice, met))
     shares = np.zeros((len(shown), len(spans)))
     for column, span in enumerate(spans):
@@ -137,13 +137,13 @@ def _draw_choices(figure: Figure, axes: Axes, genomes: Sequence[Sequence[Choice]
 
 
 def _place(choice: Choice, met: Sequence[Choice]) -> tuple[int, str]:
-    """Where its kind was met first; then by the token, numbers by their size."""
+    """A sort key: the first place of the kind, then the token, numbers by value."""
     kind, token = choice
     first = next(place for place, (other, _) in enumerate(met) if other == kind)
     return first, token.rjust(12) if token.isdigit() else token
 
 
 def _said(search: Sequence[Record], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Places and numbers of the evaluations of which the strategy said this."""
+    """The places of the evaluations for which the strategy reported this quantity, and its values."""
     said = [(at, record["proposal"][name]) for at, record in enumerate(search, 1) if name in record.get("proposal", {})]
     return np.array([at for at, _ in said]), np.array([number for _, number in said])

@@ -1,4 +1,4 @@
-"""How a network came to be, one ancestor a row: what changed, and what it gained (Real et al. 2017, figure 3)."""
+"""How a network came to be, one ancestor per row: what changed, and the gain (Real et al. 2017, figure 3)."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from evonas.plots.style import (
     told,
 )
 
-MOST_ROWS = 16  # ancestors shown, the network itself included
+MOST_ROWS = 16  # most ancestors shown, including the network itself
 ROW, ABOVE, BELOW = 0.29, 0.85, 0.55  # inches
-ID, CHANGE, PLOT, GAIN, SIZE, EPOCHS = 0.065, 0.08, (0.43, 0.66), 0.75, 0.87, 0.97  # shares of the width
-LONGEST = 38  # letters of a change
+ID, CHANGE, PLOT, GAIN, SIZE, EPOCHS = 0.065, 0.08, (0.43, 0.66), 0.75, 0.87, 0.97  # fractions of the width
+LONGEST = 38  # most letters in the description of a change
 
 
 class Row(NamedTuple):
-    """An ancestor, and how many of those between it and the row above are left out."""
+    """An ancestor, and how many ancestors between it and the row above are left out."""
 
     record: Record
     gain: float | None  # over its parent, in the units of the objective
@@ -45,9 +45,10 @@ class Row(NamedTuple):
 def lineage(
     records: Iterable[Record], *, id: int | None = None, objectives: Objectives = ACCURACY, title: str | None = None
 ) -> Figure:
-    """The line of first parents of evaluation `id`, by default of the winner, from its founder to itself.
+    """Draw the line of first parents of evaluation `id`, by default of the winner, from its founder to itself.
 
-    Of more than MOST_ROWS, those are shown that gained most. Raises UserError for an `id` that has not been evaluated.
+    If there are more than MOST_ROWS, those with the largest gains are shown. Raises UserError for an `id` that has not
+    been evaluated.
     """
     records = list(records)
     known = {record["id"]: record for record in told(records)}
@@ -58,7 +59,7 @@ def lineage(
 
 
 def ancestry(known: Mapping[int, Record], id: int) -> list[Record]:
-    """The line of first parents, the founder first."""
+    """The line of first parents, beginning with the founder."""
     line = [known[id]]
     while line[-1]["parents"] and line[-1]["parents"][0] in known:
         line.append(known[line[-1]["parents"][0]])
@@ -66,7 +67,7 @@ def ancestry(known: Mapping[int, Record], id: int) -> list[Record]:
 
 
 def rows(line: list[Record], weight: float) -> list[Row]:
-    """The founder, the network itself, and between them those that gained most."""
+    """The founder, the network itself, and between them the ancestors with the largest gains."""
     gains = [None, *(_gain(parent, child) for parent, child in pairwise(line))]
     between = sorted(range(1, len(line) - 1), key=lambda n: -weight * (gains[n] or 0.0))[: MOST_ROWS - 2]
     shown = sorted({0, *between, len(line) - 1})
@@ -120,7 +121,7 @@ def _heads(figure: Figure, top: float, height: float) -> None:
 
 def _row(axes: Axes, at: int, row: Row, objective: Quantity, *, itself: bool) -> None:
     record, figure = row.record, axes.figure
-    assert isinstance(figure, Figure), "a page is no subfigure"
+    assert isinstance(figure, Figure), "a page is not a subfigure"
     y = axes.transData.transform((0, at))[1] / figure.bbox.height
     bold = "bold" if itself else "normal"
 
@@ -144,7 +145,7 @@ def _row(axes: Axes, at: int, row: Row, objective: Quantity, *, itself: bool) ->
 
 
 def change_of(record: Record) -> str:
-    """What made an individual, in words."""
+    """A description of the change that made an individual."""
     steps = [
         step.removeprefix("mut_").removeprefix("cx_").replace("_", " ") for step in record["operator"].split(" + ")
     ]

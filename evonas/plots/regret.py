@@ -1,4 +1,4 @@
-"""Strategies beside each other: how far the best network so far is from the best of all."""
+"""A comparison of strategies by regret: how far the best network so far is from the best of all."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ NORMAL_95 = 1.96
 
 
 def regret(regrets: Mapping[str, np.ndarray], *, title: str | None = None) -> Figure:
-    """Mean regret over queries of each strategy, with 95 % confidence bands of the mean.
+    """Draw the mean regret of each strategy over queries, with 95 % confidence bands of the mean.
 
-    regrets   strategy -> trials x queries: accuracy in points that the incumbent lacks; at least one trial each
+    regrets   strategy -> array of trials x queries: percentage points of accuracy by which the incumbent is below the
+              best; at least one trial each
     """
     figure = page(4.2, title)
     axes = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""How a supernet's search went: how certain it became, what it gave weight to, and what it derived."""
+"""The progress of a supernet search: its certainty, the weights of its options, and what it derived."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from evonas.supernets.collapse import SKIPS
 
 COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK, GREY)
 DASHES = ("-", "--", ":")
-OPTIONS = 12  # that have a line of their own
-ROWS = 40  # decisions that the heat map names
+OPTIONS = 12  # most options with their own line
+ROWS = 40  # most decisions that the heat map names
 
 
 def relaxation(records: Iterable[Record], *, title: str | None = None) -> Figure:
-    """Three panels over the epochs of a supernet: the mean entropy of its decisions, with the skip connections of what
-    was derived; the mean probability of each option; and, for each decision, the probability of its likeliest option,
-    which stands at the right. Edge weights, where there are some, count in.
+    """Draw three panels over the epochs of a supernet: the mean entropy of its decisions, with the number of skip
+    connections in the derived genome; the mean probability of each option; and, for each decision, the probability of
+    its likeliest option, which is named at the right. Edge weights, where there are any, are included.
     """
     epochs = [record for record in evaluated(records, "search") if "weights" in record.get("proposal", {})]
     decisions = list(epochs[-1]["proposal"]["weights"]) if epochs else []
     figure = page(7.0 + 0.13 * min(len(decisions), ROWS), title)
     if not epochs:
-        say(figure.add_subplot(), "no epoch of a supernet has come to its end yet")
+        say(figure.add_subplot(), "no epoch of a supernet is complete yet")
         return figure
     heights = [2.0, 3.0, 1.5 + 0.13 * min(len(decisions), ROWS)]
     upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=heights)
@@ -80,7 +80,7 @@ def _draw_certainty(axes: Axes, epochs: Sequence[Record]) -> dict[str, Line2D]:
 
 
 def _draw_options(axes: Axes, epochs: Sequence[Record]) -> None:
-    """A line for each option: its share, as the mean over the decisions that have it."""
+    """Draw a line for each option: its probability, as the mean over the decisions that have it."""
     dress(axes, x="", y="mean probability (%)")
     places = [record["proposal"]["epoch"] for record in epochs]
     found: dict[str, list[float]] = {}

@@ -1,4 +1,4 @@
-"""What the figures share: records, colours, axes, and numbers with their units."""
+"""Shared parts of the figures: records, colours, axes, and numbers with their units."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from matplotlib.ticker import FuncFormatter
 from evonas.errors import UserError
 
 Record = Mapping[str, Any]
-Objectives = Mapping[str, float]  # name -> weight: +1 is maximised, -1 minimised; in the order of a record's values
+Objectives = Mapping[str, float]  # name -> weight (+1: maximised, -1: minimised), in the order of a record's values
 
 ACCURACY: Objectives = {"accuracy": 1.0}
-WIDTH = 7.0  # inches, of a page
+WIDTH = 7.0  # width of a page in inches
 
-# from Okabe and Ito's palette, which colour-blind readers can tell apart
+# from Okabe and Ito's palette, whose colours colour-blind readers can distinguish
 ORANGE, SKY, GREEN, BLUE = "#E69F00", "#56B4E9", "#009E73", "#0072B2"
 VERMILION, PURPLE, BLACK, GREY = "#D55E00", "#CC79A7", "#222222", "#777777"
 
@@ -27,36 +27,36 @@ VERMILION, PURPLE, BLACK, GREY = "#D55E00", "#CC79A7", "#222222", "#777777"
 
 
 def told(records: Iterable[Record]) -> list[Record]:
-    """What has been evaluated; what broke a limit was never trained and counts as if it had not been asked."""
+    """The records that have been evaluated. Networks that broke a limit were never trained and are left out."""
     return [record for record in records if "values" in record and record["status"] != "rejected"]
 
 
 def evaluated(records: Iterable[Record], phase: str) -> list[Record]:
-    """What has been told of a phase, without the reference network beside it."""
+    """The evaluated records of a phase, without the reference network beside it."""
     return [record for record in told(records) if record["phase"] == phase and record.get("role") is None]
 
 
 def rival_name(records: Iterable[Record]) -> str:
-    """What the search was held against: the baseline of a run."""
+    """The name of the baseline of a run."""
     descended = any(record["parents"] for record in evaluated(records, "baseline"))
     return "no selection" if descended else "random search"
 
 
 def winner_id(records: Iterable[Record]) -> int | None:
-    """The network of the search that a run has chosen, once its final training has been told."""
+    """The id of the network that a run chose as its winner, once its final training is complete."""
     ids = [record["parents"][0] for record in told(records) if record.get("role") == "winner" and record["parents"]]
     return ids[-1] if ids else None
 
 
 def descendant(records: Iterable[Record], id: int | None) -> int | None:
-    """Whose ancestors are to be shown: evaluation `id`, by default the winner; None where there is none yet.
+    """The individual whose ancestors are shown: evaluation `id`, by default the winner; None if there is none yet.
 
     Raises UserError for an `id` that has not been evaluated.
     """
     if id is None:
         return winner_id(records)
     if all(record["id"] != id for record in told(records)):
-        raise UserError(f"there is nothing to show of evaluation #{id}: it has not been told; name one that has")
+        raise UserError(f"there is nothing to show for evaluation #{id}: it has not been evaluated; name one that has")
     return id
 
 
@@ -64,11 +64,11 @@ def descendant(records: Iterable[Record], id: int | None) -> int | None:
 
 
 class Quantity(NamedTuple):
-    """How an objective or a measure is shown.
+    """How an objective or a measure is displayed.
 
-    label     of an axis, with the unit
-    factor    from the value to the number shown
-    unit      behind a number: "%", "ms"; "" for counts and for whatever a user has measured
+    label     label of an axis, with the unit
+    factor    from the value to the displayed number
+    unit      unit after a number: "%", "ms"; "" for counts and for quantities defined by a user
     """
 
     label: str
@@ -80,7 +80,7 @@ class Quantity(NamedTuple):
         return self.label in ("parameters", "multiply-adds")
 
     def text(self, number: float) -> str:
-        """A number as shown, with its unit."""
+        """A displayed number with its unit."""
         if self.is_count:
             return count(number)
         digits = f"{number:.1f}" if self.unit == "%" else f"{number:.4g}"
@@ -96,7 +96,7 @@ _KNOWN = {
 
 
 def quantity(objective: str) -> Quantity:
-    """A user's own objective goes by its own name, without a unit."""
+    """How an objective is displayed. One defined by a user keeps its own name and has no unit."""
     return _KNOWN.get(objective, Quantity(objective))
 
 
@@ -107,10 +107,10 @@ def count(number: float) -> str:
 
 
 def readable_range(values: Sequence[float], *, weight: float = 1.0, least: float = 2.0) -> tuple[float, float]:
-    """Limits that leave out few awful values: worse than the worse quartile by over twice the quartiles' distance.
+    """Limits that exclude outliers on the worse side, beyond the worse quartile by over twice the interquartile range.
 
     weight    below 0 where less is better
-    least     width of the limits that one network, or equal ones, still get
+    least     minimal width of the limits, for a single network or equal ones
     """
     first, third = np.percentile(values, [25, 75])
     low, high = min(values), max(values)
@@ -134,7 +134,7 @@ def page(height: float, title: str | None) -> Figure:
 
 
 def dress(axes: Axes, *, x: str, y: str) -> None:
-    """Labels, and no more ink than it takes to read the numbers."""
+    """Add labels, and no more ink than is needed to read the numbers."""
     axes.set_xlabel(x, fontsize=9)
     axes.set_ylabel(y, fontsize=9)
     axes.tick_params(labelsize=8.5)
@@ -144,7 +144,7 @@ def dress(axes: Axes, *, x: str, y: str) -> None:
 
 
 def beside(axes: Axes, *, y: str, color: str) -> Axes:
-    """Axes of another quantity over the same places, read at the right."""
+    """Axes for another quantity over the same x, with its scale at the right."""
     other = axes.twinx()
     other.set_ylabel(y, fontsize=9, color=color)
     other.tick_params(labelsize=8, colors=color)
@@ -153,7 +153,7 @@ def beside(axes: Axes, *, y: str, color: str) -> Axes:
 
 
 def show_counts(axes: Axes, **which: Quantity) -> None:
-    """Tick labels with k, M or G on the axes, "x" or "y", that show a count."""
+    """Set tick labels with k, M or G on those of the axes "x" and "y" that show a count."""
     for name, shown in which.items():
         if shown.is_count:
             getattr(axes, f"{name}axis").set_major_formatter(FuncFormatter(lambda number, _: count(number)))
@@ -169,13 +169,13 @@ def blank(text: str, title: str | None) -> Figure:
 
 
 def say(axes: Axes, text: str) -> None:
-    """A text where there is nothing to draw."""
+    """Write a text where there is nothing to draw."""
     axes.set(xticks=[], yticks=[])
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", fontsize=10)
 
 
 def legend(figure: Figure, entries: Mapping[str, Any], *, columns: int = 3) -> None:
-    """The legend stands below everything else, so it hides nothing."""
+    """Place the legend below everything else, so that it hides nothing."""
     if entries:
         figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns, fontsize=8,
                       frameon=False)  # fmt: skip

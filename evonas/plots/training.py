@@ -1,4 +1,4 @@
-"""The curve of one training."""
+"""The learning curve of a single training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evonas.plots.style import BLUE, GREY, ORANGE, dress, page
 def training_curve(
     rows: Sequence[tuple[int, float, float | None]], *, chosen: int | None = None, title: str | None = None
 ) -> Figure:
-    """Loss and validation accuracy over epochs; a row is (epoch, loss, accuracy or None). `chosen` is marked."""
+    """Draw loss and validation accuracy over epochs, and mark `chosen`; a row is (epoch, loss, accuracy or None)."""
     figure = page(4.0, title)
     accuracies = [(epoch, 100 * accuracy) for epoch, _, accuracy in rows if accuracy is not None]
     panels = figure.subplots(1 + bool(accuracies), sharex=True, squeeze=False)[:, 0]
@@ -29,7 +29,7 @@ def training_curve(
         if chosen is not None:
             panel.axvline(chosen, color=GREY, linestyle=":", linewidth=1)
     if chosen is not None:
-        early = chosen <= (rows[0][0] + rows[-1][0]) / 2  # the text stands where there is room for it
+        early = chosen <= (rows[0][0] + rows[-1][0]) / 2  # write the text on the side that has room for it
         panels[0].annotate(f"kept: epoch {chosen}", (chosen, 1), xycoords=("data", "axes fraction"), fontsize=8,
                            xytext=(3 if early else -3, -2), textcoords="offset points", va="top",
                            ha="left" if early else "right")  # fmt: skip

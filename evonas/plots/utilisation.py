@@ -1,4 +1,4 @@
-"""What the workers did all the time, and how long the evaluations took."""
+"""The utilisation of the workers over time, and the durations of the evaluations."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from evonas.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, Record, dress, 
 
 # colour, height of the bars in lanes, and marker of each phase
 LOOKS = {"search": (BLUE, 0.8, "o"), "baseline": (ORANGE, 0.55, "D"), "final": (GREEN, 0.8, "s")}
-AROUND = 15  # evaluations that a running median is taken over
+AROUND = 15  # window of the running median, in evaluations
 
 
 class Job(NamedTuple):
-    """An evaluation that really ran: seconds of run time from which to which it did, on which worker from 0."""
+    """An evaluation that was actually computed: its start and end in seconds of run time, and its worker from 0."""
 
     start: float
     end: float
@@ -34,10 +34,11 @@ class Job(NamedTuple):
 
 
 def utilisation(records: Iterable[Record], *, workers: int, title: str | None = None) -> Figure:
-    """Above, what ran on which worker and when; below, the seconds that each evaluation took, with a running median.
+    """Draw two panels: above, what ran on each worker and when; below, the seconds of each evaluation, with a running
+    median.
 
-    Reused results took no time and are left out. Which worker an evaluation ran on is not recorded: the lanes are one
-    way in which `workers` workers can have shared them.
+    Reused results took no time and are omitted. The worker of an evaluation is not recorded; the lanes show one
+    possible assignment to `workers` workers.
     """
     records = told(records)
     jobs = in_lanes(records, workers)
@@ -53,7 +54,7 @@ def utilisation(records: Iterable[Record], *, workers: int, title: str | None = 
     busy = min(1.0, sum(job.seconds for job in jobs) / (workers * span))
     upper.set_title(f"workers busy {busy:.0%} of {span / second:.3g} {unit}".replace("%", " %"), fontsize=9, loc="left")
     dress(upper, x="", y="worker")
-    dress(lower, x=f"run time ({unit})", y="seconds an evaluation")
+    dress(lower, x=f"run time ({unit})", y="seconds per evaluation")
     upper.set_xlim(-0.01 * span / second, 1.01 * span / second)
     names = {"search": "search", "baseline": rival_name(records), "final": "final training"}
     entries = _draw_lanes(upper, jobs, workers, second, names) | _draw_seconds(lower, jobs, second, names)
@@ -62,7 +63,7 @@ def utilisation(records: Iterable[Record], *, workers: int, title: str | None = 
 
 
 def in_lanes(records: Iterable[Record], workers: int) -> list[Job]:
-    """The evaluations that ran, by start, each on the first worker that is free, or else on the first to become so."""
+    """The evaluations that ran, by start, each on the first free worker, or otherwise on the first to become free."""
     ran = [r for r in records if not r["reused"] and r["cost"]["seconds"] > 0]
     free = [0.0] * workers
     jobs = []
@@ -77,9 +78,9 @@ def in_lanes(records: Iterable[Record], workers: int) -> list[Job]:
 def _draw_lanes(
     axes: Axes, jobs: Sequence[Job], workers: int, second: float, names: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Bars, hatched where the evaluation failed."""
+    """Draw a bar for each evaluation, hatched if it failed."""
     width = 450 * median(job.seconds for job in jobs) / max(job.end for job in jobs)
-    line = 0.5 if width > 4 else 0.0  # points: the white edges of thinner bars would hide them
+    line = 0.5 if width > 4 else 0.0  # points; the white edges of thinner bars would hide them
     entries: dict[str, Any] = {}
     for phase, (color, height, marker) in LOOKS.items():
         bars = [job for job in jobs if job.phase == phase]
@@ -102,11 +103,11 @@ def _draw_lanes(
 
 
 def _draw_seconds(axes: Axes, jobs: Sequence[Job], second: float, names: Mapping[str, str]) -> dict[str, Any]:
-    """Dots, crosses where the evaluation failed, and a running median for each phase with enough of them."""
+    """Draw dots, crosses for failed evaluations, and a running median for each phase with enough evaluations."""
     entries: dict[str, Any] = {}
     for phase, (color, _, marker) in LOOKS.items():
         ran = sorted((job for job in jobs if job.phase == phase), key=lambda job: job.end)
-        size = min(16, max(4, 2400 / max(1, len(ran))))  # points^2: a thousand dots must not merge into a carpet
+        size = min(16, max(4, 2400 / max(1, len(ran))))  # points^2, small enough that a thousand dots do not merge
         for failed in (False, True):
             some = [job for job in ran if job.failed == failed]
             style: dict[str, Any] = (
@@ -131,6 +132,6 @@ def _draw_seconds(axes: Axes, jobs: Sequence[Job], second: float, names: Mapping
 
 
 def running_median(values: Sequence[float]) -> list[float]:
-    """The median of the AROUND values around each; of fewer at the ends."""
+    """The median of the AROUND values around each value; of fewer at the ends."""
     half = AROUND // 2
     return [median(values[max(0, at - half) : at + half + 1]) for at in range(len(values))]
