@@ -1,4 +1,4 @@
-"""What proposes genomes and learns from their fitness. No torch here."""
+"""Search strategies, which propose genomes and learn from their fitness. This module is independent of torch."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from evonas.recipe import Recipe
 class Strategy(Protocol):
     """DEAP's generate-update contract, as `deap.algorithms.eaGenerateUpdate` uses it.
 
-    generate(n)          at most n individuals to evaluate; n=None: what the strategy calls one generation. [] says:
-                         nothing before something has been told, and leaves the strategy as it was.
-    update(individuals)  individuals that `generate` gave, in any order and with any delay, each with its fitness set;
+    generate(n)          returns at most n individuals to evaluate; n=None: the strategy's own notion of a generation.
+                         [] means that it needs an update first, and leaves the state of the strategy unchanged.
+    update(individuals)  takes individuals from `generate`, in any order and with any delay, each with its fitness set;
                          a failed one has an invalid fitness.
 
-    One that writes genomes itself, instead of drawing them from a toolbox, says so by `writes = True`; what a search is
-    to begin with then comes before it.
+    A strategy that generates genomes itself, instead of drawing them from a toolbox, sets `writes = True`; the initial
+    genomes of a search then precede its own.
 
-    A strategy is deterministic, given its generator and the order of these calls: this is what makes a run resumable.
+    A strategy is deterministic, given its generator and the order of these calls; this makes a run resumable.
     """
 
     def generate(self, n: int | None = None) -> list[Individual]: ...
@@ -33,14 +33,15 @@ class Strategy(Protocol):
 
 @runtime_checkable
 class Trains(Strategy, Protocol):
-    """A strategy that trains networks itself, all at once, and judges genomes by their shared weights.
+    """A strategy that trains all networks together by itself, and evaluates genomes with their shared weights.
 
-    check(recipe)                      raises UserError for a recipe by which it cannot learn
-    prepare(bench, checkpoint, first)  before anything is asked: images and a recipe (a `Bench`), the file where
-                                       its state is kept, and the genomes to begin with
-    evaluation(individual)             of what it has proposed, or of any other genome that it holds
+    check(recipe)                      raises UserError for a recipe with which it cannot train
+    prepare(bench, checkpoint, first)  is called before all other methods, with images and a recipe (a `Bench`), the
+                                       file for its state, and the initial genomes
+    evaluation(individual)             the evaluation of one of its proposals, or of any other genome that it contains
     random(rng)                        one of those genomes
-    share(graph)                       of the time of an epoch here, what one takes that trains the network of a graph
+    share(graph)                       time of an epoch of stand-alone training of the network of a graph, as a fraction
+                                       of the time of an epoch of this strategy
     """
 
     def check(self, recipe: Recipe) -> None: ...

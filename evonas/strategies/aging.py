@@ -16,8 +16,8 @@ class AgingEvolution(SteadyState):
     """A queue of P individuals: the best of a sample has a mutated child, and the oldest dies, whatever its fitness.
 
     toolbox      a DEAP toolbox with individual, clone and mutate
-    population   P
-    sample       S, drawn uniformly with replacement
+    population   P, the size of the population
+    sample       S, the size of the sample, which is drawn uniformly with replacement
     aging        False: the worst of the sample dies instead (the paper's comparison)
 
     Raises UserError for sizes out of range.
@@ -30,7 +30,7 @@ class AgingEvolution(SteadyState):
         if sample < 1:
             raise UserError(f"sample is {sample}; use at least 1")
         self.sample, self.aging = sample, aging
-        self._samples: dict[int, list[Individual]] = {}  # of children in flight, by identity, where nobody ages
+        self._samples: dict[int, list[Individual]] = {}  # without aging: samples of children in flight, by identity
 
     def child(self) -> Individual:
         sample = [self.rng.choice(self.population) for _ in range(self.sample)]
@@ -51,7 +51,7 @@ class AgingEvolution(SteadyState):
             self.population = [other for other in self.population if other is not dies]
 
     def _worst(self, sample: list[Individual]) -> Individual:
-        """Of the sample that the child came from; of those alive, where none of it is left."""
+        """The worst individual of the child's sample, or of the population if none of the sample is still alive."""
         alive = {id(individual) for individual in self.population}
         left = [individual for individual in sample if id(individual) in alive] or list(self.population)
         return min(left, key=lambda individual: individual.fitness)

@@ -1,8 +1,8 @@
-"""Controllers: stochastic policies that write a genome decision by decision, with weights that can be learnt.
+"""Controllers: stochastic policies with learnable weights that generate a genome decision by decision.
 
-A controller knows a space only by what `space.next` says: its steps are the decisions, its masks their options. All
-options of all kinds of decisions share one numbering, in which 0 stands for what is not there: the token before the
-first one, options beyond a decision's last, decisions beyond a genome's end, what points at nothing.
+A controller knows a space only through `space.next`: its steps are the decisions, its masks their options. All options
+of all kinds of decisions share one numbering, in which 0 is padding: the token before the first one, options beyond a
+decision's last, decisions beyond a genome's end, and pointers to nothing.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _NOWHERE = [NOTHING]
 
 @dataclass(frozen=True, eq=False)
 class Episode:
-    """A genome and how a controller came to it, in T decisions of at most O options.
+    """A genome and the T decisions, with at most O options each, by which a controller generated it.
 
     options             numbers of the options of each decision, [T, O]
-    pointers            the step at which each decision is made and those that its options point at, [T, 1 + O]
-    chosen              place of the token among them, [T]
-    log_probabilities   of these choices when they were made, [T]
-    entropy             of all decisions together, then (nats)
+    pointers            the step at which each decision is made and the steps that its options point at, [T, 1 + O]
+    chosen              place of the chosen token among the options, [T]
+    log_probabilities   log-probabilities of these choices at the time of sampling, [T]
+    entropy             entropy summed over all decisions at that time (nats)
     """
 
     genome: tuple[Token, ...]
@@ -46,50 +46,50 @@ class Episode:
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """What a controller says of n episodes: log-probabilities of their choices and entropies of their decisions, both
-    in nats and [n, T], with 0 beyond the end of an episode."""
+    """The log-probabilities of the choices and the entropies of the decisions of n episodes under a controller, both in
+    nats and [n, T], with 0 beyond the end of an episode."""
 
     log_probabilities: Tensor
     entropies: Tensor
 
 
 class Controller(nn.Module, ABC):
-    """A policy over the genomes of a space. A subclass gives `forward`.
+    """A policy over the genomes of a space. A subclass defines `forward`.
 
-    Raises UserError for a space whose genomes are no sequences of decisions.
+    Raises UserError for a space whose genomes are not sequences of decisions.
     """
 
     def __init__(self, space: Space, *, rng: Random) -> None:
         super().__init__()
         if not space.is_sequence:
-            raise UserError(f"genomes of {space.name} are no sequences of decisions (it has no `next`), which a "
-                            "controller writes; use a strategy over its own operators")  # fmt: skip
+            raise UserError(f"genomes of {space.name} are not sequences of decisions (it has no `next`), which a "
+                            "controller needs; use a strategy over its own operators")  # fmt: skip
         self.space = space
         pairs = dict.fromkeys((self.kind(each), option) for each in space.every_decision for option in each.options)
         self.numbers = {pair: number for number, pair in enumerate(pairs, NOTHING + 1)}
         self.points = any(each.pointer is not None for each in space.every_decision)
         self._known: dict[tuple[str, tuple[Token, ...]], list[int]] = {}  # numbers of the options of a decision
-        self.generator = torch.Generator().manual_seed(rng.getrandbits(63))  # of its weights and its choices
+        self.generator = torch.Generator().manual_seed(rng.getrandbits(63))  # for initial weights and choices
 
     def kind(self, decision: Decision) -> str:
-        """Decisions of one kind share their options' numbers, and so the weights that hang on them."""
+        """The kind of a decision. Decisions of one kind share the numbers of their options, and thus the weights."""
         return decision.kind or decision.name
 
     @abstractmethod
     def forward(self, previous: Tensor, options: Tensor, pointers: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Scores (logits) of options, and the state after them.
+        """The scores (logits) of options, and the state after these decisions.
 
         previous   the token before each decision, [T, n]
-        options    [T, n, O]
-        pointers   the step at which a decision is made, and for each option the step that it points at, [T, n, 1 + O]:
-                   step t has read t tokens
-        state      after the decisions before; None: at the beginning
+        options    numbers of the options, [T, n, O]
+        pointers   the step at which a decision is made, and the step that each option points at, [T, n, 1 + O]; at step
+                   t, t tokens have been read
+        state      the state after the earlier decisions; None: at the beginning
         """
 
     @torch.no_grad()
-    @torch_threads(1)  # the same numbers whatever the machine
+    @torch_threads(1)  # the same numbers on every machine
     def sample(self, n: int, begun: Sequence[Genome] | None = None) -> list[Episode]:
-        """n genomes, drawn side by side; each goes on from what is `begun`, whose tokens are no choices."""
+        """n genomes, drawn in parallel; each continues its prefix in `begun`, whose tokens do not count as choices."""
         genomes: list[tuple[Token, ...]] = [()] * n
         begun = begun or genomes
         steps: list[_Step] = []
@@ -109,7 +109,7 @@ class Controller(nn.Module, ABC):
         return _episodes(genomes, steps)
 
     def likelihood(self, episodes: Sequence[Episode]) -> Likelihood:
-        """Of these episodes by the present weights, to be differentiated."""
+        """The likelihood of these episodes under the present weights; it can be differentiated."""
         width = max(episode.options.shape[1] for episode in episodes)
         options = pad_sequence([_widened(episode.options, width) for episode in episodes])
         pointers = pad_sequence([_widened(episode.pointers, width + 1) for episode in episodes])
@@ -122,13 +122,13 @@ class Controller(nn.Module, ABC):
         return Likelihood((logits.gather(2, chosen)[..., 0] * there).T, (_entropies(logits, options) * there).T)
 
     def _asked(self, genome: tuple[Token, ...], begun: Genome) -> Decision | None:
-        """The decision that follows a genome; where what is begun goes further, its token is the only option."""
+        """The decision that follows a genome; within the given prefix, the token of the prefix is its only option."""
         decision = self.space.next(genome)
         if decision is None or len(genome) >= len(begun):
             return decision
         token = begun[len(genome)]
         if token not in decision.options:
-            raise CodeError(f"what is begun has {token!r} for {decision.name}, which takes one of "
+            raise CodeError(f"the given prefix has {token!r} for {decision.name}, which takes one of "
                             f"{', '.join(map(str, decision.options))}")  # fmt: skip
         return replace(decision, options=(token,), pointer=None)
 
@@ -142,20 +142,20 @@ class Controller(nn.Module, ABC):
 
 
 class Recurrent(Controller):
-    """An LSTM that reads the embedding of the token before and scores the options of each decision by a linear head
-    (Zoph and Le 2017, arXiv:1611.01578, section 3.1). With a temperature and a `tanh` constant C a score is
+    """An LSTM that reads the embedding of the previous token and scores the options of each decision by a linear head
+    (Zoph and Le 2017, arXiv:1611.01578, section 3.1). With a temperature and a `tanh` constant C, a score becomes
     C tanh(score / temperature) (Bello et al. 2017, arXiv:1611.09940, in Pham et al. 2018, arXiv:1802.03268).
 
-    Where a decision points, an option that means an earlier step j has the score v tanh(W_prev h_j + W_curr h_i) of the
-    LSTM's outputs then and at the step i where the choice is made, and one that means nothing the score 0: for a yes or
-    no these are the sigmoids of Zoph and Le's anchors (section 3.3).
+    Where a decision points, an option that refers to an earlier step j has the score v tanh(W_prev h_j + W_curr h_i),
+    where h_j and h_i are the LSTM's outputs at step j and at the step i of the choice; an option that refers to nothing
+    has the score 0. For a yes/no decision these are the sigmoids of Zoph and Le's anchors (section 3.3).
 
-    units     of each of the `layers`, and length of the embeddings
-    initial   all weights are drawn uniformly from ± this
-    tanh      C; kinds of decisions may have one of their own: {kind: C}, with that of all others under ""
+    units     units of each of the `layers`, and length of the embeddings
+    initial   all weights are drawn uniformly from [-initial, initial]
+    tanh      C; kinds of decisions may have their own: {kind: C}, with the one of all others under ""
     """
 
-    limits: Tensor  # C of each option
+    limits: Tensor  # the constant C of each option
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class Recurrent(Controller):
         bounds = tanh if isinstance(tanh, Mapping) else {} if tanh is None else {"": tanh}
         if min(units, layers) < 1 or min(initial, temperature, *bounds.values(), 1) <= 0:
             raise UserError(f"units is {units}, layers {layers}, initial {initial}, temperature {temperature} and tanh "
-                            f"{tanh}; use at least 1 of the first two, and more than 0 of the others")  # fmt: skip
+                            f"{tanh}; use at least 1 for the first two, and more than 0 for the others")  # fmt: skip
         self.temperature, self.bounded = temperature, bool(bounds)
         size = len(self.numbers) + 1
         limits = torch.ones(size)
@@ -200,8 +200,8 @@ class Recurrent(Controller):
         return (self.limits[options] * torch.tanh(scores) if self.bounded else scores), (cells, before)
 
     def _read(self, inputs: Tensor, cells: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The LSTM's outputs for inputs [T, n, units], and its state after them. One step alone is done by cells, which
-        takes a third of the time."""
+        """The LSTM's outputs for inputs [T, n, units], and its state after them. A single step is computed by cells,
+        which takes a third of the time."""
         if len(inputs) > 1:
             return self.lstm(inputs, cells)
         if cells is None:
@@ -214,7 +214,7 @@ class Recurrent(Controller):
         return output[None], (hidden, inner)
 
     def _attended(self, outputs: Tensor, pointers: Tensor) -> Tensor:
-        """Scores of options that point, [T, n, O]; outputs of the LSTM at all steps so far, [S, n, units]."""
+        """The scores of options that point, [T, n, O], given the LSTM's outputs at all steps so far, [S, n, units]."""
         episode = torch.arange(outputs.shape[1])[:, None]
         at, to = pointers[..., :1], pointers[..., 1:]
         seen = self.earlier(outputs)[to, episode] + self.current(outputs)[at, episode]
@@ -222,7 +222,7 @@ class Recurrent(Controller):
 
 
 class Independent(Controller):
-    """A softmax of its own for each decision, whatever was chosen before: one weight an option, 0 at the beginning."""
+    """A separate softmax for each decision, independent of earlier choices: one weight per option, initially 0."""
 
     def __init__(self, space: Space, *, rng: Random) -> None:
         super().__init__(space, rng=rng)
@@ -236,7 +236,7 @@ class Independent(Controller):
 
 
 class _Step(NamedTuple):
-    """One decision of n genomes: options [n, O], pointers [n, 1 + O], the place chosen [n, 1], and log-probabilities of
+    """One decision of n genomes: options [n, O], pointers [n, 1 + O], the chosen place [n, 1], and log-probabilities of
     all options [n, O]."""
 
     options: Tensor
@@ -246,7 +246,7 @@ class _Step(NamedTuple):
 
 
 def _episodes(genomes: Sequence[tuple[Token, ...]], steps: Sequence[_Step]) -> list[Episode]:
-    """What was drawn side by side, genome by genome."""
+    """The episodes of genomes that were drawn in parallel."""
     width = max(step.options.shape[1] for step in steps)
     options = torch.stack([_widened(step.options, width) for step in steps], 1)
     pointers = torch.stack([_widened(step.pointers, width + 1) for step in steps], 1)
@@ -261,13 +261,13 @@ def _episodes(genomes: Sequence[tuple[Token, ...]], steps: Sequence[_Step]) -> l
 
 
 def _draw(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """A place in each row, [n, 1], by log-probabilities [n, O]: what `torch.multinomial` does, and draws, without its
-    checks, which take most of its time."""
+    """A place in each row, [n, 1], drawn by log-probabilities [n, O]. The draws are those of `torch.multinomial`,
+    without its checks, which take most of its time."""
     return (logits.exp() / torch.empty_like(logits).exponential_(generator=generator)).argmax(1, keepdim=True)
 
 
 def _pointers(decision: Decision | None) -> list[int]:
-    """The step at which a decision is made, and those that its options point at: a token has been read in the step
+    """The step at which a decision is made, and the steps that its options point at. A token has been read at the step
     after its own."""
     if decision is None or decision.pointer is None:
         return _NOWHERE
@@ -276,7 +276,7 @@ def _pointers(decision: Decision | None) -> list[int]:
 
 def _padded(rows: list[list[int]], width: int = 0) -> Tensor:
     width = max(width, *map(len, rows))
-    if all(row is rows[0] for row in rows):  # one decision for all, as in every space of a fixed length
+    if all(row is rows[0] for row in rows):  # one decision for all, as in every space of fixed length
         return torch.tensor(rows[0] + [NOTHING] * (width - len(rows[0]))).expand(len(rows), -1)
     return torch.tensor([row + [NOTHING] * (width - len(row)) for row in rows])
 
@@ -287,7 +287,7 @@ def _widened(rows: Tensor, width: int, value: float = NOTHING) -> Tensor:
 
 
 def _masked(scores: Tensor, options: Tensor) -> Tensor:
-    """Log-probabilities of options; those that are not there have none, but the first, where there is no decision."""
+    """The log-probabilities of options. Padding has none, except the first option where there is no decision."""
     absent = options == NOTHING
     absent[..., 0] = False
     return scores.masked_fill(absent, -torch.inf).log_softmax(-1)

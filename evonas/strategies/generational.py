@@ -1,4 +1,4 @@
-"""What generational algorithms share: a generation is handed out, and the next one waits until all of it is told."""
+"""The base of generational algorithms: the next generation begins when all of the present one has been evaluated."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from evonas.individual import Individual
 
 
 class Generational(ABC):
-    """Subclasses say what the first generation and the next ones are, and what to do with one that has been told.
+    """A strategy by generations. Subclasses define how a generation is bred and what happens after its evaluation.
 
-    toolbox     a DEAP toolbox with individual, clone and what the subclass asks for
-    population  individuals of a generation
+    toolbox     a DEAP toolbox with individual, clone and the roles that the subclass needs
+    population  number of individuals in a generation
     """
 
     def __init__(self, toolbox: Any, *, population: int, rates: dict[str, float]) -> None:
@@ -22,7 +22,7 @@ class Generational(ABC):
             raise UserError(f"population is {population}; use at least 2")
         for name, rate in rates.items():
             if not 0 <= rate <= 1:
-                raise UserError(f"{name} is {rate}; a probability lies between 0 and 1")
+                raise UserError(f"{name} is {rate}; use a probability between 0 and 1")
         self.toolbox, self.size = toolbox, population
         self.generation = -1
         self.in_hand: list[Individual] = []  # the generation that is being evaluated
@@ -30,11 +30,11 @@ class Generational(ABC):
 
     @property
     def population(self) -> list[Individual]:
-        """Who is alive: those of whom children are made, and those who will be evaluated."""
+        """The individuals that are alive: the parents of further children, and those in evaluation."""
         return self.in_hand
 
     def generate(self, n: int | None = None) -> list[Individual]:
-        """The next individuals of the generation in hand; [] until the last of it has been told."""
+        """The next individuals of the present generation; [] until the last of it has been evaluated."""
         if self._given == len(self.in_hand):
             if self._told < len(self.in_hand):
                 return []
@@ -52,16 +52,16 @@ class Generational(ABC):
 
     @abstractmethod
     def breed(self) -> list[Individual]:
-        """The next generation, from the one in hand, all of which has been told."""
+        """The next generation, made from the present one, which has been evaluated completely."""
 
     def hear(self, individual: Individual) -> None:  # noqa: B027  most algorithms need not know
-        """One individual has its fitness."""
+        """Called when an individual has its fitness."""
 
     def end(self) -> None:  # noqa: B027  likewise
-        """The whole generation in hand has its fitness."""
+        """Called when the whole present generation has its fitness."""
 
     def copy(self, parent: Individual) -> Individual:
-        """A child that is still its parent, to be varied."""
+        """A child that still equals its parent, to be varied."""
         child = self.toolbox.clone(parent)
         del child.fitness.values
         child.parents = () if parent.id is None else (parent.id,)

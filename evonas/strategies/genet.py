@@ -15,10 +15,10 @@ class GeNet(Generational):
     """Generations of N networks: roulette above the worst, stage-wise crossover of pairs, mutation of the others.
 
     toolbox           a DEAP toolbox with individual, clone, select, mate and mutate
-    population        N
+    population        N, the size of a generation
     crossover_rate    p_C, for each pair
     mutation_rate     p_M, for each individual that was not crossed
-    average_repeats   the paper's device against training noise: a genome that is met again is trained again, and its
+    average_repeats   the paper's measure against training noise: a genome that occurs again is trained again, and its
                       fitness becomes the mean over all its occurrences (section 3.2.4)
 
     There is no elitism: the best may be lost. Raises UserError for sizes or rates out of range.
@@ -38,10 +38,10 @@ class GeNet(Generational):
         super().__init__(toolbox, population=population, rates=rates)
         self.rng, self.p_c, self.p_m = rng, crossover_rate, mutation_rate
         self.retrains_repeats = average_repeats
-        self.occurrences: dict[tuple, list[float]] = defaultdict(list)  # genome -> values of all its trainings
+        self.occurrences: dict[tuple, list[float]] = defaultdict(list)  # genome -> values from all its trainings
 
     def breed(self) -> list[Individual]:
-        """Steps 4 to 6 of algorithm 1: selection, crossover, mutation."""
+        """The next generation by steps 4 to 6 of algorithm 1: selection, crossover, mutation."""
         offspring = [self.copy(parent) for parent in self.toolbox.select(self.in_hand, self.size)]
         for i in range(0, self.size, 2):
             pair = offspring[i : i + 2]

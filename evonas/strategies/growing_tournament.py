@@ -14,11 +14,11 @@ from evonas.strategies.steady_state import SteadyState, best
 
 
 class GrowingTournament(SteadyState):
-    """The best of a share of all individuals so far has a mutated child, which is added; nobody ever dies.
+    """The best of a random share of all individuals so far has a mutated child, which is added; none ever dies.
 
     toolbox      a DEAP toolbox with individual, clone and mutate
-    population   at the start
-    share        of the population that meets in a tournament, without replacement, rounded up
+    population   initial size of the population
+    share        share of the population in a tournament, without replacement, rounded up
 
     Raises UserError for sizes out of range.
     """
@@ -31,7 +31,7 @@ class GrowingTournament(SteadyState):
 
     @property
     def tournament(self) -> int:
-        """How many meet now."""
+        """The size of a tournament at present."""
         return math.ceil(round(self.share * len(self.population), 9))  # 0.05 * 220 is 11.000000000000002
 
     def child(self) -> Individual:

@@ -1,4 +1,4 @@
-"""Given individuals first, in order; then another strategy, or nothing more."""
+"""A strategy that proposes given individuals first, in order, and then follows another strategy, if there is one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evonas.strategies import Strategy
 
 
 class Listed:
-    """Hands out `individuals`, then follows `then`; what `then` learns from begins with its own proposals."""
+    """Proposes `individuals`, then follows the strategy `then`, which learns only from its own proposals."""
 
     def __init__(self, individuals: Sequence[Individual], *, then: Strategy | None = None) -> None:
         self.waiting, self.then = list(individuals), then

@@ -1,5 +1,5 @@
 """Local search by first improvement (White, Nolen and Savani 2021, "Exploring the Loss Landscape in NAS",
-arXiv:2005.02960): hill climbing that moves to the first better neighbour and begins anew on a hilltop."""
+arXiv:2005.02960): hill climbing that moves to the first better neighbour and restarts at a local optimum."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from evonas.individual import Individual
 
 
 class LocalSearch:
-    """From a random genome, its neighbours in random order: the first better one is the next place.
+    """Beginning at a random genome, evaluate its neighbours in random order and move to the first better one.
 
     toolbox   a DEAP toolbox with individual and neighbours, which lists the genomes one change away
 
-    Where no neighbour is better, the search begins anew from a random genome. With several workers the neighbours of a
-    place are evaluated side by side.
+    If no neighbour is better, the search restarts from a random genome. With several workers, the neighbours of a
+    genome are evaluated in parallel.
     """
 
     def __init__(self, toolbox: base.Toolbox, *, rng: Random) -> None:
         self.toolbox, self.rng = toolbox, rng
         self.place: Individual | None = None
         self.waiting: list[Individual] = []  # neighbours of the place that have not been proposed
-        self.in_flight: set[int] = set()  # what was proposed around this place, by identity
+        self.in_flight: set[int] = set()  # proposed neighbours of this place, by identity
 
     def generate(self, n: int | None = None) -> list[Individual]:
         given: list[Individual] = []
@@ -42,7 +42,7 @@ class LocalSearch:
         for individual in individuals:
             expected = id(individual) in self.in_flight
             self.in_flight.discard(id(individual))
-            if not individual.fitness.valid or not expected:  # failed, or of a place that has been left
+            if not individual.fitness.valid or not expected:  # failed, or a neighbour of an earlier place
                 continue
             if self.place is None or individual.fitness > self.place.fitness:
                 self._move(individual)

@@ -9,21 +9,22 @@ from deap import base, tools
 from evonas.individual import Individual
 from evonas.strategies.generational import Generational
 
-NEW = 20  # tries for a child that has not been met yet
+NEW = 20  # tries for a child that has not occurred before
 
 
 class NSGA2(Generational):
     """Parents and offspring compete for the N places of the next population, by front and then by crowding distance.
 
     toolbox          a DEAP toolbox with individual, clone, mutate and, where genomes can be crossed, mate
-    population       N, of the parents and of each generation of offspring
-    crossover_rate   for each pair of parents
-    mutation_rate    for each child that was not crossed (all of them where there is no mate)
-    mutates_crossed  crossed children may be mutated too, as in the paper's section III-C; without, a child differs from
-                     its parents by one operator, as in DEAP's varOr
+    population       N, the number of parents and of children in each generation
+    crossover_rate   probability for each pair of parents
+    mutation_rate    probability for each child that was not crossed (all of them where there is no mate)
+    mutates_crossed  crossed children may be mutated too, as in the paper's section III-C; otherwise a child is made by
+                     one operator, as in DEAP's varOr
 
-    In a space of discrete genomes copies would fill the population: a genome competes once, and children that were met
-    before are varied again, up to 20 times. With a single objective the N best of parents and offspring survive.
+    In a space of discrete genomes, copies would fill the population. Therefore a genome competes once, and children
+    that occurred before are varied again, up to 20 times. With a single objective, the N best of parents and offspring
+    survive.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class NSGA2(Generational):
         return offspring[: self.size]
 
     def _children(self) -> list[Individual]:
-        if not self.parents:  # all have failed so far
+        if not self.parents:  # all individuals have failed so far
             return [self.toolbox.individual()]
         if hasattr(self.toolbox, "mate") and self.rng.random() < self.p_c:
             pair = [self.copy(self._tournament()) for _ in range(2)]
@@ -85,7 +86,8 @@ class NSGA2(Generational):
         return child
 
     def _tournament(self) -> Individual:
-        """Of two parents, the one that dominates, or else the one in the less crowded place (section III-B)."""
+        """A binary tournament: the parent that dominates the other or, if neither does, the less crowded one (section
+        III-B)."""
         one, other = (self.rng.choice(self.parents) for _ in range(2))
         if one.fitness.dominates(other.fitness):
             return one

@@ -1,4 +1,4 @@
-"""Tabular Q-learning over the decisions of a space, as MetaQNN uses it (Baker, Gupta, Naik and Raskar 2017, "Designing
+"""Tabular Q-learning over the decisions of a space, as in MetaQNN (Baker, Gupta, Naik and Raskar 2017, "Designing
 Neural Network Architectures using Reinforcement Learning", arXiv:1611.02167, section 4 and appendices A and D)."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from evonas.individual import Individual
 from evonas.space import Space, Token
 from evonas.strategies.rewards import Reward, accuracy
 
-Schedule = Sequence[tuple[float, int]]  # epsilon, and for how many genomes
+Schedule = Sequence[tuple[float, int]]  # pairs of epsilon and the number of genomes
 
 METAQNN: Schedule = (
     (1.0, 1500), (0.9, 100), (0.8, 100), (0.7, 100), (0.6, 150), (0.5, 150), (0.4, 150), (0.3, 150), (0.2, 150),
@@ -29,7 +29,7 @@ BLOCK_QNN: Schedule = tuple(  # iterations of 64 blocks (arXiv:1708.05552, secti
 
 
 def scaled(schedule: Schedule, genomes: int) -> Schedule:
-    """The same schedule for another number of genomes in all: each part keeps its share, to the nearest genome."""
+    """The schedule scaled to another total number of genomes; each part keeps its share, to the nearest genome."""
     whole = sum(count for _, count in schedule)
     ends = [round(end * genomes / whole) for end in accumulate(count for _, count in schedule)]
     starts = [0, *ends]
@@ -37,15 +37,15 @@ def scaled(schedule: Schedule, genomes: int) -> Schedule:
 
 
 def check_settings(rate: float, discount: float, replays: int) -> None:
-    """Raises UserError where one of them is out of its range."""
+    """Raise UserError if one of the settings is out of its range."""
     if not 0 < rate <= 1 or not 0 <= discount <= 1 or replays < 0:
-        raise UserError(f"rate is {rate}, discount {discount} and replays {replays}; use more than 0 to 1, 0 to 1, and "
-                        "at least 0")  # fmt: skip
+        raise UserError(f"rate is {rate}, discount {discount} and replays {replays}; use more than 0 and at most 1, 0 "
+                        "to 1, and at least 0")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Step:
-    """A decision of a trajectory: what was observed, the token that was chosen, and what it could have been."""
+    """A decision of a trajectory: the observed state, the chosen token, and all its options."""
 
     observed: Hashable
     token: Token
@@ -53,27 +53,28 @@ class Step:
 
 
 class QLearning:
-    """The value of each token where each state is observed: the accuracy to be expected if all goes well from there.
+    """Learns the value of each token in each observed state: the accuracy to be expected from greedy choices after it.
 
-    space       whose `observe` says what the states are
-    schedule    epsilon, the probability that a token is drawn from all legal ones, and for how many genomes; the last
-                one stays. Else it is the one of highest value, ties broken by chance
-    distinct    the schedule counts a genome that is told again only once, as in the paper; else each time
-    rate        alpha, the share of the difference that an update makes up for
-    discount    gamma, of the value of the next state
-    initial     value of a token that was never chosen; about the accuracy of a mean network, rather lower
-    replays     genomes drawn from all that were told, to be learnt again after each
-    shaping     each but the last of T decisions is rewarded too, by the T-th part of the genome's reward (Block-QNN,
-                arXiv:1708.05552, equation 6); else by nothing (MetaQNN)
-    reward      of an individual whose fitness is valid
+    space       a space; its `observe` defines the states
+    schedule    pairs of epsilon and a number of genomes; the last epsilon stays in force. With probability epsilon a
+                token is drawn uniformly from all legal ones; otherwise the one of highest value is taken, ties broken
+                at random
+    distinct    the schedule counts repeated evaluations of a genome once, as in the paper; otherwise each time
+    rate        alpha, the learning rate of an update
+    discount    gamma, the factor on the value of the next state
+    initial     value of a token that was never chosen; best slightly below the accuracy of an average network
+    replays     number of evaluated genomes that are drawn and learnt again after each evaluation
+    shaping     each of T decisions but the last is rewarded with 1/T of the genome's reward (Block-QNN,
+                arXiv:1708.05552, equation 6); otherwise with 0 (MetaQNN)
+    reward      function from an individual with a valid fitness to its reward
 
-    A genome's decisions are learnt from the last to the first. A failed individual is learnt as the worst that was told
-    so far; before there is one it teaches nothing. The schedule counts what was told without a failure.
+    The decisions of a genome are learnt from the last to the first. A failed individual is learnt with the worst reward
+    so far; before there is one, it is ignored. The schedule counts evaluations without failures.
 
-    Raises UserError for a space whose genomes are no sequences of decisions, and for a setting out of its range.
+    Raises UserError for a space whose genomes are not sequences of decisions, and for a setting out of its range.
     """
 
-    population: tuple[Individual, ...] = ()  # nobody has children
+    population: tuple[Individual, ...] = ()  # there are no parents
     writes = True
 
     def __init__(
@@ -91,23 +92,23 @@ class QLearning:
         reward: Reward = accuracy,
     ) -> None:
         if not space.is_sequence:
-            raise UserError(f"genomes of {space.name} are no sequences of decisions (it has no `next`), whose values "
-                            "Q-learning learns; use a strategy over its own operators")  # fmt: skip
+            raise UserError(f"genomes of {space.name} are not sequences of decisions (it has no `next`), which "
+                            "Q-learning needs; use a strategy over its own operators")  # fmt: skip
         if not schedule or any(not 0 <= epsilon <= 1 or count < 0 for epsilon, count in schedule):
             raise UserError(f"schedule is {schedule}; give pairs of an epsilon from 0 to 1 and a number of genomes")
         check_settings(rate, discount, replays)
         self.space, self.rng, self.schedule, self.distinct = space, rng, schedule, distinct
         self.rate, self.discount, self.initial, self.replays = rate, discount, initial, replays
         self.shaping, self.reward = shaping, reward
-        self.values: dict[Hashable, dict[Token, float]] = {}  # of what was observed and chosen
-        self.known: set[tuple[Token, ...]] = set()  # genomes that were told
+        self.values: dict[Hashable, dict[Token, float]] = {}  # state -> {token: value}
+        self.known: set[tuple[Token, ...]] = set()  # genomes that were evaluated
         self.told = 0
-        self.worst: float | None = None  # reward
-        self.memory: list[tuple[list[Step], float | None]] = []  # with rewards; None: it failed
+        self.worst: float | None = None  # worst reward so far
+        self.memory: list[tuple[list[Step], float | None]] = []  # trajectories with rewards; None: it failed
 
     @property
     def epsilon(self) -> float:
-        """By the number of genomes that were told so far."""
+        """The present epsilon, by the number of genomes that were evaluated so far."""
         left = len(self.known) if self.distinct else self.told
         for epsilon, count in self.schedule:
             if left < count:
@@ -156,7 +157,7 @@ class QLearning:
                 self._recall(*self.rng.choice(self.memory))
 
     def _recall(self, trajectory: Sequence[Step], reward: float | None) -> None:
-        """Learn a genome, again perhaps; what failed counts as the worst that was told until now."""
+        """Learn a genome, possibly again; a failed one counts with the worst reward so far."""
         assert self.worst is not None
         self.learn(trajectory, self.worst if reward is None else reward)
 

@@ -10,9 +10,9 @@ from evonas.individual import Individual
 
 
 class RandomSearch:
-    """What the role `individual` of a DEAP toolbox draws, with repetition."""
+    """Proposes what the role `individual` of a DEAP toolbox draws, with repetition."""
 
-    population: tuple[Individual, ...] = ()  # nobody has children
+    population: tuple[Individual, ...] = ()  # there are no parents
 
     def __init__(self, toolbox: base.Toolbox) -> None:
         self.toolbox = toolbox
@@ -21,4 +21,4 @@ class RandomSearch:
         return [self.toolbox.individual() for _ in range(n or 1)]
 
     def update(self, individuals: Iterable[Individual]) -> None:
-        """Nothing is learnt."""
+        """Do nothing: random search does not learn."""

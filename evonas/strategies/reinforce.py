@@ -1,8 +1,8 @@
-"""Policy gradients: a controller writes genomes and learns from their rewards.
+"""Policy gradients: a controller generates genomes and learns from their rewards.
 
-REINFORCE (Williams 1992) as Zoph and Le 2017, "Neural Architecture Search with Reinforcement Learning",
-arXiv:1611.01578, section 3.2, use it, and PPO (Schulman et al. 2017, arXiv:1707.06347) as NASNet does (Zoph et al.
-2018, arXiv:1707.07012, appendix A).
+REINFORCE (Williams 1992) as in Zoph and Le 2017, "Neural Architecture Search with Reinforcement Learning",
+arXiv:1611.01578, section 3.2, and PPO (Schulman et al. 2017, arXiv:1707.06347) as in NASNet (Zoph et al. 2018,
+arXiv:1707.07012, appendix A).
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ class Reinforce:
 
         grad J = 1/batch  sum over genomes  sum over decisions  grad log P(choice | choices before) (R - b)
 
-    b is an exponential moving average of the rewards of earlier batches; before there is one, it is the mean of the
-    first. An entropy bonus may be added, against early certainty.
+    b is an exponential moving average of the rewards of earlier batches; for the first batch it is the mean of its
+    rewards. An entropy bonus may be added, to prevent early convergence.
 
-    controller      writes the genomes; its weights are changed
-    batch           genomes to a step of Adam; one generation
-    learning_rate   of Adam
-    decay           of the baseline, for each reward
-    entropy         weight of the policy's entropy (nats, summed over the decisions) in what is maximised
-    reward          of an individual whose fitness is valid
-    begin           of the number of a proposal, from 0: the tokens that it begins with, which are no choices; what
-                    fails or is rejected gives its number back
+    controller      generates the genomes; its weights are trained
+    batch           genomes per step of Adam; one generation
+    learning_rate   learning rate of Adam
+    decay           decay of the baseline per reward
+    entropy         weight of the policy's entropy (nats, summed over the decisions) in the objective
+    reward          function from an individual with a valid fitness to its reward
+    begin           function from the number of a proposal, from 0, to its first tokens, which are not choices; a
+                    proposal that fails or is rejected returns its number
 
-    No worker waits: until a batch is full, further genomes come from the weights of now. What is told late counts in
-    the batch in which it comes, by its probability under the weights of that moment, without correction for those
-    that drew it. A failed individual teaches nothing.
+    No worker waits: until a batch is full, further genomes are drawn with the present weights. A late result counts in
+    the batch in which it arrives, with its probability under the weights of that moment and without a correction for
+    the weights that drew it. Failed individuals are ignored.
 
     Raises UserError for a setting out of its range.
     """
 
-    population: tuple[Individual, ...] = ()  # nobody has children
+    population: tuple[Individual, ...] = ()  # there are no parents
     writes = True
 
     def __init__(
@@ -65,9 +65,9 @@ class Reinforce:
         self.optimizer = torch.optim.Adam(controller.parameters(), learning_rate)
         self.begin, self.proposed = begin, 0
         self.baseline: float | None = None
-        self._drawn: list[Episode] = []  # by the weights of now, not yet handed out
+        self._drawn: list[Episode] = []  # drawn with the present weights, not yet proposed
         self._in_flight: dict[int, Episode] = {}  # by identity of the individual
-        self._told: list[tuple[Episode, float]] = []  # since the last step
+        self._told: list[tuple[Episode, float]] = []  # episodes with rewards since the last step
 
     def generate(self, n: int | None = None) -> list[Individual]:
         return [self._next() for _ in range(n or self.batch)]
@@ -98,7 +98,7 @@ class Reinforce:
                 self._learn([episode for episode, _ in self._told], [reward for _, reward in self._told])
                 self._told, self._drawn = [], []
 
-    @torch_threads(1)  # the same numbers whatever the machine
+    @torch_threads(1)  # the same numbers on every machine
     def _learn(self, episodes: Sequence[Episode], rewards: Sequence[float]) -> None:
         if self.baseline is None:
             self.baseline = sum(rewards) / len(rewards)
@@ -107,7 +107,7 @@ class Reinforce:
             self.baseline = self.decay * self.baseline + (1 - self.decay) * reward
 
     def step(self, episodes: Sequence[Episode], advantages: Tensor) -> None:
-        """Change the weights after these episodes, whose rewards exceed the baseline by `advantages`, [n]."""
+        """Update the weights with these episodes, whose rewards exceed the baseline by `advantages`, [n]."""
         self._descend(lambda now: -(now.log_probabilities.sum(1) * advantages).mean(), episodes)
 
     def _descend(self, loss: Callable[[Likelihood], Tensor], episodes: Sequence[Episode]) -> None:
@@ -118,9 +118,9 @@ class Reinforce:
 
 
 class PPO(Reinforce):
-    """Proximal policy optimization: `passes` steps over each batch, in which a choice counts no further once its
-    probability has changed by more than a share of `clip` in the direction that its advantage asks for
-    (Schulman et al. 2017, equation 7). NASNet names neither; these are the usual ones.
+    """Proximal policy optimization: `passes` steps over each batch, in which a choice has no further effect once its
+    probability has changed by more than the fraction `clip` in the direction of its advantage (Schulman et al. 2017,
+    equation 7). NASNet states neither setting; the defaults are the usual ones.
     """
 
     def __init__(self, controller: Controller, *, passes: int = 4, clip: float = 0.2, learning_rate: float = 3.5e-4,

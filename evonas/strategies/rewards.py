@@ -1,4 +1,4 @@
-"""What reinforcement learning is told of an evaluated individual: small functions of its fitness and its genome."""
+"""Rewards for reinforcement learning: small functions of the fitness and the genome of an evaluated individual."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ Reward = Callable[[Individual], float]
 
 
 def accuracy(individual: Individual) -> float:
-    """The first objective as it is; its negative, where less is better."""
+    """The first objective, or its negative where less is better."""
     return float(individual.fitness.wvalues[0])
 
 
 def cube(individual: Individual) -> float:
-    """Its third power, which spreads the best apart (Zoph and Le 2017, arXiv:1611.01578, section 4.1)."""
+    """The third power of the accuracy, which emphasises differences among the best networks (Zoph and Le 2017,
+    arXiv:1611.01578, section 4.1)."""
     return accuracy(individual) ** 3
 
 
 def product(target: float, below: float = -0.07, above: float = -0.07) -> Reward:
     """MnasNet's weighted product ACC (LAT / T)^w of two objectives, accuracy and latency (Tan et al. 2019,
-    arXiv:1807.11626, equation 2). The exponent is `below` up to the target and `above` beyond it: -0.07 and -0.07 make
-    the soft constraint, in which twice the latency is worth 5 % of accuracy; 0 and -1 the hard one.
+    arXiv:1807.11626, equation 2). The exponent w is `below` up to the target T and `above` beyond it. With -0.07 and
+    -0.07 this is the soft constraint, in which doubling the latency is worth 5 % of accuracy; with 0 and -1 the hard
+    one.
 
-    target   in the latency's unit, ms
+    target   T, in the unit of the latency, ms
 
     Raises UserError for a latency that is not above 0.
     """
@@ -43,8 +45,8 @@ def product(target: float, below: float = -0.07, above: float = -0.07) -> Reward
 
 def lean_block(space: BlockQNNSpace, *, reference: float, flops: float = 1.0, density: float = 8.0) -> Reward:
     """Block-QNN's ACC - mu log(FLOPs) - rho log(Density), with the accuracy in per cent and natural logarithms (Zhong
-    et al. 2018, arXiv:1708.05552, equation 7). The paper gives no units: FLOPs are the network's multiply-adds by those
-    of a `reference`.
+    et al. 2018, arXiv:1708.05552, equation 7). The paper gives no units; here FLOPs are the network's multiply-adds
+    divided by `reference`.
     """
 
     def reward(individual: Individual) -> float:

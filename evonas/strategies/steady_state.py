@@ -1,4 +1,4 @@
-"""What steady-state evolution has in common: one child at a time, of those that are alive now; nobody waits."""
+"""The base of steady-state evolution: one child at a time, from the present population, without waiting."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from evonas.individual import Individual
 
 
 class SteadyState(ABC):
-    """`size` individuals first, then one child after the other; a subclass says of whom, and who stays.
+    """Proposes `size` initial individuals, then one child after the other. A subclass defines how a child is made and
+    which individuals stay.
 
-    With several workers nobody waits but for the first fitness of all. Age is the order in which individuals were told;
-    failures never become part of the population.
+    With several workers none waits, except for the very first fitness. Age is the order in which evaluations completed;
+    failed individuals never enter the population.
     """
 
-    parents: ClassVar[int] = 1  # individuals that a child asks for
+    parents: ClassVar[int] = 1  # individuals that are needed for a child
 
     def __init__(self, toolbox: base.Toolbox, *, rng: Random, population: int) -> None:
         if population < self.parents:
             raise UserError(f"population is {population}; use at least {self.parents}")
         self.toolbox, self.rng, self.size = toolbox, rng, population
-        self.population: list[Individual] = []  # the oldest first
+        self.population: list[Individual] = []  # from the oldest to the youngest
         self.drawn = self.in_flight = 0
 
     @abstractmethod
     def child(self) -> Individual:
-        """A new individual from the population, which holds enough for it."""
+        """A new individual from the population, which is large enough for it."""
 
     @abstractmethod
     def insert(self, individual: Individual) -> None:
-        """Take an evaluated individual into the population."""
+        """Add an evaluated individual to the population."""
 
     def generate(self, n: int | None = None) -> list[Individual]:
         given: list[Individual] = []
@@ -45,7 +46,7 @@ class SteadyState(ABC):
         return given
 
     def next(self) -> Individual | None:
-        """One of the first, or a child; None where those in flight must be told before."""
+        """An initial individual or a child; None if an individual in flight must be evaluated first."""
         enough = len(self.population) >= self.parents
         if self.drawn < self.size or not (enough or self.in_flight):
             self.drawn += 1
@@ -64,7 +65,7 @@ class SteadyState(ABC):
         del child.fitness.values
         child.id, child.parents = None, () if parent.id is None else (parent.id,)
         child.operator, child.reset = getattr(self.toolbox.mutate, "__name__", "mutation"), False
-        (child,) = self.toolbox.mutate(child)  # which may say more of itself
+        (child,) = self.toolbox.mutate(child)  # may set a more specific operator
         return child
 
 

@@ -1,5 +1,5 @@
-"""The evolution of Large-scale Evolution (Real et al. 2017, arXiv:1703.01041, section 3.1 and the worker's loop printed
-in supplement S1)."""
+"""The evolutionary algorithm of Large-scale Evolution (Real et al. 2017, arXiv:1703.01041, section 3.1 and the worker's
+loop in supplement S1)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Tournament(SteadyState):
     """Two random individuals meet: the worse is killed, the better has a mutated child and stays alive.
 
     toolbox      a DEAP toolbox with individual, clone and mutate
-    population   the set-point P, around which the number of those alive (children in training included) floats: at it
-                 or above the loser of a meeting is killed, below it the winner has a child; so one that fails leaves a
-                 place that the next child takes without a death
-    selection    False: who dies and who has a child is left to chance (the paper's control)
-    resets       after so many evaluations the weights of all that are alive are drawn anew, and they are trained once
-                 more (those in training when they are told): the paper's way out of a local optimum
+    population   the set-point P, around which the number of living individuals (including children in training) varies:
+                 at or above it the loser of a meeting is killed, below it the winner has a child; thus a failed
+                 individual leaves a place that the next child takes without a death
+    selection    False: a random choice decides who dies and who has a child (the paper's control)
+    resets       after so many evaluations, the weights of all living individuals are reinitialised and trained once
+                 more (those in training, once they are evaluated): the paper's way out of a local optimum
 
     Raises UserError for a population of less than 2.
     """
@@ -41,8 +41,8 @@ class Tournament(SteadyState):
         self.selection, self.resets = selection, sorted(resets)
         self.told = 0
         self._to_reset: list[Individual] = []
-        self._in_training: set[int] = set()  # identities of those in flight,
-        self._outdated: set[int] = set()  # and of those among them that were at a reset
+        self._in_training: set[int] = set()  # identities of individuals in flight
+        self._outdated: set[int] = set()  # identities of those among them that were in flight at a reset
 
     @property
     def alive(self) -> int:

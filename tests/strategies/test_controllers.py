@@ -249,7 +249,7 @@ def test_a_failure_teaches_nothing_and_fills_no_batch():
 
 
 def test_a_space_without_decisions_is_refused():
-    with pytest.raises(UserError, match="no sequences of decisions"):
+    with pytest.raises(UserError, match="not sequences of decisions"):
         Independent(LargeScaleSpace(), rng=random.Random(0))
 
 
