@@ -1,6 +1,6 @@
-"""The known way in which gradient searches fail: skip connections, which learn nothing, win the early epochs and with
-them the search (Liang et al. 2019, arXiv:1909.06035; Dong and Yang 2020, arXiv:2001.00326, on NAS-Bench-201). No torch
-here."""
+"""The known failure of gradient-based searches: skip connections, which have no weights to learn, win the early epochs
+and with them the search (Liang et al. 2019, arXiv:1909.06035; Dong and Yang 2020, arXiv:2001.00326, on NAS-Bench-201).
+This module is independent of torch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from evonas.space import Decision, Genome
 
 SKIPS = ("skip_connect", "identity")
-SHARE = 0.5  # of the operations, from which it is called a collapse
+SHARE = 0.5  # share of skip connections from which a search counts as collapsed
 
 
 def skips_of(genome: Genome, decisions: Sequence[Decision]) -> list[int]:
-    """[skip connections, operations]: of the tokens that answer a decision where a skip is among the options, or could
-    be, those that are one, and all that are anything."""
+    """The numbers [skip connections, operations] among the answers to decisions of a kind that offers skips; `none` is
+    not counted."""
     asked = {d.kind or d.name for d in decisions if any(str(option) in SKIPS for option in d.options)}
     there = [
         str(token)
@@ -25,7 +25,7 @@ def skips_of(genome: Genome, decisions: Sequence[Decision]) -> list[int]:
 
 
 def collapse(skips: int, operations: int) -> str | None:
-    """A warning where at least half of the operations are skip connections."""
+    """A warning if at least half of the operations are skip connections."""
     if skips == 0 or skips < SHARE * operations:
         return None
     return f"{skips} of {operations} operations are skip connections: the search may have collapsed; try fewer epochs"

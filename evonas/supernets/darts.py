@@ -14,13 +14,13 @@ from evonas.recipe import Recipe
 from evonas.supernets.policy import Relaxation, gradients
 from evonas.supernets.training import SupernetTraining
 
-EPSILON = 0.01  # over the norm of the direction: how far the two probes go (section 2.3)
+EPSILON = 0.01  # divided by the norm of the direction: the step of the two probes (section 2.3)
 
 
 class DARTS(Relaxation):
-    """Each option weighs softmax(alpha); alpha and the weights learn in turns (section 2.3, algorithm 1).
+    """Each option has the weight softmax(alpha); alpha and the weights learn alternately (section 2.3, algorithm 1).
 
-    second_order   alpha sees what one step of the weights would make of it (equation 6); else the weights as they are
+    second_order   alpha is trained at the weights after one further step (equation 6) instead of the present weights
     """
 
     def __init__(self, *args: Any, second_order: bool = False, **settings: Any) -> None:
@@ -30,21 +30,21 @@ class DARTS(Relaxation):
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)
         if self.second_order and (recipe.optimizer != "sgd" or recipe.nesterov):
-            raise UserError("the second order looks a step of plain SGD ahead; set optimizer=sgd and nesterov=False, "
+            raise UserError("the second order looks one step of plain SGD ahead; set optimizer=sgd and nesterov=False, "
                             "or second_order=False")  # fmt: skip
 
     def route(self) -> Route:
         return self.soft(self.probabilities())
 
     def step(self, training: SupernetTraining, batch: Any, held_out: Any) -> Tensor:
-        """Algorithm 1: alpha by the loss on held-out images, then the weights by the loss on training images."""
+        """A step of algorithm 1: alpha by the loss on held-out images, then the weights by that on training images."""
         self.learn_from(training, batch, held_out())
         with torch.no_grad():
             route = self.route()
         return training.descend(batch, route)
 
     def learn_from(self, training: SupernetTraining, batch: Any, held_out: Any) -> None:
-        """A step of alpha. Nothing else changes: neither weights, nor their momentum, nor batch norms' statistics."""
+        """A step of alpha. Nothing else changes: neither the weights, nor their momentum, nor batch norm statistics."""
         alphas = list(self.parameters())
         with training.probing():
             if not self.second_order:
@@ -77,13 +77,13 @@ def unrolled_gradient(
     decay: float = 0.0,
     buffers: Sequence[Tensor | None] | None = None,
 ) -> list[Tensor]:
-    """The gradient by alpha of the validation loss at w' = w - rate u, where u = momentum * buffer + gradient of the
-    training loss + decay * w is the next step of the weights (equation 7):
+    """The gradient with respect to alpha of the validation loss at w' = w - rate u, where u = momentum * buffer +
+    gradient of the training loss + decay * w is the next step of the weights (equation 7):
 
         d L_val(w', alpha) / d alpha  -  rate * (d^2 L_train(w, alpha) / d alpha d w) v,    v = d L_val / d w'
 
-    The product is taken by a difference of two gradients at w + eps v and w - eps v, eps = 0.01 / |v| (equation 8). The
-    weights are put back to the bit.
+    The product is approximated by the difference of two gradients at w + eps v and w - eps v, eps = 0.01 / |v|
+    (equation 8). The weights are restored bit by bit.
     """
     before = [each.detach().clone() for each in weights]
     buffers = buffers or [None] * len(weights)

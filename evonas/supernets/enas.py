@@ -16,23 +16,24 @@ from evonas.supernets.policy import Policy
 from evonas.supernets.training import Batch, SupernetTraining
 from evonas.support.streams import number
 
-DRAWN = 100  # architectures by which the controller's preferences are told
+DRAWN = 100  # architectures from which the controller's preferences are estimated
 
 
 class ENAS(Policy):
-    """A controller draws one architecture for each batch of the weights; in turns with that it learns by REINFORCE from
+    """A controller draws one architecture for each training batch. Alternately, the controller learns by REINFORCE from
     the accuracy of architectures on batches of held-out images (section 2.2).
 
-    steps, samples      of the controller after each epoch, and architectures to each step
-    decay               of the baseline, which is moved before it is used
-    entropy             its weight in the reward
-    candidates          architectures that are drawn in the end; the best on one held-out batch is derived (section 2.3)
-    skips, skip_weight  the share of skip connections that is wanted, and the weight of the distance from it (the KL
-                        divergence, section 2.4); for decisions of the kind "skip"
+    steps, samples      steps of the controller after each epoch, and architectures per step
+    decay               decay of the baseline, which is updated before it is used
+    entropy             weight of the entropy in the reward
+    candidates          architectures drawn at the end; the best on one held-out batch is derived (section 2.3)
+    skips, skip_weight  the desired share of skip connections, and the weight of the KL divergence from it (section
+                        2.4); for decisions of the kind "skip"
     controller          settings of the LSTM: units, initial, temperature, tanh
 
-    The defaults are the authors' code for the micro space, without its fixed preference for separable convolutions; the
-    paper has other ones: 100 units, a rate of 3.5e-4, tanh 2.5, temperature 5, and 0.1 for the entropy.
+    The defaults are those of the authors' code for the micro space, without its fixed preference for separable
+    convolutions. The paper uses other ones: 100 units, a learning rate of 3.5e-4, tanh 2.5, temperature 5, and 0.1 for
+    the entropy.
     """
 
     one_path = True
@@ -68,7 +69,7 @@ class ENAS(Policy):
     baseline: Tensor
 
     def _apply(self, fn: Any, recurse: bool = True) -> ENAS:
-        """It stays on the CPU, where so small an LSTM is quickest, whatever device the supernet is on."""
+        """Keep the controller on the CPU, where so small an LSTM is fastest, whatever the device of the supernet."""
         return self
 
     def begin(self, epoch: int, epochs: int) -> None:
@@ -76,7 +77,7 @@ class ENAS(Policy):
         self.controller.generator.manual_seed(number(self.seed, "controller", epoch))
 
     def epoch(self, training: SupernetTraining) -> float:
-        """First the weights for an epoch, the controller fixed; then the controller, the weights fixed."""
+        """One epoch: first the weights are trained with a fixed controller, then the controller with fixed weights."""
         total = torch.zeros((), device=training.device)
         training.supernet.train()
         for batch, _ in training.batches():
@@ -88,7 +89,7 @@ class ENAS(Policy):
         return total.item() / training.steps
 
     def learn_from(self, training: SupernetTraining, held_out: Any) -> None:
-        """One step of the controller: REINFORCE on architectures that are judged by a held-out batch each."""
+        """One step of the controller: REINFORCE on architectures, each evaluated on its own held-out batch."""
         episodes = self.controller.sample(self.samples)
         advantages = []
         for episode in episodes:
@@ -104,8 +105,8 @@ class ENAS(Policy):
         self.optimizer.step()
 
     def divergence(self, episodes: list[Episode], log_probabilities: Tensor) -> Tensor:
-        """Of the probability of a skip from the one that is wanted: the KL divergence, summed over the skips of a
-        layer, the mean over layers (published code)."""
+        """The KL divergence of the probability of a skip from the desired one, summed over the skips of a layer and
+        averaged over layers (published code)."""
         of_layers: dict[tuple[int, str], Tensor] = {}
         for row, episode in enumerate(episodes):
             for step, (decision, token) in enumerate(
@@ -120,13 +121,13 @@ class ENAS(Policy):
         return torch.stack(list(of_layers.values())).mean()
 
     def derive(self, training: SupernetTraining) -> tuple[Token, ...]:
-        """Of some architectures the best one on one held-out batch."""
+        """The best of several drawn architectures on one held-out batch."""
         batch: Batch = next(training.held_out("derive"))
         drawn = [episode.genome for episode in self.controller.sample(self.candidates)]
         return max(drawn, key=lambda genome: training.accuracy_on(batch, self.space.route(genome)))
 
     def weights(self) -> Weights:
-        """How often each option is drawn."""
+        """The frequency with which each option is drawn."""
         counts: dict[str, dict[Token, float]] = {}
         for episode in self.controller.sample(DRAWN):
             for decision, token in zip(self.space.decisions(episode.genome), episode.genome, strict=True):

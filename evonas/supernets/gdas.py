@@ -13,10 +13,10 @@ from evonas.supernets.training import SupernetTraining
 
 
 class GDAS(Relaxation):
-    """One option of each decision runs: the one with the largest alpha plus Gumbel noise. The gradient goes through the
-    softmax at a temperature that falls from `hot` to `cold`, linearly over the epochs (section 3.2).
+    """One option of each decision is computed, the one with the largest alpha plus Gumbel noise. The gradient is that
+    of the softmax at a temperature that falls from `hot` to `cold`, linearly over the epochs (section 3.2).
 
-    One draw holds for a whole batch and all cells of a kind, as in the authors' code.
+    A draw is shared by a whole batch and all cells of a kind, as in the authors' code.
     """
 
     one_path = True
@@ -30,7 +30,7 @@ class GDAS(Relaxation):
         self.temperature = self.hot - (self.hot - self.cold) * epoch / max(epochs - 1, 1)
 
     def step(self, training: SupernetTraining, batch: Any, held_out: Any) -> Tensor:
-        """Algorithm 1: the weights on one draw, then alpha on another."""
+        """A step of algorithm 1: the weights on one draw, then alpha on another."""
         with torch.no_grad():
             chosen, _ = self.draw()
         loss = training.descend(batch, self.hard(chosen))
@@ -40,12 +40,12 @@ class GDAS(Relaxation):
         return loss
 
     def draw(self) -> tuple[list[int], Tensor]:
-        """The places of the options that run, and p, [decisions, options] (equations 3 and 4)."""
+        """The places of the chosen options, and p, [decisions, options] (equations 3 and 4)."""
         noisy = self.logits.log_softmax(1) + self.gumbel()
         return noisy.argmax(1).tolist(), (noisy / self.temperature).softmax(1)
 
     def route(self) -> Route:
-        """{option: h} for the one that runs: h = 1 in value, with the gradient of p (equation 5)."""
+        """The route {option: h} of the chosen options, where h has the value 1 and the gradient of p (equation 5)."""
         chosen, p = self.draw()
         drawn = p.gather(1, torch.tensor(chosen, device=p.device)[:, None])[:, 0]
         ones = 1 + (drawn - drawn.detach())

@@ -17,12 +17,12 @@ from evonas.supernets.training import SupernetTraining
 
 
 class PCDARTS(DARTS):
-    """DARTS on a part of the channels (`partial` of the space), with a weight for each edge (section 3.3).
+    """DARTS on some of the channels (`partial` of the space), with a weight for each edge (section 3.3).
 
-    Of the edges into a node each weighs softmax(beta). A derived edge counts by softmax(alpha) times softmax(beta).
+    The edges into a node have the weights softmax(beta). Edges are derived by softmax(alpha) times softmax(beta).
 
-    space       has a decision for each edge, by the name NODE<-SOURCE
-    beginning   epochs in which the weights alone learn
+    space       a space with a decision for each edge, named NODE<-SOURCE
+    beginning   number of initial epochs in which only the weights learn
 
     Raises UserError for another space.
     """
@@ -30,12 +30,12 @@ class PCDARTS(DARTS):
     def __init__(self, space: Space, *, beginning: int = 15, initial: float = 1e-3, **settings: Any) -> None:
         super().__init__(space, initial=initial, **settings)
         self.beginning, self.learning = beginning, False
-        self.into: dict[str, dict[int, int]] = {}  # node -> {source: place of its beta}
+        self.into: dict[str, dict[int, int]] = {}  # node -> {source: index of its beta}
         for place, decision in enumerate(self.asked):
             node, arrow, source = decision.name.partition("<-")
             if not arrow or not source.isdigit():
-                raise UserError(f"PC-DARTS weighs edges, which {decision.name!r} of {space.name} is not; use DARTS, or "
-                                "name the decisions of edges NODE<-SOURCE")  # fmt: skip
+                raise UserError(f"PC-DARTS weighs edges, but {decision.name!r} of {space.name} is not an edge; use "
+                                "DARTS, or name the decisions of edges NODE<-SOURCE")  # fmt: skip
             self.into.setdefault(node, {})[int(source)] = place
         self.beta = nn.Parameter(initial * torch.randn(len(self.asked), generator=self.generator))
         self.optimizer.add_param_group({"params": [self.beta]})
@@ -63,7 +63,7 @@ class PCDARTS(DARTS):
         }
 
     def route(self) -> Route:
-        if getattr(self.space, "partial", 1) > 1:  # there edges have gates of their own
+        if getattr(self.space, "partial", 1) > 1:  # then edges have their own gates
             return {**super().route(), **self.edges()}
         return self.soft(self.scaled())
 

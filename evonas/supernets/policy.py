@@ -1,4 +1,4 @@
-"""How routes through a supernet are drawn and learned, and what genome is derived: what the systems differ in."""
+"""How routes through a supernet are drawn and learned, and which genome is derived: where the systems differ."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from evonas.support.streams import number
 
 
 class Policy(nn.Module, ABC):
-    """What draws routes through the supernet of a space, and learns.
+    """A policy that draws routes through the supernet of a space, and learns.
 
-    space      whose genomes are sequences of decisions that can be left open
-    genome     the one to be searched, with open tokens; None: all are open
-    generator  of its own draws, apart from the order of the images; begun anew in each epoch
-    one_path   a step goes through one network, not through all
-    optimizer  of what it learns
+    space      a space whose genomes are sequences of decisions that can be left open
+    genome     the genome to be searched, with open tokens; None: all are open
+    generator  random generator for its draws, independent of the order of the images; reseeded in each epoch
+    one_path   whether a step computes one network instead of all of them
+    optimizer  optimizer of its parameters
 
-    Raises UserError where a space has no supernet, or nothing is open.
+    Raises UserError if a space has no supernet, or nothing is open.
     """
 
     one_path = False
@@ -37,10 +37,10 @@ class Policy(nn.Module, ABC):
     def __init__(self, space: Space, *, rng: Random, genome: Genome | None = None) -> None:
         super().__init__()
         if not space.is_sequence:
-            raise UserError(f"genomes of {space.name} are no sequences of decisions (it has no `next`), so there is no "
-                            "supernet of them; use a strategy over its own operators")  # fmt: skip
+            raise UserError(f"genomes of {space.name} are not sequences of decisions (it has no `next`), so there is "
+                            "no supernet of them; use a strategy over its own operators")  # fmt: skip
         self.space, self.genome = space, tuple(space.open() if genome is None else genome)
-        self.asked: list[Decision] = []  # what is open
+        self.asked: list[Decision] = []  # the open decisions
         self.options: list[tuple[Token, ...]] = []
         for decision, token in zip(space.decisions(self.genome), self.genome, strict=True):
             if isinstance(token, Open) and len(token.options) > 1:
@@ -52,7 +52,7 @@ class Policy(nn.Module, ABC):
         self.generator = torch.Generator().manual_seed(self.seed)
 
     def check(self, recipe: Recipe) -> None:
-        """Raises UserError for a recipe of the weights by which it cannot learn."""
+        """Raise UserError for a recipe of the weights with which it cannot learn."""
 
     def begin(self, epoch: int, epochs: int) -> None:
         """Called before each epoch, counted from 0."""
@@ -60,18 +60,18 @@ class Policy(nn.Module, ABC):
 
     @abstractmethod
     def epoch(self, training: SupernetTraining) -> float:
-        """One epoch of the weights, and of what draws the routes; the mean loss of the training batches."""
+        """Train the weights and the policy for one epoch; return the mean loss of the training batches."""
 
     @abstractmethod
     def weights(self) -> Weights:
-        """What each option of each open decision weighs now: a probability. What is closed weighs 1."""
+        """The present probability of each option of each open decision; closed ones have weight 1."""
 
     def derive(self, training: SupernetTraining) -> tuple[Token, ...]:
-        """The genome that the search would give now."""
+        """The genome that the search would return now."""
         return self.space.likeliest(self.weights())
 
     def random(self, rng: Random) -> tuple[Token, ...]:
-        """A genome of those that are open: uniform where all are, else decision by decision."""
+        """A random genome of the supernet: uniform over genomes if all is open, otherwise decision by decision."""
         if all(isinstance(token, Open) for token in self.genome):
             return self.space.random(rng)
         drawn: tuple[Token, ...] = ()
@@ -82,8 +82,8 @@ class Policy(nn.Module, ABC):
         return drawn
 
     def prefer(self, genome: Genome) -> None:
-        """Begin with this genome as the likeliest."""
-        raise UserError(f"{type(self).__name__} cannot begin with a network; leave `init` out")
+        """Make this genome the likeliest at the beginning."""
+        raise UserError(f"{type(self).__name__} cannot begin with a given network; leave `init` out")
 
     def state(self) -> dict[str, Any]:
         return {"policy": self.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -94,18 +94,18 @@ class Policy(nn.Module, ABC):
 
 
 def gradients(loss: Tensor, of: Sequence[Tensor]) -> list[Tensor]:
-    """Of a loss; zeros where it does not depend on something, as where `none` has been drawn."""
+    """The gradients of a loss, with zeros for parameters on which it does not depend, as when `none` has been drawn."""
     found = torch.autograd.grad(loss, of, allow_unused=True)
     return [torch.zeros_like(each) if gradient is None else gradient for each, gradient in zip(of, found, strict=True)]
 
 
 class Relaxation(Policy):
-    """Architecture parameters (alpha), one for each option of each open decision, learnt by Adam.
+    """A policy with architecture parameters (alpha), one for each option of each open decision, trained by Adam.
 
-    learning_rate, betas, weight_decay   of Adam; the decay is L2 in the gradient
-    initial                              standard deviation of the first alphas
+    learning_rate, betas, weight_decay   settings of Adam; the decay is an L2 term in the gradient
+    initial                              standard deviation of the initial alphas
 
-    A subclass gives `step`.
+    A subclass defines `step`.
     """
 
     there: Tensor  # [decisions, options]: False where a decision has fewer
@@ -133,8 +133,8 @@ class Relaxation(Policy):
 
     @abstractmethod
     def step(self, training: SupernetTraining, batch: Any, held_out: Any) -> Tensor:
-        """One step of alpha and one of the weights, in the order of the paper; the loss of the batch. `held_out()`
-        draws a batch of the validation part."""
+        """One step of alpha and one of the weights, in the order of the paper; returns the loss of the batch.
+        `held_out()` draws a batch of the validation split."""
 
     def epoch(self, training: SupernetTraining) -> float:
         total = torch.zeros((), device=training.device)
@@ -147,14 +147,14 @@ class Relaxation(Policy):
 
     @property
     def logits(self) -> Tensor:
-        """alpha, [decisions, options]; minus infinity where a decision has fewer options."""
+        """The alphas, [decisions, options], with minus infinity where a decision has fewer options."""
         return self.alpha.masked_fill(~self.there, -torch.inf)
 
     def probabilities(self) -> Tensor:
         return self.logits.softmax(1)
 
     def soft(self, weights: Tensor) -> Route:
-        """The route on which each option has its weight, [decisions, options]."""
+        """The soft route on which each option has its weight, [decisions, options]."""
         rows = [row.unbind() for row in weights.unbind()]
         return {
             decision.name: dict(zip(options, row, strict=False))
@@ -162,7 +162,7 @@ class Relaxation(Policy):
         }
 
     def hard(self, chosen: Sequence[int]) -> Route:
-        """The route on which each decision takes the option at its place."""
+        """The hard route on which each decision takes the option at the chosen place."""
         return {
             decision.name: options[place]
             for decision, options, place in zip(self.asked, self.options, chosen, strict=True)
@@ -176,7 +176,7 @@ class Relaxation(Policy):
     # ---- learning -------------------------------------------------------------------------------------------------
 
     def learn(self, gradients: Sequence[Tensor]) -> None:
-        """One step of Adam by the gradients of all architecture parameters."""
+        """One step of Adam with the gradients of all architecture parameters."""
         for parameter, gradient in zip(self.parameters(), gradients, strict=True):
             parameter.grad = gradient
         self.optimizer.step()
@@ -197,7 +197,7 @@ class Relaxation(Policy):
 
     @torch.no_grad()
     def prefer(self, genome: Genome) -> None:
-        """The options of this genome get a probability of three quarters."""
+        """Give the options of this genome a probability of three quarters."""
         answers = self.space.route(genome)
         for row, (decision, options) in enumerate(zip(self.asked, self.options, strict=True)):
             if answers.get(decision.name) in options:

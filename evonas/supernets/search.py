@@ -1,4 +1,4 @@
-"""One search for all that train a supernet: a proposal is the genome that is derived after one more epoch."""
+"""The search that all supernet systems share: each proposal is the genome derived after one more epoch."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from evonas.support.device import torch_threads
 from evonas.support.files import write_bytes
 from evonas.training.memory import supernet_bytes
 
-DIGITS = 4  # of the numbers in a proposal
+DIGITS = 4  # decimals of the numbers in a proposal
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The accuracy of a genome by the weights of a supernet, which is known already."""
+    """The accuracy of a genome with the weights of a supernet, as an evaluation whose result is already known."""
 
     outcome: Outcome
     epoch: int
@@ -47,14 +47,14 @@ class Judged:
 class SupernetSearch:
     """Trains the supernet of a policy's genome; after each epoch of the recipe it proposes what the policy derives.
 
-    Its fitness is the accuracy, on the validation part, of that route through the supernet: a rough guide, and not what
-    the network will be worth (status `shared`). The genome of the last epoch is the one that counts; those before it
-    are provisional, and are there to be looked at, trained and compared like any other.
+    Its fitness is the accuracy of that route through the supernet on the validation split: a rough guide, not the
+    accuracy that the network will reach (status `shared`). The genome of the last epoch is the result; the earlier ones
+    are provisional, and can be inspected, trained and compared like any other.
 
-    statistics   of batch norms where a route is judged: see `SupernetTraining`
+    statistics   batch norm statistics for the evaluation of a route: see `SupernetTraining`
 
-    After each epoch all that it takes to go on is in `supernet.pt`, so a search that was interrupted ends as if it had
-    not been, on a CPU to the bit.
+    After each epoch `supernet.pt` contains everything that is needed to continue, so an interrupted search ends as if
+    it had not been interrupted; on a CPU, the result is identical to the bit.
     """
 
     population: tuple[Individual, ...] = ()
@@ -65,26 +65,26 @@ class SupernetSearch:
         self.training: SupernetTraining | None = None
         self.derived: list[tuple[tuple[Any, ...], dict[str, Any], float, float]] = []
         self._handed_out = 0
-        self._judged: dict[tuple[int, tuple[Any, ...]], Outcome] = {}  # by epoch and genome
+        self._judged: dict[tuple[int, tuple[Any, ...]], Outcome] = {}  # (epoch, genome) -> its evaluation
 
     def check(self, recipe: Recipe) -> None:
-        """Raises UserError for a recipe by which the policy cannot learn."""
+        """Raise UserError for a recipe with which the policy cannot learn."""
         self.policy.check(recipe)
 
     def prepare(self, bench: Bench, checkpoint: Path | None = None, first: Sequence[Genome] = ()) -> None:
-        """What a run gives before anything is asked: images and a recipe, where to keep the supernet (None: nowhere),
+        """Called by a run before all else, with images and a recipe, the file for the supernet (None: it is not kept),
         and the genomes to begin with, at most one.
 
-        Raises UserError where more are given, the space has no supernet, or its training would take too much memory;
+        Raises UserError if more are given, the space has no supernet, or its training would take too much memory;
         RunError for a checkpoint that cannot be read.
         """
         if len(first) > 1:
-            raise UserError(f"{len(first)} networks to begin with; a supernet begins with one")
+            raise UserError(f"there are {len(first)} networks to begin with; give a supernet at most one")
         self.checkpoint = checkpoint
         graph = self.policy.space.decode(self.policy.genome)
         if not graph.is_open:
-            raise UserError(f"{self.policy.space.name}: `decode` gives a network without gates for a genome that is "
-                            "open; use `choices` and `draft.candidate`")  # fmt: skip
+            raise UserError(f"{self.policy.space.name}: `decode` gives a network without gates for an open genome; use "
+                            "`choices` and `draft.candidate`")  # fmt: skip
         self.check(bench.recipe)
         self._check_memory(graph, bench)
         self.training = SupernetTraining(graph, bench, statistics=self.statistics)
@@ -112,9 +112,9 @@ class SupernetSearch:
     # ---- a strategy -----------------------------------------------------------------------------------------------
 
     def generate(self, n: int | None = None) -> list[Individual]:
-        """The genome after the next epoch; [] after the last one."""
+        """Train for an epoch and return the derived genome; [] after the last epoch."""
         if self.training is None:
-            raise UserError("a supernet search trains by itself; give it to evonas.search, or call `prepare` first")
+            raise UserError("a supernet search trains by itself; pass it to evonas.search, or call `prepare` first")
         if self._handed_out == len(self.derived):
             if self.training.epochs >= self.training.recipe.epochs:
                 return []
@@ -128,14 +128,14 @@ class SupernetSearch:
 
     @property
     def ended(self) -> str:
-        """Why it proposes nothing more."""
+        """The reason why it proposes nothing more."""
         return f"{len(self.derived)} epochs of the supernet"
 
     def update(self, individuals: Iterable[Individual]) -> None:
-        """What it proposes is judged already."""
+        """Do nothing: its proposals are already evaluated."""
 
     def evaluation(self, individual: Individual) -> Judged:
-        """Of what it has proposed, or of any other genome by the weights of now."""
+        """The evaluation of one of its proposals, or of any other genome with the present weights."""
         if individual.proposal:
             epoch = individual.proposal["epoch"]
             _, said, value, seconds = self.derived[epoch - 1]
@@ -147,7 +147,7 @@ class SupernetSearch:
         return Judged(self._judge(tuple(individual)), self._handed_out)
 
     def _judge(self, genome: tuple[Any, ...]) -> Outcome:
-        """Remembered, since it is asked for twice: to be named, and to be handed out."""
+        """Evaluate a genome. The result is cached, because it is needed twice: for the description and the outcome."""
         assert self.training is not None
         asked = self.training.epochs, genome
         if asked not in self._judged:
@@ -159,31 +159,31 @@ class SupernetSearch:
         return self._judged[asked]
 
     def random(self, rng: Random) -> tuple[Any, ...]:
-        """A genome of those that the supernet holds."""
+        """A random genome of those that the supernet contains."""
         return self.policy.random(rng)
 
     def share(self, graph: Graph) -> float:
-        """About how much of the time of an epoch here one takes that trains the network of a graph: an epoch here has
-        two steps for each, through the supernet or through one path of it."""
+        """The approximate time of an epoch of stand-alone training of the network of a graph, as a fraction of the time
+        of an epoch here, which has two steps per batch, through the supernet or through one path of it."""
         if self.policy.one_path or self.training is None:
             return 0.5
         return 0.5 * graph.multiply_adds / self.training.supernet.meta["graph"].multiply_adds
 
     # ---- an epoch -------------------------------------------------------------------------------------------------
 
-    @torch_threads(1)  # the same numbers whatever the machine
+    @torch_threads(1)  # the same numbers on every machine
     def _epoch(self) -> None:
         training, policy = self.training, self.policy
         assert training is not None
         start = time.monotonic()
         policy.begin(training.epochs, training.recipe.epochs)
         with torch.random.fork_rng([training.device] if training.device.type == "cuda" else []):
-            torch.manual_seed(policy.generator.initial_seed())  # of dropout
+            torch.manual_seed(policy.generator.initial_seed())  # for dropout
             loss = policy.epoch(training)
         training.epochs += 1
         if not isfinite(loss):
             raise RunError(f"the loss of the supernet is {loss} in epoch {training.epochs} of "
-                           f"{training.recipe.epochs}; begin anew with a lower learning_rate, or "
+                           f"{training.recipe.epochs}; start again with a lower learning_rate, or "
                            "clip_norm=5")  # fmt: skip
         genome = tuple(policy.derive(training))
         value = training.accuracy(policy.space.route(genome))
@@ -212,13 +212,13 @@ class SupernetSearch:
             self.policy.load_state(state["policy"])
         except (RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
             why = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RunError(f"{path} cannot be read ({why}); put the original back, or begin anew in another "
+            raise RunError(f"{path} cannot be read ({why}); restore the original, or start again in another "
                            "directory") from error  # fmt: skip
         self.derived = [(tuple(genome), said, value, seconds) for genome, said, value, seconds in state["derived"]]
 
 
 def described(weights: Weights) -> dict[str, Any]:
-    """What is told of a policy: the mean entropy of its open decisions (nats), and the probability of each option."""
+    """A description of a policy: the mean entropy of its open decisions (nats), and the probability of each option."""
     shares, entropies = {}, []
     for name, of in weights.items():
         if len(of) > 1:

@@ -12,19 +12,19 @@ from evonas.graph import Graph
 from evonas.supernets.policy import Relaxation
 from evonas.supernets.training import SupernetTraining
 
-CLIP = 10.0  # of the gradients of alpha (published code)
+CLIP = 10.0  # bound on the gradients of alpha (published code)
 
 
 class SNAS(Relaxation):
-    """Each option weighs Z, a sample of the concrete distribution; alpha and the weights learn together, from one loss
-    on training images (section 2.2, equations 3 to 8).
+    """Each option has the weight Z, a sample of the concrete distribution; alpha and the weights learn together, from
+    one loss on training images (section 2.2, equations 3 to 8).
 
         Z_k = exp((alpha_k + G_k) / temperature) / sum_l exp((alpha_l + G_l) / temperature)
 
-    One draw holds for a batch and all cells of a kind. The temperature falls linearly over the epochs, from 1 towards
-    `cold` (published code, which has 150 of them).
+    A draw is shared by a batch and all cells of a kind. The temperature falls linearly over the epochs, from 1 towards
+    `cold` (published code, which trains for 150 epochs).
 
-    resource   eta, the weight of what the drawn operations cost (section 2.3)
+    resource   eta, the weight of the cost of the drawn operations (section 2.3)
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class SNAS(Relaxation):
     ) -> None:
         super().__init__(*args, initial=initial, **settings)
         with torch.no_grad():
-            self.alpha.add_(1.0)  # as published; a softmax does not see it
+            self.alpha.add_(1.0)  # as published; a softmax is invariant to it
         self.cold, self.temperature, self.resource = cold, 1.0, resource
         self._costs: Costs | None = None
 
@@ -41,11 +41,11 @@ class SNAS(Relaxation):
         self.temperature = (1 - epoch / epochs) * (1 - self.cold) + self.cold
 
     def draw(self) -> Tensor:
-        """Z, [decisions, options]."""
+        """A sample Z, [decisions, options]."""
         return ((self.logits + self.gumbel()) / self.temperature).softmax(1)
 
     def step(self, training: SupernetTraining, batch: Any, held_out: Any) -> Tensor:
-        """Alpha and the weights on one draw, one batch and one loss."""
+        """A step of alpha and the weights on one draw, one batch and one loss."""
         z = self.draw()
         loss = training.loss(batch, self.route(z))
         wanted = loss
@@ -68,12 +68,12 @@ class SNAS(Relaxation):
 
 
 class Costs:
-    """What the options of each decision cost wherever a supernet asks for it: weights, multiply-adds, and memory
-    access, which is inputs and outputs of all operations with the weights (section 2.3).
+    """The costs of the options of each decision wherever they occur in a supernet: weights, multiply-adds, and memory
+    access, which counts the inputs, outputs and weights of all operations (section 2.3).
 
-    amounts   [3, places, options]: a place is a node where the options of one decision meet
-    share     [places]: 1 over the number of places of its decision
-    row       [places]: the decision
+    amounts   costs, [3, places, options]; a place is a node where the options of one decision meet
+    share     1 / number of places of the decision, [places]
+    row       index of the decision, [places]
     """
 
     def __init__(self, policy: Relaxation, graph: Graph) -> None:
@@ -96,14 +96,14 @@ class Costs:
         self.share = 1 / self.row.bincount(minlength=len(rows))[self.row]
 
     def of(self, weights: Tensor) -> Tensor:
-        """The mean over the three kinds of cost of the sum over decisions of log(cost), the mean over its places; what
-        costs less than 1 counts as 1 (published code)."""
+        """The log(cost) of the drawn options, averaged over the places of a decision, summed over decisions and
+        averaged over the three kinds of cost; costs below 1 count as 1 (published code)."""
         spent = (weights[self.row] * self.amounts).sum(2).clamp_min(1).log()
         return (spent * self.share).sum(1).mean()
 
 
 def _cost(graph: Graph, source: str) -> tuple[float, float, float]:
-    """Of a candidate: the node in which it ends, and those that nothing else reads."""
+    """The cost of a candidate: that of its last node and of the nodes that only it reads."""
     readers: dict[str, set[str]] = {}
     for node in graph.nodes:
         for edge in node.inputs:

@@ -1,4 +1,4 @@
-"""A supernet in training: the loss on a route, a step of the weights, and what a route is worth."""
+"""A supernet in training: the loss on a route, a step of the weights, and the accuracy of a route."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evonas.support.streams import number
 from evonas.tasks.splits import Part
 from evonas.training.train import autocast, keep_schedule, optimizer_of
 
-RECALIBRATION = 20  # batches of the training part from which statistics are taken anew
+RECALIBRATION = 20  # batches of the training split from which statistics are recomputed
 STATISTICS = ("batch", "running", "recalibrated")
 
 Batch = tuple[Tensor, Tensor]  # images and labels
@@ -29,10 +29,10 @@ Batch = tuple[Tensor, Tensor]  # images and labels
 
 @dataclass(frozen=True)
 class Bench:
-    """What a search that trains by itself needs of a run.
+    """What a search that trains by itself needs from a run.
 
-    train, validation   images: the weights learn from the first, routes are judged by the second
-    recipe              of the weights; its epochs are those of the search
+    train, validation   training split for the weights, and validation split for evaluating routes
+    recipe              recipe for the weights; its epochs are those of the search
     memory              bytes that the training may take; None: no limit
     """
 
@@ -45,18 +45,19 @@ class Bench:
 
     @property
     def batch_size(self) -> int:
-        """Of the training part: the recipe's, or all images where there are fewer."""
+        """The batch size for the training split: the recipe's, or the number of images if there are fewer."""
         return min(self.recipe.batch_size, len(self.train))
 
 
 class SupernetTraining:
-    """The weights of a supernet, as they learn on routes that somebody else draws.
+    """The training of a supernet's weights on routes that a policy draws.
 
-    statistics   of batch norms where a route is judged: "batch" (of the images at hand), "running" (averages over all
-                 routes of the training), or "recalibrated" (of the route, from batches of the training part)
+    statistics   batch norm statistics for the evaluation of a route: "batch" (of the present batch), "running"
+                 (averages over all routes of the training), or "recalibrated" (of the route, from batches of the
+                 training split)
 
-    Steps of the weights keep running statistics; nothing else moves them. Weights that a route does without get no
-    gradient, and stay as they are to the bit.
+    Running statistics are updated by steps of the weights only. Weights that are not on a route get no gradient and
+    stay unchanged to the bit.
     """
 
     def __init__(self, graph: Graph, bench: Bench, *, statistics: str = "batch") -> None:
@@ -69,7 +70,7 @@ class SupernetTraining:
         self.weights = list(self.supernet.parameters())
         self.optimizer = optimizer_of(self.weights, self.recipe)
         if isinstance(self.optimizer, torch.optim.SGD) and self.recipe.momentum:
-            for each in self.weights:  # PyTorch's fused step fails where only some have a momentum yet
+            for each in self.weights:  # PyTorch's fused step fails if only some weights have a momentum yet
                 self.optimizer.state[each]["momentum_buffer"] = torch.zeros_like(each)
         self.norms = [module for module in self.supernet.modules() if isinstance(module, nn.BatchNorm2d)]
         self.paths = [module for module in self.supernet.modules() if isinstance(module, DropPath)]
@@ -93,14 +94,14 @@ class SupernetTraining:
     # ---- what a policy asks for -----------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, route: Route) -> Tensor:
-        """Cross-entropy of a batch on a route."""
+        """The cross-entropy of a batch on a route."""
         images, labels = batch
         with autocast(self.device, self.bench.precision):
             logits = self.supernet(images, route)
         return F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
 
     def descend(self, batch: Batch, route: Route) -> Tensor:
-        """One step of the weights on a batch; its loss."""
+        """Make one step of the weights on a batch and return its loss."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(batch, route)
         loss.backward()
@@ -108,14 +109,14 @@ class SupernetTraining:
         return loss.detach()
 
     def apply(self) -> None:
-        """Change the weights by the gradients that they have."""
+        """Update the weights with their present gradients."""
         if self.recipe.clip_norm:
             nn.utils.clip_grad_norm_(self.weights, self.recipe.clip_norm)
         self.optimizer.step()
 
     @contextmanager
     def probing(self) -> Iterator[None]:
-        """Batch norms use the statistics of the batch, and keep none."""
+        """A context in which batch norms use the statistics of the batch and do not update their running ones."""
         for norm in self.norms:
             norm.track_running_stats = False
         try:
@@ -127,8 +128,8 @@ class SupernetTraining:
     # ---- an epoch -------------------------------------------------------------------------------------------------
 
     def batches(self) -> Iterator[tuple[Batch, Callable[[], Batch]]]:
-        """One epoch: each training batch, and what draws a batch of the validation part where one is wanted. That part
-        is gone through in a new order whenever it is at its end."""
+        """One epoch: each training batch with a function that draws a batch of the validation split. When that split is
+        exhausted, it is reshuffled."""
         draws = torch.Generator(self.device).manual_seed(number(self.bench.seed, "supernet", "train", self.epochs))
         held = self.held_out("alpha")
         for step, batch in enumerate(self.bench.train.shuffled(self.batch_size, self.recipe, draws)):
@@ -136,7 +137,7 @@ class SupernetTraining:
             yield batch, held.__next__
 
     def held_out(self, purpose: str) -> Iterator[Batch]:
-        """Batches of the validation part without end, in an order of this purpose and epoch."""
+        """An endless sequence of batches of the validation split, in an order that depends on purpose and epoch."""
         draws = torch.Generator(self.device).manual_seed(number(self.bench.seed, "supernet", purpose, self.epochs))
         while True:
             size = min(self.batch_size, len(self.bench.validation))
@@ -146,7 +147,8 @@ class SupernetTraining:
 
     @torch.no_grad()
     def accuracy(self, route: Route, part: Part | None = None) -> float:
-        """Of the validation part on a route, without a change to the supernet: the same whatever was judged before."""
+        """The accuracy of a route on the validation split. It leaves the supernet unchanged and does not depend on what
+        was evaluated before."""
         part = part or self.bench.validation
         if self.statistics != "recalibrated":
             return self._accuracy(route, part)
@@ -163,8 +165,8 @@ class SupernetTraining:
 
     @torch.no_grad()
     def accuracy_on(self, batch: Batch, route: Route) -> float:
-        """The share of a batch that a route puts into the right class. Statistics are those of the batch, or running
-        ones; to take them anew for so little would cost more than all else."""
+        """The accuracy of a route on a batch. Statistics are those of the batch or running ones; recalibration would
+        cost more than everything else for so few images."""
         with self._judging():
             return self._right(batch, route).item() / len(batch[1])
 
@@ -193,7 +195,7 @@ class SupernetTraining:
     def _recalibrate(self, route: Route) -> None:
         for norm in self.norms:
             norm.reset_running_stats()
-            norm.momentum = None  # the plain mean, which hangs on no order
+            norm.momentum = None  # the plain mean, which does not depend on the order
         self.supernet.train()
         for module in self.chances:
             module.eval()
