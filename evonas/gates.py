@@ -1,11 +1,11 @@
-"""Gates: whether an edge of a graph is there, as a function of the decisions of a genome.
+"""Gates: whether an edge of a graph is present, as a function of the decisions of a genome.
 
-A gate is 0, 1, or a small expression over open decisions. Known parts fold away as the expression is made, so a closed
-genome has gates 0 and 1 only, and the same decoder gives the stand-alone network and the supernet.
+A gate is 0, 1, or a small expression over open decisions. Known parts are folded when the expression is built, so a
+closed genome has gates 0 and 1 only, and the same decoder yields the stand-alone network and the supernet.
 
-On a hard route (each decision a token) a gate is 0 or 1. On a soft route (weights for the options) it is the
-probability of the same event were the decisions independent: `every` multiplies, `no` complements, and `some` is the
-complement of none. The two agree where the weights are one-hot.
+On a hard route (a token for each decision) a gate is 0 or 1. On a soft route (weights for the options) it is the
+probability of the same event if the decisions were independent: `every` multiplies, `no` takes the complement, and
+`some` is the complement of none. The two agree where the weights are one-hot.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Route = Mapping[str, Any]  # decision -> token, or {option: weight}; an option that is left out has weight 0
+Route = Mapping[str, Any]  # decision -> token, or {option: weight}; an omitted option has weight 0
 
 
 @dataclass(frozen=True)
 class Is:
-    """The decision took this option."""
+    """A gate that is open if the decision took this option."""
 
     decision: str
     option: Hashable
@@ -56,7 +56,7 @@ Gate = int | Is | No | Every | Some
 
 
 def no(gate: Gate) -> Gate:
-    """Open where `gate` is closed."""
+    """A gate that is open where `gate` is closed."""
     match gate:
         case int():
             return 1 - gate
@@ -66,7 +66,7 @@ def no(gate: Gate) -> Gate:
 
 
 def every(gates: Iterable[Gate]) -> Gate:
-    """Open where all `gates` are; of no gates at all: open."""
+    """A gate that is open where all `gates` are; open if there are none."""
     unknown = tuple(gate for gate in gates if gate != 1)
     if any(gate == 0 for gate in unknown):
         return 0
@@ -74,7 +74,7 @@ def every(gates: Iterable[Gate]) -> Gate:
 
 
 def some(gates: Iterable[Gate]) -> Gate:
-    """Open where at least one of `gates` is; of no gates at all: closed."""
+    """A gate that is open where at least one of `gates` is; closed if there are none."""
     unknown = tuple(gate for gate in gates if gate != 0)
     if any(gate == 1 for gate in unknown):
         return 1
@@ -82,9 +82,9 @@ def some(gates: Iterable[Gate]) -> Gate:
 
 
 def value(gate: Gate, route: Route) -> Any:
-    """The gate on this route: the integer 0 or 1 on a hard route, a weight (number or tensor) on a soft one.
+    """The value of a gate on a route: the integer 0 or 1 on a hard route, a weight (number or tensor) on a soft one.
 
-    Raises KeyError when the route says nothing about a decision that the gate asks for.
+    Raises KeyError if the route lacks a decision on which the gate depends.
     """
     match gate:
         case int():
@@ -102,7 +102,7 @@ def value(gate: Gate, route: Route) -> Any:
 
 
 def is_closed(weight: Any) -> bool:
-    """Known to be 0. A tensor is never known: reading it would wait for the device."""
+    """Whether a weight is known to be 0. A tensor never is, because reading it would wait for the device."""
     return isinstance(weight, (int, float)) and weight == 0
 
 

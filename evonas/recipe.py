@@ -1,4 +1,4 @@
-"""How a network is trained: frozen recipes, without torch, so that they can be listed, printed and compared."""
+"""Training recipes: frozen and independent of torch, so that they can be listed, printed and compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OPTIMIZERS = ("sgd", "adam", "rmsprop")
 SCHEDULES = ("cosine", "step", "constant")
 
 
-LATER = {"nesterov": True, "last_rate": 0.0, "cycle": 0}  # fields that the first recipes did not have
+LATER = {"nesterov": True, "last_rate": 0.0, "cycle": 0}  # fields that were added later, with their defaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,30 +20,31 @@ class Recipe:
     """A training recipe.
 
     epochs            passes over the training images
-    batch_size        images a step
+    batch_size        images per step
     optimizer         sgd, adam, or rmsprop (decay 0.9, as mobile networks are trained)
-    learning_rate     at its peak
-    momentum          of sgd and rmsprop
-    weight_decay      on all weights
-    nesterov          form of sgd's momentum; else plain
+    learning_rate     peak learning rate
+    momentum          momentum of sgd and rmsprop
+    weight_decay      weight decay on all weights
+    nesterov          whether sgd's momentum is Nesterov's or plain
     schedule          cosine: to `last_rate` at the last step; step: times `gamma` after each of `milestones`; constant
-    last_rate         to which a cosine falls
+    last_rate         learning rate to which a cosine falls
     cycle             epochs of the first of several cosines, each twice as long as the one before it; 0: one cosine
-    milestones        epochs
+    milestones        epochs after which the step schedule applies `gamma`
     warmup            epochs over which the learning rate rises linearly from 0
     crop              pixels by which an image is padded with its mean and cropped back at random; 0: none
-    flip              mirror left and right at random
+    flip              whether images are mirrored horizontally at random
     cutout            side in pixels of the square that is blanked at random; 0: none
-    label_smoothing   share of the target spread over all classes
+    label_smoothing   share of the target that is spread over all classes
     clip_norm         bound on the norm of the gradients; 0: none
     drop_path         probability at the end of training with which a path of a cell is dropped for an image, growing
                       linearly from 0 (and with depth in NASNet's skeleton); for networks that have such paths
-    auxiliary         weight of the loss of a second classifier in the middle, which is thrown away after training; 0:
-                      none; for networks whose skeleton says where it stands
-    best_of           so many last epochs, whose best validation accuracy is the fitness in a search; 1: the last alone
-    restarts          times that a training in a search begins anew, with 0.4 times the learning rate, because its first
-                      epoch has taught nothing: no better than naming the most frequent class (MetaQNN, Block-QNN)
-    trainings         from fresh weights, whose mean accuracy is the fitness in a search; a final training is one
+    auxiliary         weight of the loss of a second classifier in the middle, which is discarded after training; 0:
+                      none; for networks whose skeleton defines its place
+    best_of           number of last epochs whose best validation accuracy is the fitness in a search; 1: only the last
+    restarts          how often a training in a search may start over, with 0.4 times the learning rate, because its
+                      first epoch was no better than always naming the most frequent class (MetaQNN, Block-QNN)
+    trainings         number of trainings from fresh weights whose mean accuracy is the fitness in a search; a final
+                      training is a single one
     """
 
     epochs: int = 3
@@ -83,16 +84,16 @@ class Recipe:
         if not self.learning_rate > 0:
             raise UserError(f"learning_rate is {self.learning_rate}; use a positive number")
         if not all(0 <= each < 1 for each in (self.label_smoothing, self.momentum, self.drop_path)):
-            raise UserError("label_smoothing, momentum and drop_path are at least 0 and below 1")
+            raise UserError("label_smoothing, momentum and drop_path must be at least 0 and below 1")
         if min(self.weight_decay, self.warmup, self.crop, self.cutout, self.clip_norm, self.gamma, self.auxiliary,
                self.restarts, self.last_rate, self.cycle) < 0:  # fmt: skip
             raise UserError("weight_decay, warmup, crop, cutout, clip_norm, gamma, auxiliary, restarts, last_rate and "
-                            "cycle are at least 0")  # fmt: skip
+                            "cycle must be at least 0")  # fmt: skip
         if self.warmup >= self.epochs:
             raise UserError(f"warmup is {self.warmup} of {self.epochs} epochs; leave some epochs after it")
 
     def rate(self, epoch: float) -> float:
-        """The learning rate at this moment, in epochs from the start (with fractions)."""
+        """The learning rate at a moment, given in (fractional) epochs from the start."""
         if epoch < self.warmup:
             return self.learning_rate * epoch / self.warmup
         if self.schedule == "cosine":  # Loshchilov and Hutter 2017, Eq. 5
@@ -107,20 +108,20 @@ class Recipe:
         return self.learning_rate
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values. What was added to recipes later is left out where it is as it always was: recipes keep their
-        identity, and so trainings their seeds."""
+        """The fields as plain values. Fields that were added later are omitted while they have their default, so that
+        recipes keep their identity and trainings their seeds."""
         plain = asdict(self) | {"milestones": list(self.milestones)}
         return {name: value for name, value in plain.items() if name not in LATER or value != LATER[name]}
 
 
-# For searches on small machines: 8x8 digits, and larger pictures.
+# For searches on small machines, on 8x8 digits and on larger images.
 DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1)
 SMALL = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
 
-# Named recipes: those of papers, under the system's name, and one for residual networks on CIFAR.
+# Named recipes: the papers', under the name of the system, and one for residual networks on CIFAR.
 RECIPES: dict[str, Recipe] = {
-    # Xie and Yuille 2017, section 4. The paper says nothing of batch size, momentum, weight decay or augmentation;
-    # these are ours: 128 images, Nesterov momentum 0.9, weight decay 5e-4, none.
+    # Xie and Yuille 2017, section 4. The paper does not state batch size, momentum, weight decay or augmentation;
+    # these are ours: 128 images, Nesterov momentum 0.9, weight decay 5e-4, no augmentation.
     "genet-mnist": Recipe(epochs=25, batch_size=128, learning_rate=1e-3, schedule="step", milestones=(20, 24)),
     "genet-cifar10": Recipe(
         epochs=240, batch_size=128, learning_rate=1e-2, schedule="step", milestones=(120, 180, 220)
@@ -130,7 +131,7 @@ RECIPES: dict[str, Recipe] = {
         epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, cutout=16, clip_norm=5,
         drop_path=0.2, auxiliary=0.4,
     ),
-    # Liu et al. 2019, section 3.1 and published code: the weights of the search
+    # Liu et al. 2019, section 3.1 and published code: the training of the weights in the search
     "darts-search": Recipe(
         epochs=50, batch_size=64, learning_rate=0.025, nesterov=False, weight_decay=3e-4, last_rate=1e-3, crop=4,
         flip=True, clip_norm=5,
@@ -154,7 +155,7 @@ RECIPES: dict[str, Recipe] = {
         epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, cutout=16, clip_norm=5,
         drop_path=0.3, auxiliary=0.4,
     ),
-    # Pham et al. 2018, published code: cells. Its l2 is not halved: twice the number is our weight decay.
+    # Pham et al. 2018, published code for cells. Its l2 term is not halved, so our weight decay is twice its number.
     "enas-search": Recipe(
         epochs=150, batch_size=160, learning_rate=0.05, last_rate=5e-4, cycle=10, weight_decay=2e-4, crop=4, flip=True,
         clip_norm=5,
@@ -172,9 +173,9 @@ RECIPES: dict[str, Recipe] = {
         epochs=600, batch_size=128, learning_rate=0.024, weight_decay=5e-4, crop=4, flip=True, drop_path=0.3,
         auxiliary=0.5,
     ),
-    # Liu et al. 2018, section 4.1, in epochs: 5,000 steps of 256 of 40,000 images, and 80,000 of 50,000. The paper
-    # crops 24x24 of 32x32 and tests on 32x32; here images are padded and cropped back. The fitness is the mean of four
-    # trainings.
+    # Liu et al. 2018, section 4.1, in epochs: 5,000 steps of 256 images on 40,000 images, and 80,000 steps on 50,000.
+    # The paper crops 24x24 from 32x32 and tests on 32x32; here images are padded and cropped back. The fitness is the
+    # mean of four trainings.
     "hierarchical": Recipe(
         epochs=32, batch_size=256, learning_rate=0.1, weight_decay=3e-4, schedule="step", milestones=(26, 29),
         crop=4, flip=True, trainings=4,
@@ -183,13 +184,13 @@ RECIPES: dict[str, Recipe] = {
         epochs=410, batch_size=256, learning_rate=0.1, weight_decay=3e-4, schedule="step", milestones=(205, 307, 358),
         crop=4, flip=True,
     ),
-    # Real et al. 2017, section 3: 25,600 steps of 50 of 45,000 images; the learning rate is the genome's, and constant.
-    # The augmentation is that of residual networks. Their momentum is plain, ours Nesterov's.
+    # Real et al. 2017, section 3: 25,600 steps of 50 images on 45,000 images; the learning rate is the genome's and
+    # constant. The augmentation is that of residual networks. Their momentum is plain, ours is Nesterov's.
     "large-scale": Recipe(
         epochs=28, batch_size=50, learning_rate=0.1, weight_decay=1e-4, schedule="constant", crop=4, flip=True,
     ),
-    # Baker et al. 2017, section 5: a fifth of the learning rate after every 5 epochs. They draw weights by Xavier's
-    # rule, which is not done here.
+    # Baker et al. 2017, section 5: the learning rate is divided by 5 after every 5 epochs. Their Xavier initialisation
+    # is not used here.
     "metaqnn": Recipe(
         epochs=20, batch_size=128, optimizer="adam", learning_rate=1e-3, weight_decay=0.0, schedule="step",
         milestones=(5, 10, 15), gamma=0.2, flip=True, restarts=5,
@@ -199,27 +200,27 @@ RECIPES: dict[str, Recipe] = {
         epochs=12, batch_size=256, optimizer="adam", learning_rate=1e-3, weight_decay=0.0, schedule="step",
         milestones=(5, 10), gamma=0.2, restarts=3,
     ),
-    # Zoph et al. 2018, section 4.1: cosine over 20 epochs; the paper says neither rate nor batch size of the search
+    # Zoph et al. 2018, section 4.1: cosine over 20 epochs; the paper states neither rate nor batch size of the search
     "nasnet": Recipe(
         epochs=20, batch_size=128, learning_rate=0.025, weight_decay=5e-4, crop=4, flip=True, clip_norm=5,
     ),
-    # Zoph and Le 2017, section 4.1; batch size and schedule of the search are not said. The reward is made of the best
-    # of the last five epochs.
+    # Zoph and Le 2017, section 4.1; batch size and schedule of the search are not stated. The reward is based on the
+    # best of the last five epochs.
     "nas-rl": Recipe(
         epochs=50, batch_size=128, learning_rate=0.1, weight_decay=1e-4, schedule="constant", crop=4, flip=True,
         best_of=5,
     ),
-    # Tan et al. 2019, section 5, and published code: 0.016 for each 256 images, 0.97 times as much every 2.4 epochs
-    # (here 0.97^5 every 12). Without the moving average of the weights and Inception's crops.
+    # Tan et al. 2019, section 5, and published code: 0.016 per 256 images, multiplied by 0.97 every 2.4 epochs (here by
+    # 0.97^5 every 12), without the moving average of the weights and Inception's crops.
     "mnasnet": Recipe(
         epochs=5, batch_size=256, optimizer="rmsprop", learning_rate=0.016, weight_decay=1e-5, schedule="step",
         milestones=tuple(range(12, 350, 12)), gamma=0.97**5, crop=28, flip=True, label_smoothing=0.1,
     ),
-    # Lu et al. 2019, published code: the search's trainings
+    # Lu et al. 2019, published code: the trainings of the search
     "nsga-net": Recipe(
         epochs=25, batch_size=128, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, clip_norm=5,
     ),
-    # He et al. 2016 (arXiv:1512.03385), section 4.2: 64,000 steps of 128 images, a tenth after 32,000 and 48,000
+    # He et al. 2016 (arXiv:1512.03385), section 4.2: 64,000 steps of 128 images, rate / 10 after 32,000 and 48,000
     "resnet-cifar": Recipe(
         epochs=164, batch_size=128, learning_rate=0.1, weight_decay=1e-4, schedule="step", milestones=(82, 123),
         crop=4, flip=True,

@@ -1,4 +1,4 @@
-"""A search space is a sequence of named decisions; all that follows from `next` alone is written here, once."""
+"""A search space is a sequence of named decisions; everything that follows from `next` alone is implemented here."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from evonas.recipe import Recipe
 
 @dataclass(frozen=True)
 class Pointer:
-    """How a decision points at earlier ones. Controllers that have a state may choose by it (attention).
+    """How the options of a decision refer to earlier tokens. Recurrent controllers may use it to choose by attention.
 
-    at   the place in the genome up to which tokens count where the choice is made: decisions with the same `at` are
-         made at once, none by the others
-    to   for each option the place of the token that it means; None: nothing
+    at   the place in the genome up to which tokens are known when the choice is made; decisions with the same `at` are
+         made at once, independently of one another
+    to   the place of the token to which each option refers; None: to none
     """
 
     at: int
@@ -29,14 +29,14 @@ class Pointer:
 
 @dataclass(frozen=True)
 class Decision:
-    """What comes next in a genome.
+    """What is decided next in a genome.
 
     name      stable name, unique in a genome
     options   the tokens that are legal here, at least one
     state     prefixes with equal state have exactly the same future; this makes counting and uniform drawing possible
-    kind      decisions of one kind, such as the filters of any layer, are the same question to a controller; by default
-              each is a kind of its own
-    pointer   where the options mean earlier places of the genome
+    kind      a controller shares weights among decisions of one kind, such as the filters of all layers; by default,
+              each decision is its own kind
+    pointer   the earlier places of the genome to which the options refer, if they do
     """
 
     name: str
@@ -48,7 +48,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Open:
-    """A token that is left open: one of `options`, to be chosen by a route through the supernet."""
+    """An open token: a route through the supernet chooses one of its `options`."""
 
     options: tuple[Hashable, ...]
 
@@ -56,55 +56,56 @@ class Open:
         return "{" + "|".join(map(str, self.options)) + "}"
 
 
-LONGEST = 10_000  # tokens of a genome
-CHECKED, DECODED = 200, 20  # random genomes on which a space is checked, and of which one must decode
+LONGEST = 10_000  # tokens of a genome at most
+CHECKED, DECODED = 200, 20  # random genomes for checking a space; of the first DECODED at least one must decode
 Token = Hashable
 Genome = Sequence[Token]
-Weights = Mapping[str, Mapping[Token, float]]  # decision -> {option: its weight}
+Weights = Mapping[str, Mapping[Token, float]]  # decision -> {option: weight}
 
 
 class CodeError(UserError):
-    """A genome or code that does not belong to the space. The message names the place and what is legal there."""
+    """A genome or code does not belong to the space. The message names the place and what is legal there."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """Genomes and their meaning. A space is a frozen dataclass whose fields are its skeleton.
+    """Genomes and their meaning. A space is a frozen dataclass whose fields define the skeleton.
 
-    A subclass gives `name`, `next` and `decode`. `format` and `parse` may be replaced by a system's own notation.
+    A subclass defines `name`, `next` and `decode`. It may override `format` and `parse` with its own notation.
     """
 
     name: ClassVar[str]
 
     def next(self, prefix: Genome) -> Decision | None:
-        """The decision that follows this prefix, or None where the genome is complete."""
+        """The decision that follows this prefix, or None if the genome is complete."""
         raise NotImplementedError(f"{type(self).__name__} has no `next`")
 
     def decode(self, genome: Genome) -> Graph:
-        """The graph of a genome, which may hold Open tokens. Pure. Raises CodeError for a genome of another space."""
+        """The graph of a genome, which may contain open tokens. This is a pure function. Raises CodeError for a genome
+        of another space."""
         raise NotImplementedError(f"{type(self).__name__} has no `decode`")
 
     def observe(self, prefix: Genome) -> Hashable:
-        """What Q-learning sees of a prefix that is not complete, and learns values for: by default all that decides
-        what may follow, and the last token. Without that token all choices that lead to the same state would be worth
-        the same. A space may blur it."""
+        """The state that Q-learning observes for an incomplete prefix and learns values for. By default it is all that
+        determines what may follow, and the last token; without that token, all choices that lead to the same state
+        would have the same value. A space may make it coarser."""
         decision = self.next(prefix)
         assert decision is not None
         return decision.state, prefix[-1] if prefix else None
 
     @property
     def is_sequence(self) -> bool:
-        """Whether genomes are sequences of decisions. Else only the space's own operators vary them."""
+        """Whether genomes are sequences of decisions. Otherwise only the space's own operators vary them."""
         return type(self).next is not Space.next
 
     def recipe(self, genome: Genome, recipe: Recipe) -> Recipe:
-        """The recipe by which a genome is trained in a search: this one, where the genome says nothing of it."""
+        """The recipe by which a genome is trained in a search: the given one, unless the genome changes it."""
         return recipe
 
     # ---- what follows from `next` ---------------------------------------------------------------------------------
 
     def decisions(self, genome: Genome) -> list[Decision]:
-        """The decisions that a complete genome answers, in order. Raises CodeError where an answer is not legal."""
+        """The decisions that a complete genome answers, in order. Raises CodeError if an answer is not legal."""
         answered = []
         for position, token in enumerate(genome):
             decision = self.next(genome[:position])
@@ -123,19 +124,19 @@ class Space:
         return answered
 
     def choices(self, genome: Genome) -> dict[str, dict[Token, Gate]]:
-        """decision -> {option: gate}: 1 and 0 for a closed token, a symbol for each option of an open one."""
+        """decision -> {option: gate}: gates 1 and 0 for a closed token, a symbol for each option of an open one."""
         return {
             decision.name: {option: _gate(decision.name, option, token) for option in decision.options}
             for decision, token in zip(self.decisions(genome), genome, strict=True)
         }
 
     def route(self, genome: Genome) -> dict[str, Token]:
-        """The hard route of a closed genome through a supernet: decision -> token."""
+        """The hard route of a closed genome through a supernet, as decision -> token."""
         return {d.name: token for d, token in zip(self.decisions(genome), genome, strict=True)}
 
     def likeliest(self, weights: Weights) -> tuple[Token, ...]:
-        """The genome that is derived from weights of all options: each decision takes what weighs most of what is legal
-        there. A space may have a rule of its own. Raises KeyError for a decision without weights."""
+        """The genome derived from the weights of all options: each decision takes the legal option with the largest
+        weight. A space may have its own rule. Raises KeyError for a decision without weights."""
         genome: tuple[Token, ...] = ()
         while (decision := self.next(genome)) is not None:
             of = weights[decision.name]
@@ -144,7 +145,7 @@ class Space:
 
     @property
     def supernet(self) -> Space:
-        """The space in the form that its supernet has; by default this one."""
+        """The space in the form of its supernet; by default the space itself."""
         return self
 
     def open(self) -> tuple[Open, ...]:
@@ -155,7 +156,7 @@ class Space:
         return genome
 
     def count(self, prefix: Genome = ()) -> int:
-        """How many complete genomes begin with this prefix."""
+        """The number of complete genomes that begin with this prefix."""
         return self._completions(tuple(prefix), self._counted)
 
     def genomes(self, prefix: Genome = ()) -> Iterator[tuple[Token, ...]]:
@@ -169,7 +170,8 @@ class Space:
                 yield from self.genomes((*prefix, option))
 
     def random(self, rng: Random) -> tuple[Token, ...]:
-        """A genome drawn uniformly from all genomes: each option weighs as many as can follow it."""
+        """A genome drawn uniformly from all genomes: the weight of an option is the number of genomes that continue
+        with it."""
         genome: tuple[Token, ...] = ()
         counted = self._counted
         while (decision := self.next(genome)) is not None:
@@ -183,10 +185,10 @@ class Space:
         return genome
 
     def complete(self, answers: dict[str, Token], rng: Random) -> tuple[Token, ...]:
-        """The genome that follows these answers by decision name where they are legal, and is drawn elsewhere.
+        """The genome that takes these answers, by decision name, where they are legal, and draws the other ones.
 
-        Mutation and crossover by name rest on this: where an answer changes what may follow, later answers are kept as
-        far as they are still legal.
+        This is the basis of mutation and crossover by name: where an answer changes what may follow, later answers are
+        kept as far as they are still legal.
         """
         genome: tuple[Token, ...] = ()
         while (decision := self.next(genome)) is not None:
@@ -195,12 +197,12 @@ class Space:
         return genome
 
     def format(self, genome: Genome) -> str:
-        """The code of a genome as text."""
+        """The code of a genome, as text."""
         self.decisions(genome)
         return " ".join(map(str, genome))
 
     def parse(self, code: str) -> tuple[Token, ...]:
-        """The genome of a code; the inverse of `format`. Raises CodeError, naming the place."""
+        """The genome of a code; the inverse of `format`. Raises CodeError, which names the faulty place."""
         genome: tuple[Token, ...] = ()
         for word in code.split():
             decision = self.next(genome)
@@ -210,16 +212,16 @@ class Space:
         return genome
 
     def read(self, code: str) -> tuple[str, Graph]:
-        """A code as this space writes it, and its graph. Spaces that know published codes outside themselves, or names
-        of them, read those too. Raises CodeError, naming the place."""
+        """A code as this space writes it, and its graph. Some spaces also read published codes that lie outside them,
+        or the names of such codes. Raises CodeError, which names the faulty place."""
         genome = self.parse(code)
         return self.format(genome), self.decode(genome)
 
     def check(self, rng: Random) -> Graph:
-        """Hold what `next` says against its contract, over random genomes; the first graph that one of them means.
+        """Check `next` against its contract on random genomes, and return the first graph that one of them decodes to.
 
-        Raises UserError where a name is asked twice, there are no options, one state has two futures, a genome has no
-        end, and where none of the first genomes can be decoded.
+        Raises UserError if a name occurs twice in a genome, a decision has no options, one state has two futures, a
+        genome has no end, or none of the first genomes can be decoded.
         """
         futures: dict[Hashable, tuple[str, tuple]] = {}
         genomes = [self._checked_genome(rng, futures) for _ in range(CHECKED)]
@@ -240,16 +242,16 @@ class Space:
         names: set[str] = set()
         while (decision := self.next(genome)) is not None:
             if not isinstance(decision, Decision) or not decision.options:
-                raise UserError(f"{self.name}: `next` gives {decision!r} after {genome}; give a Decision with options, "
-                                "or None where the genome is complete")  # fmt: skip
+                raise UserError(f"{self.name}: `next` gives {decision!r} after {genome}; return a Decision with "
+                                "options, or None if the genome is complete")  # fmt: skip
             if decision.name in names:
                 raise UserError(f"{self.name}: {decision.name!r} is asked twice, the second time after {genome}; names "
-                                "are unique in a genome")  # fmt: skip
+                                "must be unique in a genome")  # fmt: skip
             future = futures.setdefault(decision.state, (decision.name, decision.options))
             if future != (decision.name, decision.options):
                 raise UserError(f"{self.name}: the state {decision.state!r} of {decision.name} (after {genome}) stands "
-                                f"for {future[0]} with the options {_listed(future[1])} as well; put into the state "
-                                "all that decides what may follow")  # fmt: skip
+                                f"for {future[0]} with the options {_listed(future[1])} as well; put everything that "
+                                "determines what may follow into the state")  # fmt: skip
             self._check_pointer(decision, len(genome))
             names.add(decision.name)
             if len(names) > LONGEST:
@@ -258,7 +260,7 @@ class Space:
         return genome
 
     def _endless(self) -> str:
-        return f"{self.name}: a genome has more than {LONGEST:,} tokens; `next` returns None where it is complete"
+        return f"{self.name}: a genome has more than {LONGEST:,} tokens; `next` must return None if it is complete"
 
     def _check_pointer(self, decision: Decision, place: int) -> None:
         if (pointer := decision.pointer) is None:
@@ -269,20 +271,20 @@ class Space:
             or any(each is not None and each not in range(pointer.at + 1) for each in pointer.to)
         ):
             raise UserError(f"{self.name}: {decision.name} at place {place} points by {pointer}; give `at` an earlier "
-                            "place, and `to` for each option a place up to that, or None")  # fmt: skip
+                            "place, and `to` for each option a place up to `at`, or None")  # fmt: skip
 
     def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int], Sequence[int]]] | None:
-        """The cells that a code's network is made of, as `plots.cells` takes them; None where it is made of none."""
+        """The cells of a code's network, as `plots.cells` takes them; None if it does not consist of cells."""
         return None
 
     def to_json(self) -> dict[str, Any]:
-        """Name and fields, for journals and keys: two spaces with equal JSON decode alike."""
+        """The name and fields, for journals and keys; two spaces with equal JSON decode genomes in the same way."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         return {"name": self.name} | {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
 
     @cached_property
     def every_decision(self) -> tuple[Decision, ...]:
-        """The decision of each state, as they are met on a walk through all states."""
+        """The decision of each state, in the order of a walk through all states."""
         found: dict[Hashable, Decision] = {}
         ahead: list[tuple[Token, ...]] = [()]
         while ahead:
@@ -295,25 +297,25 @@ class Space:
 
     @cached_property
     def _counted(self) -> dict[Hashable, int]:
-        """How many genomes can follow a state, for those that were counted."""
+        """The number of genomes that can follow each state counted so far."""
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
-        found_again = ("_counted", "every_decision")  # workers count themselves
+        found_again = ("_counted", "every_decision")  # workers recompute these
         return {name: value for name, value in self.__dict__.items() if name not in found_again}
 
     def _completions(self, prefix: tuple[Token, ...], counted: dict[Hashable, int]) -> int:
-        """Genomes may have more tokens than Python's stack has room for: what is to be counted waits in a list, below
-        what may follow it."""
+        """The number of genomes that begin with a prefix. Genomes may have more tokens than Python's recursion limit,
+        so the prefixes to be counted are kept in a list, each below its successors."""
         decision = self.next(prefix)
         if decision is None:
             return 1
         waiting: list[tuple[tuple[Token, ...], Decision, list[Decision | None] | None]] = [(prefix, decision, None)]
         while waiting:
             begun, asked, following = waiting.pop()
-            if asked.state in counted:  # it was met on another way too
+            if asked.state in counted:  # reached on another path already
                 continue
-            if following is not None:  # all of which are counted by now
+            if following is not None:  # all of them are counted by now
                 counted[asked.state] = sum(1 if then is None else counted[then.state] for then in following)
                 continue
             if len(begun) >= LONGEST:
@@ -329,7 +331,7 @@ class Space:
 
 
 def require_closed(genome: Genome, why: str) -> None:
-    """Raises CodeError, saying why, where tokens are open: for spaces of which a supernet cannot be built."""
+    """Raise CodeError with the reason `why` if tokens are open, for spaces that cannot have a supernet."""
     if any(isinstance(token, Open) for token in genome):
         raise CodeError(f"{why}; close them")
 

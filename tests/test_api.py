@@ -605,9 +605,9 @@ class Broken(Chain):
     ("kind", "says"),
     [
         (Blurred, r"the state 1 of layer1 .* stands for layer1 with the options .* as well"),
-        (Endless, "more than 10,000 tokens; `next` returns None where it is complete"),
+        (Endless, "more than 10,000 tokens; `next` must return None if it is complete"),
         (Repeating, "'layer' is asked twice"),
-        (Empty, "give a Decision with options"),
+        (Empty, "return a Decision with options"),
         (Forgetful, r"`decode` returns None for the genome \('"),
         (Broken, r"`decode` fails for the genome \('.*ZeroDivisionError: no channels"),
     ],

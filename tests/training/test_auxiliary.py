@@ -108,7 +108,7 @@ def test_the_place_travels_in_json_and_must_be_a_node():
 
 def test_the_papers_recipes_have_it():
     assert (RECIPES["darts"].auxiliary, RECIPES["amoebanet"].auxiliary) == (0.4, 0.5)
-    with pytest.raises(UserError, match="auxiliary, restarts, last_rate and cycle are at least 0"):
+    with pytest.raises(UserError, match="auxiliary, restarts, last_rate and cycle must be at least 0"):
         Recipe(auxiliary=-1)
 
 
