@@ -84,7 +84,7 @@ def _draw_cell(axes: Axes, name: str, nodes: Nodes, concat: Sequence[int], joins
         WIDTH / 2,
         above,
         WIDTH - 0.5,
-        f"output: {', '.join(map(str, concat))} side by side",
+        f"output: {', '.join(map(str, concat))} concatenated",
         "#D6EFE5",
         height=0.2,
     )

@@ -460,7 +460,7 @@ def refused(done, *says, code=2):
         (["search", "genet", "--set", "population"], ["write NAME=VALUE"]),
         (["search", "genet", "--set", "population=x"], ["population is 'x'; use a whole number"]),
         (["search", "genet", "--set", "population=1"], ["population is 1"]),
-        (["search", "genet", "--set", "mutation_rate=2"], ["use a probability between 0 and 1"]),
+        (["search", "genet", "--set", "mutation_rate=2"], ["a probability lies between 0 and 1"]),
         (["search", "genet", "--set", "stages=3,0"], ["give each stage at least 1 node"]),
         (["search", "genet", "--set", "stages=0"], ["give each stage at least 1 node"]),
         (["search", "genet", "--set", "stages=3,3,3,3", "filters=4,4,4,4"], ["too small to be halved"]),

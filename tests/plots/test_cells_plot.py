@@ -28,7 +28,7 @@ def test_every_operation_of_every_node_is_drawn(code):
         for pairs in nodes:
             for operation, _ in pairs:
                 texts.remove(operation.replace("_", " "))
-        assert f"output: {', '.join(map(str, joined))} side by side" in texts
+        assert f"output: {', '.join(map(str, joined))} concatenated" in texts
         edges = [patch for patch in axes.patches if isinstance(patch, PathPatch)]
         assert len(edges) == sum(map(len, nodes)) + len(joined)
 
