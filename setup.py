@@ -31,6 +31,7 @@ setup(
         "cloudpickle>=3",  # of loky: what a script defines travels to workers by value
         "click>=8.1",  # command line: the best kept of its kind, and light to import
         "rich>=13.7",  # progress and tables in the terminal
+        "msgspec>=0.18",  # what is read from a run's directory is checked by a schema; quick, and light to import
         "safetensors>=0.4",  # weights that can be opened without trust
     ],
     extras_require={
@@ -50,7 +51,7 @@ setup(
         "docs": ["sphinx>=8", "myst-parser>=4", "furo>=2024.8", "sphinx-click>=6"],
         "dask": ["distributed>=2024.1"],
         "mpi": ["mpi4py>=4"],
-        "dev": ["ruff>=0.6", "mypy>=1.11"],
+        "dev": ["ruff>=0.6", "mypy>=1.11", "import-linter>=2.12"],
     },
     entry_points={"console_scripts": ["evonas = evonas.commands.main:main"]},
 )

@@ -1,8 +1,9 @@
 """Every benchmark, one after the other, each in a process of its own (about an hour and a half on two cores).
 
-    python benchmarks/all.py [DIRECTORY]
+    python benchmarks/all.py [DIRECTORY] [SCRIPT ...]
 
 DIRECTORY holds nasbench201.csv.gz and cifar10_12k.npz; what needs a file that is not there is left out, and said so.
+With names of scripts only those are run. EVONAS_SMALL=1 in the environment shows in minutes that all of them run.
 """
 
 import subprocess
@@ -19,9 +20,11 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 )  # fmt: skip
 
 
-def main(directory: str = ".") -> None:
+def main(directory: str = ".", *only: str) -> None:
     failed = []
     for script, *arguments in COMMANDS:
+        if only and script not in only:
+            continue
         files = {name: Path(directory) / name for name in (TABLE, IMAGES) if name in arguments}
         missing = [name for name, path in files.items() if not path.exists()]
         print(f"\n== {script} {' '.join(arguments)}", flush=True)

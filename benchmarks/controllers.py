@@ -10,13 +10,13 @@ import random
 from functools import partial
 
 import torch
-from paired import interleaved
+from paired import interleaved, sized
 
 from evonas.genomes.nasnet import COMBINATIONS, NASNET, NASNetSpace
 from evonas.strategies.controllers import Independent, Recurrent
 from evonas.strategies.reinforce import PPO, Reinforce
 
-ROUNDS, BATCH = 20, 20
+ROUNDS, BATCH = sized(20, 1), 20
 
 
 def step(strategy: Reinforce) -> None:

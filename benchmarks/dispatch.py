@@ -15,15 +15,18 @@ from concurrent.futures import Executor
 from functools import partial
 
 import numpy as np
+from paired import sized
 
-from evonas.evaluation import Calls, Genome
+from evonas.evaluation import Function, Genome
 from evonas.executors import Processes, Scoop
 from evonas.individual import Individual
+from evonas.run.budget import Budget
 from evonas.run.journal import Unwritten
-from evonas.run.loop import Budget, Loop, Part
-from evonas.strategies.listed import Listed
+from evonas.run.loop import Loop
+from evonas.run.phase import Phase
+from evonas.strategies.first import First
 
-REPEATS, SLEEPS, MEAN, SIGMA, WORKERS = 5, 60, 0.2, 0.5, 2
+REPEATS, SLEEPS, MEAN, SIGMA, WORKERS = sized(5, 1), sized(60, 4), 0.2, 0.5, 2
 
 
 def sleeps(repeat: int) -> list[float]:
@@ -36,10 +39,9 @@ def sleep_for(seconds: Sequence[float], genome: Genome) -> float:
 
 
 def search(executor: Executor, seconds: list[float]) -> None:
-    part = Part(
-        "search", Listed([Individual((n,)) for n in range(SLEEPS)]), lambda _: Calls(partial(sleep_for, seconds))
-    )
-    Loop(Unwritten(), executor, WORKERS).run(part, Budget(SLEEPS))
+    proposals = First([Individual((n,)) for n in range(SLEEPS)])
+    phase = Phase("search", proposals, Function(partial(sleep_for, seconds)))
+    Loop(Unwritten(), executor, WORKERS).run(phase, Budget(SLEEPS))
 
 
 def shown(name: str, run: Callable[[list[float]], object]) -> None:

@@ -3,7 +3,7 @@
     python benchmarks/epoch.py [EPOCHS]
 
 The network is GeNet's with three stages of 16, 32 and 64 channels; 10,000 images of 32x32 (random pixels: the time does
-not hang on them), cropped and flipped, batches of 64, SGD, one core. Programs:
+not depend on them), cropped and flipped, batches of 64, SGD, one core. Programs:
 
 evonas         `evonas.training.train.Training`, in float32 and, where the CPU multiplies in it, in bfloat16
 by hand        a loop over tensors in memory with the same kernels and augmentation, written out below
@@ -19,21 +19,23 @@ import sys
 
 import torch
 import torch.nn.functional as F
-from paired import interleaved_processes, serve
+from paired import interleaved_processes, serve, sized
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from evonas.data.sources import Source
 from evonas.executors import Equipment
 from evonas.genomes.genet import SMALL
 from evonas.network import build
 from evonas.recipe import Recipe
 from evonas.support.device import multiplies_in_bfloat16
-from evonas.tasks.splits import Part
+from evonas.tasks.classification import ImageClassification
+from evonas.tasks.splits import Split
 from evonas.training.train import Training
 
 CODE = "1-01/1-01-100/1-00-000-0000"
-PARTS, STEPS, BATCH = 13, 12, 64  # of an epoch of 10,000 images, whose last 16 are left out
+PARTS, STEPS, BATCH = sized(13, 1), sized(12, 1), 64  # of an epoch of 10,000 images, whose last 16 are left out
 RECIPE = Recipe(epochs=1000, batch_size=BATCH, learning_rate=0.05, crop=4, flip=True)
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
 
@@ -49,7 +51,8 @@ def sgd(net: torch.nn.Module, *, fused: bool) -> torch.optim.Optimizer:
 def evonas(images: torch.Tensor, labels: torch.Tensor, precision: str):
     mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (MEAN, STD))
     net = network(torch.channels_last)
-    return Training(net, Part(images, labels, mean, std), RECIPE, seed=0, precision=precision).epoch
+    task = ImageClassification(Source("digits"))  # whose loss is the cross-entropy of these labels
+    return Training(net, Split(images, labels, task, mean, std), RECIPE, seed=0, precision=precision).epoch
 
 
 def by_hand(images: torch.Tensor, labels: torch.Tensor, precision: str):
@@ -128,7 +131,7 @@ def program(name: str) -> None:
         serve({"evonas": evonas, "by hand": by_hand}[kind](images, labels, precision))
 
 
-def main(epochs: int = 2) -> None:
+def main(epochs: int = sized(2, 1)) -> None:
     precisions = ["float32"] + ["bfloat16"] * multiplies_in_bfloat16()
     worker = Equipment().environment(None)
     programs = {"DataLoader": ([__file__, "program", "DataLoader"], {})} | {

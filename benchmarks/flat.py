@@ -10,15 +10,17 @@ import sys
 from pathlib import Path
 
 import torch
+from paired import sized
 
 from evonas.data.sources import Source
-from evonas.evaluation import Attempt
-from evonas.evaluation.trained import TrainedAccuracy
+from evonas.evaluation import Candidate
+from evonas.evaluation.training import Training
 from evonas.genomes.genet import DIGITS
 from evonas.recipe import Recipe
 from evonas.support.streams import stream
+from evonas.tasks.classification import ImageClassification
 
-SETTLED = 50
+SETTLED = sized(50, 2)
 
 
 def resident() -> int:
@@ -26,14 +28,13 @@ def resident() -> int:
     return 1024 * int(line.split()[1])
 
 
-def main(evaluations: int = 1000) -> None:
+def main(evaluations: int = sized(1000, 4)) -> None:
     torch.set_num_threads(1)
-    evaluation = TrainedAccuracy(
-        DIGITS, Source("digits", validation=0.75), Recipe(epochs=1, learning_rate=0.05), seed=0
-    )
+    task = ImageClassification(Source("digits", validation=0.75))
+    training = Training(task, Recipe(epochs=1, learning_rate=0.05), seed=0)
     rng, settled, most = stream(0, "flat"), 0, 0
     for number in range(1, evaluations + 1):
-        outcome = Attempt(evaluation, DIGITS.random(rng), 0)()
+        outcome = training.job(Candidate(DIGITS.random(rng), DIGITS))()
         assert not outcome.failed, outcome.error
         now = resident()
         if number <= SETTLED:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from paired import sized
 
 from evonas.data.sources import Source
 from evonas.evaluation.table import read_table
@@ -29,11 +30,12 @@ from evonas.supernets.pc_darts import PCDARTS
 from evonas.supernets.policy import Policy
 from evonas.supernets.search import SupernetSearch
 from evonas.supernets.snas import SNAS
-from evonas.supernets.training import Bench
+from evonas.supernets.training import GivenBench
 from evonas.support.streams import stream
-from evonas.tasks.splits import task_on
+from evonas.tasks.classification import ImageClassification
 
 SPACE = NASBench201Space(channels=8, cells=1, input_shape=(3, 16, 16))
+IMAGES = sized(None, 128)  # of each split; None: all of them
 RATE = 3e-3  # of alpha: ten times the papers', for a twentieth of their steps
 
 
@@ -69,13 +71,13 @@ def derived(method: str, seed: int, epochs: int, images: str) -> tuple:
     if method == "random":
         return SPACE.random(stream(seed, "random"))
     epochs = epochs * published(method) // published("darts")
-    task = task_on(Source(images, size=16, validation=0.5, seed=seed), "cpu")
+    splits = ImageClassification(Source(images, size=16, validation=0.5, seed=seed)).splits("cpu")
     recipe = Recipe(
         epochs=epochs, batch_size=64, learning_rate=0.025, nesterov=False, weight_decay=3e-4, last_rate=1e-3, crop=4,
         flip=True, clip_norm=5,
     )  # fmt: skip
     search = SupernetSearch(policy(method, seed, epochs))
-    search.prepare(Bench(task.train, task.validation, recipe, seed))
+    search.prepare(GivenBench(splits.train[:IMAGES], splits.validation[:IMAGES], recipe, seed))
     found = None
     while proposed := search.generate(1):
         (found,) = proposed
@@ -83,7 +85,13 @@ def derived(method: str, seed: int, epochs: int, images: str) -> tuple:
     return tuple(found)
 
 
-def main(table: str, images: str, seeds: str = "3", epochs: str = "15", methods: str = ",".join(METHODS)) -> None:
+def main(
+    table: str,
+    images: str,
+    seeds: str = sized("3", "1"),
+    epochs: str = sized("15", "1"),
+    methods: str = ",".join(sized(METHODS, ("gdas", "random"))),
+) -> None:
     torch.set_num_threads(1)
     worth = read_table("nasbench201", Path(table)).test
     for method in methods.split(","):

@@ -15,17 +15,18 @@ import tempfile
 from pathlib import Path
 
 import torch
+from paired import sized
 
 import evonas
 from evonas.data.sources import Source
-from evonas.evaluation.inheritance import inherit, saved
 from evonas.genomes.large_scale import DNA, Filter, LargeScaleSpace, Vertex
 from evonas.network import build
 from evonas.recipe import Recipe
-from evonas.run.loop import Budget
+from evonas.run.budget import Budget
 from evonas.strategies.tournament import Tournament
-from evonas.tasks.splits import task_on
-from evonas.training.train import Training, accuracy
+from evonas.tasks.classification import ImageClassification
+from evonas.training.train import Training, evaluate
+from evonas.training.weights import inherit, saved
 
 SPACE = LargeScaleSpace(input_shape=(1, 8, 8))
 PARENT = DNA(
@@ -39,33 +40,33 @@ CHILDREN = {
     "widen": PARENT.changed(2, Filter(24.0)),
     "skip": PARENT.with_skip((1, 3)),
 }
-TRAINED, LONGEST = 24, 120  # epochs of the parent; after which a child is given up
+TRAINED, LONGEST = sized((24, 120), (1, 2))  # epochs of the parent; after which a child is given up
 RECIPE = Recipe(epochs=LONGEST, batch_size=64, learning_rate=0.05, schedule="constant", weight_decay=1e-4, crop=1)
 
 
 def epochs_to(goal: float, dna: DNA, weights: bytes | None, seed: int) -> int:
     """Epochs until the validation accuracy is the goal; LONGEST where it never was."""
-    task = task_on(Source("digits"), "cpu")
+    splits = ImageClassification(Source("digits")).splits("cpu")
     network = build(SPACE.decode(dna.genes).simplified(training=True), seed=seed)
     inherit(network, weights)
-    training = Training(network, task.train, RECIPE, seed=seed)
+    training = Training(network, splits.train, RECIPE, seed=seed)
     while training.epochs < LONGEST:
         training.epoch()
-        if accuracy(network, task.validation) >= goal:
+        if evaluate(network, splits.validation)["accuracy"] >= goal:
             break
     return training.epochs
 
 
 def children(seeds: int) -> None:
-    task = task_on(Source("digits"), "cpu")
+    splits = ImageClassification(Source("digits")).splits("cpu")
     for kind, dna in CHILDREN.items():
         inherited, scratch = [], []
         for seed in range(seeds):
             parent = build(SPACE.decode(PARENT.genes).simplified(training=True), seed=seed)
-            training = Training(parent, task.train, RECIPE, seed=seed)
+            training = Training(parent, splits.train, RECIPE, seed=seed)
             while training.epochs < TRAINED:
                 training.epoch()
-            goal = accuracy(parent, task.validation)
+            goal = evaluate(parent, splits.validation)["accuracy"]
             inherited.append(epochs_to(goal, dna, saved(parent), seed + 1000))
             scratch.append(epochs_to(goal, dna, None, seed + 1000))
         ratio = statistics.median(b / a for a, b in zip(inherited, scratch, strict=True))
@@ -85,7 +86,7 @@ def searches(seeds: int, epochs: int) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 run = evonas.search(
                     "large-scale", data="digits", budget=Budget(epochs=epochs), settings={"final.epochs": 1},
-                    seed=seed, workers=2, out=Path(folder) / "run", progress=False, **options,
+                    seed=seed, workers=sized(2, 1), out=Path(folder) / "run", progress=False, **options,
                 )  # fmt: skip
                 found[way].append(run.summary["winner"]["validation_accuracy"])
         print(f"seed {seed}: " + ", ".join(f"{way} {values[-1]:.2%}" for way, values in found.items()), flush=True)
@@ -93,7 +94,7 @@ def searches(seeds: int, epochs: int) -> None:
         print(f"{way}: mean {statistics.mean(values):.2%} ± {statistics.stdev(values):.2%}")
 
 
-def main(what: str = "children", seeds: str = "5", epochs: str = "6000") -> None:
+def main(what: str = "children", seeds: str = sized("5", "2"), epochs: str = sized("6000", "24")) -> None:
     torch.set_num_threads(1)
     if what == "children":
         children(int(seeds))

@@ -7,14 +7,14 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from paired import interleaved
+from paired import interleaved, sized
 
 from evonas import modules, network
 from evonas.network import build
 from evonas.support.streams import stream
-from evonas.systems import system
+from evonas.systems.registry import system
 
-ROUNDS = 9
+ROUNDS = sized(9, 1)
 DENSE = modules.DenseGradient
 
 

@@ -10,16 +10,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from paired import sized
+
 from evonas.recipe import Recipe
 from evonas.support.streams import stream
-from evonas.systems import system
+from evonas.systems.registry import system
 from evonas.training.memory import training_bytes
 
 GENOMES = [
     ("genet", "small", 0), ("genet", "small", 1), ("genet", "small", 2), ("amoebanet", "small", 0),
     ("amoebanet", "small", 1), ("hierarchical", "small", 0), ("nsga-net", "small", 0), ("nsga-net", "small", 1),
     ("darts", "small", 0), ("darts", "small", 1),
-]  # fmt: skip
+][: sized(None, 1)]  # fmt: skip
 RECIPE = Recipe(batch_size=64)
 
 
@@ -31,18 +33,21 @@ def graph_of(name: str, preset: str, seed: int):
 def measured(name: str, preset: str, seed: int, precision: str) -> int:
     import torch
 
+    from evonas.data.sources import Source
     from evonas.network import build
-    from evonas.tasks.splits import Part
+    from evonas.tasks.classification import ImageClassification
+    from evonas.tasks.splits import Split
     from evonas.training.train import train
 
     torch.set_num_threads(1)
     images, labels = torch.randint(256, (3 * RECIPE.batch_size, 3, 32, 32)), torch.randint(10, (3 * 64,))
-    part = Part(images.float(), labels)
+    task = ImageClassification(Source("digits"))  # whose loss is the cross-entropy of these labels
+    split = Split(images.float(), labels, task)
     small = build(system("genet").preset("digits").space.decode((0,) * 9))  # what torch loads once
-    train(small, Part(images[:, :1, :8, :8].float(), labels), Recipe(epochs=1), seed=0, precision=precision)
+    train(small, Split(images[:, :1, :8, :8].float(), labels, task), Recipe(epochs=1), seed=0, precision=precision)
     Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is resident
     before = _status("VmHWM")
-    train(build(graph_of(name, preset, seed).simplified(training=True)), part, Recipe(epochs=1), seed=0,
+    train(build(graph_of(name, preset, seed).simplified(training=True)), split, Recipe(epochs=1), seed=0,
           precision=precision)  # fmt: skip
     return _status("VmHWM") - before
 

@@ -9,13 +9,13 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from paired import interleaved
+from paired import interleaved, sized
 from torch import nn
 
 from evonas.genomes.genet import SMALL
 from evonas.network import build
 
-PAIRS = 40
+PAIRS = sized(40, 1)
 
 
 class Block(nn.Sequential):

@@ -12,7 +12,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from paired import interleaved, timed
+from paired import interleaved, sized, timed
 from torch import nn
 
 from evonas.genomes.darts import DARTSSpace
@@ -21,7 +21,7 @@ from evonas.genomes.genotype import published
 from evonas.graph import Graph
 from evonas.network import build
 
-ROUNDS = 15
+ROUNDS, ARCHITECTURES, STEPS = sized((15, 5, 6), (1, 1, 2))
 DARTS = DARTSSpace(layers=20, channels=36)
 CASES = {
     "DARTS_V2, 20 cells, 36 channels": (DARTS, DARTS.genome(published()["DARTS_V2"].genotype), 150),
@@ -53,10 +53,10 @@ def main() -> None:
 
     x = torch.randn(64, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     firsts, laters = [], []
-    for seed in range(5):  # other widths, so that no kernel is known from the network before
+    for seed in range(ARCHITECTURES):  # other widths, so that no kernel is known from the network before
         space = replace(SMALL, filters=(12 + seed, 20 + 2 * seed, 36 + 3 * seed))
         net = build(space.decode(SMALL.parse("1-01/1-00-111/1-01-001-0001"))).to(memory_format=torch.channels_last)
-        took = [timed(partial(step, net, x)) for _ in range(6)]
+        took = [timed(partial(step, net, x)) for _ in range(STEPS)]
         firsts.append(took[0] / statistics.median(took[1:]))
         laters.append(statistics.median(took[1:]))
     print(f"the first step of a new architecture: {statistics.median(firsts):.2f} of a later one "

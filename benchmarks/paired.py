@@ -1,5 +1,9 @@
 """The harness of the timings: programs take turns, in one process or each in its own, and what is printed are ratios
-with their spread."""
+with their spread.
+
+With EVONAS_SMALL=1 in the environment every benchmark has its smallest size, which shows in seconds that it runs, and
+measures nothing (tests/benchmarks/test_benchmarks_run.py).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Anything = TypeVar("Anything")
+
+
+def sized(usual: Anything, small: Anything) -> Anything:
+    """The usual size of a benchmark, or its smallest one."""
+    return small if os.environ.get("EVONAS_SMALL") else usual
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import moocore
+from paired import sized
 
 import evonas
 from evonas.genomes.genet import DIGITS
@@ -18,7 +19,7 @@ from evonas.operators.by_decision import toolbox
 from evonas.strategies.random_search import RandomSearch
 from evonas.support.streams import stream
 
-SEEDS, EVALUATIONS = 5, 100
+SEEDS, EVALUATIONS = sized((5, 100), (1, 2))
 LARGEST = DIGITS.decode((1,) * 9).parameters
 
 

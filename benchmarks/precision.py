@@ -10,34 +10,35 @@ import sys
 import time
 
 import torch
+from paired import sized
 
-from evonas.data.sources import Source, load
+from evonas.data.sources import Source
 from evonas.genomes import plain
 from evonas.network import build
 from evonas.recipe import Recipe
-from evonas.tasks.splits import task_on
-from evonas.training.train import accuracy, train
+from evonas.tasks.classification import ImageClassification
+from evonas.training.train import evaluate, train
 
-SEEDS = 5
+SEEDS = sized(5, 1)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    source = Source(sys.argv[1] if len(sys.argv) > 1 else "cifar10")
-    epochs = int(sys.argv[2]) if len(sys.argv) > 2 else 10
+    source = Source(sys.argv[1] if len(sys.argv) > 1 else sized("cifar10", "digits"))
+    epochs = int(sys.argv[2]) if len(sys.argv) > 2 else sized(10, 2)
     recipe = Recipe(epochs=epochs, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
-    data, task = load(source), task_on(source, "cpu")
-    part = task.whole
-    graph = plain.reference(data.input_shape, len(data.classes)).decode(())
+    task = ImageClassification(source)
+    splits = task.splits("cpu")
+    graph = plain.reference(task.input_shape, *task.output_shape).decode(())
     ratios, found = [], {"float32": [], "bfloat16": []}
     for seed in range(SEEDS):
         took = {}
         for precision in ("float32", "bfloat16") if seed % 2 else ("bfloat16", "float32"):
             network = build(graph, seed=seed)
             start = time.perf_counter()
-            train(network, part, recipe, seed=seed, precision=precision)
+            train(network, splits.whole, recipe, seed=seed, precision=precision)
             took[precision] = time.perf_counter() - start
-            found[precision].append(accuracy(network, task.test, precision=precision))
+            found[precision].append(evaluate(network, splits.test, precision=precision)["accuracy"])
         ratios.append(took["bfloat16"] / took["float32"])
         print(f"seed {seed}: bfloat16 {found['bfloat16'][-1]:.2%}, float32 {found['float32'][-1]:.2%}, "
               f"{ratios[-1]:.2f} of the time", flush=True)  # fmt: skip

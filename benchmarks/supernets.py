@@ -29,9 +29,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from memory import _status
-from paired import Times, interleaved_processes
+from paired import Times, interleaved_processes, sized
 from torch import Tensor, nn
 
+from evonas.data.sources import Source
 from evonas.executors import Equipment
 from evonas.genomes.darts import DARTSSpace
 from evonas.recipe import Recipe
@@ -39,19 +40,20 @@ from evonas.supernets.darts import DARTS
 from evonas.supernets.gdas import GDAS
 from evonas.supernets.pc_darts import PCDARTS
 from evonas.supernets.search import SupernetSearch
-from evonas.supernets.training import Bench
-from evonas.tasks.splits import Part
+from evonas.supernets.training import GivenBench
+from evonas.tasks.classification import ImageClassification
+from evonas.tasks.splits import Split
 
-LAYERS, CHANNELS, CLASSES, BATCH = 8, 16, 10, 16
+LAYERS, CHANNELS, CLASSES, BATCH = 8, 16, 10, sized(16, 2)
 PARAMETERS = 1_930_618  # of the search network, without alpha
-STEPS = 6  # over which the peak is taken
+STEPS = sized(6, 1)  # over which the peak is taken
 RECIPE = Recipe(epochs=50, batch_size=BATCH, learning_rate=0.025, nesterov=False, weight_decay=3e-4, clip_norm=5)
 POLICIES = {
     "DARTS": lambda: DARTS(DARTSSpace(LAYERS, CHANNELS, search=True), rng=Random(0)),
     "GDAS": lambda: GDAS(DARTSSpace(LAYERS, CHANNELS, search=True), rng=Random(0)),
     "PC-DARTS": lambda: PCDARTS(DARTSSpace(LAYERS, CHANNELS, search=True, partial=4), rng=Random(0), beginning=0),
 }
-NAMES = ("plain", "channels-last", *POLICIES)
+NAMES = sized(("plain", "channels-last", *POLICIES), ("plain", "GDAS"))
 WORKER = Equipment().environment(None)
 PIECES = ("step", "alpha", "weights")
 
@@ -225,7 +227,8 @@ def plain(clock: Clock, memory_format: torch.memory_format) -> Step:
 def evonas(name: str, clock: Clock) -> Step:
     policy = POLICIES[name]()
     search = SupernetSearch(policy)
-    search.prepare(Bench(Part(*batch(0)), Part(*batch(1)), RECIPE))
+    task = ImageClassification(Source("digits"))  # whose loss is the cross-entropy of these labels
+    search.prepare(GivenBench(Split(*batch(0), task), Split(*batch(1), task), RECIPE))
     training = search.training
     assert training is not None
     if name != "PC-DARTS" and sum(each.numel() for each in training.weights) != PARAMETERS:
@@ -304,7 +307,7 @@ def print_times(rounds: int) -> None:
             print(f"{piece}: {name} / plain {times.ratio(name, 'plain')}, plain / {name} {times.ratio('plain', name)}")
 
 
-def main(rounds: int = 6) -> None:
+def main(rounds: int = sized(6, 1)) -> None:
     print_peaks()
     print_times(rounds)
 

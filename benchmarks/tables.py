@@ -11,33 +11,38 @@ import sys
 import tempfile
 import time
 from collections import deque
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from deap import base, creator, tools
+from paired import sized
 
-from evonas.comparison.contenders import Contender, toolbox_of
+from evonas.comparison.trials import read_contenders
 from evonas.evaluation.table import Table, read_table
 from evonas.executors import Serial
 from evonas.individual import Fitness, Individual
+from evonas.run.budget import Budget
 from evonas.run.journal import Journal, Unwritten
-from evonas.run.loop import Budget, Loop, Part
+from evonas.run.loop import Loop
+from evonas.run.phase import Phase
 from evonas.support.streams import stream
 
-REPEATS = 3
+REPEATS, QUERIES, SURVIVALS = sized((3, (1_000, 10_000, 100_000), 20), (1, (200,), 1))
 creator.create("HandFitness", base.Fitness, weights=(1.0,))
 creator.create("HandIndividual", list, fitness=creator.HandFitness)
 
 
 def ours(table: Table, queries: int, *, journal: bool) -> float:
     rng = stream(0, "aging")
-    strategy = Contender.read("aging:population=100,sample=25").strategy(toolbox_of(table.space, rng), rng)
-    part = Part("search", strategy, lambda individual: table.signal(0), repeats_cost=True)
+    (contender,) = read_contenders("aging:population=100,sample=25")
+    strategy = contender.chosen.strategy(contender.chosen.tools(table.space, rng), rng)
+    phase = Phase("search", strategy, table.signal(0), repeats_cost=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.jsonl"
         kept = Journal(path, table.space.to_json(), clock=time.monotonic) if journal else Unwritten()
         start = time.perf_counter()
-        Loop(kept, Serial(), 1).run(part, Budget(queries))
+        Loop(kept, Serial(), 1).run(phase, Budget(queries))
         return queries / (time.perf_counter() - start)
 
 
@@ -70,7 +75,7 @@ def by_hand(table: Table, queries: int) -> float:
 
 
 def speeds(table: Table) -> None:
-    for queries in (1_000, 10_000, 100_000):
+    for queries in QUERIES:
         found: dict[str, list[float]] = {"loop": [], "loop with journal": [], "hand-written DEAP": []}
         for _ in range(REPEATS):
             found["loop"].append(ours(table, queries, journal=False))
@@ -88,14 +93,18 @@ def survival() -> None:
     individuals = [Individual([number]) for number in range(1000)]
     for individual, point in zip(individuals, points, strict=True):
         individual.fitness = Fitness(point, weights=(-1.0, -1.0))
-    took: dict[str, list[float]] = {"selNSGA2, log sort (ours)": [], "pymoo": []}
-    for _ in range(20):
+    theirs = ["pymoo"] if find_spec("pymoo") else []
+    took: dict[str, list[float]] = {name: [] for name in ("selNSGA2, log sort (ours)", *theirs)}
+    for _ in range(SURVIVALS):
         start = time.perf_counter()
         tools.selNSGA2(individuals, 500, nd="log")
         took["selNSGA2, log sort (ours)"].append(time.perf_counter() - start)
-        took["pymoo"].append(_pymoo(np.array(points)))
+        if theirs:
+            took["pymoo"].append(_pymoo(np.array(points)))
     for name, seconds in took.items():
         print(f"survival of 500 of 1,000, two objectives, {name}: {1000 * statistics.median(seconds):.1f} ms")
+    if not theirs:
+        print("pymoo: not installed")
 
 
 def _pymoo(points: np.ndarray) -> float:

@@ -14,19 +14,22 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from deap import base
+from paired import sized
 
-from evonas.evaluation import Genome, Outcome
+from evonas.evaluation import Candidate, Evaluator, Outcome
 from evonas.genomes.genet import SMALL
+from evonas.individual import Toolbox
 from evonas.operators import by_decision, genet
+from evonas.run.budget import Budget
 from evonas.run.journal import Unwritten
-from evonas.run.loop import Budget, Loop, Part
+from evonas.run.loop import Loop
+from evonas.run.phase import Phase
 from evonas.strategies import Strategy
 from evonas.strategies.aging import AgingEvolution
 from evonas.strategies.genet import GeNet
 from evonas.strategies.random_search import RandomSearch
 
-EACH = 50  # evaluations for each worker
+EACH, WORKERS = sized((50, (8, 64, 1000)), (2, (2, 4, 8)))  # evaluations for each worker
 
 
 class Simulation(Executor):
@@ -51,20 +54,20 @@ class Simulation(Executor):
         return {future}, set()
 
 
-class Lasts:
+class Lasts(Evaluator):
     """Worth the number of ones; takes lognormal time with mean 1."""
 
     def __init__(self, sigma: float) -> None:
         self.sigma, self.rng = sigma, np.random.default_rng(0)
 
-    def key(self, genome: Genome) -> str:
-        return "".join(map(str, genome))
+    def identity(self, candidate: Candidate) -> str:
+        return "".join(map(str, candidate.genome))
 
-    def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
-        return Outcome((sum(genome),), seconds=float(self.rng.lognormal(-(self.sigma**2) / 2, self.sigma)))
+    def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
+        return Outcome((sum(candidate.genome),), seconds=float(self.rng.lognormal(-(self.sigma**2) / 2, self.sigma)))
 
 
-def toolbox() -> tuple[base.Toolbox, Random]:
+def toolbox() -> tuple[Toolbox, Random]:
     rng = Random(0)
     return by_decision.toolbox(SMALL, rng=rng), rng
 
@@ -86,18 +89,19 @@ def random(workers: int) -> Strategy:
 
 def utilisation(strategy: Strategy, workers: int, sigma: float) -> float:
     simulation, lasts = Simulation(), Lasts(sigma)
-    part = Part("search", strategy, lambda _: lasts, repeats_cost=True)
+    phase = Phase("search", strategy, lasts, repeats_cost=True)
     loop = Loop(Unwritten(clock=lambda: simulation.now), simulation, workers, wait=simulation.wait)
-    loop.run(part, Budget(EACH * workers))
-    return part.seconds / (workers * simulation.now)
+    loop.run(phase, Budget(EACH * workers))
+    return phase.seconds / (workers * simulation.now)
 
 
 def main() -> None:
     strategies = {"GeNet, population = workers": generational, "aging evolution (100, 25)": aging, "random": random}
-    print("| strategy | sigma | 8 workers | 64 | 1,000 |\n|---|---|---|---|---|")
+    first, *others = (f"{workers:,}" for workers in WORKERS)
+    print(f"| strategy | sigma | {first} workers | {' | '.join(others)} |\n|---|---|---|---|---|")
     for name, make in strategies.items():
         for sigma in (0.5, 1.0):
-            found = (f"{utilisation(make(workers), workers, sigma):.3f}" for workers in (8, 64, 1000))
+            found = (f"{utilisation(make(workers), workers, sigma):.3f}" for workers in WORKERS)
             print(f"| {name} | {sigma} | {' | '.join(found)} |", flush=True)
 
 

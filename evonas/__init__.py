@@ -16,7 +16,8 @@ if not _os.path.isdir(_os.path.join(__path__[0], "genomes")) and _os.path.isfile
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from evonas.api import compare, open_run, search, train
+    from evonas.api import open_run, search, train
+    from evonas.comparison import compare
     from evonas.errors import RunError, UserError
     from evonas.model.trained import TrainedNetwork
 
@@ -26,7 +27,7 @@ __all__ = ["RunError", "TrainedNetwork", "UserError", "compare", "open_run", "se
 def __getattr__(name: str) -> _Any:
     """Public names are imported when they are used: `import evonas` costs nothing."""
     homes = {"RunError": "errors", "UserError": "errors", "TrainedNetwork": "model.trained"}
-    homes |= dict.fromkeys(("compare", "open_run", "search", "train"), "api")
+    homes |= dict.fromkeys(("open_run", "search", "train"), "api") | {"compare": "comparison"}
     if name not in homes:
         raise AttributeError(f"module 'evonas' has no attribute {name!r}")
     return getattr(_import_module(f"evonas.{homes[name]}"), name)

@@ -1,4 +1,4 @@
-"""Genomes as DEAP individuals.
+"""Genomes as DEAP individuals, and the toolbox that knows where they come from.
 
 Plain classes of a module, not `deap.creator`'s: those become a new class each time one is unpickled. What travels
 between processes and what is kept is the plain value, `tuple(individual)`.
@@ -6,9 +6,16 @@ between processes and what is kept is the plain value, `tuple(individual)`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from deap import base
+
+COPY = "copy"  # what made a clone that nothing has changed yet
+UNSAID = "given"  # what made an individual of which nobody says how it was made
+DRAWN = "random"  # what made what a toolbox draws
+VARIATION = ("mate", "mutate", "neighbours")  # roles of a toolbox that make children of individuals
 
 
 class Fitness(base.Fitness):
@@ -50,6 +57,9 @@ class Individual(list):
     generation  of a generational algorithm, from 0; None elsewhere
     proposal    what the strategy says of how it was made, such as epsilon
     provisional it is one on the way, which is the result only of a search that was cut short
+
+    A clone (`toolbox.clone`, `copy.deepcopy`) is a child of what it was cloned from: it knows its parent, keeps its
+    fitness until that is deleted, and is nobody's number until it is asked for.
     """
 
     def __init__(self, tokens: Any = ()) -> None:
@@ -57,15 +67,106 @@ class Individual(list):
         self.fitness = Fitness()
         self.id: int | None = None
         self.parents: tuple[int, ...] = ()
-        self.operator = "random"
+        self.operator = UNSAID
         self.reset = False
         self.role: str | None = None
         self.generation: int | None = None
         self.proposal: dict[str, Any] = {}
         self.provisional = False
 
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Whose child a change of this individual is: its own, where it was asked for, else its parents'."""
+        return self.parents if self.id is None else (self.id,)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Individual:
         copy = self.__class__(self)  # tokens are immutable values
-        copy.__dict__.update(self.__dict__)
+        further = {name: value for name, value in self.__dict__.items() if name not in copy.__dict__}
+        copy.__dict__.update(further)  # what others have noted on it, such as the index of DEAP's History
         copy.fitness = self.fitness.__deepcopy__(memo)
+        copy.parents = self.sources
+        copy.operator = self.operator if self.id is None else COPY  # a copy of what nobody has asked for is that itself
         return copy
+
+
+def judge(individual: Individual, values: tuple[float, ...], weights: tuple[float, ...] = (1.0,)) -> None:
+    """Give an individual the fitness of an outcome: values by their weights, or an invalid one where there are none."""
+    if individual.fitness.weights != weights:
+        individual.fitness = Fitness(weights=weights)
+    if values:
+        individual.fitness.values = values
+    else:
+        del individual.fitness.values
+
+
+class Recorded:
+    """A variation operator that writes down what it has done: the individuals that it returns have as parents all that
+    those were made of which it was given, and its name as what made them (after that of an earlier operator). An
+    operator that says more of itself (`individual.operator`) is left its word."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        self.function, self.name = function, name
+        self.__name__ = name
+
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        parents = [each for each in given if isinstance(each, Individual)]
+        sources = tuple(dict.fromkeys(source for parent in parents for source in parent.sources))
+        before = {id(parent): parent.operator for parent in parents}
+        children = self.function(*given, **options)
+        for child in children:
+            if isinstance(child, Individual):
+                was = before.get(id(child))
+                child.parents = sources
+                if was is None or child.operator == was:
+                    child.operator = self.name if was in (None, COPY, UNSAID, DRAWN) else f"{was} + {self.name}"
+        return children
+
+
+class Drawn:
+    """A function that draws individuals, which says so of them, where they do not say more of themselves."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__name__ = name_of(function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        individual = self.function(*args, **kwargs)
+        if isinstance(individual, Individual) and individual.operator == UNSAID:
+            individual.operator = DRAWN
+        return individual
+
+
+class Toolbox(base.Toolbox):
+    """DEAP's toolbox, whose roles mate, mutate and neighbours record parents and operator of every child, whatever
+    function is registered for them; what the role individual draws is recorded too.
+
+    space   whose genomes its individuals are
+    """
+
+    space: Any
+
+    def register(self, alias: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        if alias == "individual" and not isinstance(function, Drawn):
+            function = Drawn(function)
+        if alias in VARIATION and not isinstance(function, Recorded):
+            function = Recorded(function, name_of(function))
+        super().register(alias, function, *args, **kwargs)
+
+    def decorate(self, alias: str, *decorators: Callable[..., Any]) -> None:
+        """As DEAP's; an operator keeps its name, and what its decorators do with it counts as done by it."""
+        registered = getattr(self, alias)
+        function = registered.func
+        if not isinstance(function, Recorded):
+            super().decorate(alias, *decorators)
+            return
+        inner = function.function
+        for decorator in decorators:
+            inner = decorator(inner)
+        self.register(alias, Recorded(inner, function.name), *registered.args, **registered.keywords)
+
+
+def name_of(function: Any) -> str:
+    """What a function is called, below the partials around it."""
+    while isinstance(function, partial):
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evonas import operations
-from evonas.operations import Call, Operation, Shape
+from evonas.support.call import Call
 
 # ---- what PyTorch has no module for: exported files have these classes word for word, so they need torch alone -------
 
@@ -213,38 +212,38 @@ class UndrawnSqueezeExcite(SqueezeExcite):
 
 # ---- which is whose --------------------------------------------------------------------------------------------------
 
-MODULES: dict[type[Operation], Callable[[Any, Shape], Call]] = {
-    operations.Convolution: lambda op, shape: Call(
+MODULES: dict[str, Callable[[Any, tuple[int, ...]], Call]] = {  # by the operation's name
+    "conv": lambda op, shape: Call(
         ThinPointwise if _is_thin(op, shape[0]) else Conv2d, shape[0], op.channels, op.kernel,
         stride=op.stride, padding=op.padding, dilation=op.dilation, groups=op.groups, bias=op.bias,
     ),
-    operations.BatchNorm: lambda op, shape: Call(BatchNorm2d, shape[0], affine=op.affine),
-    operations.ReLU: lambda op, shape: Call(nn.ReLU),
-    operations.MaxPool: lambda op, shape: Call(nn.MaxPool2d, op.kernel, op.stride, padding=op.padding),
-    operations.AveragePool: lambda op, shape: Call(
+    "batch_norm": lambda op, shape: Call(BatchNorm2d, shape[0], affine=op.affine),
+    "relu": lambda op, shape: Call(nn.ReLU),
+    "max_pool": lambda op, shape: Call(nn.MaxPool2d, op.kernel, op.stride, padding=op.padding),
+    "avg_pool": lambda op, shape: Call(
         nn.AvgPool2d, op.kernel, op.stride, padding=op.padding, count_include_pad=not op.padding
     ),
-    operations.GlobalAveragePool: lambda op, shape: Call(DenseGlobalAverage),
-    operations.Flatten: lambda op, shape: Call(nn.Flatten),
-    operations.Linear: lambda op, shape: Call(Linear, shape[0], op.features, bias=op.bias),
-    operations.Dropout: lambda op, shape: Call(nn.Dropout, op.rate),
-    operations.DropPath: lambda op, shape: Call(DropPath, share=op.share),
-    operations.Identity: lambda op, shape: Call(nn.Identity),
-    operations.Zero: lambda op, shape: Call(Zeros, op.stride),
-    operations.Crop: lambda op, shape: Call(DenseCrop, op.rows, op.columns),
-    operations.FirstChannels: lambda op, shape: Call(DenseChannels, 0, op.channels),
-    operations.LastChannels: lambda op, shape: Call(DenseChannels, shape[0] - op.channels, shape[0]),
-    operations.ShuffleChannels: lambda op, shape: Call(nn.ChannelShuffle, op.groups),
-    operations.PadChannels: lambda op, shape: Call(DensePadChannels, op.channels),
-    operations.PadSize: lambda op, shape: Call(DensePadSize, op.height, op.width),
-    operations.SqueezeExcite: lambda op, shape: Call(UndrawnSqueezeExcite, shape[0], op.units),
-    operations.Resize: lambda op, shape: Call(nn.Upsample, (op.height, op.width), mode="nearest"),
+    "global_avg_pool": lambda op, shape: Call(DenseGlobalAverage),
+    "flatten": lambda op, shape: Call(nn.Flatten),
+    "linear": lambda op, shape: Call(Linear, shape[0], op.features, bias=op.bias),
+    "dropout": lambda op, shape: Call(nn.Dropout, op.rate),
+    "drop_path": lambda op, shape: Call(DropPath, share=op.share),
+    "identity": lambda op, shape: Call(nn.Identity),
+    "zero": lambda op, shape: Call(Zeros, op.stride),
+    "crop": lambda op, shape: Call(DenseCrop, op.rows, op.columns),
+    "first_channels": lambda op, shape: Call(DenseChannels, 0, op.channels),
+    "last_channels": lambda op, shape: Call(DenseChannels, shape[0] - op.channels, shape[0]),
+    "shuffle_channels": lambda op, shape: Call(nn.ChannelShuffle, op.groups),
+    "pad_channels": lambda op, shape: Call(DensePadChannels, op.channels),
+    "pad_size": lambda op, shape: Call(DensePadSize, op.height, op.width),
+    "squeeze_excite": lambda op, shape: Call(UndrawnSqueezeExcite, shape[0], op.units),
+    "resize": lambda op, shape: Call(nn.Upsample, (op.height, op.width), mode="nearest"),
 }  # fmt: skip
 
 
-def _is_thin(op: operations.Convolution, channels: int) -> bool:
-    plain = operations.sides(op.kernel) == (1, 1) and operations.sides(op.padding or 0) == (0, 0) and op.groups == 1
-    return plain and operations.sides(op.stride) != (1, 1) and channels < ThinPointwise.CHANNELS
+def _is_thin(op: Any, channels: int) -> bool:
+    plain = op.kernel == 1 and not op.padding and op.groups == 1  # equal sides are one number
+    return plain and op.stride != 1 and channels < ThinPointwise.CHANNELS
 
 
 def seeded(call: Call, seed: int) -> nn.Module:

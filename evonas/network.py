@@ -27,7 +27,7 @@ from evonas.graph import INPUT, Graph, GraphError, Node, zero_stays
 from evonas.modules import Conv2d, DenseGradient, Linear, seeded
 from evonas.modules import DropPath as DropPath
 from evonas.operations import OPERATIONS, Call, Operation, Shape, is_own
-from evonas.operations.call import Printed, merged
+from evonas.support.call import Printed, merged
 from evonas.support.streams import number
 
 

@@ -115,8 +115,8 @@ class Recipe:
 
 
 # For searches on small machines, on 8x8 digits and on larger images.
-DIGITS = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1)
-SMALL = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
+DIGITS_RECIPE = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1)
+SMALL_RECIPE = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
 
 # Named recipes: the papers', under the name of the system, and one for residual networks on CIFAR.
 RECIPES: dict[str, Recipe] = {

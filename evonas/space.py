@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from math import isfinite
 from random import Random
 from typing import Any, ClassVar
 
@@ -58,6 +59,7 @@ class Open:
 
 LONGEST = 10_000  # tokens of a genome at most
 CHECKED, DECODED = 200, 20  # random genomes for checking a space; of the first DECODED at least one must decode
+TOKENS = (str, int, float, bool, type(None))  # as JSON has them
 Token = Hashable
 Genome = Sequence[Token]
 Weights = Mapping[str, Mapping[Token, float]]  # decision -> {option: weight}
@@ -233,6 +235,7 @@ class Space:
                 reasons.append(f"fails for the genome {genome}: {type(error).__name__}: {error}")
                 continue
             if isinstance(graph, Graph):
+                self._check_code(genome)
                 return graph
             reasons.append(f"returns {graph!r} for the genome {genome}; return a Graph")
         raise UserError(f"{self.name}: `decode` {reasons[0]}")
@@ -247,6 +250,7 @@ class Space:
             if decision.name in names:
                 raise UserError(f"{self.name}: {decision.name!r} is asked twice, the second time after {genome}; names "
                                 "must be unique in a genome")  # fmt: skip
+            self._check_options(decision)
             future = futures.setdefault(decision.state, (decision.name, decision.options))
             if future != (decision.name, decision.options):
                 raise UserError(f"{self.name}: the state {decision.state!r} of {decision.name} (after {genome}) stands "
@@ -261,6 +265,29 @@ class Space:
 
     def _endless(self) -> str:
         return f"{self.name}: a genome has more than {LONGEST:,} tokens; `next` must return None if it is complete"
+
+    def _check_options(self, decision: Decision) -> None:
+        """Tokens are what JSON keeps: journals hold them, and genomes that are read must equal those that were
+        written."""
+        for option in decision.options:
+            if not isinstance(option, TOKENS) or (isinstance(option, float) and not isfinite(option)):
+                raise UserError(f"{self.name}: the option {option!r} of {decision.name} is a {type(option).__name__}, "
+                                "which a journal does not keep as it is; use texts, numbers, True, False or None, such "
+                                f"as {_as_text(option)!r}, and give them their meaning in `decode`")  # fmt: skip
+
+    def _check_code(self, genome: tuple[Token, ...]) -> None:
+        """A code reads back as the genome that it was made of, or as another one of the same network and types."""
+        try:
+            code = self.format(genome)
+            found = tuple(self.parse(code))
+        except Exception as error:  # a user's own notation may raise anything
+            raise UserError(f"{self.name}: the genome {genome} has no code that can be read back "
+                            f"({type(error).__name__}: {error}); mend `format` and `parse`") from None  # fmt: skip
+        same = found == genome or self.decode(found).digest() == self.decode(genome).digest()
+        if not same or list(map(type, found)) != list(map(type, genome)):
+            raise UserError(f"{self.name}: the code {code!r} of the genome {genome} is read back as {found}; options "
+                            "of a decision must differ as texts and hold no spaces, or give `format` and `parse` a "
+                            "notation of their own")  # fmt: skip
 
     def _check_pointer(self, decision: Decision, place: int) -> None:
         if (pointer := decision.pointer) is None:
@@ -340,6 +367,10 @@ def _gate(name: str, option: Token, token: Token) -> Gate:
     if isinstance(token, Open) and len(token.options) > 1:
         return Is(name, option) if option in token.options else 0
     return int(option == (token.options[0] if isinstance(token, Open) else token))
+
+
+def _as_text(option: Any) -> str:
+    return "x".join(map(str, option)) if isinstance(option, tuple | list) else str(option)
 
 
 def _listed(options: Iterable[Token]) -> str:

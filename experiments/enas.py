@@ -1,9 +1,12 @@
 """ENAS (Pham et al. 2018, arXiv:1802.03268) in one screen: an LSTM writes cells and learns on weights that all share.
 
-`python experiments/enas.py` searches handwritten digits in minutes; run again, it goes on where it stopped. The
-paper's search is `evonas search enas --preset cifar10 --data cifar10 --validation 0.1`.
+    python experiments/enas.py [EPOCHS] [FINAL_EPOCHS]
+
+This searches handwritten digits in minutes; run again, it goes on where it stopped. The paper's search is `evonas
+search enas --preset cifar10 --data cifar10 --validation 0.1`.
 """
 
+import sys
 from dataclasses import replace
 
 import evonas
@@ -15,7 +18,7 @@ SEED = 0
 SPACE = ENASMicroSpace(layers=1, channels=8, nodes=3, input_shape=(1, 8, 8))
 
 
-def main(epochs: int = 30) -> None:
+def main(epochs: int = 30, final_epochs: int = 40) -> None:
     run = evonas.search(
         SPACE,
         data="digits",
@@ -32,14 +35,14 @@ def main(epochs: int = 30) -> None:
         ),
         settings={
             "epochs": epochs, "batch_size": 64, "learning_rate": 0.05, "last_rate": 5e-4, "cycle": 10,
-            "weight_decay": 2e-4, "clip_norm": 5, "crop": 1, "final.epochs": 40, "final.cycle": 0,
+            "weight_decay": 2e-4, "clip_norm": 5, "crop": 1, "final.epochs": final_epochs, "final.cycle": 0,
         },
         seed=SEED,
         out="runs/enas-experiment",
         resume=True,
     )  # fmt: skip
-    print(run.best, f"{run.best.trained().test_accuracy:.2%} test accuracy")
+    print(run.best, f"{run.best.trained().test:.2%} test accuracy")
 
 
 if __name__ == "__main__":  # worker processes import this file
-    main()
+    main(*map(int, sys.argv[1:]))

@@ -1,9 +1,12 @@
 """GDAS (Dong and Yang 2019, arXiv:1910.04465) in one screen: one operation an edge, drawn by Gumbel noise.
 
-`python experiments/gdas.py` searches handwritten digits in minutes; run again, it goes on where it stopped. The
-paper's search is `evonas search gdas --preset cifar10 --data cifar10 --validation 0.5`.
+    python experiments/gdas.py [EPOCHS] [FINAL_EPOCHS]
+
+This searches handwritten digits in minutes; run again, it goes on where it stopped. The paper's search is `evonas
+search gdas --preset cifar10 --data cifar10 --validation 0.5`.
 """
 
+import sys
 from dataclasses import replace
 
 import evonas
@@ -15,7 +18,7 @@ SEED = 0
 SPACE = DARTSSpace(layers=3, channels=8, input_shape=(1, 8, 8))
 
 
-def main(epochs: int = 72) -> None:
+def main(epochs: int = 72, final_epochs: int = 40) -> None:
     run = evonas.search(
         SPACE,
         data="digits",
@@ -30,14 +33,14 @@ def main(epochs: int = 72) -> None:
         ),
         settings={
             "epochs": epochs, "batch_size": 64, "learning_rate": 0.025, "last_rate": 1e-3, "nesterov": False,
-            "weight_decay": 3e-4, "clip_norm": 5, "crop": 1, "final.epochs": 40,
+            "weight_decay": 3e-4, "clip_norm": 5, "crop": 1, "final.epochs": final_epochs,
         },
         seed=SEED,
         out="runs/gdas-experiment",
         resume=True,
     )  # fmt: skip
-    print(run.best, f"{run.best.trained().test_accuracy:.2%} test accuracy")
+    print(run.best, f"{run.best.trained().test:.2%} test accuracy")
 
 
 if __name__ == "__main__":  # worker processes import this file
-    main()
+    main(*map(int, sys.argv[1:]))

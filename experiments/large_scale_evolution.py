@@ -1,8 +1,10 @@
 """Large-scale Evolution (Real et al. 2017, arXiv:1703.01041) in one screen: networks that grow from a single layer.
 
-`python experiments/large_scale_evolution.py` searches handwritten digits in minutes, or with `cifar10` CIFAR-10 in
-hours; run again, it goes on where it stopped. The paper's search (a population of 1,000, 28 epochs for each child) is
-`evonas search large-scale --preset cifar10 --data cifar10`.
+    python experiments/large_scale_evolution.py [DATA] [EVALUATIONS] [FINAL_EPOCHS]
+
+This searches handwritten digits in minutes, or with DATA=cifar10 CIFAR-10 in hours; run again, it goes on where it
+stopped. The paper's search (a population of 1,000, 28 epochs for each child) is `evonas search large-scale --preset
+cifar10 --data cifar10`.
 """
 
 import sys
@@ -27,8 +29,10 @@ SCALED = {  # to small machines: space, population, recipe of the children and o
 }  # fmt: skip
 
 
-def main(data: str = "digits", evaluations: int = 1000) -> None:
+def main(data: str = "digits", evaluations: int = 1000, final_epochs: int | None = None) -> None:
     space, population, settings = SCALED[data]
+    if final_epochs is not None:
+        settings = settings | {"final.epochs": final_epochs}
     rng = stream(SEED, "large-scale")
     box = toolbox(space, rng=rng, mutations=3)  # of a child; the paper has 1, and 5 to leave a local optimum
     strategy = Tournament(box, rng=rng, population=population, resets=(400, 800))  # the paper: 1,000
@@ -44,8 +48,8 @@ def main(data: str = "digits", evaluations: int = 1000) -> None:
         resume=True,
     )
     left = evonas.TrainedNetwork.open(run.directory / "as_trained")
-    print(run.best, f"{left.test_accuracy:.2%} test accuracy, as the search left it")
+    print(run.best, f"{left.test:.2%} test accuracy, as the search left it")
 
 
 if __name__ == "__main__":  # worker processes import this file
-    main(*sys.argv[1:2])
+    main(*sys.argv[1:2], *map(int, sys.argv[2:]))

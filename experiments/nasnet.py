@@ -1,8 +1,12 @@
 """NASNet (Zoph et al. 2018, arXiv:1707.07012) in one screen: an LSTM writes cells and learns by PPO.
 
-`python experiments/nasnet.py` searches handwritten digits in minutes; run again, it goes on where it stopped. The
-paper's search is `evonas search nasnet --preset cifar10 --data cifar10`.
+    python experiments/nasnet.py [EVALUATIONS] [FINAL_EPOCHS]
+
+This searches handwritten digits in minutes; run again, it goes on where it stopped. The paper's search is `evonas
+search nasnet --preset cifar10 --data cifar10`.
 """
+
+import sys
 
 import evonas
 from evonas.genomes.nasnet import COMBINATIONS, NASNET, NASNetSpace
@@ -16,7 +20,7 @@ SPACE = NASNetSpace(  # N, F, the paper's 13 operations and two combinations
 )
 
 
-def main(evaluations: int = 100) -> None:
+def main(evaluations: int = 100, final_epochs: int = 40) -> None:
     controller = Recurrent(SPACE, rng=stream(SEED, "nasnet"), units=50)
     strategy = PPO(controller, batch=5, learning_rate=5e-3, decay=0.9, entropy=2e-3)  # for so few; the paper: 20,000
     run = evonas.search(
@@ -24,13 +28,16 @@ def main(evaluations: int = 100) -> None:
         data="digits",
         strategy=strategy,
         budget=evaluations,
-        settings={"epochs": 4, "batch_size": 64, "learning_rate": 0.05, "crop": 1, "clip_norm": 5, "final.epochs": 40},
+        settings={
+            "epochs": 4, "batch_size": 64, "learning_rate": 0.05, "crop": 1, "clip_norm": 5,
+            "final.epochs": final_epochs,
+        },
         seed=SEED,
         out="runs/nasnet-experiment",
         resume=True,
-    )
-    print(run.best, f"{run.best.trained().test_accuracy:.2%} test accuracy")
+    )  # fmt: skip
+    print(run.best, f"{run.best.trained().test:.2%} test accuracy")
 
 
 if __name__ == "__main__":  # worker processes import this file
-    main()
+    main(*map(int, sys.argv[1:]))

@@ -69,12 +69,12 @@ class BlockQNNSpace(Space):
     channels: int = 32
     from_input: bool = False
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
-        if self.longest < 2 or min(self.blocks, self.channels) < 1 or self.classes < 2:
-            raise UserError(f"longest is {self.longest}, blocks {self.blocks}, channels {self.channels} and classes "
-                            f"{self.classes}; use at least 2, 1, 1 and 2")  # fmt: skip
+        if self.longest < 2 or min(self.blocks, self.channels) < 1 or self.outputs < 1:
+            raise UserError(f"longest is {self.longest}, blocks {self.blocks}, channels {self.channels} and outputs "
+                            f"{self.outputs}; use at least 2, 1, 1 and 1")  # fmt: skip
         if min(self.input_shape[1:]) < 4:
             raise UserError(f"images of {self.input_shape} are too small to be halved twice; use at least 4 pixels")
 
@@ -122,7 +122,7 @@ class BlockQNNSpace(Space):
                 x = draft.node(f"pool{stage}", [x], MaxPool(2, 2, 0))
             for block in range(self.blocks):
                 x = _block(draft, f"stage{stage + 1}/block{block + 1}", x, self.channels * 2**stage, layers)
-        draft.node("classifier", [x], ReLU(), GlobalAveragePool(), Linear(self.classes))
+        draft.node("classifier", [x], ReLU(), GlobalAveragePool(), Linear(self.outputs))
         return draft.graph()
 
 

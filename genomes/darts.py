@@ -50,11 +50,11 @@ class DARTSSpace(GenotypeSpace):
     every: bool = False
     partial: int = 1
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
-        if self.layers < 1 or self.channels < 2 or self.classes < 2:
-            raise UserError("layers must be at least 1, channels and classes at least 2")
+        if self.layers < 1 or self.channels < 2 or self.outputs < 1:
+            raise UserError("layers must be at least 1, channels at least 2, outputs at least 1")
         if self.channels % 2:
             raise UserError(f"channels is {self.channels}; use an even number: reductions consist of two halves")
         if self.stem not in ("cifar", "imagenet"):
@@ -213,7 +213,7 @@ class DARTSSpace(GenotypeSpace):
             if number == 2 * self.layers // 3:
                 middle = newer
             halved = kind == "reduce"
-        draft.node("classifier", [newer], GlobalAveragePool(), Linear(self.classes))
+        draft.node("classifier", [newer], GlobalAveragePool(), Linear(self.outputs))
         return draft.graph(auxiliary=None if self.search else middle)
 
     def _partial_node(

@@ -54,12 +54,12 @@ class ENASMicroSpace(GenotypeSpace):
     nodes: int = 5
     search: bool = False
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
-        if min(self.layers, self.channels, self.nodes) < 1 or self.classes < 2:
-            raise UserError(f"layers is {self.layers}, channels {self.channels}, nodes {self.nodes} and classes "
-                            f"{self.classes}; use at least 1 of the first three, and at least 2 classes")  # fmt: skip
+        if min(self.layers, self.channels, self.nodes) < 1 or self.outputs < 1:
+            raise UserError(f"layers is {self.layers}, channels {self.channels}, nodes {self.nodes} and outputs "
+                            f"{self.outputs}; use at least 1 of each")  # fmt: skip
         check_size(self.input_shape)
 
     @property
@@ -206,7 +206,7 @@ class ENASMicroSpace(GenotypeSpace):
             older, newer = newer, self._output(draft, name, states, cell.output, channels)
             if number == self.reductions[1] + 1:
                 middle = newer
-        draft.node("classifier", [newer], ReLU(), GlobalAveragePool(), Linear(self.classes))
+        draft.node("classifier", [newer], ReLU(), GlobalAveragePool(), Linear(self.outputs))
         return draft.graph(auxiliary=None if self.search else middle)
 
     def _inputs(self, draft: Draft, name: str, older: str, newer: str, channels: int) -> list[str]:

@@ -53,12 +53,12 @@ class ENASMacroSpace(Space):
     channels: int = 36
     search: bool = False
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
-        if self.layers < 3 or min(self.channels, self.classes) < 2:
-            raise UserError(f"layers is {self.layers}, channels {self.channels} and classes {self.classes}; use at "
-                            "least 3, one for each size, and at least 2 of the others")  # fmt: skip
+        if self.layers < 3 or self.channels < 2 or self.outputs < 1:
+            raise UserError(f"layers is {self.layers}, channels {self.channels} and outputs {self.outputs}; use at "
+                            "least 3, one for each size, 2 and 1")  # fmt: skip
         check_size(self.input_shape)
 
     @property
@@ -143,7 +143,7 @@ class ENASMacroSpace(Space):
                     if j in wanted or j == layer + 1 else None
                     for j, state in enumerate(states)
                 ]  # fmt: skip
-        draft.node("classifier", states[-1:], GlobalAveragePool(), Linear(self.classes))
+        draft.node("classifier", states[-1:], GlobalAveragePool(), Linear(self.outputs))
         return draft.graph()
 
 

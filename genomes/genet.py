@@ -43,7 +43,7 @@ class GeNetSpace(Space):
     dense: int = 0
     dropout: float = 0.0
     input_shape: tuple[int, int, int] = (1, 8, 8)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
         if not self.stages or min(self.stages) < 1:
@@ -55,8 +55,8 @@ class GeNetSpace(Space):
             raise UserError(f"kernels are {self.first_kernel} and {self.kernel}; use odd ones such as 3 and 5")
         if self.pool not in (2, 3):
             raise UserError(f"pool is {self.pool}; use 2, or 3 as in the paper's CIFAR-10 setting")
-        if self.classes < 2 or self.dense < 0 or not 0 <= self.dropout < 1:
-            raise UserError("classes must be at least 2, dense at least 0, dropout at least 0 and below 1")
+        if self.outputs < 1 or self.dense < 0 or not 0 <= self.dropout < 1:
+            raise UserError("outputs must be at least 1, dense at least 0, dropout at least 0 and below 1")
         if len(self.input_shape) != 3 or min(self.input_shape) < 1:
             raise UserError(f"input is {_joined(self.input_shape, 'x')}; give channels x height x width: 3x32x32")
         if min(self.input_shape[1:]) < 2 ** len(self.stages):
@@ -156,7 +156,7 @@ class GeNetSpace(Space):
             x = draft.node(f"{stage}/pool", [(entry, stage_is_one_conv), (exit, no(stage_is_one_conv))], pool)
         hidden = (Linear(self.dense), ReLU()) if self.dense else ()
         dropout = (Dropout(self.dropout),) if self.dropout else ()
-        draft.node("classifier", [x], Flatten(), *hidden, *dropout, Linear(self.classes))
+        draft.node("classifier", [x], Flatten(), *hidden, *dropout, Linear(self.outputs))
         return draft.graph()
 
 

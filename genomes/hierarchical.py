@@ -70,11 +70,11 @@ class HierarchicalSpace(Space):
     cells: int = 1
     flat: bool = False
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.cells) < 1 or self.classes < 2:
-            raise UserError("channels and cells must be at least 1, classes at least 2")
+        if min(self.channels, self.cells) < 1 or self.outputs < 1:
+            raise UserError("channels, cells and outputs must be at least 1")
         if min(self.input_shape[1:]) < 4:
             raise UserError(f"images of {self.input_shape} are too small to be halved twice; use at least 4 pixels")
 
@@ -141,7 +141,7 @@ class HierarchicalSpace(Space):
                 channels *= stride
                 steps = _separable(draft.shape(output)[0], channels, stride)
                 x = draft.node(f"stage{stage}/separable{number}", [output], *steps)
-        draft.node("classifier", [x], GlobalAveragePool(), Linear(self.classes))
+        draft.node("classifier", [x], GlobalAveragePool(), Linear(self.outputs))
         return draft.graph()
 
 

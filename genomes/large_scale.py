@@ -219,7 +219,7 @@ class LargeScaleSpace(Space):
     first_rate: float = 0.1
     least: int = 1
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
         if self.first_rate <= 0 or self.least < 1:
@@ -271,7 +271,7 @@ class LargeScaleSpace(Space):
             before = names[vertex.number] = str(draft.node(f"vertex{vertex.number}", inputs, *behind))
         inputs = [before, *_fitted(draft, dna, names, OUT, draft.shape(before))]
         draft.node("pool", inputs, GlobalAveragePool())
-        draft.node("classifier", ["pool"], Linear(self.classes))
+        draft.node("classifier", ["pool"], Linear(self.outputs))
         return draft.graph()
 
 

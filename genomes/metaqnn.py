@@ -74,11 +74,11 @@ class MetaQNNSpace(Space):
     strides: tuple[int, ...] = (3, 2, 2)  # their strides
     dense: tuple[int, ...] = (512, 256, 128)
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
-        if self.longest < 1 or self.classes < 2 or min((*self.filters, *self.dense, *self.pools, *self.strides)) < 1:
-            raise UserError("longest, filters, dense, pools and strides must be at least 1, classes at least 2")
+        if self.longest < 1 or self.outputs < 1 or min((*self.filters, *self.dense, *self.pools, *self.strides)) < 1:
+            raise UserError("longest, filters, dense, pools, strides and outputs must be at least 1")
         if any(kernel < 1 or kernel % 2 == 0 for kernel in self.kernels):
             raise UserError(f"kernels is {self.kernels}; use odd sizes, which keep the size of the map")
         if len(self.pools) != len(self.strides):
@@ -136,7 +136,7 @@ class MetaQNNSpace(Space):
     def format(self, genome: Genome) -> str:
         """The code in the paper's notation: [C(512,5,1), P(2,2), FC(128), SM(10)]."""
         self.decisions(genome)
-        ends = {SOFTMAX: f"SM({self.classes})", AVERAGE: f"GAP({self.classes}), SM({self.classes})"}
+        ends = {SOFTMAX: f"SM({self.outputs})", AVERAGE: f"GAP({self.outputs}), SM({self.outputs})"}
         return f"[{', '.join(ends.get(str(token), str(token)) for token in genome)}]"
 
     def parse(self, code: str) -> tuple[str, ...]:
@@ -181,9 +181,9 @@ class MetaQNNSpace(Space):
                 steps.append(Dropout(number // 2 / (2 * (len(layers) // 2))))
             x = draft.node(f"layer{number}", [x], *steps)
         if genome[-1] == AVERAGE:
-            draft.node("classifier", [x], Convolution(self.classes, 1, bias=True), GlobalAveragePool())
+            draft.node("classifier", [x], Convolution(self.outputs, 1, bias=True), GlobalAveragePool())
         else:
-            draft.node("classifier", [x], *([] if flat else [Flatten()]), Linear(self.classes))
+            draft.node("classifier", [x], *([] if flat else [Flatten()]), Linear(self.outputs))
         return draft.graph()
 
 

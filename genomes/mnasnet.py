@@ -110,7 +110,7 @@ class MnasNetSpace(Space):
     head: int = 1280
     dropout: float = 0.2
     input_shape: tuple[int, int, int] = (3, 224, 224)
-    classes: int = 1000
+    outputs: int = 1000
 
     def __post_init__(self) -> None:
         if not len(self.widths) == len(self.depths) == len(self.strides) > 0:
@@ -118,8 +118,8 @@ class MnasNetSpace(Space):
                             f"{len(self.strides)}; give one of each per block")  # fmt: skip
         if min(*self.widths, *self.depths, *self.strides, self.stem, self.stem_stride, self.head) < 1:
             raise UserError("widths, depths, strides, stem, stem_stride and head must be at least 1")
-        if self.classes < 2 or not 0 <= self.dropout < 1:
-            raise UserError(f"classes is {self.classes} and dropout {self.dropout}; use at least 2, and 0 to below 1")
+        if self.outputs < 1 or not 0 <= self.dropout < 1:
+            raise UserError(f"outputs is {self.outputs} and dropout {self.dropout}; use at least 1, and 0 to below 1")
         if max(self.strides) > 9:
             raise UserError(f"strides is {self.strides}; use 1 to 9")
 
@@ -195,7 +195,7 @@ class MnasNetSpace(Space):
                 x = _layer(draft, f"block{number}/layer{layer}", x, block, block.stride if layer == 1 else 1)
         dropout = [Dropout(self.dropout)] if self.dropout else []
         draft.node("classifier", [x], Convolution(self.head, 1), BatchNorm(), ReLU(), GlobalAveragePool(), *dropout,
-                   Linear(self.classes))  # fmt: skip
+                   Linear(self.outputs))  # fmt: skip
         return draft.graph()
 
 

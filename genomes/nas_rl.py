@@ -65,7 +65,7 @@ class NASRLSpace(Space):
     filters: tuple[int, ...] = (24, 36, 48, 64)
     pools: tuple[int, ...] = ()
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
         for name in ("lengths", "kernels", "strides", "filters"):
@@ -78,8 +78,8 @@ class NASRLSpace(Space):
             raise UserError(
                 f"pools is {self.pools}, but {strange[0]!r} is not a layer; layers are 1 to {max(self.lengths)}"
             )
-        if self.classes < 2:
-            raise UserError(f"classes is {self.classes}; use at least 2")
+        if self.outputs < 1:
+            raise UserError(f"outputs is {self.outputs}; use at least 1")
 
     # ---- the genome -----------------------------------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ class NASRLSpace(Space):
                 draft.then(outputs[-1], MaxPool(2, 2, 0))
         taken = {each for layer in layers for each in layer.inputs}
         loose = [outputs[number] for number in range(1, len(outputs)) if number not in taken]
-        draft.node("classifier", _level(draft, "last", loose), GlobalAveragePool(), Linear(self.classes),
+        draft.node("classifier", _level(draft, "last", loose), GlobalAveragePool(), Linear(self.outputs),
                    combine="concat")  # fmt: skip
         return draft.graph()
 

@@ -52,11 +52,11 @@ class NASBench101Space(Space):
     stacks: int = 3
     modules: int = 3
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
-        if self.channels < OUTPUT or min(self.stacks, self.modules) < 1 or self.classes < 2:
-            raise UserError(f"channels must be at least {OUTPUT}, stacks and modules at least 1, classes at least 2")
+        if self.channels < OUTPUT or min(self.stacks, self.modules) < 1 or self.outputs < 1:
+            raise UserError(f"channels must be at least {OUTPUT}, stacks, modules and outputs at least 1")
         if min(self.input_shape[1:]) < 2 ** (self.stacks - 1):
             raise UserError(f"images of {self.input_shape} are too small to be halved {self.stacks - 1} times")
 
@@ -163,7 +163,7 @@ class NASBench101Space(Space):
             for _ in range(self.modules):
                 number += 1
                 x = _module(draft, f"module{number}", x, channels, matrix, kept, choices)
-        draft.node("classifier", [x], GlobalAveragePool(), Linear(self.classes))
+        draft.node("classifier", [x], GlobalAveragePool(), Linear(self.outputs))
         return draft.graph()
 
 

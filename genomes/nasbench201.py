@@ -30,6 +30,7 @@ from evonas.space import CodeError, Decision, Genome, Space
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # the official names and order
 EDGES = tuple((source, target) for target in (1, 2, 3) for source in range(target))  # in the order of the official text
+DECISIONS = tuple(Decision(f"{target}<-{source}", OPERATIONS, place) for place, (source, target) in enumerate(EDGES))
 
 
 @dataclass(frozen=True)
@@ -45,22 +46,19 @@ class NASBench201Space(Space):
     channels: int = 16
     cells: int = 5
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
     partial: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.cells) < 1 or self.classes < 2:
-            raise UserError("channels and cells must be at least 1, classes at least 2")
+        if min(self.channels, self.cells) < 1 or self.outputs < 1:
+            raise UserError("channels, cells and outputs must be at least 1")
         if self.partial < 1 or self.channels % self.partial:
             raise UserError(f"partial is {self.partial} and channels {self.channels}; channels must be a multiple")
         if min(self.input_shape[1:]) < 4:
             raise UserError(f"images of {self.input_shape} are too small to be halved twice; use at least 4 pixels")
 
     def next(self, prefix: Genome) -> Decision | None:
-        if len(prefix) == len(EDGES):
-            return None
-        source, target = EDGES[len(prefix)]
-        return Decision(f"{target}<-{source}", OPERATIONS, len(prefix))
+        return DECISIONS[len(prefix)] if len(prefix) < len(DECISIONS) else None
 
     def format(self, genome: Genome) -> str:
         """The official string: |op~0|+|op~0|op~1|+|op~0|op~1|op~2|."""
@@ -101,7 +99,7 @@ class NASBench201Space(Space):
                 number += 1
                 cell = _cell if self.partial == 1 else partial(_partial_cell, k=self.partial)
                 x = cell(draft, f"cell{number}", x, channels, choices)
-        draft.node("classifier", [x], BatchNorm(), ReLU(), GlobalAveragePool(), Linear(self.classes))
+        draft.node("classifier", [x], BatchNorm(), ReLU(), GlobalAveragePool(), Linear(self.outputs))
         return draft.graph()
 
 

@@ -32,11 +32,11 @@ class NASBenchMacroSpace(Space):
     channels: int = 32
     head: int = 1280
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
-        if not self.stages or min(*self.stages, self.channels, self.head) < 1 or self.classes < 2:
-            raise UserError("stages, channels and head must be at least 1, classes at least 2")
+        if not self.stages or min(*self.stages, self.channels, self.head) < 1 or self.outputs < 1:
+            raise UserError("stages, channels, head and outputs must be at least 1")
         if min(self.input_shape[1:]) < 2 ** len(self.stages):
             raise UserError(f"images of {self.input_shape} are too small to be halved {len(self.stages)} times")
 
@@ -71,7 +71,7 @@ class NASBenchMacroSpace(Space):
                 before, channels = channels, channels * (2 if first else 1)
                 x = self._layer(draft, f"layer{layer}", x, before, channels, choices[f"layer{layer}"])
         draft.node("head", [x], Convolution(self.head, 1), BatchNorm(), ReLU(), GlobalAveragePool())
-        draft.node("classifier", ["head"], Linear(self.classes))
+        draft.node("classifier", ["head"], Linear(self.outputs))
         return draft.graph()
 
     @staticmethod

@@ -119,12 +119,12 @@ class NASNetSpace(GenotypeSpace):
     combinations: tuple[str, ...] = ("add",)
     reduction: str = "cell"
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
-        if self.normals < 1 or self.channels < 4 or self.channels % 2 or self.classes < 2:
-            raise UserError(f"normals is {self.normals}, channels {self.channels} and classes {self.classes}; use at "
-                            "least 1, an even number from 4, and at least 2")  # fmt: skip
+        if self.normals < 1 or self.channels < 4 or self.channels % 2 or self.outputs < 1:
+            raise UserError(f"normals is {self.normals}, channels {self.channels} and outputs {self.outputs}; use at "
+                            "least 1, an even number from 4, and at least 1")  # fmt: skip
         strange = [name for name in self.operations if name not in OPERATIONS]
         if strange or not self.operations:
             raise UserError(f"operations has {', '.join(strange) or 'nothing'}; use some of {', '.join(OPERATIONS)}")
@@ -256,7 +256,7 @@ class NASNetSpace(GenotypeSpace):
             older, newer = newer, output
             if number + 1 == 2 * self.normals + (self.reduction == "cell"):  # normal cell 2N - 1, counted from 0
                 middle = newer
-        draft.node("classifier", [newer], ReLU(), GlobalAveragePool(), Linear(self.classes))
+        draft.node("classifier", [newer], ReLU(), GlobalAveragePool(), Linear(self.outputs))
         return draft.graph(auxiliary=middle)
 
     def _order(self) -> list[tuple[str, int]]:

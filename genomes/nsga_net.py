@@ -32,11 +32,11 @@ class NSGANetSpace(Space):
     phases: tuple[int, ...] = (4, 4, 4)
     channels: int = 32
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
-        if not self.phases or min(self.phases) < 2 or self.channels < 1 or self.classes < 2:
-            raise UserError("give each phase at least 2 nodes, as in phases=4,4,4; use at least 1 channel, 2 classes")
+        if not self.phases or min(self.phases) < 2 or self.channels < 1 or self.outputs < 1:
+            raise UserError("give each phase at least 2 nodes, as in phases=4,4,4; use at least 1 channel, 1 class")
         if min(self.input_shape[1:]) < 2 ** (len(self.phases) - 1):
             raise UserError(f"images of {self.input_shape} are too small to be halved {len(self.phases) - 1} times")
 
@@ -90,7 +90,7 @@ class NSGANetSpace(Space):
                 x = str(draft.node(f"phase{number}/input", [x], Convolution(channels, 1 if active else 3)))
             skip = bool(answers[f"phase{number}/skip"])
             x, width, active = _phase(draft, f"phase{number}", x, channels, nodes, edges, skip), channels, active + 1
-        draft.node("classifier", [x], GlobalAveragePool(), Linear(self.classes))
+        draft.node("classifier", [x], GlobalAveragePool(), Linear(self.outputs))
         return draft.graph()
 
 

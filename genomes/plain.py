@@ -8,7 +8,7 @@ from typing import ClassVar
 from evonas.errors import UserError
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import BatchNorm, Convolution, Flatten, Linear, MaxPool, ReLU
-from evonas.space import Decision, Genome, Space
+from evonas.space import CodeError, Decision, Genome, Space, Token
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class PlainSpace(Space):
     filters: tuple[int, ...] = (16, 32, 64)
     depth: int = 2  # convolutions in a stage
     input_shape: tuple[int, int, int] = (3, 32, 32)
-    classes: int = 10
+    outputs: int = 10
 
     def __post_init__(self) -> None:
         if min(self.input_shape[1:]) < 2 ** len(self.filters):
@@ -37,6 +37,11 @@ class PlainSpace(Space):
         self.decisions(genome)
         return "/".join("-".join([f"conv{filters}"] * self.depth) for filters in self.filters)
 
+    def parse(self, code: str) -> tuple[Token, ...]:
+        if code != (only := self.format(())):
+            raise CodeError(f"the only code of this space is {only!r}, not {code!r}")
+        return ()
+
     def decode(self, genome: Genome) -> Graph:
         self.decisions(genome)
         draft = Draft(self.input_shape)
@@ -45,11 +50,12 @@ class PlainSpace(Space):
             for layer in range(1, self.depth + 1):
                 x = draft.node(f"stage{stage}/conv{layer}", [x], Convolution(filters), BatchNorm(), ReLU())
             x = draft.node(f"stage{stage}/pool", [x], MaxPool())
-        draft.node("classifier", [x], Flatten(), Linear(self.classes))
+        draft.node("classifier", [x], Flatten(), Linear(self.outputs))
         return draft.graph()
 
 
-def reference(input_shape: tuple[int, int, int], classes: int) -> PlainSpace:
+def reference(input_shape: tuple[int, ...], outputs: int) -> PlainSpace:
     """The reference network for images of this shape: as many stages as they allow, up to three."""
     stages = min(3, min(input_shape[1:]).bit_length() - 2)
-    return PlainSpace((16, 32, 64)[: max(stages, 1)], input_shape=input_shape, classes=classes)
+    channels, height, width = input_shape
+    return PlainSpace((16, 32, 64)[: max(stages, 1)], input_shape=(channels, height, width), outputs=outputs)

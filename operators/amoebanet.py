@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from deap import base
-
 from evonas.genomes.nasnet import ELEMENTS, NASNetSpace
-from evonas.individual import Individual
+from evonas.individual import Individual, Toolbox
 from evonas.operators import by_decision
 
 IDENTITY = 0.05  # probability that nothing changes
@@ -46,11 +44,14 @@ def _element(individual: Individual, rng: Random) -> int:
     return 2 * ELEMENTS * block + element
 
 
-def toolbox(space: NASNetSpace, *, rng: Random, identity: float = IDENTITY) -> base.Toolbox:
+def toolbox(space: NASNetSpace, *, rng: Random, identity: float = IDENTITY) -> Toolbox:
     """A DEAP toolbox for the space with the paper's mutation: individual, population, clone, mate, mutate, select.
+
+    identity   probability that a mutation changes nothing
 
     The paper has no crossover; `mate` is an optional one that exchanges answers by decision.
     """
+    by_decision.check_rates(identity=identity)
     box = by_decision.toolbox(space, rng=rng)
     box.register("mutate", mut_amoebanet, space=space, identity=identity, rng=rng)
     return box

@@ -6,13 +6,12 @@ changed, later answers that are still legal are kept, and the others are redrawn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
-
-from deap import base, tools
+from typing import Any
 
 from evonas.errors import UserError
-from evonas.individual import Individual
+from evonas.individual import Individual, Toolbox
 from evonas.space import Decision, Space, Token
 
 
@@ -27,7 +26,7 @@ def init_by_decision(space: Space, *, rng: Random) -> Individual:
     return Individual(space.complete({}, rng))
 
 
-def init_population(toolbox: base.Toolbox, n: int) -> list[Individual]:
+def init_population(toolbox: Toolbox, n: int) -> list[Individual]:
     """n individuals from the toolbox's current role `individual`, so that decorating that role affects this one too."""
     return [toolbox.individual() for _ in range(n)]
 
@@ -95,28 +94,84 @@ def toolbox(
     evaluate: Callable[[Individual], tuple[float, ...]] | None = None,
     change_rate: float = 0.1,
     swap_rate: float = 0.5,
-) -> base.Toolbox:
+) -> Toolbox:
     """A DEAP toolbox for any space with `next`, with the roles that `deap.algorithms` requires.
 
     The roles are individual, population, clone, mate, mutate, neighbours, select (tournaments of three) and, where a
-    fitness is given, evaluate. `change_rate` is the probability that a mutation changes a decision, `swap_rate` the
-    probability that a crossover exchanges one. `select` is DEAP's, which draws from Python's global generator.
+    fitness is given, evaluate.
 
-    Raises UserError for a space whose genomes are not sequences of decisions: only its own operators vary them.
+    change_rate   probability that a mutation changes a decision
+    swap_rate     probability that a crossover exchanges one
+
+    Raises UserError for a space whose genomes are not sequences of decisions: only its own operators vary them; and for
+    a rate that is no probability.
     """
     if not space.is_sequence:
-        raise UserError(
-            f"genomes of {space.name} are not sequences of decisions (it has no `next`); use a strategy over its own "
-            "operators"
-        )
-    box = base.Toolbox()
+        raise UserError(_no_sequence(space))
+    check_rates(change_rate=change_rate, swap_rate=swap_rate)
+    box = Toolbox()
     box.space = space
     box.register("individual", init_random, space, rng=rng)
     box.register("population", init_population, box)
     box.register("mate", cx_decisions, space=space, indpb=swap_rate, rng=rng)
     box.register("mutate", mut_decisions, space=space, indpb=change_rate, rng=rng)
     box.register("neighbours", neighbours, space=space, rng=rng)
-    box.register("select", tools.selTournament, tournsize=3)
+    box.register("select", sel_tournament, tournsize=3, rng=rng)
     if evaluate is not None:
         box.register("evaluate", evaluate)
+    return box
+
+
+def sel_tournament(individuals: Sequence[Individual], k: int, tournsize: int, *, rng: Random) -> list[Individual]:
+    """DEAP's `selTournament` with the generator of the search in place of Python's global one: only so a search can be
+    replayed."""
+    return [
+        max([rng.choice(individuals) for _ in range(tournsize)], key=lambda individual: individual.fitness)
+        for _ in range(k)
+    ]
+
+
+def check_rates(**rates: float) -> None:
+    """Raises UserError for a rate that is no probability."""
+    for name, rate in rates.items():
+        if not 0 <= rate <= 1:
+            raise UserError(f"{name} is {rate}; use a probability between 0 and 1")
+
+
+def without_operators(space: Space, *, rng: Random) -> Toolbox:
+    """The toolbox of a space whose genomes are not sequences of decisions, for a strategy that brings its own: its
+    roles raise UserError when they are used."""
+
+    def unknown(*args: Any, **kwargs: Any) -> Any:
+        raise UserError(_no_sequence(space))
+
+    box = Toolbox()
+    box.space = space
+    for role in ("individual", "population", "mate", "mutate"):
+        box.register(role, unknown)
+    return box
+
+
+def _no_sequence(space: Space) -> str:
+    return (f"genomes of {space.name} are not sequences of decisions (it has no `next`); use a strategy over its own "
+            "operators")  # fmt: skip
+
+
+def uniform_toolbox(space: Space, *, rng: Random) -> Toolbox:
+    """The roles of `toolbox`, for strategies that write genomes themselves: for what else draws from their spaces, such
+    as random search, uniformly from all genomes."""
+    return toolbox(space, rng=rng)
+
+
+def stepwise_toolbox(space: Space, *, rng: Random) -> Toolbox:
+    """The same, where individuals are drawn token by token, each from what is legal, as an agent explores."""
+    box = toolbox(space, rng=rng)
+    box.register("individual", init_by_decision, space, rng=rng)
+    return box
+
+
+def one_change_toolbox(space: Space, *, rng: Random) -> Toolbox:
+    """The roles that strategies share on a table: uniform individuals, all neighbours, one of them as mutation."""
+    box = toolbox(space, rng=rng)
+    box.register("mutate", mut_one_decision, space=space, rng=rng)
     return box

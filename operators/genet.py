@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from deap import base
-
 from evonas.genomes.genet import GeNetSpace
-from evonas.individual import Individual
+from evonas.individual import Individual, Toolbox
 from evonas.operators import by_decision
 
 
@@ -54,11 +52,15 @@ def toolbox(
     evaluate: Callable[[Individual], tuple[float, ...]] | None = None,
     stage_swap_rate: float = 0.2,
     bit_flip_rate: float = 0.05,
-) -> base.Toolbox:
+) -> Toolbox:
     """A toolbox with the roles of `by_decision.toolbox` and GeNet's initialisation, crossover, mutation and selection.
+
+    stage_swap_rate   q_C, for each stage of a pair that is crossed
+    bit_flip_rate     q_M, for each bit of an individual that is mutated
 
     The defaults are the paper's q_C and q_M for CIFAR-10.
     """
+    by_decision.check_rates(stage_swap_rate=stage_swap_rate, bit_flip_rate=bit_flip_rate)
     box = by_decision.toolbox(space, rng=rng, evaluate=evaluate)
     box.register("individual", init_bits, space, rng=rng)
     box.register("mate", cx_stages, slices=space.slices, indpb=stage_swap_rate, rng=rng)

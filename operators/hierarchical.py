@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from deap import base
-
+from evonas.errors import UserError
 from evonas.genomes.hierarchical import HierarchicalSpace
-from evonas.individual import Individual
+from evonas.individual import Individual, Toolbox
 from evonas.operators import by_decision
 
 MUTATIONS = 1000  # of the trivial genome, for each individual of the first population
@@ -32,8 +31,13 @@ def init_mutated(space: HierarchicalSpace, mutations: int = MUTATIONS, *, rng: R
     return individual
 
 
-def toolbox(space: HierarchicalSpace, *, rng: Random, mutations: int = MUTATIONS) -> base.Toolbox:
-    """A DEAP toolbox with the paper's start and mutation: individual, population, clone, mate, mutate, select."""
+def toolbox(space: HierarchicalSpace, *, rng: Random, mutations: int = MUTATIONS) -> Toolbox:
+    """A DEAP toolbox with the paper's start and mutation: individual, population, clone, mate, mutate, select.
+
+    mutations   of the trivial genome, which make an initial individual
+    """
+    if mutations < 0:
+        raise UserError(f"mutations is {mutations}; use at least 0")
     box = by_decision.toolbox(space, rng=rng)
     box.register("individual", init_mutated, space, mutations, rng=rng)
     box.register("mutate", mut_hierarchical, space=space, rng=rng)

@@ -12,11 +12,9 @@ from dataclasses import replace
 from random import Random
 from typing import Protocol
 
-from deap import base
-
 from evonas.errors import UserError
 from evonas.genomes.large_scale import DNA, Filter, LargeScaleSpace, Vertex
-from evonas.individual import Individual
+from evonas.individual import Individual, Toolbox
 from evonas.operators.by_decision import init_population
 
 TRIES = 100  # draws of a mutation before the child stays equal to its parent
@@ -166,9 +164,14 @@ def init_trivial(space: LargeScaleSpace) -> Individual:
     return individual
 
 
-def toolbox(space: LargeScaleSpace, *, rng: Random, mutations: int = 1) -> base.Toolbox:
-    """A DEAP toolbox: individual (the trivial one), population, clone, mutate. The paper's method has no crossover."""
-    box = base.Toolbox()
+def toolbox(space: LargeScaleSpace, *, rng: Random, mutations: int = 1) -> Toolbox:
+    """A DEAP toolbox: individual (the trivial one), population, clone, mutate. The paper's method has no crossover.
+
+    mutations   of a child
+    """
+    if mutations < 1:
+        raise UserError(f"mutations is {mutations}; use at least 1")
+    box = Toolbox()
     box.space = space
     box.register("individual", init_trivial, space)
     box.register("population", init_population, box)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from deap import base
-
 from evonas.genomes.nsga_net import NSGANetSpace
-from evonas.individual import Individual
+from evonas.individual import Individual, Toolbox
 from evonas.operators import by_decision
 
 ETA = 3.0  # distribution index of the polynomial mutation
@@ -40,7 +38,7 @@ def _step(bit: int, eta: float, draw: float) -> float:
     return float(1 - (2 * (1 - draw) + 2 * (draw - 0.5) * (1 - above) ** (eta + 1)) ** (1 / (eta + 1)))
 
 
-def toolbox(space: NSGANetSpace, *, rng: Random) -> base.Toolbox:
+def toolbox(space: NSGANetSpace, *, rng: Random) -> Toolbox:
     """A DEAP toolbox with the published operators: individual, population, clone, mate, mutate, select."""
     box = by_decision.toolbox(space, rng=rng)
     box.register("mate", cx_two_point, rng=rng)

@@ -57,7 +57,7 @@ def test_the_code_of_a_page_runs_as_written(page, tmp_path):
     (tmp_path / "blocks.json").write_text(json.dumps(runnable(page)))
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": ".",
+        "PYTHONPATH": os.pathsep.join(filter(None, (".", os.environ.get("PYTHONPATH")))),
     }
     done = subprocess.run([sys.executable, "-c", READER], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"

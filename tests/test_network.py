@@ -28,7 +28,7 @@ from evonas.operations import (
 )
 from evonas.space import Open
 from evonas.support.streams import stream
-from evonas.systems import system
+from evonas.systems.registry import system
 
 SPACE = GeNetSpace((3, 4), (4, 6), input_shape=(3, 8, 8), dense=12, dropout=0.3)
 IMAGES = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))

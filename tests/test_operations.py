@@ -28,8 +28,8 @@ from evonas.operations import (
     is_own,
     to_json,
 )
-from evonas.operations.call import Printed
 from evonas.recipe import Recipe
+from evonas.support.call import Printed
 from evonas.training.memory import supernet_bytes, training_bytes
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ from evonas.space import CodeError, Decision, Open, Pointer, Space
 
 @dataclass(frozen=True)
 class Chains(Space):
-    """Up to `longest` layers, ended by "end"; after a pooling no further one: options hang on what came before."""
+    """Up to `longest` layers, ended by "end"; after a pooling no further one: options depend on what came before."""
 
     name = "chains"
     longest: int = 3

@@ -1,1 +1,2 @@
-"""The command line, one file a command."""
+"""The command `evonas`, one file a command. Help and lists answer without torch: what needs it is imported where it is
+used."""

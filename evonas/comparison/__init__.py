@@ -1,1 +1,94 @@
-"""Strategies beside each other, over many seeds."""
+"""Strategies beside each other, over many seeds: on a table of trained networks, or by training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evonas.comparison.trials import Comparison, by_training, on_table, read_contenders
+from evonas.errors import UserError
+from evonas.evaluation.table import read_table
+from evonas.executors import Processes, Serial
+from evonas.run.budget import Budget
+from evonas.support.device import cores
+
+
+def compare(
+    space: str,
+    *,
+    table: str | Path | None = None,
+    data: str | None = None,
+    strategies: str = "random,aging,local",
+    seeds: int = 100,
+    first_seed: int = 0,
+    budget: int | str = 200,
+    regret: float | None = None,
+    free_repeats: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    out: str | Path | None = None,
+) -> Comparison:
+    """Strategies beside each other, over `seeds` seeds: each strategy with each seed is a trial.
+
+    space         with a table: nasbench201, nasbench101 or nasbench-macro; without one, a system or space, which is
+                  trained
+    table         the file of the table
+    data          cifar10, cifar100 or imagenet16 of a table; any data set or path for training
+    strategies    by their names, which `evonas list` shows, or FILE.py:NAME, with settings:
+                  "random,aging:population=10,sample=10,my.py:Climb"
+    first_seed    others than those of a published table are to choose settings by
+    budget        queries, or seconds of evaluation such as "20000s" (of a table: simulated)
+    regret        points of accuracy: count the queries until the incumbent is this close to the best
+    free_repeats  a network that was met before costs nothing (otherwise it costs again, as in the papers)
+    out           directory for comparison.json, trials.json and regret.png; of training, the runs too
+
+    Raises UserError for what cannot be used.
+    """
+    contenders = read_contenders(strategies)
+    limit = _queries_or_seconds(budget)
+    numbers = range(first_seed, first_seed + seeds)
+    if not numbers or first_seed < 0:
+        raise UserError(f"seeds is {seeds} and first_seed {first_seed}; use at least 1, and 0 or more")
+    if regret is not None and regret < 0:
+        raise UserError(f"regret is {regret}; use points of accuracy, 0 or more")
+    data = data or ("digits" if table is None else "cifar10")
+    directory = Path(out) if out is not None else Path("comparisons") / f"{space}-{Path(data).stem}"
+    if table is None:
+        found = by_training(
+            space, data, contenders, seeds=numbers, budget=limit, settings=settings or {}, workers=workers,
+            directory=directory,
+        )  # fmt: skip
+        best = max(max(trial.incumbent) for trials in found.values() for trial in trials)
+    else:
+        if settings:
+            raise UserError("a table has no settings; give those of strategies as aging:population=10")
+        read = read_table(space, Path(table), data)
+        workers = min(workers or cores(), seeds)
+        executor = Processes(workers) if workers > 1 else Serial()
+        try:
+            found = on_table(read, contenders, seeds=numbers, budget=limit, free_repeats=free_repeats,
+                             executor=executor, workers=workers)  # fmt: skip
+        finally:
+            executor.shutdown()
+        best = read.best_test
+    counted = f"{seeds} seeds" + (f" from {first_seed} on" if first_seed else "")
+    title = f"{space} on {Path(data).stem}: {counted}, {_counted(limit)}"
+    comparison = Comparison(title, found, best, regret, directory)
+    comparison.write()
+    return comparison
+
+
+def _queries_or_seconds(budget: int | str) -> Budget:
+    text = str(budget)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s?)", text)
+    if not found or (not found[2] and "." in found[1]):
+        raise UserError(f"budget is {text!r}; write a number of queries, or seconds of evaluation such as 20000s")
+    return Budget(cost_seconds=float(found[1])) if found[2] else Budget(int(found[1]))
+
+
+def _counted(budget: Budget) -> str:
+    if budget.cost_seconds is not None:
+        return f"{budget.cost_seconds:,.0f} s of evaluation"
+    return f"{budget.evaluations:,} queries"

@@ -8,25 +8,64 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evonas.comparison.contenders import Contender, toolbox_of
+from evonas import plots
+from evonas.api import search
+from evonas.errors import UserError
 from evonas.evaluation.table import Table
 from evonas.executors import Serial
+from evonas.operators.by_decision import one_change_toolbox
+from evonas.reports.pictures import png
+from evonas.run.budget import Budget
 from evonas.run.journal import Unwritten
-from evonas.run.loop import Budget, Loop, Part
+from evonas.run.loop import Loop
+from evonas.run.phase import Phase
 from evonas.support.files import write_bytes, write_json
 from evonas.support.streams import stream
+from evonas.systems import registry
+from evonas.systems.setup import Chosen
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-UNKNOWN = 200  # evaluations that schedules are stretched over, where a budget by training is in seconds
+
+@dataclass(frozen=True)
+class Contender:
+    """A strategy with its settings, by name, as it was written: `aging:population=10,sample=10`."""
+
+    text: str
+    chosen: Chosen
+
+
+def read_contenders(text: str) -> list[Contender]:
+    """`random,aging:population=10,sample=10,my.py:Climb`: settings follow their strategy; a name begins the next one.
+
+    Raises UserError for an unknown strategy or setting, a value of another kind, and a strategy that is given twice.
+    """
+    parts: list[str] = []
+    for word in text.split(","):
+        if parts and "=" in word and ":" not in word.partition("=")[0]:
+            parts[-1] += f",{word}"
+        else:
+            parts.append(word)
+    contenders = [Contender(part.strip(), registry.chosen(part.strip(), one_change_toolbox)) for part in parts]
+    if len({contender.text for contender in contenders}) < len(contenders):
+        raise UserError(f"strategies {text!r}: one of them is given twice")
+    return contenders
+
+
+def queries(table: Table, budget: Budget) -> int:
+    """About how many a budget of queries or seconds is worth."""
+    if budget.evaluations is not None:
+        return budget.evaluations
+    if budget.cost_seconds is None:
+        raise UserError("a search on a table has a budget of queries, or of seconds of evaluation")
+    return max(1, round(budget.cost_seconds / table.mean_seconds))
 
 
 @dataclass(frozen=True)
@@ -46,15 +85,16 @@ class Trial:
 
 def trial(table: Table, contender: Contender, seed: int, budget: Budget, *, free_repeats: bool = False) -> Trial:
     """The signal of a trial is drawn by its seed, the same for every strategy."""
-    evaluation = table.signal(stream(seed, "signal").randrange(len(next(iter(table.signals.values())))))
+    lookup = table.signal(stream(seed, "signal").randrange(len(next(iter(table.signals.values())))))
     rng = stream(seed, contender.text)
-    strategy = contender.strategy(toolbox_of(table.space, rng), rng, planned=table.queries(budget))
-    part = Part("search", strategy, lambda individual: evaluation, repeats_cost=not free_repeats)
-    Loop(Unwritten(), Serial(), 1).run(part, budget)
+    using = contender.chosen.planned(queries(table, budget))
+    strategy = using.strategy(using.tools(table.space, rng), rng)
+    phase = Phase("search", strategy, lookup, repeats_cost=not free_repeats)
+    Loop(Unwritten(), Serial(), 1).run(phase, budget)
     best, incumbent = -math.inf, []
-    for individual, outcome in part.told():
+    for individual, outcome in phase.told():
         if outcome.values[0] > best:
-            best, key = outcome.values[0], evaluation.key(individual)
+            best, key = outcome.values[0], lookup.key(individual)
         incumbent.append(table.test[key])
     return Trial(tuple(incumbent), incumbent[-1], {name: worth[key] for name, worth in table.elsewhere.items()})
 
@@ -103,21 +143,19 @@ def by_training(
 
     The winner of each run is trained by the final recipe and tested.
     """
-    from evonas.api import search
-
     found: dict[str, list[Trial]] = {contender.text: [] for contender in contenders}
-    planned = budget.evaluations or UNKNOWN
     for seed in seeds:
         for contender in contenders:
             run = search(
-                system, data, strategy=partial(contender.strategy, planned=planned), budget=budget, settings=settings,
+                system, data, strategy=contender.text, budget=budget, settings=settings,
                 seed=seed, workers=workers, progress=False, resume=True,
                 out=directory / f"{re.sub(r'[^a-z0-9]+', '-', contender.text)}-{seed}",
             )  # fmt: skip
             if run.interrupted:
                 raise KeyboardInterrupt
             values = [100 * r["values"][0] for r in run.records() if r["phase"] == "search" and r.get("values")]
-            tested = (run.summary or {})["winner"]["test_accuracy"]
+            summary = run.summary or {}
+            tested = summary["winner"][f"test_{summary['metric']}"]
             found[contender.text].append(Trial(tuple(accumulate(values, max)), 100 * tested))
     return found
 
@@ -151,15 +189,11 @@ class Comparison:
         return rows
 
     def figure(self) -> Figure:
-        from evonas import plots
-
         curves = {text: regret_over_queries(trials, self.best) for text, trials in self.trials.items()}
         return plots.regret(curves, title=self.title)
 
     def write(self) -> None:
         """comparison.json, trials.json and regret.png into the directory."""
-        from evonas.reports.pictures import png
-
         write_json(self.directory / "comparison.json", self.to_json())
         write_json(self.directory / "trials.json", {text: [t.final for t in ts] for text, ts in self.trials.items()})
         write_bytes(self.directory / "regret.png", png(self.figure()))

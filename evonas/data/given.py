@@ -25,7 +25,7 @@ def write_own_data(data: Any, path: Path) -> None:
 
     Raises UserError where the data are something else, or cannot be used.
     """
-    from evonas.data.sources import splitted
+    from evonas.data.npz import splitted
 
     parts = _parts(data)
     x, y = _arrays(parts[0])

@@ -3,7 +3,7 @@
 
 Any strategy whose individuals name their parents can use it, over any space whose node names are stable: a tensor is
 copied from the first parent where the child has one of the same name and shape, batch norm's statistics included; the
-others are drawn anew. No torch here until weights are copied.
+others are drawn anew.
 """
 
 from __future__ import annotations
@@ -13,37 +13,16 @@ from dataclasses import replace
 from hashlib import blake2b
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evonas.errors import UserError
-from evonas.evaluation import Evaluation, Outcome
-from evonas.evaluation.trained import FRESH, Origin
-from evonas.individual import Individual
-from evonas.run.loop import Keeper
+from evonas.evaluation.candidate import FRESH, Candidate, Origin
+from evonas.evaluation.keeper import Keeper
+from evonas.evaluation.outcome import Outcome
+from evonas.individual import UNSAID, Individual
 from evonas.support.files import write_bytes
 
-if TYPE_CHECKING:
-    from torch import nn
-
-
-def inherit(network: nn.Module, weights: bytes | None) -> tuple[int, int]:
-    """Copy what agrees in name and shape; how many tensors did, and how many the network has."""
-    own = network.state_dict()
-    if weights is None:
-        return 0, len(own)
-    from safetensors.torch import load
-
-    found = load(weights)
-    copied = {name: found[name] for name in own if name in found and found[name].shape == own[name].shape}
-    network.load_state_dict(copied, strict=False)
-    return len(copied), len(own)
-
-
-def saved(network: nn.Module) -> bytes:
-    """Weights and statistics, as safetensors."""
-    from safetensors.torch import save
-
-    return save({name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()})
+NAMELESS = ("it names no parents, so it is trained from scratch: make children by cloning (toolbox.clone, "
+            "copy.deepcopy) and changing the clone, or set individual.parents")  # fmt: skip
 
 
 class WeightsLost(UserError):
@@ -101,28 +80,26 @@ def checksum(weights: bytes) -> str:
     return blake2b(weights, digest_size=16).hexdigest()
 
 
-class Heritage(Keeper):
+class Inheritance(Keeper):
     """What the individuals of one strategy have learnt: kept as long as a living one needs it.
 
-    evaluation  (individual, origin) -> its evaluation
-    population  who is alive, or will be evaluated; None: nobody knows, and all is kept up to the limit
+    population  who is alive, or waits to be evaluated; None: nobody knows, and all is kept up to the limit
     weight      of the first objective: the best individual's weights are kept, dead or alive
     peers       others that keep weights in the same store
 
     Where the store's limit is reached, the weights of the worst go first. A child whose parent's weights are lost or
-    damaged is trained from scratch, with a warning in its outcome.
+    damaged is trained from scratch, with a warning in its outcome; so is a child that does not name its parents.
     """
 
     def __init__(
         self,
         store: WeightStore,
-        evaluation: Callable[[Individual, Origin], Evaluation],
-        population: Callable[[], Iterable[Individual]] | None,
+        population: Callable[[], Iterable[Individual] | None],
         *,
         weight: float = 1.0,
-        peers: list[Heritage],
+        peers: list[Inheritance],
     ) -> None:
-        self.store, self._evaluation, self.population, self.weight = store, evaluation, population, weight
+        self.store, self.population, self.weight = store, population, weight
         self.peers = peers
         peers.append(self)
         self.names: dict[int, str] = {}  # id -> weights that it was told with
@@ -132,17 +109,18 @@ class Heritage(Keeper):
         self._best: tuple[float, int] | None = None
         self.in_flight: dict[int, tuple[int | None, Origin]] = {}  # id -> its parent, and what it begins with
 
-    def evaluation(self, individual: Individual) -> Evaluation:
-        """As a `Part` asks for it, once it is settled that the individual will be evaluated."""
+    def begin(self, individual: Individual, candidate: Candidate) -> None:
         assert individual.id is not None, "the loop numbers an individual when it is asked"
         if individual.id not in self.in_flight:
             parent = individual.parents[0] if individual.parents else None
             if individual.reset:  # a training of its own, also where the parent had begun from scratch
                 origin = Origin(f"reset of {self.names.get(parent, parent)}" if parent is not None else FRESH.name)
                 self.in_flight[individual.id] = None, origin
+            elif parent is None and individual.operator == UNSAID and self.epochs:
+                self.in_flight[individual.id] = None, Origin(warning=NAMELESS)
             else:
                 self.in_flight[individual.id] = parent, self.origin(parent)
-        return self._evaluation(individual, self.in_flight[individual.id][1])
+        candidate.origin, candidate.keeps = self.in_flight[individual.id][1], individual.role is None
 
     def origin(self, parent: int | None) -> Origin:
         """What a child of this individual begins with."""
@@ -156,8 +134,11 @@ class Heritage(Keeper):
         except WeightsLost as lost:
             return Origin(warning=f"trained from scratch, since the weights of #{parent} are lost: {lost}")
 
+    def left(self, id: int) -> Origin | None:
+        return self.origin(id)
+
     def keep(self, individual: Individual, outcome: Outcome) -> Outcome:
-        """Called before an outcome is written down: its weights are on disk before the journal speaks of them."""
+        """Its weights are on disk before the journal speaks of them."""
         needed = {name for peer in self.peers for name in peer.needed()}
         self.store.keep_only(needed | {outcome.kept})
         if outcome.weights is None:
@@ -166,7 +147,6 @@ class Heritage(Keeper):
         return replace(outcome, weights=None, kept=self.store.put(outcome.weights) if room else None)
 
     def hear(self, individual: Individual, outcome: Outcome) -> None:
-        """Called with each outcome, those of the past included."""
         assert individual.id is not None, "it was asked"
         self.in_flight.pop(individual.id, None)
         if outcome.failed or not outcome.lineage:
@@ -180,18 +160,19 @@ class Heritage(Keeper):
                 self._best, self.best = better, individual.id
 
     def holds(self, outcome: Outcome) -> bool:
-        """Whether a result can be used again: with it goes what was learnt."""
+        """With a result goes what was learnt."""
         return outcome.failed or outcome.kept in self.store.sizes
 
     def needed(self) -> set[str]:
         """The weights that may still be asked for."""
-        if self.population is None:
+        living = self.population()
+        if living is None:
             return set(self.names.values())
-        alive = list(self.population())
+        alive = list(living)
         parents = {i.parents[0] for i in alive if i.id not in self.epochs and i.parents}  # will be evaluated
         parents |= {parent for parent, _ in self.in_flight.values() if parent is not None}
-        living = {individual.id for individual in alive} | parents | {self.best}
-        return {self.names[id] for id in living if id is not None and id in self.names}
+        wanted = {individual.id for individual in alive} | parents | {self.best}
+        return {self.names[id] for id in wanted if id is not None and id in self.names}
 
     def _room(self, size: int, worth: float) -> bool:
         """Delete the weights of the worst until there is room; False where the new ones are the worst themselves."""

@@ -1,4 +1,4 @@
-"""Several evaluations of a genome as one: their mean, as where a training is repeated against its noise."""
+"""Several evaluations of a candidate as one: their mean, as where a training is repeated against its noise."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from evonas.evaluation import Evaluation, Genome, Outcome
+from evonas.evaluation.candidate import Candidate
+from evonas.evaluation.evaluator import Evaluator
+from evonas.evaluation.outcome import Outcome
 
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(Evaluator):
     """`count` replicates of an evaluation; values, measures and curve are means, costs are sums.
 
     The first one that fails is the outcome, with the costs so far.
     """
 
-    evaluation: Evaluation
+    evaluator: Evaluator
     count: int
 
     @property
-    def overdue_s(self) -> float | None:
-        limit = getattr(self.evaluation, "overdue_s", None)
+    def limit_s(self) -> float | None:  # type: ignore[override]
+        limit = self.evaluator.limit_s
         return None if limit is None else limit * self.count
 
-    def key(self, genome: Genome) -> str:
-        return f"{self.evaluation.key(genome)}/mean of {self.count}"
+    def identity(self, candidate: Candidate) -> str:
+        return f"{self.evaluator.identity(candidate)}/mean of {self.count}"
 
-    def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
+    def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
         found: list[Outcome] = []
         while len(found) < self.count and not (found and found[-1].failed):
-            found.append(self.evaluation(genome, replicate * self.count + len(found)))
+            found.append(self.evaluator(candidate, replicate * self.count + len(found)))
         epochs, seconds = sum(each.epochs for each in found), round(sum(each.seconds for each in found), 4)
         if found[-1].failed:
             return Outcome(status="failed", error=found[-1].error, epochs=epochs, seconds=seconds)

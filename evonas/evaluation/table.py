@@ -1,4 +1,4 @@
-"""Tables of networks that others have trained, as an evaluation like any other: a look-up by the genome's own key.
+"""Tables of networks that others have trained, as an evaluator like any other: a look-up by the genome's own key.
 
 Formats: NAS-Bench-101 as an .npz file, the others as comma-separated text with a header, plain or gzipped:
 
@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from evonas.errors import UserError
-from evonas.evaluation import Genome, Outcome
+from evonas.evaluation.candidate import Candidate, Genome
+from evonas.evaluation.evaluator import Evaluator
+from evonas.evaluation.outcome import Outcome
 from evonas.genomes.nasbench101 import NASBench101Space
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
-from evonas.run.loop import Budget
 from evonas.space import Space
 
 DATA = {"cifar10": "c10", "cifar100": "c100", "imagenet16": "in16"}  # names of the data -> columns
@@ -58,20 +59,13 @@ class Table:
     def best_test(self) -> float:
         return max(self.test.values())
 
-    def queries(self, budget: Budget) -> int:
-        """About how many a budget of queries or seconds is worth."""
-        if budget.evaluations is not None:
-            return budget.evaluations
-        if budget.cost_seconds is None:
-            raise UserError("a search on a table has a budget of queries, or of seconds of evaluation")
-        return max(1, round(budget.cost_seconds / self._mean_seconds))
-
     @cached_property
-    def _mean_seconds(self) -> float:
+    def mean_seconds(self) -> float:
+        """Of a query."""
         return sum(self.seconds.values()) / len(self.seconds)
 
-    def signal(self, which: int = 0, costs: Sequence[str] = ()) -> TableSignal:
-        """The evaluation of a trial that sees this one of the signals and, as further objectives, these costs.
+    def signal(self, which: int = 0, costs: Sequence[str] = ()) -> Lookup:
+        """The evaluator of a trial that sees this one of the signals and, as further objectives, these costs.
 
         Raises UserError for a cost that the table does not know.
         """
@@ -79,12 +73,12 @@ class Table:
             if name not in self.costs:
                 known = ", ".join(self.costs) or "none; give the file of the costs as well"
                 raise UserError(f"the table knows no cost {name!r}; it knows {known}")
-        return TableSignal(self, which, tuple(costs))
+        return Lookup(self, which, tuple(costs))
 
 
 @dataclass(frozen=True, eq=False)
-class TableSignal:
-    """Looks the genome up: the signal as a fraction, its costs, and what a query takes. Nothing is decoded.
+class Lookup(Evaluator):
+    """Looks a candidate up: the signal as a fraction, its costs, and what a query takes. Nothing is decoded.
 
     Raises KeyError for a genome that the table does not hold.
     """
@@ -94,10 +88,14 @@ class TableSignal:
     costs: tuple[str, ...] = ()
 
     def key(self, genome: Genome) -> str:
+        """Under which the table knows a genome."""
         return self.table.space.key(genome)  # type: ignore[attr-defined]
 
-    def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
-        key = self.key(genome)
+    def identity(self, candidate: Candidate) -> str:
+        return self.key(candidate.genome)
+
+    def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
+        key = candidate.identity or self.identity(candidate)
         value = self.table.signals[key][self.which] / 100
         costs = (self.table.costs[name][key] for name in self.costs)
         return Outcome((value, *costs), epochs=self.table.epochs, seconds=self.table.seconds[key])
@@ -130,7 +128,7 @@ def nasbench201(path: Path, data: str = "cifar10", hardware: Path | None = None)
                     row["arch"]: float(measured[row["index"]][column]) for row in rows
                 }
     return Table(
-        NASBench201Space(classes={"cifar10": 10, "cifar100": 100, "imagenet16": 120}[data]),
+        NASBench201Space(outputs={"cifar10": 10, "cifar100": 100, "imagenet16": 120}[data]),
         {row["arch"]: (float(row[f"e12_{short}_val"]),) for row in rows},
         {row["arch"]: float(row[tests[data]]) for row in rows},
         {row["arch"]: scale * float(row["est_train_s_per_epoch_c10val"]) for row in rows},

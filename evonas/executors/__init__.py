@@ -4,17 +4,34 @@ Whichever executor it is, a worker computes in a process of its own (`evonas.exe
 that process, and never the worker, its host's other workers, or the run.
 """
 
-from concurrent.futures import Executor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
 
 from evonas.errors import UserError
-from evonas.executors.crew import Crew, Gone, Processes
 from evonas.executors.isolated import Isolated, dask_executor, inside_mpi, mpi_executor, require_mpi
+from evonas.executors.pool import Gone, Processes, WorkerPool
 from evonas.executors.scoop import Scoop, inside_scoop, require_scoop
 from evonas.executors.serial import Serial
 from evonas.executors.worker import Equipment, Overdue, Worker, WorkerLost
 
-__all__ = ["Crew", "Equipment", "Gone", "Isolated", "Overdue", "Processes", "Scoop", "Serial", "Worker", "WorkerLost",
-           "fitting", "open_executor", "require", "started_workers"]  # fmt: skip
+__all__ = [
+    "Equipment",
+    "Gone",
+    "Isolated",
+    "Overdue",
+    "Processes",
+    "Scoop",
+    "Serial",
+    "Worker",
+    "WorkerLost",
+    "WorkerPool",
+    "fitting",
+    "open_executor",
+    "require",
+    "started_workers",
+    "submit_again",
+]  # fmt: skip
 
 
 def fitting(workers: int | None) -> str:
@@ -45,6 +62,12 @@ def require(name: str) -> None:
         require_scoop()
     elif name == "mpi":
         require_mpi()
+
+
+def submit_again(executor: Executor, job: Callable[[], Any]) -> Future:
+    """Submit what was in flight when a run ended. It may be what ended it, where it shared a process with the run: then
+    it gets one of its own."""
+    return executor.submit_alone(job) if isinstance(executor, Serial) else executor.submit(job)
 
 
 def open_executor(name: str, workers: int, equipment: Equipment, *, scheduler: str | None = None) -> Executor:

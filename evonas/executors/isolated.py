@@ -14,7 +14,7 @@ from typing import Any
 import cloudpickle
 
 from evonas.errors import UserError
-from evonas.executors.crew import LOSSES
+from evonas.executors.pool import LOSSES
 from evonas.executors.worker import PLAIN, Equipment, Worker, WorkerLost
 
 _here = threading.local()

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,15 @@ def to_be_launched(executor: str | None) -> bool:
 
 
 def launch(
-    executor: str, arguments: Sequence[str], *, workers: int, hostfile: Path | None = None, ssh: str = "ssh"
+    executor: str,
+    root: str,
+    arguments: Sequence[str],
+    *,
+    workers: int,
+    hostfile: Path | None = None,
+    ssh: str = "ssh",
 ) -> int:
-    """Run `evonas ARGUMENTS` under the framework with so many computing workers, and the root; its exit code.
+    """Run the module `root` with ARGUMENTS under the framework, with so many computing workers; its exit code.
 
     hostfile  a host a line, with its number of workers after it; the root runs here
     ssh       the program by which SCOOP reaches other hosts
@@ -47,7 +53,7 @@ def launch(
     """
     hosts = [] if hostfile is None else read_hosts(hostfile)
     with tempfile.TemporaryDirectory(prefix="evonas-") as folder:
-        command = [*_framework(executor, workers, hosts, Path(folder) / "hosts", ssh), *arguments]
+        command = [*_framework(executor, root, workers, hosts, Path(folder) / "hosts", ssh), *arguments]
         report = Path(folder) / "report.json"
         environment = os.environ | {REPORT: str(report)}
         process = subprocess.Popen(command, env=environment, start_new_session=True)
@@ -76,7 +82,9 @@ def read_hosts(hostfile: Path) -> list[tuple[str, int]]:
     return hosts
 
 
-def _framework(executor: str, workers: int, hosts: list[tuple[str, int]], hostfile: Path, ssh: str) -> list[str]:
+def _framework(
+    executor: str, root: str, workers: int, hosts: list[tuple[str, int]], hostfile: Path, ssh: str
+) -> list[str]:
     """The command that starts the root here and the workers on the hosts, or here too."""
     between = " " if executor == "scoop" else ":"
     if hosts:
@@ -87,8 +95,9 @@ def _framework(executor: str, workers: int, hosts: list[tuple[str, int]], hostfi
         others = [host for host, _ in hosts if host not in ("localhost", "127.0.0.1", socket.gethostname())]
         if others and _only_local(socket.gethostname()):  # SCOOP would hand that name to the others
             there += ["--external-hostname", _address_facing(others[0])]
-        root = str(Path(__file__).with_name("root.py"))
-        return [sys.executable, "-m", "scoop", "-q", *there, "-n", str(workers + 1), root]
+        found = importlib.util.find_spec(root)
+        assert found is not None, "it is a module of evonas"
+        return [sys.executable, "-m", "scoop", "-q", *there, "-n", str(workers + 1), str(found.origin)]
     if importlib.util.find_spec("mpi4py") is None:
         raise UserError("mpi4py is not installed; `pip install 'evonas[mpi]'`")
     beside = Path(sys.executable).with_name("mpiexec")
@@ -96,7 +105,7 @@ def _framework(executor: str, workers: int, hosts: list[tuple[str, int]], hostfi
     if mpiexec is None:
         raise UserError("there is no mpiexec; load your cluster's MPI, or `pip install mpich`")
     there = [mpiexec, *(["-f", str(hostfile)] * bool(hosts)), "-n", str(workers + 1)]
-    return [*there, sys.executable, "-m", "mpi4py.futures", "-m", "evonas.executors.root"]
+    return [*there, sys.executable, "-m", "mpi4py.futures", "-m", root]
 
 
 def _only_local(host: str) -> bool:
@@ -161,10 +170,8 @@ class _Supervision:
         self.process.wait()
 
 
-def as_root() -> None:
-    """The command line as the root of a framework: reports its process and how it ended."""
-    from evonas.commands.main import main
-
+def as_root(main: Callable[[], None]) -> None:
+    """A command line as the root of a framework: reports its process and how it ended."""
     report = Path(os.environ[REPORT])
     write_json(report, {"process": os.getpid()})
     code: Any = 1

@@ -23,7 +23,7 @@ from typing import Any
 import cloudpickle
 
 from evonas.errors import UserError
-from evonas.executors.crew import Crew, Gone
+from evonas.executors.pool import Gone, WorkerPool
 from evonas.executors.worker import PLAIN, Equipment, Worker
 
 SILENCE_S = 60.0  # after which a worker is given up: it says that it is alive every second
@@ -49,7 +49,7 @@ def require_scoop() -> None:
         raise UserError("SCOOP has started the root alone; use -n 2 or more, one more than there are to be workers")
 
 
-class Scoop(Crew):
+class Scoop(WorkerPool):
     """The workers of a SCOOP run, all but the root, where this is. Raises UserError as `require_scoop` does."""
 
     def __init__(self, equipment: Equipment = PLAIN, *, silence_s: float = SILENCE_S) -> None:
@@ -71,8 +71,8 @@ class Scoop(Crew):
             scoop.futures.submit(serve, self._door.address, key, equipment)
         scoop._control.execQueue.flush()  # to the workers, all of them: the root computes nothing
 
-    def left(self, hand: Any) -> None:
-        if not self._hands and not self._ended:
+    def left(self, worker: Any) -> None:
+        if not self._workers and not self._ended:
             self._give_up("all workers are gone")
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

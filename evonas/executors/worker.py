@@ -15,7 +15,7 @@ from concurrent.futures import BrokenExecutor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import loky
 
@@ -32,6 +32,17 @@ class WorkerLost(RuntimeError):
 
 class Overdue(RuntimeError):
     """A task was over its limit and did not end by itself; its process was ended."""
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A task that says how long it may take.
+
+    limit_s   seconds after which the process that computes it is ended; None: never
+    """
+
+    @property
+    def limit_s(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -89,13 +100,13 @@ class Worker:
     ) -> Any:
         """The result of fn(*args, **kwargs), or what it raises.
 
-        fn         may have `overdue_s`: seconds after which it is ended
+        fn         may be Limited: its process is ended after so many seconds
         meanwhile  called about once a second while waiting
 
         Raises WorkerLost where it has ended `attempts` processes, Overdue where it had to be ended; BrokenExecutor
         where processes die before they are given anything.
         """
-        limit = getattr(fn, "overdue_s", None)
+        limit = fn.limit_s if isinstance(fn, Limited) else None
         number, where = 0, ""
         for _ in range(attempts):
             number = self._ready()

@@ -4,7 +4,7 @@ Beside what a trained network's folder holds (`evonas.model.trained`), a trainin
 
 request.json      what was asked for; a training is only resumed as it was begun
 checkpoint.pt     weights and optimizer after the last whole epoch, the best weights so far, the curve
-curve.csv         epoch, loss, validation accuracy; written after each epoch
+curve.csv         epoch, loss, the task's first metric on the validation split; written after each epoch
 curve.png         the same as a picture; drawn every ten seconds, and at the end
 """
 
@@ -16,43 +16,43 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from evonas.data.shared import shared
-from evonas.data.sources import Source
 from evonas.errors import RunError, UserError
 from evonas.graph import Graph
 from evonas.model.trained import TrainedNetwork, keep
 from evonas.recipe import RECIPES, Recipe
-from evonas.support.device import choose_device, choose_precision, torch_threads
+from evonas.support.device import torch_threads
 from evonas.support.files import read_json, write_bytes, write_json, write_text
 from evonas.support.streams import number
-
-if TYPE_CHECKING:
-    from evonas.run.store import Found
+from evonas.tasks.task import Task
 
 DRAW_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the curve; accuracy (of the validation part) is None where all data are trained on."""
+    """One row of the curve: the task's first metric on the validation split, None where all data are trained on."""
 
     epoch: int
     loss: float
-    accuracy: float | None
+    value: float | None
+    metric: str
+
+
+OnEpoch = Callable[[Epoch], None]
 
 
 @dataclass(frozen=True)
 class Request:
     """What is to be trained, on what and how.
 
-    all_data   train on the validation part too: more images, but no epoch can be chosen, and the last one is kept
+    all_data   train on the validation split too: more images, but no epoch can be chosen, and the last one is kept
     """
 
     graph: Graph
     code: str
-    source: Source
+    task: Task
     recipe: Recipe
     seed: int = 0
     device: str = "cpu"
@@ -65,7 +65,7 @@ class Request:
             "id": self.id,
             "code": self.code,
             "digest": self.graph.digest(),
-            "data": shared(self.source).fingerprint,
+            "data": self.task.fingerprint,
             "recipe": self.recipe.to_json(),
             "seed": self.seed,
             "device": self.device,
@@ -79,76 +79,82 @@ def train_to_the_end(
     folder: Path,
     *,
     resume: bool = False,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    on_epoch: OnEpoch = lambda epoch: None,
 ) -> TrainedNetwork:
-    """Train into a folder; the test part is read once, at the end, with the weights that are kept.
+    """Train into a folder; the test split is read once, at the end, with the weights that are kept.
 
-    The weights of the epoch with the best validation accuracy are kept (the earliest of equal ones); with `all_data`,
-    those of the last epoch. With `resume`, a training that was interrupted goes on after its last whole epoch (on a
-    CPU the result is the same to the bit), and a finished one is returned as it is.
+    The weights of the epoch that is best on the validation split, by the task's first metric, are kept (the earliest
+    of equal ones); with `all_data`, those of the last epoch. With `resume`, a training that was interrupted goes on
+    after its last whole epoch (on a CPU the result is the same to the bit), and a finished one is returned as it is.
 
-    Raises UserError where the folder holds a training and `resume` is not given, or another training than this one;
-    RunError where the training fails or a file cannot be written.
+    Raises UserError where the network does not fit the task, where the folder holds a training and `resume` is not
+    given, or another training than this one; RunError where the training fails or a file cannot be written.
     """
     import torch
     from safetensors.torch import save
 
     from evonas.network import build
-    from evonas.tasks.splits import task_on
-    from evonas.training.train import Training, TrainingFailed, accuracy
+    from evonas.training.train import Training, TrainingFailed, evaluate
 
-    asked = request.to_json()
+    request = replace(request, task=request.task.identified())
+    check_fit(request)
+    asked, metric = request.to_json(), request.task.metric
     _check_folder(folder, asked, resume)
     if TrainedNetwork.exists(folder):
         return TrainedNetwork.open(folder)
     write_json(folder / "request.json", asked)
-    task = task_on(request.source, request.device)
-    part = task.whole if request.all_data else task.train
+    splits = request.task.splits(request.device)
+    split = splits.whole if request.all_data else splits.train
     seed = number(request.seed, "final", asked["digest"])
     try:
         with torch_threads(1):
             network = build(request.graph.simplified(training=True), seed=seed)
-            training = Training(network, part, request.recipe, seed=seed, precision=request.precision)
+
+            def measured(split: Any) -> float:
+                return evaluate(network, split, precision=request.precision)[metric.name]
+
+            training = Training(network, split, request.recipe, seed=seed, precision=request.precision)
             curve: list[Epoch] = []
             best: tuple[float, dict[str, Any]] | None = None
             checkpoint = folder / "checkpoint.pt"
             if checkpoint.exists():
                 state = torch.load(checkpoint, map_location=request.device, weights_only=True)
                 training.load_state(state["training"])
-                curve = [Epoch(*row) for row in state["curve"]]
+                curve = [Epoch(epoch, loss, value, metric.name) for epoch, loss, value in state["curve"]]
                 best = state["best"]
             for row in curve:
                 on_epoch(row)
             drawn = time.monotonic()
             while training.epochs < request.recipe.epochs:
                 loss = training.epoch()
-                value = None if request.all_data else accuracy(network, task.validation, precision=request.precision)
-                curve.append(Epoch(training.epochs, loss, value))
-                if best is None or value is None or value > best[0]:
+                value = None if request.all_data else measured(splits.validation)
+                curve.append(Epoch(training.epochs, loss, value, metric.name))
+                if best is None or value is None or metric.better(value, best[0]):
                     best = (value or 0.0, {k: v.detach().cpu().clone() for k, v in network.state_dict().items()})
                 _write_checkpoint(checkpoint, training.state(), curve, best)
-                write_text(folder / "curve.csv", _table(curve))
+                write_text(folder / "curve.csv", _table(curve, metric.name))
                 if time.monotonic() - drawn > DRAW_EVERY_S:
-                    _draw(folder / "curve.png", curve, None, request.code)
+                    _draw(folder / "curve.png", curve, None, request)
                     drawn = time.monotonic()
                 on_epoch(curve[-1])
             assert best is not None, "a recipe has at least one epoch"
-            chosen = curve[-1] if request.all_data else max(curve, key=lambda row: row.accuracy or 0.0)
+            chosen = curve[-1] if request.all_data else max(curve, key=lambda row: metric.sign * (row.value or 0.0))
             network.load_state_dict(best[1])
-            tested = accuracy(network, task.test, precision=request.precision)
+            tested = measured(splits.test)
     except TrainingFailed as failure:
         raise RunError(f"{request.code}: {failure}; try another recipe, such as a lower learning rate") from failure
-    _draw(folder / "curve.png", curve, chosen, request.code)
+    _draw(folder / "curve.png", curve, chosen, request)
     keep(
         folder,
         weights=save({name: tensor.contiguous() for name, tensor in best[1].items()}),
         graph=request.graph.simplified(),
-        data=shared(request.source),
+        preprocessing=request.task.preprocessing(),
         facts=asked
         | {
-            "data": request.source.name,
-            "test_accuracy": tested,
-            "validation_accuracy": chosen.accuracy,
+            "data": request.task.data,
+            "metric": metric.name,
+            f"test_{metric.name}": tested,
+            f"validation_{metric.name}": chosen.value,
             "epochs": len(curve),
             "epoch": chosen.epoch,
             "trained_on": "train+validation" if request.all_data else "train",
@@ -156,46 +162,6 @@ def train_to_the_end(
     )
     checkpoint.unlink()
     return TrainedNetwork.open(folder)
-
-
-def train_found(
-    found: Found,
-    *,
-    recipe: str = "final",
-    epochs: int | None = None,
-    data: Source | None = None,
-    all_data: bool = False,
-    seed: int | None = None,
-    device: str | None = None,
-    precision: str | None = None,
-    out: Path | None = None,
-    resume: bool = False,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-) -> TrainedNetwork:
-    """Train an individual of a run into trained/ID of its directory, or into `out`.
-
-    recipe   final or search, as the run has them, or a name of `evonas.recipe.RECIPES`
-    data     other data of the same shape and number of classes than the run's
-    """
-    config, setup = found.run.config, found.run.setup
-    source = data or config.source
-    if source is None:
-        raise UserError("the run has no data to train on; give some (--data)")
-    device = choose_device(device) if device else config.device
-    request = Request(
-        graph=found.graph,
-        code=found.code,
-        source=source,
-        recipe=choose_recipe(recipe, epochs, search=setup.space.recipe(found.genome, setup.recipe), final=setup.final),
-        seed=config.seed if seed is None else seed,
-        device=device,
-        precision=choose_precision(precision, device, lambda: found.graph) if precision else config.precision,
-        all_data=all_data,
-        id=found.id,
-    )
-    check_fit(request)
-    folder = out or found.run.directory / "trained" / str(found.id)
-    return train_to_the_end(request, folder, resume=resume, on_epoch=on_epoch)
 
 
 def choose_recipe(name: str, epochs: int | None, *, search: Recipe, final: Recipe) -> Recipe:
@@ -214,12 +180,12 @@ def choose_recipe(name: str, epochs: int | None, *, search: Recipe, final: Recip
 
 
 def check_fit(request: Request) -> None:
-    """Raises UserError where the network does not take these data."""
-    data = shared(request.source)
-    if request.graph.input_shape != data.input_shape or request.graph.output_shape != (len(data.classes),):
-        raise UserError(f"the network maps {request.graph.input_shape} to {request.graph.output_shape}, but "
-                        f"{data.name} has images of {data.input_shape} and {len(data.classes)} classes; give other "
-                        "data, or decode the code for them with 'evonas train SYSTEM CODE --data ...'")  # fmt: skip
+    """Raises UserError where the network does not fit the task."""
+    task, graph = request.task, request.graph
+    if graph.input_shape != task.input_shape or graph.output_shape != task.output_shape:
+        raise UserError(f"the network maps {graph.input_shape} to {graph.output_shape}, but {task.data} has inputs of "
+                        f"{task.input_shape} and outputs of {task.output_shape}; give other data, or decode the code "
+                        "for them with 'evonas train SYSTEM CODE --data ...'")  # fmt: skip
 
 
 def _check_folder(folder: Path, asked: dict[str, Any], resume: bool) -> None:
@@ -243,23 +209,26 @@ def _check_folder(folder: Path, asked: dict[str, Any], resume: bool) -> None:
 def _write_checkpoint(path: Path, training: dict, curve: list[Epoch], best: tuple[float, dict[str, Any]]) -> None:
     import torch
 
-    rows = [(row.epoch, row.loss, row.accuracy) for row in curve]
+    rows = [(row.epoch, row.loss, row.value) for row in curve]
     whole = io.BytesIO()
     torch.save({"training": training, "curve": rows, "best": best}, whole)
     write_bytes(path, whole.getvalue())
 
 
-def _table(curve: list[Epoch]) -> str:
+def _table(curve: list[Epoch], metric: str) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["epoch", "loss", "validation_accuracy"])
-    table.writerows([row.epoch, row.loss, "" if row.accuracy is None else row.accuracy] for row in curve)
+    table.writerow(["epoch", "loss", f"validation_{metric}"])
+    table.writerows([row.epoch, row.loss, "" if row.value is None else row.value] for row in curve)
     return text.getvalue()
 
 
-def _draw(path: Path, curve: list[Epoch], chosen: Epoch | None, code: str) -> None:
+def _draw(path: Path, curve: list[Epoch], chosen: Epoch | None, request: Request) -> None:
     from evonas import plots
     from evonas.reports.pictures import png
 
-    rows = [(row.epoch, row.loss, row.accuracy) for row in curve]
-    write_bytes(path, png(plots.training_curve(rows, chosen=chosen.epoch if chosen else None, title=code)))
+    rows = [(row.epoch, row.loss, row.value) for row in curve]
+    figure = plots.training_curve(
+        rows, metric=request.task.metric.name, chosen=chosen.epoch if chosen else None, title=request.code
+    )
+    write_bytes(path, png(figure))

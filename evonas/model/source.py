@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pprint
 import re
+from collections.abc import Sequence
 
 from evonas.errors import UserError
 from evonas.graph import INPUT, Graph, Node
 from evonas.model.trained import TrainedNetwork
-from evonas.operations.call import merged
+from evonas.support.call import merged
+from evonas.support.text import shown, words
 
 IMPORT = ("import ", "from ")
 
@@ -16,13 +18,13 @@ HEAD = '''"""{title}
 
 {counts}
 
-    python network.py IMAGE...     prints the class of each image file (this alone needs Pillow: pip install pillow)
+    python network.py IMAGE...     prints {prints} of each image file (this alone needs Pillow: pip install pillow)
 
 or from other code, with this folder on the path:
 
     from network import load, prepare
     network = load()                        # a torch.nn.Module in evaluation mode
-    logits = network(prepare(images))       # images: (B, {channels}, {height}, {width}), values as in the training data
+    outputs = network(prepare(images))      # images: (B, {channels}, {height}, {width}), values as in the training data
 """
 
 import sys
@@ -36,8 +38,6 @@ from torch import nn
 INPUT_SHAPE = {shape}  # channels, height, width
 MEAN = {mean}  # of each channel over the training images; the network takes (x - MEAN) / STD
 STD = {std}
-CLASSES = {classes}
-
 '''
 
 TAIL = '''
@@ -71,9 +71,25 @@ if __name__ == "__main__":
     network = load()
     for path in sys.argv[1:]:
         with torch.inference_mode():
-            shares = network(prepare(read(path))).softmax(1)[0]
-        best = int(shares.argmax())
-        print(f"{path}: {CLASSES[best]} ({shares[best]:.1%})")
+            print(f"{path}: {said(network(prepare(read(path)))[0])}")
+'''
+
+# How an output is printed: as the likeliest of its classes, or as the numbers that it is.
+CLASSIFIED = '''
+CLASSES = {classes}
+
+
+def said(logits):
+    """The likeliest class, and its probability."""
+    shares = logits.softmax(0)
+    best = int(shares.argmax())
+    return f"{{CLASSES[best]}} ({{shares[best]:.1%}})"
+'''
+PLAIN = '''
+
+def said(outputs):
+    """The outputs as they are."""
+    return " ".join(f"{number:.6g}" for number in outputs.flatten().tolist())
 '''
 
 
@@ -87,7 +103,8 @@ def source(trained: TrainedNetwork) -> str:
     texts = merged(op.module(shape) for op, shape in steps).values()
     imports = [text for text in texts if text.startswith(IMPORT)]
     classes = "".join(f"\n\n{text}" for text in texts if text not in imports)
-    title = f"{facts['code']}: {facts['test_accuracy']:.2%} test accuracy."
+    names = trained.preprocessing["classes"]
+    title = f"{facts['code']}: {shown(trained.metric, trained.test)} test {words(trained.metric)}."
     head = HEAD.format(
         title=title.replace("\\", "/").replace('"""', "'''"),
         counts=f"{graph.parameters:,} parameters, {graph.multiply_adds:,} multiply-adds for one image.",
@@ -96,16 +113,21 @@ def source(trained: TrainedNetwork) -> str:
         channels=shape[0],
         height=shape[1],
         width=shape[2],
-        mean=tuple(trained.preprocessing["mean"]),
-        std=tuple(trained.preprocessing["std"]),
-        classes=pprint.pformat(tuple(trained.preprocessing["classes"]), width=100, compact=True),
+        mean=tuple(trained.preprocessing["mean"] or (0.0,) * shape[0]),
+        std=tuple(trained.preprocessing["std"] or (1.0,) * shape[0]),
+        prints="the outputs" if names is None else "the class",
     )
     pixel = trained.preprocessing["pixel"]
     known = "a pixel of an image file, 0 to 255, times this is a value of the training data"
     unknown = "the training images went below 0: `read` cannot know how; say how in it, and set this"
     head += f"PIXEL = {pixel!r}  # {unknown if pixel is None else known}\n"
+    head += PLAIN if names is None else CLASSIFIED.format(classes=_listed(names))
     body = network_source(graph)
     return f"{head}{classes}\n\n{body}{TAIL}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return pprint.pformat(tuple(names), width=100, compact=True)
 
 
 def network_source(graph: Graph) -> str:

@@ -13,7 +13,6 @@ from evonas.operations.arrangement import (
     Resize,
     ShuffleChannels,
 )
-from evonas.operations.call import Call
 from evonas.operations.layers import (
     AveragePool,
     BatchNorm,
@@ -33,6 +32,7 @@ from evonas.operations.layers import (
 )
 from evonas.operations.operation import OPERATIONS, Operation, Shape, is_own
 from evonas.operations.recorded import Recorded, from_json, to_json
+from evonas.support.call import Call
 
 __all__ = [
     "OPERATIONS",

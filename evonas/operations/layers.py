@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
-from evonas.operations.call import Call
 from evonas.operations.operation import Kept, Operation, Shape
+from evonas.support.call import Call
 
 Sides = int | tuple[int, int]  # of both sides, or (height, width)
 
@@ -21,7 +21,8 @@ class Own(Operation):
     def module(self, shape: Shape) -> Call:
         from evonas.modules import MODULES  # torch is loaded only where a module is wanted
 
-        return next(MODULES[kind] for kind in type(self).__mro__ if kind in MODULES)(self, shape)
+        kinds = (vars(kind).get("name", "") for kind in type(self).__mro__)
+        return next(MODULES[name] for name in kinds if name in MODULES)(self, shape)
 
     def parameters(self, shape: Shape) -> int:
         return 0

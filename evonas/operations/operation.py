@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Literal, get_args
 
 from evonas.errors import UserError
-from evonas.operations.call import Call
+from evonas.support.call import Call
 
 Shape = tuple[int, ...]
 Kept = Literal["input", "output", "nothing"]
@@ -76,6 +76,11 @@ class Operation:
 def is_own(operation: Operation) -> bool:
     """Whether it is one of evonas's, which every process knows."""
     return _is_own(type(operation))
+
+
+def some_are_added() -> bool:
+    """Whether somebody's file has added an operation."""
+    return not all(map(_is_own, OPERATIONS.values()))
 
 
 def _is_own(kind: type[Operation]) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from evonas.operations.call import Call, Printed
 from evonas.operations.operation import OPERATIONS, Kept, Operation, Shape, is_own
+from evonas.support.call import Call, Printed
 
 RECORDED = "recorded"
 

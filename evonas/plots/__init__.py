@@ -6,7 +6,7 @@ Nothing is shown or saved, and pyplot is not used. All figures except that of a 
 from evonas.plots.architecture import architecture
 from evonas.plots.cells import cells
 from evonas.plots.curves import curves
-from evonas.plots.front import front, pareto_front
+from evonas.plots.front import front
 from evonas.plots.genealogy import genealogy
 from evonas.plots.history import history, logbook
 from evonas.plots.learning import learning
@@ -26,7 +26,6 @@ __all__ = [
     "learning",
     "lineage",
     "logbook",
-    "pareto_front",
     "regret",
     "relaxation",
     "training_curve",

@@ -12,30 +12,45 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from evonas.plots.style import BLUE, GREY, VERMILION, Record, dress, evaluated, legend, page, quantity, say
+from evonas.plots.style import (
+    ACCURACY,
+    BLUE,
+    GREY,
+    VERMILION,
+    Objectives,
+    Record,
+    dress,
+    evaluated,
+    legend,
+    page,
+    quantity,
+    say,
+)
 
 LAST = 20  # networks shown for a search without generations
 
 Curves = dict[int, list[float]]  # id -> per cent after each epoch
 
 
-def curves(records: Iterable[Record], *, title: str | None = None) -> Figure:
-    """Draw validation accuracy after each epoch, of the last generation or otherwise of the LAST most recent networks.
+def curves(records: Iterable[Record], *, objectives: Objectives = ACCURACY, title: str | None = None) -> Figure:
+    """Draw the first objective after each epoch, of the last generation or otherwise of the LAST most recent networks.
 
     The network with the best final accuracy is emphasised and labelled with its id. Failed networks are counted but
     not drawn.
     """
-    shown = quantity("accuracy")
+    metric, weight = next(iter(objectives.items()))
+    shown = quantity(metric)
     figure = page(4.0, title)
     axes = figure.add_subplot()
     dress(axes, x="epochs", y=shown.label)
     members, name = last_population(records)
     failed = sum(not record["values"] for record in members)
-    trained = {r["id"]: [100 * accuracy for accuracy in r["curve"]] for r in members if r["values"] and r.get("curve")}
+    valued = [record for record in members if record["values"] and record.get("curve")]
+    trained = {record["id"]: [shown.factor * value for value in record["curve"]] for record in valued}
     if not trained:
         say(axes, f"{name}: all {failed} failed" if failed else "there are no learning curves yet")
         return figure
-    best = max(trained, key=lambda id: trained[id][-1])
+    best = max(trained, key=lambda id: weight * trained[id][-1])
     draw = _draw_curves if max(map(len, trained.values())) > 1 else _draw_dots
     others, own = draw(axes, trained, best)
     axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))

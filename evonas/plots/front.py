@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,43 +24,20 @@ from evonas.plots.style import (
     Objectives,
     Quantity,
     Record,
+    baseline_name,
     dress,
     evaluated,
     legend,
     page,
     quantity,
     readable_range,
-    rival_name,
     say,
     show_counts,
     winner_id,
 )
+from evonas.ranking import undominated
 
 MOST_LABELS = 12  # ids at the front; more would be unreadable
-
-Anything = TypeVar("Anything")
-
-
-def pareto_front(records: Iterable[Record], objectives: Objectives) -> list[Record]:
-    """The Pareto-optimal networks of the search, sorted by the first objective, the best first.
-
-    Of networks with equal values only the first proposal is included.
-    """
-    weights = list(objectives.values())
-    valid = [record for record in evaluated(records, "search") if record["values"]]
-    return _undominated((tuple(np.multiply(weights, record["values"]).tolist()), record) for record in valid)
-
-
-def _undominated(valued: Iterable[tuple[tuple[float, ...], Anything]]) -> list[Anything]:
-    """The items whose values, all to be maximised, are not dominated by the values of another one."""
-    first: dict[tuple[float, ...], Anything] = {}
-    for values, one in valued:
-        first.setdefault(values, one)
-    found: list[tuple[float, ...]] = []
-    for values in sorted(first, reverse=True):  # values that dominate these come before them
-        if not any(all(a >= b for a, b in zip(other, values, strict=True)) for other in found):
-            found.append(values)
-    return [first[values] for values in found]
 
 
 class Dot(NamedTuple):
@@ -89,13 +66,13 @@ def front(records: Iterable[Record], *, objectives: Objectives = ACCURACY, title
     if not search:
         say(axes, "no network of known size has been evaluated yet")
         return figure
-    members = _undominated(((y_weight * dot.y, x_weight * dot.x), dot) for dot in search)
+    members = undominated(((y_weight * dot.y, x_weight * dot.x), dot) for dot in search)
     _set_x_range(axes, [dot.x for dot in search + baseline])
     worst = _set_y_range(axes, search + baseline, members, y_weight, up)
     show_counts(axes, x=across, y=up)
     entries = _draw_dots(axes, "search: networks", search, worst, y_weight, color=BLUE, marker="o", alpha=0.5,
                          linewidths=0, zorder=2)  # fmt: skip
-    entries |= _draw_dots(axes, f"{rival_name(records)}: networks", baseline, worst, y_weight, facecolor="none",
+    entries |= _draw_dots(axes, f"{baseline_name(records)}: networks", baseline, worst, y_weight, facecolor="none",
                           edgecolor=ORANGE, marker="D", linewidths=0.8, zorder=3)  # fmt: skip
     entries |= _draw_steps(axes, members, x_weight, "Pareto front" + " of these two" * (len(objectives) > 2))
     entries |= _draw_winner(axes, search, winner_id(records))

@@ -26,13 +26,13 @@ from evonas.plots.style import (
     Objectives,
     Quantity,
     Record,
+    baseline_name,
     dress,
     evaluated,
     legend,
     page,
     quantity,
     readable_range,
-    rival_name,
     say,
     show_counts,
 )
@@ -87,7 +87,7 @@ def history(records: Iterable[Record], *, objectives: Objectives = ACCURACY, tit
     scale = _scale(axes, shown, weight, [search, baseline])
     entries = _draw_generations(axes, search, scale)
     entries |= _draw_phase(axes, search, scale, BLUE, "-", "search", 0.6)
-    entries |= _draw_phase(axes, baseline, scale, ORANGE, "--", rival_name(baseline), 0.35)
+    entries |= _draw_phase(axes, baseline, scale, ORANGE, "--", baseline_name(baseline), 0.35)
     entries |= _draw_worse_edge(axes, scale, {BLUE: search, ORANGE: baseline})
     legend(figure, entries)
     return figure

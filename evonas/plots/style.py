@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from evonas.errors import UserError
+from evonas.ranking import RANKED
 
 Record = Mapping[str, Any]
 Objectives = Mapping[str, float]  # name -> weight (+1: maximised, -1: minimised), in the order of a record's values
@@ -32,11 +33,14 @@ def told(records: Iterable[Record]) -> list[Record]:
 
 
 def evaluated(records: Iterable[Record], phase: str) -> list[Record]:
-    """The evaluated records of a phase, without the reference network beside it."""
-    return [record for record in told(records) if record["phase"] == phase and record.get("role") is None]
+    """The evaluated records of a phase, without the reference network beside it: the failed ones, and those whose
+    outcomes may be compared (of trainings, or otherwise of shared weights)."""
+    found = [record for record in told(records) if record["phase"] == phase and record.get("role") is None]
+    ranked = next((status for status in RANKED if any(record["status"] == status for record in found)), "")
+    return [record for record in found if record["status"] in (ranked, "failed")]
 
 
-def rival_name(records: Iterable[Record]) -> str:
+def baseline_name(records: Iterable[Record]) -> str:
     """The name of the baseline of a run."""
     descended = any(record["parents"] for record in evaluated(records, "baseline"))
     return "no selection" if descended else "random search"
@@ -96,8 +100,8 @@ _KNOWN = {
 
 
 def quantity(objective: str) -> Quantity:
-    """How an objective is displayed. One defined by a user keeps its own name and has no unit."""
-    return _KNOWN.get(objective, Quantity(objective))
+    """How an objective is displayed. One that is not known here keeps its own name and has no unit."""
+    return _KNOWN.get(objective, Quantity(objective.replace("_", " ")))
 
 
 def count(number: float) -> str:

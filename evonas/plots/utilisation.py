@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from evonas.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, Record, dress, legend, page, rival_name, say, told
+from evonas.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, Record, baseline_name, dress, legend, page, say, told
 
 # colour, height of the bars in lanes, and marker of each phase
 LOOKS = {"search": (BLUE, 0.8, "o"), "baseline": (ORANGE, 0.55, "D"), "final": (GREEN, 0.8, "s")}
@@ -56,7 +56,7 @@ def utilisation(records: Iterable[Record], *, workers: int, title: str | None = 
     dress(upper, x="", y="worker")
     dress(lower, x=f"run time ({unit})", y="seconds per evaluation")
     upper.set_xlim(-0.01 * span / second, 1.01 * span / second)
-    names = {"search": "search", "baseline": rival_name(records), "final": "final training"}
+    names = {"search": "search", "baseline": baseline_name(records), "final": "final training"}
     entries = _draw_lanes(upper, jobs, workers, second, names) | _draw_seconds(lower, jobs, second, names)
     legend(figure, entries, columns=5)
     return figure

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evonas import plots
+from evonas.ranking import comparable
 from evonas.reports.page import DPI, page
-from evonas.reports.tables import brief, fact_lines, network_rows, summary_rows, top
+from evonas.reports.tables import fact_lines, network_rows, summary_rows, top
 from evonas.support.files import write_bytes, write_text
+from evonas.support.text import brief
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +26,7 @@ CAPTIONS = {
     "front": "What accuracy costs: every network that was evaluated, and those that no other one beats in both of "
     "these, whatever the objectives of the search.",
     "winner": "The winner, from its input to its output, or the cells that it is made of.",
-    "lineage": "How the winner came to be, from its founder: what changed in each step, what the validation accuracy "
+    "lineage": "How the winner came to be, from its founder: what changed in each step, what the first objective "
     "gained, and how many epochs its weights have been trained for, its ancestors' included.",
     "genealogy": "The ancestors of the winner: what made each of them, and what it gained.",
     "learning": "How the strategy learnt: what its networks reached and their running mean, how much it left to "
@@ -72,7 +74,7 @@ def png(figure: Figure) -> bytes:
 
 
 def _title(run: Run) -> str:
-    data = "" if run.config.source is None else f" on {Path(run.config.source.name).stem}"
+    data = "" if run.config.data_name is None else f" on {Path(run.config.data_name).stem}"
     return f"{run.config.system.rpartition(':')[2]}{data}, seed {run.config.seed}"
 
 
@@ -87,7 +89,7 @@ def _figures(run: Run) -> dict[str, Figure]:
         "history": plots.history(records, objectives=objectives, title=title),
         "front": plots.front(records, objectives=objectives, title=title),
     }
-    if any(record.get("values") for record in records if record["phase"] == "search"):
+    if comparable(records):
         best = run.best
         figures["winner"] = picture_of(best)
         if run.config.inherit:
@@ -99,6 +101,6 @@ def _figures(run: Run) -> dict[str, Figure]:
     elif said:
         kinds = _kinds(run.space) if run.space.is_sequence else None
         figures["learning"] = plots.learning(records, objectives=objectives, kinds=kinds, title=title)
-    figures["curves"] = plots.curves(records, title=title)
+    figures["curves"] = plots.curves(records, objectives=objectives, title=title)
     figures["utilisation"] = plots.utilisation(records, workers=run.config.workers, title=title)
     return figures

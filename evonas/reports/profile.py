@@ -15,9 +15,9 @@ def profile(run: Run, steering: dict[str, float]) -> dict[str, Any]:
     """Seconds by section, as plain JSON.
 
     evaluations   how many were watched; `seconds` by section, and `total`, as the outcomes say
-    steering      of the process that proposes and records, in this sitting: strategy, identity (decode and digest),
+    steering      of the process that proposes and records, in this session: strategy, identity (decode and digest),
                   hand out (without workers, the evaluations themselves), waiting, journal, other
-    utilisation   share of the workers' time, in this sitting, that was spent in evaluations
+    utilisation   share of the workers' time, in this session, that was spent in evaluations
     """
     watched = [record for record in run.records() if record.get("profile")]
     found: Counter[str] = Counter()

@@ -5,16 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from evonas.reports.tables import brief
-from evonas.run.journal import Event
-from evonas.run.loop import Budget
-from evonas.run.store import Run
 from evonas.space import Space
+from evonas.support.text import brief, shown
+
+if TYPE_CHECKING:
+    from evonas.run.budget import Budget
+    from evonas.run.store import Run
+
+Event = dict[str, Any]
 
 PLAIN_EVERY_S = 10.0
 
@@ -35,7 +39,7 @@ class Silent:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def part(self, name: str, space: Space, budget: Budget, already: int) -> None: ...
+    def phase(self, name: str, space: Space, budget: Budget, already: int) -> None: ...
 
     def event(self, event: Event, replayed: bool) -> None: ...
 
@@ -50,11 +54,12 @@ class Progress:
         self.console = console or new_console()
         live = self.console.is_terminal and not self.console.is_jupyter  # a notebook would want widgets for it
         self.live = Live(console=self.console, transient=True, auto_refresh=False) if live else None
-        rival = run.system.rival.replace("_", " ")
-        self.titles = {"search": "search", "baseline": rival, "final": "final training"}
+        baseline = run.system.baseline.name.replace("_", " ")
+        self.titles = {"search": "search", "baseline": baseline, "final": "final training"}
         self.name, self.weight = next(iter(run.config.objectives.items()))
         self._shown = -PLAIN_EVERY_S
-        self.phase = ""
+        self.current = ""
+        self.warned = False
         self.told = self.fresh = self.failed = self.reused = 0
 
     def __enter__(self) -> Progress:
@@ -67,10 +72,10 @@ class Progress:
         if self.live:
             self.live.stop()
 
-    def part(self, name: str, space: Space, budget: Budget, already: int) -> None:
-        if self.phase == "search" and self.told:
+    def phase(self, name: str, space: Space, budget: Budget, already: int) -> None:
+        if self.current == "search" and self.told:
             self._say(final=True)
-        self.phase, self.space, self.budget = name, space, budget
+        self.current, self.space, self.budget = name, space, budget
         self.genomes: dict[int, tuple] = {}
         self.told = self.fresh = self.failed = self.reused = 0
         self.already = already
@@ -91,13 +96,16 @@ class Progress:
             self.fresh += not replayed
             self.reused += event["reused"]
             self.failed += event["status"] == "failed"
+            if event.get("warning") and not self.warned:  # the first one; the others are in the journal
+                self.warned = True
+                self.console.print(f"warning: #{event['id']}: {event['warning']}", markup=False, soft_wrap=True)
             self.elapsed = event.get("t", self.elapsed)
             genome = self.genomes.pop(event["id"], None)
             if genome is not None and event["values"]:
                 value = event["values"][0]
                 if self.best is None or self.weight * value > self.weight * self.best[0]:
                     self.best = value, brief(self.space.format(genome), CODE)
-            if not replayed and self.phase != "final":
+            if not replayed and self.current != "final":
                 self._say()
 
     def _say(self, *, final: bool = False) -> None:
@@ -112,10 +120,9 @@ class Progress:
         seconds = max(now - self.began, 1e-9)
         total = self.budget.evaluations
         done = f"{self.already + self.told}/{total}" if total else f"{self.already + self.told}"
-        parts = [f"{self.titles[self.phase]}: {done} evaluations"]
+        parts = [f"{self.titles[self.current]}: {done} evaluations"]
         if self.best:
-            value = f"{self.best[0]:.2%}" if self.name == "accuracy" else f"{self.best[0]:.4g}"
-            parts.append(f"best {value} {self.best[1]}")
+            parts.append(f"best {shown(self.name, self.best[0])} {self.best[1]}")
         parts.append(f"{60 * self.fresh / seconds:.0f} a minute")
         parts += [f"{self.reused} reused"] * bool(self.reused) + [f"{self.failed} failed"] * bool(self.failed)
         left = self._seconds_left(seconds)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from evonas.objectives import Best, best
-from evonas.reports.tables import shown
-from evonas.run.journal import is_held, read
-from evonas.run.store import Run
+from evonas.ranking import best_of
+from evonas.support.text import shown
+
+if TYPE_CHECKING:
+    from evonas.run.store import Run
 
 LATELY_S = 600.0  # of run time: what counts as the throughput of late
 
@@ -28,11 +29,11 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
     a_minute         evaluations told, over the whole run and over its last ten minutes
     failures         how many, by kind
     """
-    events = [event for _, event in read(run.journal_path)[0]]
+    events = run.events()
     asked = {event["id"]: event for event in events if event["event"] == "asked"}
     told = [event for event in events if event["event"] == "told" and event["status"] != "rejected"]
     finished = run.finished()
-    running = not finished and run.journal_path.exists() and is_held(run.journal_path)
+    running = not finished and run.journal_path.exists() and run.is_held()
     elapsed = max((event.get("t", 0.0) for event in events), default=0.0)
     if running:
         elapsed += max((time.time() if now is None else now) - run.journal_path.stat().st_mtime, 0.0)
@@ -41,13 +42,8 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
     spent = sum(event["cost"]["seconds"] for event in told)
     if running:
         spent += sum(elapsed - event["t"] for event in {event["key"]: event for event in reversed(waiting)}.values())
-    found = best(
-        (Best(event["id"], tuple(asked[event["id"]]["genome"]), event["values"][0],
-              asked[event["id"]].get("provisional", False)) for event in told
-         if event["values"] and asked[event["id"]]["phase"] == "search"),
-        next(iter(run.config.objectives.values())),
-        apart=run.config.inherit,
-    )  # fmt: skip
+    told_records = [asked[event["id"]] | event for event in told]
+    found = best_of(told_records, next(iter(run.config.objectives.values())), apart=run.config.inherit)
     lately = [event for event in told if event["t"] > elapsed - LATELY_S]
     return {
         "state": "running" if running else "finished" if finished else "stopped",

@@ -5,57 +5,43 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from evonas.ranking import comparable
+from evonas.support.text import brief, shown, words
 
 if TYPE_CHECKING:
     from evonas.run.store import Found, Run
 
-ROLES = ("winner", "random_search", "no_selection", "reference")
 BARS = "▁▂▃▄▅▆▇█"
-
-
-def brief(code: str, longest: int = 100) -> str:
-    """A code as far as there is room for it in a line of many things."""
-    return code if len(code) <= longest else code[: longest - 2] + " …"
-
-
-def shown(name: str, value: float | None) -> str:
-    """A value with its unit: accuracies in per cent, latency in ms, counts with separators."""
-    if value is None:
-        return "failed"
-    if name.endswith("accuracy"):
-        return f"{value:.2%}"
-    if name == "latency":
-        return f"{value:.2f} ms"
-    return f"{int(value):,}" if name in ("parameters", "multiply_adds") else f"{value:.5g}"
 
 
 def summary_rows(summary: Mapping[str, Any] | None, objectives: Mapping[str, float]) -> list[dict[str, str]]:
     """The winner beside what it is compared with; nothing while the run has not come to an end."""
     if summary is None:
         return []
-    first = next(iter(objectives))
-    names = {"validation_accuracy": "validation", "as_trained_test_accuracy": "test, as trained",
-             "test_accuracy": "test", first: first, "parameters": "parameters",
+    first, metric = next(iter(objectives)), summary["metric"]
+    names = {f"validation_{first}": "validation", f"as_trained_test_{metric}": "test, as trained",
+             f"test_{metric}": "test", first: first, "parameters": "parameters",
              "multiply_adds": "multiply-adds"}  # fmt: skip
-    rows = [(role, summary[role]) for role in ROLES if role in summary]
+    units = {f"as_trained_test_{metric}": metric, f"test_{metric}": metric, f"validation_{first}": first}
+    rows = [(role, row) for role, row in summary.items() if isinstance(row, dict) and "code" in row]
     columns = [name for name in names if any(name in row for _, row in rows)]
     return [
         {"": role.replace("_", " "), "code": brief(row["code"])}
-        | {names[name]: shown(name, row[name]) if name in row else "" for name in columns}
+        | {names[name]: shown(units.get(name, name), row[name]) if name in row else "" for name in columns}
         for role, row in rows
     ]
 
 
-def top(run: Run, count: int) -> list[dict[str, Any]]:
+def top(run: Run, count: int) -> list[Mapping[str, Any]]:
     """Records of the best networks of the search by the first objective; a genome once, by its first evaluation, or by
     its best one where weights are inherited."""
     weight = next(iter(run.config.objectives.values()))
-    records = [record for record in run.records() if record["phase"] == "search" and record.get("values")]
-    if run.config.inherit:  # then its worth hangs on its ancestors: the best one of each genome
+    records = list(comparable(run.records()))
+    if run.config.inherit:  # then its worth depends on its ancestors: the best one of each genome
         records.sort(key=lambda record: -weight * record["values"][0])
-    once: dict[tuple, dict[str, Any]] = {}
+    once: dict[tuple, Mapping[str, Any]] = {}
     for record in records:
         once.setdefault(tuple(record["genome"]), record)
     return sorted(once.values(), key=lambda record: -weight * record["values"][0])[:count]
@@ -81,8 +67,12 @@ def fact_lines(run: Run) -> Iterator[tuple[str, str]]:
     """What was chosen and how it went, as (name, text)."""
     config, summary = run.config, run.summary or {}
     yield "system", f"{config.system}, preset {config.preset}"
-    if config.source is not None:
-        yield "data", f"{config.source.name}, {config.source.validation:.0%} of the training images for validation"
+    if config.strategy is not None:
+        yield "strategy", config.strategy
+    if config.data_name is not None:
+        share = (config.data or {}).get("source", {}).get("validation")
+        held_out = "" if share is None else f", {share:.0%} of the training images for validation"
+        yield "data", f"{config.data_name}{held_out}"
     yield (
         "objectives",
         ", ".join(f"{name} ({'max' if weight > 0 else 'min'})" for name, weight in config.objectives.items()),
@@ -135,12 +125,13 @@ def individual_lines(found: Found) -> Iterator[str]:
             else (f"cost {cost['epochs']} epochs, {cost['seconds']:.1f} s")
         )
     if record.get("curve"):
-        yield f"accuracy after each epoch {sparkline(record['curve'])} " + ", ".join(
-            f"{v:.1%}" for v in record["curve"]
+        metric = next(iter(run.config.objectives))
+        yield f"{words(metric)} after each epoch {sparkline(record['curve'])} " + ", ".join(
+            f"{v:.1%}" if metric.endswith("accuracy") else shown(metric, v) for v in record["curve"]
         )
     if found.folder is not None:
         trained = found.trained()
-        yield f"trained in {trained.folder}: test accuracy {trained.test_accuracy:.2%}"
+        yield f"trained in {trained.folder}: test {words(trained.metric)} {shown(trained.metric, trained.test)}"
     if record["role"] != "reference":
         yield ""
         yield str(found.graph)
@@ -160,11 +151,3 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     table.writeheader()
     table.writerows(rows)
     return text.getvalue()
-
-
-def picture(found: Found, path: Path) -> None:
-    """The network of an individual as a PNG. Raises RunError where it cannot be written."""
-    from evonas.reports.pictures import picture_of, png
-    from evonas.support.files import write_bytes
-
-    write_bytes(path, png(picture_of(found)))

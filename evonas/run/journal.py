@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from evonas.errors import RunError, UserError
+from evonas.evaluation import Outcome
+from evonas.individual import Individual
+from evonas.run.schema import EVENTS
+from evonas.support.schema import VERSION, checked
 
-SCHEMA = 1
-KNOWN = ("run", "asked", "told", "ended", "finished")
 _CHECK = re.compile(r', "check": "([0-9a-f]{8})"\}$')
 
 Event = dict[str, Any]
@@ -42,7 +44,7 @@ class Journal:
     RunError when an event cannot be written.
     """
 
-    def __init__(self, path: Path, space: Event, *, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, space: Event, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.path, self.clock = path, clock
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -65,11 +67,11 @@ class Journal:
         self._started = self.clock()
         os.ftruncate(self._file, whole)  # a torn last line goes: its event was never acted on
         if not self.events:
-            self.append({"event": "run", "id": "run", "schema": SCHEMA, "space": space})
+            self.append({"event": "run", "id": "run", "schema": VERSION, "space": space})
 
     @property
     def seconds(self) -> float:
-        """Run time so far, over all sittings."""
+        """Run time so far, over all sessions."""
         return self.elapsed + self.clock() - self._started
 
     def append(self, event: Event) -> Event:
@@ -96,6 +98,50 @@ class Journal:
 
     def close(self) -> None:
         os.close(self._file)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def asked(individual: Individual, phase: str, key: str) -> Event:
+    """The event that an individual was proposed; `key` is its identity with the replicate, empty if it is rejected."""
+    return {
+        "event": "asked",
+        "id": individual.id,
+        "genome": list(individual),
+        "parents": list(individual.parents),
+        "operator": individual.operator,
+        "phase": phase,
+        "role": individual.role,
+        "generation": individual.generation,
+        "key": key,
+    } | {name: value for name in ("proposal", "provisional") if (value := getattr(individual, name))}
+
+
+def told(individual: Individual, outcome: Outcome, reused: bool = False) -> Event:
+    """The event that an individual has its outcome; `reused` where it is that of an equal one."""
+    cost = {"epochs": 0, "seconds": 0.0} if reused else {"epochs": outcome.epochs, "seconds": outcome.seconds}
+    return {
+        "event": "told",
+        "id": individual.id,
+        "values": list(outcome.values),
+        "status": outcome.status,
+        "cost": cost,
+        "reused": reused,
+        "curve": list(outcome.curve),
+        "measures": outcome.measures,
+        "error": outcome.error,
+        "worker": None if reused else outcome.worker,
+    } | {name: value for name, value in _at_times(outcome, reused).items() if value}
+
+
+def _at_times(outcome: Outcome, reused: bool) -> dict[str, Any]:
+    """What only some outcomes have."""
+    profile = {} if reused else outcome.profile
+    return {"weights": outcome.kept, "lineage": outcome.lineage, "warning": outcome.warning, "profile": profile}
 
 
 def is_held(path: Path) -> bool:
@@ -152,16 +198,20 @@ def read(path: Path, space: Event | None = None) -> tuple[list[tuple[int, Event]
         except (ValueError, KeyError, TypeError) as error:
             if number == len(lines) - 1 and isinstance(error, ValueError):
                 break
-            raise JournalError(f"{path}, line {number}: no event of a journal; {_RESTORE}") from None
+            raise JournalError(f"{path}, line {number}: it is not an event of a journal; {_RESTORE}") from None
         if number == 1:
             _check_first(path, event, space)
         found = _CHECK.search(text)
         if found:
             check = _chain(check, text[: found.start()] + "}")
-        if found[1] != check if found else kind in KNOWN:
+        if found[1] != check if found else kind in EVENTS:
             raise JournalError(f"{path}, line {number}: changed after it was written, or lines are missing before it; "
                                f"{_RESTORE}")  # fmt: skip
-        if kind in KNOWN:
+        if kind in EVENTS:
+            try:
+                checked(event, EVENTS[kind], f"{path}, line {number}")
+            except UserError as error:
+                raise JournalError(str(error)) from None
             events.append((number, event))
         whole += len(line) + 1
     return events, check, whole
@@ -173,9 +223,9 @@ _RESTORE = "put the original journal back, or start a new run in another directo
 def _check_first(path: Path, event: Event, space: Event | None) -> None:
     if event["event"] != "run":
         raise JournalError(f"{path}, line 1: the first line is not the head of a journal; {_RESTORE}")
-    if event.get("schema") != SCHEMA:
-        raise JournalError(f"{path}, line 1: schema version {event.get('schema')}; this evonas reads version {SCHEMA}: "
-                           "resume with the evonas that wrote it")  # fmt: skip
+    if event.get("schema") != VERSION:
+        raise JournalError(f"{path}, line 1: schema version {event.get('schema')}; this evonas reads version "
+                           f"{VERSION}: resume with the evonas that wrote it")  # fmt: skip
     if space is not None and event.get("space") != space:
         raise JournalError(f"{path}, line 1: the journal is of another space: {json.dumps(event.get('space'))} instead "
                            f"of {json.dumps(space)}; {_RESTORE}")  # fmt: skip

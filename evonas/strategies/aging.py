@@ -19,14 +19,22 @@ class AgingEvolution(SteadyState):
     population   P, the size of the population
     sample       S, the size of the sample, which is drawn uniformly with replacement
     aging        False: the worst of the sample dies instead (the paper's comparison)
+    evaluations  C, in all
 
     Raises UserError for sizes out of range.
     """
 
     def __init__(
-        self, toolbox: base.Toolbox, *, rng: Random, population: int = 100, sample: int = 25, aging: bool = True
+        self,
+        toolbox: base.Toolbox,
+        *,
+        rng: Random,
+        population: int = 100,
+        sample: int = 25,
+        aging: bool = True,
+        evaluations: int = 20_000,
     ) -> None:
-        super().__init__(toolbox, rng=rng, population=population)
+        super().__init__(toolbox, rng=rng, population=population, evaluations=evaluations)
         if sample < 1:
             raise UserError(f"sample is {sample}; use at least 1")
         self.sample, self.aging = sample, aging

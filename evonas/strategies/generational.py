@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
 from evonas.errors import UserError
 from evonas.individual import Individual
+from evonas.strategies.strategy import Strategy
 
 
-class Generational(ABC):
+class Generational(Strategy):
     """A strategy by generations. Subclasses define how a generation is bred and what happens after its evaluation.
 
     toolbox     a DEAP toolbox with individual, clone and the roles that the subclass needs
     population  number of individuals in a generation
+    generations number of generations after the first one, where the budget of a search does not say otherwise
     """
 
-    def __init__(self, toolbox: Any, *, population: int, rates: dict[str, float]) -> None:
-        if population < 2:
-            raise UserError(f"population is {population}; use at least 2")
+    def __init__(self, toolbox: Any, *, population: int, generations: int, rates: dict[str, float]) -> None:
+        if population < 2 or generations < 0:
+            raise UserError(f"population is {population} and generations {generations}; use at least 2 and 0")
         for name, rate in rates.items():
             if not 0 <= rate <= 1:
                 raise UserError(f"{name} is {rate}; use a probability between 0 and 1")
         self.toolbox, self.size = toolbox, population
+        self.evaluations = population * (generations + 1)
         self.generation = -1
         self.in_hand: list[Individual] = []  # the generation that is being evaluated
         self._given = self._told = 0
 
     @property
-    def population(self) -> list[Individual]:
+    def population(self) -> list[Individual]:  # type: ignore[override]
         """The individuals that are alive: the parents of further children, and those in evaluation."""
         return self.in_hand
 
@@ -54,18 +57,16 @@ class Generational(ABC):
     def breed(self) -> list[Individual]:
         """The next generation, made from the present one, which has been evaluated completely."""
 
-    def hear(self, individual: Individual) -> None:  # noqa: B027  most algorithms need not know
+    def hear(self, individual: Individual) -> None:
         """Called when an individual has its fitness."""
 
-    def end(self) -> None:  # noqa: B027  likewise
+    def end(self) -> None:
         """Called when the whole present generation has its fitness."""
 
     def copy(self, parent: Individual) -> Individual:
         """A child that still equals its parent, to be varied."""
         child = self.toolbox.clone(parent)
         del child.fitness.values
-        child.parents = () if parent.id is None else (parent.id,)
-        child.id, child.operator, child.reset = None, "copy", False
         return child
 
     def _begin(self, generation: list[Individual]) -> None:

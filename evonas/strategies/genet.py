@@ -16,6 +16,7 @@ class GeNet(Generational):
 
     toolbox           a DEAP toolbox with individual, clone, select, mate and mutate
     population        N, the size of a generation
+    generations       T, the number of generations after the first one
     crossover_rate    p_C, for each pair
     mutation_rate     p_M, for each individual that was not crossed
     average_repeats   the paper's measure against training noise: a genome that occurs again is trained again, and its
@@ -30,12 +31,13 @@ class GeNet(Generational):
         *,
         rng: Random,
         population: int = 20,
+        generations: int = 50,
         crossover_rate: float = 0.2,
         mutation_rate: float = 0.8,
         average_repeats: bool = False,
     ) -> None:
         rates = {"crossover_rate": crossover_rate, "mutation_rate": mutation_rate}
-        super().__init__(toolbox, population=population, rates=rates)
+        super().__init__(toolbox, population=population, generations=generations, rates=rates)
         self.rng, self.p_c, self.p_m = rng, crossover_rate, mutation_rate
         self.retrains_repeats = average_repeats
         self.occurrences: dict[tuple, list[float]] = defaultdict(list)  # genome -> values from all its trainings
@@ -46,15 +48,11 @@ class GeNet(Generational):
         for i in range(0, self.size, 2):
             pair = offspring[i : i + 2]
             if len(pair) == 2 and self.rng.random() < self.p_c:
-                parents = pair[0].parents + pair[1].parents
                 offspring[i : i + 2] = self.toolbox.mate(*pair)
-                for child in offspring[i : i + 2]:
-                    child.parents, child.operator = parents, "cx_stages"
                 continue
             for j in range(i, i + len(pair)):  # only those that were not crossed
                 if self.rng.random() < self.p_m:
                     (offspring[j],) = self.toolbox.mutate(offspring[j])
-                    offspring[j].operator = "mut_bits"
         return offspring
 
     def hear(self, individual: Individual) -> None:

@@ -19,12 +19,21 @@ class GrowingTournament(SteadyState):
     toolbox      a DEAP toolbox with individual, clone and mutate
     population   initial size of the population
     share        share of the population in a tournament, without replacement, rounded up
+    evaluations  number of evaluations in all
 
     Raises UserError for sizes out of range.
     """
 
-    def __init__(self, toolbox: base.Toolbox, *, rng: Random, population: int = 200, share: float = 0.05) -> None:
-        super().__init__(toolbox, rng=rng, population=population)
+    def __init__(
+        self,
+        toolbox: base.Toolbox,
+        *,
+        rng: Random,
+        population: int = 200,
+        share: float = 0.05,
+        evaluations: int = 7000,
+    ) -> None:
+        super().__init__(toolbox, rng=rng, population=population, evaluations=evaluations)
         if not 0 < share <= 1:
             raise UserError(f"share is {share}; use more than 0, and at most 1")
         self.share = share

@@ -9,9 +9,10 @@ from random import Random
 from deap import base
 
 from evonas.individual import Individual
+from evonas.strategies.strategy import Strategy
 
 
-class LocalSearch:
+class LocalSearch(Strategy):
     """Beginning at a random genome, evaluate its neighbours in random order and move to the first better one.
 
     toolbox   a DEAP toolbox with individual and neighbours, which lists the genomes one change away
@@ -52,6 +53,3 @@ class LocalSearch:
         self.in_flight.clear()
         self.waiting = self.toolbox.neighbours(individual)
         self.rng.shuffle(self.waiting)
-        for neighbour in self.waiting:
-            neighbour.parents = () if individual.id is None else (individual.id,)
-            neighbour.operator = "neighbour"

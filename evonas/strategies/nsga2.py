@@ -17,6 +17,7 @@ class NSGA2(Generational):
 
     toolbox          a DEAP toolbox with individual, clone, mutate and, where genomes can be crossed, mate
     population       N, the number of parents and of children in each generation
+    generations      number of generations of children, after the first population
     crossover_rate   probability for each pair of parents
     mutation_rate    probability for each child that was not crossed (all of them where there is no mate)
     mutates_crossed  crossed children may be mutated too, as in the paper's section III-C; otherwise a child is made by
@@ -33,18 +34,19 @@ class NSGA2(Generational):
         *,
         rng: Random,
         population: int = 20,
+        generations: int = 4,
         crossover_rate: float = 0.5,
         mutation_rate: float = 1.0,
         mutates_crossed: bool = False,
     ) -> None:
         rates = {"crossover_rate": crossover_rate, "mutation_rate": mutation_rate}
-        super().__init__(toolbox, population=population, rates=rates)
+        super().__init__(toolbox, population=population, generations=generations, rates=rates)
         self.rng, self.p_c, self.p_m, self.mutates_crossed = rng, crossover_rate, mutation_rate, mutates_crossed
         self.parents: list[Individual] = []  # P_t
         self.met: set[tuple] = set()
 
     @property
-    def population(self) -> list[Individual]:
+    def population(self) -> list[Individual]:  # type: ignore[override]
         return [*self.parents, *self.in_hand]
 
     def end(self) -> None:
@@ -72,17 +74,13 @@ class NSGA2(Generational):
             return [self.toolbox.individual()]
         if hasattr(self.toolbox, "mate") and self.rng.random() < self.p_c:
             pair = [self.copy(self._tournament()) for _ in range(2)]
-            parents = pair[0].parents + pair[1].parents
             pair = list(self.toolbox.mate(*pair))
-            for child in pair:
-                child.parents, child.operator = parents, "crossover"
             return [self._mutated(child) for child in pair] if self.mutates_crossed else pair
         return [self._mutated(self.copy(self._tournament()))]
 
     def _mutated(self, child: Individual) -> Individual:
         if self.rng.random() < self.p_m:
             (child,) = self.toolbox.mutate(child)
-            child.operator = f"{child.operator} + mutation" if child.operator == "crossover" else "mutation"
         return child
 
     def _tournament(self) -> Individual:

@@ -11,16 +11,18 @@ from random import Random
 from evonas.errors import UserError
 from evonas.individual import Individual
 from evonas.space import Space, Token
+from evonas.strategies.first import First
 from evonas.strategies.rewards import Reward, accuracy
+from evonas.strategies.strategy import Strategy
 
 Schedule = Sequence[tuple[float, int]]  # pairs of epsilon and the number of genomes
 
-METAQNN: Schedule = (
+METAQNN_SCHEDULE: Schedule = (
     (1.0, 1500), (0.9, 100), (0.8, 100), (0.7, 100), (0.6, 150), (0.5, 150), (0.4, 150), (0.3, 150), (0.2, 150),
     (0.1, 150),
 )  # fmt: skip
 
-BLOCK_QNN: Schedule = tuple(  # iterations of 64 blocks (arXiv:1708.05552, section 4.2)
+BLOCK_QNN_SCHEDULE: Schedule = tuple(  # iterations of 64 blocks (arXiv:1708.05552, section 4.2)
     (epsilon, 64 * iterations)
     for epsilon, iterations in (
         (1.0, 95), (0.9, 7), (0.8, 7), (0.7, 7), (0.6, 10), (0.5, 10), (0.4, 10), (0.3, 10), (0.2, 10), (0.1, 12),
@@ -36,13 +38,6 @@ def scaled(schedule: Schedule, genomes: int) -> Schedule:
     return [(epsilon, end - start) for (epsilon, _), start, end in zip(schedule, starts, ends, strict=False)]
 
 
-def check_settings(rate: float, discount: float, replays: int) -> None:
-    """Raise UserError if one of the settings is out of its range."""
-    if not 0 < rate <= 1 or not 0 <= discount <= 1 or replays < 0:
-        raise UserError(f"rate is {rate}, discount {discount} and replays {replays}; use more than 0 and at most 1, 0 "
-                        "to 1, and at least 0")  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Step:
     """A decision of a trajectory: the observed state, the chosen token, and all its options."""
@@ -52,7 +47,7 @@ class Step:
     options: tuple[Token, ...]
 
 
-class QLearning:
+class QLearning(Strategy):
     """Learns the value of each token in each observed state: the accuracy to be expected from greedy choices after it.
 
     space       a space; its `observe` defines the states
@@ -67,6 +62,7 @@ class QLearning:
     shaping     each of T decisions but the last is rewarded with 1/T of the genome's reward (Block-QNN,
                 arXiv:1708.05552, equation 6); otherwise with 0 (MetaQNN)
     reward      function from an individual with a valid fitness to its reward
+    evaluations number of evaluations that it plans to make
 
     The decisions of a genome are learnt from the last to the first. A failed individual is learnt with the worst reward
     so far; before there is one, it is ignored. The schedule counts evaluations without failures.
@@ -74,15 +70,14 @@ class QLearning:
     Raises UserError for a space whose genomes are not sequences of decisions, and for a setting out of its range.
     """
 
-    population: tuple[Individual, ...] = ()  # there are no parents
-    writes = True
+    population = ()  # there are no parents
 
     def __init__(
         self,
         space: Space,
         *,
         rng: Random,
-        schedule: Schedule = METAQNN,
+        schedule: Schedule = METAQNN_SCHEDULE,
         distinct: bool = True,
         rate: float = 0.01,
         discount: float = 1.0,
@@ -90,16 +85,19 @@ class QLearning:
         replays: int = 100,
         shaping: bool = False,
         reward: Reward = accuracy,
+        evaluations: int | None = None,
     ) -> None:
         if not space.is_sequence:
             raise UserError(f"genomes of {space.name} are not sequences of decisions (it has no `next`), which "
                             "Q-learning needs; use a strategy over its own operators")  # fmt: skip
         if not schedule or any(not 0 <= epsilon <= 1 or count < 0 for epsilon, count in schedule):
             raise UserError(f"schedule is {schedule}; give pairs of an epsilon from 0 to 1 and a number of genomes")
-        check_settings(rate, discount, replays)
+        if not 0 < rate <= 1 or not 0 <= discount <= 1 or replays < 0:
+            raise UserError(f"rate is {rate}, discount {discount} and replays {replays}; use more than 0 to 1, 0 to 1, "
+                            "and at least 0")  # fmt: skip
         self.space, self.rng, self.schedule, self.distinct = space, rng, schedule, distinct
         self.rate, self.discount, self.initial, self.replays = rate, discount, initial, replays
-        self.shaping, self.reward = shaping, reward
+        self.shaping, self.reward, self.evaluations = shaping, reward, evaluations
         self.values: dict[Hashable, dict[Token, float]] = {}  # state -> {token: value}
         self.known: set[tuple[Token, ...]] = set()  # genomes that were evaluated
         self.told = 0
@@ -115,6 +113,10 @@ class QLearning:
                 return epsilon
             left -= count
         return self.schedule[-1][0]
+
+    def begin_with(self, first: Sequence[Individual]) -> Strategy:
+        """It writes genomes itself: what a search begins with comes before it."""
+        return First(first, then=self) if first else self
 
     def value(self, observed: Hashable, token: Token) -> float:
         return self.values.get(observed, {}).get(token, self.initial)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from random import Random
 
 from deap import base
 
 from evonas.individual import Individual
+from evonas.strategies.strategy import Strategy
 
 
-class RandomSearch:
-    """Proposes what the role `individual` of a DEAP toolbox draws, with repetition."""
+class RandomSearch(Strategy):
+    """Proposes what the role `individual` of a DEAP toolbox draws, with repetition.
 
-    population: tuple[Individual, ...] = ()  # there are no parents
+    evaluations  number of evaluations in all
+    """
 
-    def __init__(self, toolbox: base.Toolbox) -> None:
-        self.toolbox = toolbox
+    population = ()  # nobody has children
+
+    def __init__(self, toolbox: base.Toolbox, *, rng: Random | None = None, evaluations: int | None = None) -> None:
+        self.toolbox, self.evaluations = toolbox, evaluations
 
     def generate(self, n: int | None = None) -> list[Individual]:
         return [self.toolbox.individual() for _ in range(n or 1)]

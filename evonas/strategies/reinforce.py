@@ -16,11 +16,13 @@ from evonas.errors import UserError
 from evonas.individual import Individual
 from evonas.space import Genome
 from evonas.strategies.controllers import Controller, Episode, Likelihood
+from evonas.strategies.first import First
 from evonas.strategies.rewards import Reward, accuracy
+from evonas.strategies.strategy import Strategy
 from evonas.support.device import torch_threads
 
 
-class Reinforce:
+class Reinforce(Strategy):
     """The gradient of the expected reward J, from `batch` genomes and their rewards R (Zoph and Le, section 3.2):
 
         grad J = 1/batch  sum over genomes  sum over decisions  grad log P(choice | choices before) (R - b)
@@ -36,6 +38,7 @@ class Reinforce:
     reward          function from an individual with a valid fitness to its reward
     begin           function from the number of a proposal, from 0, to its first tokens, which are not choices; a
                     proposal that fails or is rejected returns its number
+    evaluations     number of evaluations that it plans to make
 
     No worker waits: until a batch is full, further genomes are drawn with the present weights. A late result counts in
     the batch in which it arrives, with its probability under the weights of that moment and without a correction for
@@ -44,8 +47,7 @@ class Reinforce:
     Raises UserError for a setting out of its range.
     """
 
-    population: tuple[Individual, ...] = ()  # there are no parents
-    writes = True
+    population = ()  # there are no parents
 
     def __init__(
         self,
@@ -57,13 +59,16 @@ class Reinforce:
         entropy: float = 0.0,
         reward: Reward = accuracy,
         begin: Callable[[int], Genome] | None = None,
+        evaluations: int | None = None,
     ) -> None:
+        if evaluations is not None and evaluations < 1:
+            raise UserError(f"evaluations is {evaluations}; use at least 1")
         if batch < 1 or learning_rate <= 0 or not 0 <= decay < 1 or entropy < 0:
             raise UserError(f"batch is {batch}, learning_rate {learning_rate}, decay {decay} and entropy {entropy}; "
                             "use at least 1, more than 0, from 0 to below 1, and at least 0")  # fmt: skip
         self.controller, self.batch, self.decay, self.entropy, self.reward = controller, batch, decay, entropy, reward
         self.optimizer = torch.optim.Adam(controller.parameters(), learning_rate)
-        self.begin, self.proposed = begin, 0
+        self.begin, self.proposed, self.evaluations = begin, 0, evaluations
         self.baseline: float | None = None
         self._drawn: list[Episode] = []  # drawn with the present weights, not yet proposed
         self._in_flight: dict[int, Episode] = {}  # by identity of the individual
@@ -71,6 +76,10 @@ class Reinforce:
 
     def generate(self, n: int | None = None) -> list[Individual]:
         return [self._next() for _ in range(n or self.batch)]
+
+    def begin_with(self, first: Sequence[Individual]) -> Strategy:
+        """It writes genomes itself: what a search begins with comes before it."""
+        return First(first, then=self) if first else self
 
     def _next(self) -> Individual:
         if not self._drawn:

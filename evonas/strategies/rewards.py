@@ -27,7 +27,7 @@ def product(target: float, below: float = -0.07, above: float = -0.07) -> Reward
     """MnasNet's weighted product ACC (LAT / T)^w of two objectives, accuracy and latency (Tan et al. 2019,
     arXiv:1807.11626, equation 2). The exponent w is `below` up to the target T and `above` beyond it. With -0.07 and
     -0.07 this is the soft constraint, in which doubling the latency is worth 5 % of accuracy; with 0 and -1 the hard
-    one.
+    one. Where there is no second objective it is the first.
 
     target   T, in the unit of the latency, ms
 
@@ -35,6 +35,8 @@ def product(target: float, below: float = -0.07, above: float = -0.07) -> Reward
     """
 
     def reward(individual: Individual) -> float:
+        if len(individual.fitness.values) == 1:
+            return accuracy(individual)
         latency = individual.fitness.values[1]
         if latency <= 0:
             raise UserError(f"the second objective is {latency}; a product of accuracy and cost needs costs above 0")

@@ -8,6 +8,7 @@ from random import Random
 
 from deap import base
 
+from evonas.errors import UserError
 from evonas.individual import Individual
 from evonas.strategies.steady_state import SteadyState, best
 
@@ -22,6 +23,7 @@ class Tournament(SteadyState):
     selection    False: a random choice decides who dies and who has a child (the paper's control)
     resets       after so many evaluations, the weights of all living individuals are reinitialised and trained once
                  more (those in training, once they are evaluated): the paper's way out of a local optimum
+    evaluations  number of evaluations in all
 
     Raises UserError for a population of less than 2.
     """
@@ -35,9 +37,12 @@ class Tournament(SteadyState):
         rng: Random,
         population: int = 1000,
         selection: bool = True,
-        resets: Iterable[int] = (),
+        resets: tuple[int, ...] = (),
+        evaluations: int = 10_000,
     ) -> None:
-        super().__init__(toolbox, rng=rng, population=population)
+        super().__init__(toolbox, rng=rng, population=population, evaluations=evaluations)
+        if any(reset < 1 for reset in resets):
+            raise UserError(f"resets is {resets}; give numbers of evaluations, each at least 1")
         self.selection, self.resets = selection, sorted(resets)
         self.told = 0
         self._to_reset: list[Individual] = []
@@ -70,7 +75,6 @@ class Tournament(SteadyState):
     def _reset(self, old: Individual) -> Individual:
         new = self.toolbox.clone(old)
         del new.fitness.values
-        new.id, new.parents = None, () if old.id is None else (old.id,)
         new.operator, new.reset = "reset_weights", True
         return new
 

@@ -58,6 +58,8 @@ class ENAS(Policy):
             raise UserError(f"steps is {steps}, samples {samples}, candidates {candidates}, learning_rate "
                             f"{learning_rate}, decay {decay} and skips {skips}; use at least 1 of the first three, "
                             "more than 0, from 0 to below 1, and between 0 and 1")  # fmt: skip
+        if min(entropy, skip_weight) < 0:
+            raise UserError(f"entropy is {entropy} and skip_weight {skip_weight}; use at least 0")
         self.steps, self.samples, self.candidates = steps, samples, candidates
         self.decay, self.entropy, self.skips, self.skip_weight = decay, entropy, skips, skip_weight
         usual = {"units": 64, "initial": 0.1, "tanh": 1.1}
@@ -93,7 +95,7 @@ class ENAS(Policy):
         episodes = self.controller.sample(self.samples)
         advantages = []
         for episode in episodes:
-            reward = training.accuracy_on(held_out(), self.space.route(episode.genome)) + self.entropy * episode.entropy
+            reward = training.reward_on(held_out(), self.space.route(episode.genome)) + self.entropy * episode.entropy
             self.baseline -= (1 - self.decay) * (self.baseline - reward)
             advantages.append(reward - self.baseline.item())
         now = self.controller.likelihood(episodes)
@@ -124,7 +126,7 @@ class ENAS(Policy):
         """The best of several drawn architectures on one held-out batch."""
         batch: Batch = next(training.held_out("derive"))
         drawn = [episode.genome for episode in self.controller.sample(self.candidates)]
-        return max(drawn, key=lambda genome: training.accuracy_on(batch, self.space.route(genome)))
+        return max(drawn, key=lambda genome: training.reward_on(batch, self.space.route(genome)))
 
     def weights(self) -> Weights:
         """The frequency with which each option is drawn."""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.supernets.policy import Relaxation, gradients
 from evonas.supernets.training import SupernetTraining
@@ -23,6 +24,8 @@ class GDAS(Relaxation):
 
     def __init__(self, *args: Any, hot: float = 10.0, cold: float = 0.1, **settings: Any) -> None:
         super().__init__(*args, **settings)
+        if not 0 < cold <= hot:
+            raise UserError(f"hot is {hot} and cold {cold}; use positive numbers, the hot one not below the cold one")
         self.hot, self.cold, self.temperature = hot, cold, hot
 
     def begin(self, epoch: int, epochs: int) -> None:

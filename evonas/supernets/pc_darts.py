@@ -29,6 +29,8 @@ class PCDARTS(DARTS):
 
     def __init__(self, space: Space, *, beginning: int = 15, initial: float = 1e-3, **settings: Any) -> None:
         super().__init__(space, initial=initial, **settings)
+        if beginning < 0:
+            raise UserError(f"beginning is {beginning}; use at least 0 epochs")
         self.beginning, self.learning = beginning, False
         self.into: dict[str, dict[int, int]] = {}  # node -> {source: index of its beta}
         for place, decision in enumerate(self.asked):

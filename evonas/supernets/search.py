@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from math import isfinite, log
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,43 +14,64 @@ from random import Random
 from typing import Any
 
 import torch
+from deap import tools
 
 from evonas.errors import RunError, UserError
-from evonas.evaluation import Genome, Outcome, identity
+from evonas.evaluation import Candidate, Evaluator, Genome, Known, Outcome, identity
 from evonas.graph import Graph
-from evonas.individual import Individual
-from evonas.recipe import Recipe
+from evonas.individual import Individual, Toolbox
 from evonas.space import Weights
+from evonas.strategies.strategy import Strategy
 from evonas.supernets.collapse import collapse, skips_of
 from evonas.supernets.policy import Policy
-from evonas.supernets.training import Bench, SupernetTraining
+from evonas.supernets.training import Bench, SupernetTraining, batch_size
 from evonas.support.device import torch_threads
 from evonas.support.files import write_bytes
 from evonas.training.memory import supernet_bytes
 
-DIGITS = 4  # decimals of the numbers in a proposal
+DECIMALS = 4  # of the numbers in a proposal
+CHECKPOINT = "supernet.pt"
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The accuracy of a genome with the weights of a supernet, as an evaluation whose result is already known."""
+class SharedWeights(Evaluator):
+    """Judges genomes by the weights of a supernet in training. What its search has proposed is judged already; any
+    other genome that the supernet holds is judged by the weights of now, in the process that has them."""
 
-    outcome: Outcome
-    epoch: int
+    judges_anything = False
 
-    def key(self, genome: Genome) -> str:
-        return identity(code=list(genome), origin=f"supernet after epoch {self.epoch}")
+    def __init__(self, search: SupernetSearch) -> None:
+        self.search = search
 
-    def __call__(self, genome: Genome, replicate: int = 0) -> Outcome:
-        return self.outcome
+    def identity(self, candidate: Candidate) -> str:
+        epoch = candidate.proposal.get("epoch", self.search.handed_out)
+        return identity(code=list(candidate.genome), origin=f"supernet after epoch {epoch}")
+
+    def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
+        if "epoch" in candidate.proposal:
+            return self.search.outcome(candidate.proposal["epoch"])
+        return self.search.judge(candidate.genome)
+
+    def job(self, candidate: Candidate, replicate: int = 0) -> Known:
+        return Known(self(candidate, replicate))
+
+    def epoch_seconds(self, candidate: Candidate, outcome: Outcome) -> float:
+        """What took the seconds was all networks at once."""
+        return self.search.share(candidate.graph) * super().epoch_seconds(candidate, outcome)
+
+    def draws(self, toolbox: Toolbox, rng: Random) -> Toolbox:
+        """Only genomes that the supernet holds."""
+        box = Toolbox()
+        box.register("individual", tools.initIterate, Individual, partial(self.search.policy.random, rng))
+        return box
 
 
-class SupernetSearch:
+class SupernetSearch(Strategy):
     """Trains the supernet of a policy's genome; after each epoch of the recipe it proposes what the policy derives.
 
-    Its fitness is the accuracy of that route through the supernet on the validation split: a rough guide, not the
-    accuracy that the network will reach (status `shared`). The genome of the last epoch is the result; the earlier ones
-    are provisional, and can be inspected, trained and compared like any other.
+    Its fitness is the task's first metric of that route through the supernet, on the validation split: a rough guide,
+    not the value that the network will reach (status `shared`). The genome of the last epoch is the result; the earlier
+    ones are provisional, and can be inspected, trained and compared like any other.
+
 
     statistics   batch norm statistics for the evaluation of a route: see `SupernetTraining`
 
@@ -57,56 +79,75 @@ class SupernetSearch:
     it had not been interrupted; on a CPU, the result is identical to the bit.
     """
 
-    population: tuple[Individual, ...] = ()
-    writes = True
+    population = ()  # nobody has children
+    endless = False  # it ends with the recipe's epochs
 
     def __init__(self, policy: Policy, *, statistics: str = "batch") -> None:
         self.policy, self.statistics = policy, statistics
         self.training: SupernetTraining | None = None
         self.derived: list[tuple[tuple[Any, ...], dict[str, Any], float, float]] = []
-        self._handed_out = 0
-        self._judged: dict[tuple[int, tuple[Any, ...]], Outcome] = {}  # (epoch, genome) -> its evaluation
+        self.handed_out = 0
+        self._first: tuple[Genome, ...] = ()
+        self._judged: dict[tuple[int, tuple[Any, ...]], Outcome] = {}  # by epoch and genome
 
-    def check(self, recipe: Recipe) -> None:
-        """Raise UserError for a recipe with which the policy cannot learn."""
-        self.policy.check(recipe)
+    def check(self, problem: Any, *, inherit: bool = False) -> None:
+        reasons = {
+            "it has no data": problem.task is None,
+            "there is an evaluate": problem.evaluate is not None,
+            "there are several objectives": len(problem.objectives) > 1,
+            "children are to inherit weights": inherit,
+        }
+        for why, is_so in reasons.items():
+            if is_so:
+                raise UserError(
+                    f"a supernet is trained on a task, for its first metric alone, and has no children: {why}"
+                )
+        self.policy.check(problem.search)
 
-    def prepare(self, bench: Bench, checkpoint: Path | None = None, first: Sequence[Genome] = ()) -> None:
-        """Called by a run before all else, with images and a recipe, the file for the supernet (None: it is not kept),
-        and the genomes to begin with, at most one.
-
-        Raises UserError if more are given, the space has no supernet, or its training would take too much memory;
-        RunError for a checkpoint that cannot be read.
-        """
+    def begin_with(self, first: Sequence[Individual]) -> SupernetSearch:
+        """The policy begins with a network as the likeliest. Raises UserError for more than one."""
         if len(first) > 1:
             raise UserError(f"there are {len(first)} networks to begin with; give a supernet at most one")
-        self.checkpoint = checkpoint
+        self._first = tuple(map(tuple, first))
+        return self
+
+    def prepare(self, bench: Bench, folder: Path | None = None) -> None:
+        """What a run gives before anything is asked: data and a recipe, and where to keep the supernet (None: nowhere).
+
+        Raises UserError where the space has no supernet, or its training would take too much memory; RunError for a
+        checkpoint that cannot be read.
+        """
+        self.checkpoint = None if folder is None else folder / CHECKPOINT
         graph = self.policy.space.decode(self.policy.genome)
         if not graph.is_open:
             raise UserError(f"{self.policy.space.name}: `decode` gives a network without gates for an open genome; use "
                             "`choices` and `draft.candidate`")  # fmt: skip
-        self.check(bench.recipe)
+        self.policy.check(bench.recipe)
         self._check_memory(graph, bench)
         self.training = SupernetTraining(graph, bench, statistics=self.statistics)
         self.policy.to(self.training.device)
-        for genome in first:
+        for genome in self._first:
             self.policy.prefer(genome)
-        if checkpoint is not None and checkpoint.exists():
-            self._load(checkpoint)
+        if self.checkpoint is not None and self.checkpoint.exists():
+            self._load(self.checkpoint)
+
+    def evaluator(self, usual: Evaluator) -> SharedWeights:
+        """Genomes are judged by the weights of the supernet."""
+        return SharedWeights(self)
 
     def _check_memory(self, graph: Graph, bench: Bench) -> None:
         if bench.memory is None:
             return
         needed = supernet_bytes(
             graph,
-            replace(bench.recipe, batch_size=bench.batch_size),
+            replace(bench.recipe, batch_size=batch_size(bench)),
             one_path=self.policy.one_path,
             device=bench.train.device.type,
             precision=bench.precision,
         )
         if needed > bench.memory:
             raise UserError(f"the supernet takes about {needed / 2**20:,.0f} MiB to train in batches of "
-                            f"{bench.batch_size}, over the limit of {bench.memory / 2**20:,.0f}; choose a smaller "
+                            f"{batch_size(bench)}, over the limit of {bench.memory / 2**20:,.0f}; choose a smaller "
                             "batch_size, or fewer channels or layers")  # fmt: skip
 
     # ---- a strategy -----------------------------------------------------------------------------------------------
@@ -115,52 +156,45 @@ class SupernetSearch:
         """Train for an epoch and return the derived genome; [] after the last epoch."""
         if self.training is None:
             raise UserError("a supernet search trains by itself; pass it to evonas.search, or call `prepare` first")
-        if self._handed_out == len(self.derived):
+        if self.handed_out == len(self.derived):
             if self.training.epochs >= self.training.recipe.epochs:
                 return []
             self._epoch()
-        genome, said, _, _ = self.derived[self._handed_out]
-        self._handed_out += 1
+        genome, said, _, _ = self.derived[self.handed_out]
+        self.handed_out += 1
         individual = Individual(genome)
         individual.operator, individual.proposal = type(self.policy).__name__.lower(), said
-        individual.provisional = self._handed_out < self.training.recipe.epochs
+        individual.provisional = self.handed_out < self.training.recipe.epochs
         return [individual]
 
     @property
-    def ended(self) -> str:
-        """The reason why it proposes nothing more."""
+    def ended(self) -> str:  # type: ignore[override]
         return f"{len(self.derived)} epochs of the supernet"
 
     def update(self, individuals: Iterable[Individual]) -> None:
         """Do nothing: its proposals are already evaluated."""
 
-    def evaluation(self, individual: Individual) -> Judged:
-        """The evaluation of one of its proposals, or of any other genome with the present weights."""
-        if individual.proposal:
-            epoch = individual.proposal["epoch"]
-            _, said, value, seconds = self.derived[epoch - 1]
-            measures = {"accuracy": value, "loss": said["loss"]}
-            outcome = Outcome(
-                (value,), "shared", epochs=1, seconds=seconds, measures=measures, warning=collapse(*said["skips"])
-            )
-            return Judged(outcome, epoch)
-        return Judged(self._judge(tuple(individual)), self._handed_out)
+    def outcome(self, epoch: int) -> Outcome:
+        """Of the genome that was derived after an epoch, counted from 1."""
+        assert self.training is not None, "it has proposed it"
+        _, said, value, seconds = self.derived[epoch - 1]
+        measures = {self.training.task.metric.name: value, "loss": said["loss"]}
+        return Outcome(
+            (value,), "shared", epochs=1, seconds=seconds, measures=measures, warning=collapse(*said["skips"])
+        )
 
-    def _judge(self, genome: tuple[Any, ...]) -> Outcome:
-        """Evaluate a genome. The result is cached, because it is needed twice: for the description and the outcome."""
-        assert self.training is not None
-        asked = self.training.epochs, genome
+    def judge(self, genome: Genome) -> Outcome:
+        """Of any genome, by the weights of now. Remembered, since it may be asked for twice."""
+        assert self.training is not None, "it has been prepared"
+        asked = self.training.epochs, tuple(genome)
         if asked not in self._judged:
             start = time.monotonic()
             with torch_threads(1):
-                value = self.training.accuracy(self.policy.space.route(genome))
+                value = self.training.score(self.policy.space.route(genome))
             seconds = round(time.monotonic() - start, 4)
-            self._judged[asked] = Outcome((value,), "shared", seconds=seconds, measures={"accuracy": value})
+            measures = {self.training.task.metric.name: value}
+            self._judged[asked] = Outcome((value,), "shared", seconds=seconds, measures=measures)
         return self._judged[asked]
-
-    def random(self, rng: Random) -> tuple[Any, ...]:
-        """A random genome of those that the supernet contains."""
-        return self.policy.random(rng)
 
     def share(self, graph: Graph) -> float:
         """The approximate time of an epoch of stand-alone training of the network of a graph, as a fraction of the time
@@ -186,9 +220,9 @@ class SupernetSearch:
                            f"{training.recipe.epochs}; start again with a lower learning_rate, or "
                            "clip_norm=5")  # fmt: skip
         genome = tuple(policy.derive(training))
-        value = training.accuracy(policy.space.route(genome))
+        value = training.score(policy.space.route(genome))
         skips = skips_of(genome, policy.space.decisions(genome))
-        said = {"epoch": training.epochs, "loss": round(loss, DIGITS), "skips": skips} | described(policy.weights())
+        said = {"epoch": training.epochs, "loss": round(loss, DECIMALS), "skips": skips} | described(policy.weights())
         self.derived.append((genome, said, value, round(time.monotonic() - start, 4)))
         if self.checkpoint is not None:
             self._save(self.checkpoint)
@@ -224,5 +258,5 @@ def described(weights: Weights) -> dict[str, Any]:
         if len(of) > 1:
             total = sum(of.values()) or 1.0
             entropies.append(-sum(w / total * log(w / total) for w in of.values() if w > 0))
-            shares[name] = {str(option): round(weight, DIGITS) for option, weight in of.items()}
-    return {"entropy": round(sum(entropies) / max(len(entropies), 1), DIGITS), "weights": shares}
+            shares[name] = {str(option): round(weight, DECIMALS) for option, weight in of.items()}
+    return {"entropy": round(sum(entropies) / max(len(entropies), 1), DECIMALS), "weights": shares}

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from evonas.errors import UserError
 from evonas.gates import Is, Route
 from evonas.graph import Graph
 from evonas.supernets.policy import Relaxation
@@ -31,6 +32,8 @@ class SNAS(Relaxation):
         self, *args: Any, cold: float = 0.03, resource: float = 0.0, initial: float = 0.01, **settings: Any
     ) -> None:
         super().__init__(*args, initial=initial, **settings)
+        if resource < 0 or not 0 < cold <= 1:
+            raise UserError(f"resource is {resource} and cold {cold}; use at least 0, and above 0 to 1")
         with torch.no_grad():
             self.alpha.add_(1.0)  # as published; a softmax is invariant to it
         self.cold, self.temperature, self.resource = cold, 1.0, resource

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evonas.errors import UserError
@@ -18,17 +17,17 @@ from evonas.modules import DropPath
 from evonas.network import build
 from evonas.recipe import Recipe
 from evonas.support.streams import number
-from evonas.tasks.splits import Part
+from evonas.tasks.splits import Split
+from evonas.tasks.task import measure
 from evonas.training.train import autocast, keep_schedule, optimizer_of
 
 RECALIBRATION = 20  # batches of the training split from which statistics are recomputed
 STATISTICS = ("batch", "running", "recalibrated")
 
-Batch = tuple[Tensor, Tensor]  # images and labels
+Batch = tuple[Tensor, Tensor]  # inputs and targets
 
 
-@dataclass(frozen=True)
-class Bench:
+class Bench(Protocol):
     """What a search that trains by itself needs from a run.
 
     train, validation   training split for the weights, and validation split for evaluating routes
@@ -36,17 +35,33 @@ class Bench:
     memory              bytes that the training may take; None: no limit
     """
 
-    train: Part
-    validation: Part
+    @property
+    def train(self) -> Split: ...
+    @property
+    def validation(self) -> Split: ...
+    @property
+    def memory(self) -> int | None: ...
+
+    recipe: Recipe
+    seed: int
+    precision: str
+
+
+@dataclass(frozen=True)
+class GivenBench:
+    """A bench of splits that are at hand."""
+
+    train: Split
+    validation: Split
     recipe: Recipe
     seed: int = 0
     precision: str = "float32"
     memory: int | None = None
 
-    @property
-    def batch_size(self) -> int:
-        """The batch size for the training split: the recipe's, or the number of images if there are fewer."""
-        return min(self.recipe.batch_size, len(self.train))
+
+def batch_size(bench: Bench) -> int:
+    """The batch size for the training split: the recipe's, or the number of examples if there are fewer."""
+    return min(bench.recipe.batch_size, len(bench.train))
 
 
 class SupernetTraining:
@@ -64,7 +79,7 @@ class SupernetTraining:
         if statistics not in STATISTICS:
             raise UserError(f"statistics is {statistics!r}; use one of {', '.join(STATISTICS)}")
         self.bench, self.recipe, self.statistics = bench, bench.recipe, statistics
-        self.device = bench.train.device
+        self.device, self.task = bench.train.device, bench.train.task
         self.supernet = build(graph, seed=number(bench.seed, "supernet"))
         self.supernet.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weights = list(self.supernet.parameters())
@@ -75,7 +90,7 @@ class SupernetTraining:
         self.norms = [module for module in self.supernet.modules() if isinstance(module, nn.BatchNorm2d)]
         self.paths = [module for module in self.supernet.modules() if isinstance(module, DropPath)]
         self.chances = [*self.paths, *(m for m in self.supernet.modules() if isinstance(m, nn.Dropout))]
-        self.batch_size = bench.batch_size
+        self.batch_size = batch_size(bench)
         self.steps = len(bench.train) // self.batch_size
         self.epochs = 0
 
@@ -94,11 +109,13 @@ class SupernetTraining:
     # ---- what a policy asks for -----------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, route: Route) -> Tensor:
-        """The cross-entropy of a batch on a route."""
-        images, labels = batch
+        """The task's loss of a batch on a route."""
+        inputs, targets = batch
+        return self.task.loss(self._outputs(inputs, route).float(), targets, self.recipe)
+
+    def _outputs(self, inputs: Tensor, route: Route) -> Tensor:
         with autocast(self.device, self.bench.precision):
-            logits = self.supernet(images, route)
-        return F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+            return self.supernet(inputs, route)
 
     def descend(self, batch: Batch, route: Route) -> Tensor:
         """Make one step of the weights on a batch and return its loss."""
@@ -146,17 +163,17 @@ class SupernetTraining:
     # ---- what a route is worth ------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def accuracy(self, route: Route, part: Part | None = None) -> float:
-        """The accuracy of a route on the validation split. It leaves the supernet unchanged and does not depend on what
-        was evaluated before."""
-        part = part or self.bench.validation
+    def score(self, route: Route, split: Split | None = None) -> float:
+        """The task's first metric of a route on the validation split. It leaves the supernet unchanged, and does not
+        depend on what was evaluated before."""
+        split = split or self.bench.validation
         if self.statistics != "recalibrated":
-            return self._accuracy(route, part)
+            return self._score(route, split)
         kept = [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in self.norms]
         momenta = [norm.momentum for norm in self.norms]
         try:
             self._recalibrate(route)
-            return self._accuracy(route, part)
+            return self._score(route, split)
         finally:
             for norm, buffers, momentum in zip(self.norms, kept, momenta, strict=True):
                 norm.momentum = momentum
@@ -164,23 +181,21 @@ class SupernetTraining:
                     buffer.copy_(buffers[name])
 
     @torch.no_grad()
-    def accuracy_on(self, batch: Batch, route: Route) -> float:
-        """The accuracy of a route on a batch. Statistics are those of the batch or running ones; recalibration would
-        cost more than everything else for so few images."""
+    def reward_on(self, batch: Batch, route: Route) -> float:
+        """The first metric of a batch on a route, negative where less of it is better. Statistics are those of the
+        batch or running ones; recalibration would cost more than everything else for so few examples."""
+        inputs, targets = batch
+        metric = self.task.metric
         with self._judging():
-            return self._right(batch, route).item() / len(batch[1])
+            total = metric.add(None, self._outputs(inputs, route), targets)
+        return metric.sign * metric.value(total, len(targets))
 
-    def _accuracy(self, route: Route, part: Part) -> float:
-        right = torch.zeros((), dtype=torch.int64, device=self.device)
+    def _score(self, route: Route, split: Split) -> float:
         with self._judging():
-            for batch in part.batches(self.batch_size if self.statistics == "batch" else None):
-                right += self._right(batch, route)
-        return right.item() / len(part)
-
-    def _right(self, batch: Batch, route: Route) -> Tensor:
-        images, labels = batch
-        with autocast(self.device, self.bench.precision):
-            return (self.supernet(images, route).argmax(1) == labels).sum()
+            batches = split.batches(self.batch_size if self.statistics == "batch" else None)
+            return measure(((self._outputs(inputs, route), targets) for inputs, targets in batches), split)[
+                self.task.metric.name
+            ]
 
     @contextmanager
     def _judging(self) -> Iterator[None]:
@@ -199,6 +214,5 @@ class SupernetTraining:
         self.supernet.train()
         for module in self.chances:
             module.eval()
-        for _, (images, _) in zip(range(RECALIBRATION), self.bench.train.batches(self.batch_size), strict=False):
-            with autocast(self.device, self.bench.precision):
-                self.supernet(images, route)
+        for _, (inputs, _) in zip(range(RECALIBRATION), self.bench.train.batches(self.batch_size), strict=False):
+            self._outputs(inputs, route)

@@ -1,78 +1,180 @@
-"""What the systems that train a supernet of DARTS cells share: settings and presets. Torch is loaded with a policy."""
+"""The systems that train a supernet of DARTS cells: their strategies, and their presets. Torch is loaded with a policy.
+
+DARTS      Liu, Simonyan and Yang 2019, arXiv:1806.09055
+SNAS       Xie, Zheng, Liu and Lin 2019, arXiv:1812.09926
+GDAS       Dong and Yang 2019, arXiv:1910.04465
+PC-DARTS   Xu et al. 2020, arXiv:1907.05737
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from deap import base
+from typing import TYPE_CHECKING, Any
 
 from evonas.errors import UserError
 from evonas.genomes.darts import DARTSSpace
-from evonas.recipe import Recipe
-from evonas.systems import Setup, System, toolboxes
+from evonas.operators.by_decision import uniform_toolbox
+from evonas.recipe import RECIPES, Recipe
+from evonas.space import Space
+from evonas.systems.system import Preset, System
 
 if TYPE_CHECKING:
     from evonas.supernets.search import SupernetSearch
 
 
-@dataclass(frozen=True, kw_only=True)
-class SupernetSettings:
-    """The search lasts for the epochs of the search recipe. supernet_layers and supernet_channels (0: those of the
-    networks) are its size."""
+def supernet_of(space: Space, layers: int, channels: int, **form: Any) -> Space:
+    """A space in the form of its supernet, at the size that is to be searched; 0: that of its networks.
 
-    evaluations: ClassVar[None] = None  # one an epoch
-    supernet_layers: int = 0
-    supernet_channels: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.supernet_layers, self.supernet_channels) < 0:
-            raise UserError("supernet_layers and supernet_channels are at least 0")
-
-    def supernet(self, space: Any, **form: Any) -> Any:
-        """The space in the form of a supernet, at the size that is to be searched."""
-        layers, channels = self.supernet_layers or space.layers, self.supernet_channels or space.channels
-        return replace(space.supernet, layers=layers, channels=channels, **form)
+    Raises UserError for a size below 0, and for one of a space that has no such field.
+    """
+    if min(layers, channels) < 0:
+        raise UserError(f"supernet_layers is {layers} and supernet_channels {channels}; use at least 0")
+    size = {name: value for name, value in (("layers", layers), ("channels", channels)) if value}
+    unknown = [name for name in {**size, **form} if not hasattr(space.supernet, name)]
+    if unknown:
+        raise UserError(f"{space.name} has no field {unknown[0]!r} that its supernet could have otherwise; leave "
+                        f"supernet_{unknown[0]} out")  # fmt: skip
+    return replace(space.supernet, **size, **form)
 
 
-@dataclass(frozen=True, kw_only=True)
-class GradientSettings(SupernetSettings):
-    """And alpha_rate and alpha_decay, Adam's."""
+def darts(
+    space: Space,
+    *,
+    rng: Random,
+    second_order: bool = False,
+    alpha_rate: float = 3e-4,
+    alpha_decay: float = 1e-3,
+    supernet_layers: int = 0,
+    supernet_channels: int = 0,
+) -> SupernetSearch:
+    """DARTS: the gradient of a softmax over the options of each decision. It lasts for the search recipe's epochs.
 
-    alpha_rate: float = 3e-4
-    alpha_decay: float = 1e-3
+    second_order        alpha sees what a step of the weights would make of it, at twice the time
+    alpha_rate          learning rate of the architecture parameters, by Adam
+    alpha_decay         their weight decay
+    supernet_layers     of the supernet; 0: as many as its networks have
+    supernet_channels   of the supernet; 0: as many as its networks have
+    """
+    from evonas.supernets.darts import DARTS
+    from evonas.supernets.search import SupernetSearch
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.alpha_decay < 0 or self.alpha_rate <= 0:
-            raise UserError("alpha_decay is at least 0, alpha_rate more than 0")
-
-    @property
-    def alphas(self) -> dict[str, float]:
-        return {"learning_rate": self.alpha_rate, "weight_decay": self.alpha_decay}
+    supernet = supernet_of(space, supernet_layers, supernet_channels)
+    return SupernetSearch(
+        DARTS(supernet, rng=rng, second_order=second_order, learning_rate=alpha_rate, weight_decay=alpha_decay)
+    )
 
 
-def over_darts_cells(
+def snas(
+    space: Space,
+    *,
+    rng: Random,
+    resource: float = 0.0,
+    cold: float = 0.03,
+    alpha_rate: float = 3e-4,
+    alpha_decay: float = 1e-3,
+    supernet_layers: int = 0,
+    supernet_channels: int = 0,
+) -> SupernetSearch:
+    """SNAS: the gradient of concrete samples, which become one-hot. It lasts for the search recipe's epochs.
+
+    resource            weight of what the operations cost
+    cold                temperature, to which it falls from 1
+    alpha_rate          learning rate of the architecture parameters, by Adam
+    alpha_decay         their weight decay
+    supernet_layers     of the supernet; 0: as many as its networks have
+    supernet_channels   of the supernet; 0: as many as its networks have
+    """
+    from evonas.supernets.search import SupernetSearch
+    from evonas.supernets.snas import SNAS
+
+    supernet = supernet_of(space, supernet_layers, supernet_channels)
+    return SupernetSearch(
+        SNAS(supernet, rng=rng, resource=resource, cold=cold, learning_rate=alpha_rate, weight_decay=alpha_decay)
+    )
+
+
+def gdas(
+    space: Space,
+    *,
+    rng: Random,
+    hot: float = 10.0,
+    cold: float = 0.1,
+    alpha_rate: float = 3e-4,
+    alpha_decay: float = 1e-3,
+    supernet_layers: int = 0,
+    supernet_channels: int = 0,
+) -> SupernetSearch:
+    """GDAS: the gradient of one option a decision, drawn by Gumbel noise. It lasts for the search recipe's epochs.
+
+    hot                 temperature at the beginning
+    cold                temperature at the end
+    alpha_rate          learning rate of the architecture parameters, by Adam
+    alpha_decay         their weight decay
+    supernet_layers     of the supernet; 0: as many as its networks have
+    supernet_channels   of the supernet; 0: as many as its networks have
+    """
+    from evonas.supernets.gdas import GDAS
+    from evonas.supernets.search import SupernetSearch
+
+    supernet = supernet_of(space, supernet_layers, supernet_channels)
+    return SupernetSearch(
+        GDAS(supernet, rng=rng, hot=hot, cold=cold, learning_rate=alpha_rate, weight_decay=alpha_decay)
+    )
+
+
+def pc_darts(
+    space: Space,
+    *,
+    rng: Random,
+    supernet_partial: int = 4,
+    beginning: int = 15,
+    alpha_rate: float = 3e-4,
+    alpha_decay: float = 1e-3,
+    supernet_layers: int = 0,
+    supernet_channels: int = 0,
+) -> SupernetSearch:
+    """PC-DARTS: DARTS on a part of the channels, with a weight for each edge. It lasts for the search recipe's epochs.
+
+    supernet_partial    K: operations see 1/K of the channels
+    beginning           epochs in which the weights alone learn
+    alpha_rate          learning rate of the architecture parameters, by Adam
+    alpha_decay         their weight decay
+    supernet_layers     of the supernet; 0: as many as its networks have
+    supernet_channels   of the supernet; 0: as many as its networks have
+    """
+    from evonas.supernets.pc_darts import PCDARTS
+    from evonas.supernets.search import SupernetSearch
+
+    if supernet_partial < 1:
+        raise UserError(f"supernet_partial is {supernet_partial}; use at least 1")
+    supernet = supernet_of(space, supernet_layers, supernet_channels, partial=supernet_partial)
+    return SupernetSearch(
+        PCDARTS(supernet, rng=rng, beginning=beginning, learning_rate=alpha_rate, weight_decay=alpha_decay)
+    )
+
+
+def _over_darts_cells(
     *,
     name: str,
     about: str,
     paper: str,
-    strategy: Callable[[base.Toolbox, Any, Random], SupernetSearch],
-    settings: GradientSettings,
     search: Recipe,
     final: Recipe,
     every: bool = False,
+    published: Mapping[str, Any] | None = None,
     small: Mapping[str, Any] | None = None,
 ) -> System:
     """A system of the DARTS family, with presets for digits, for a small machine, and as it was published.
 
-    settings, search, final   as published
-    every                     each edge is a choice of its own
-    small                     settings that a search of a few epochs needs to be otherwise
+    search, final   as published
+    every           each edge is a choice of its own
+    published       settings of the strategy as published, beside the supernet's size
+    small           those that a search of a few epochs needs to be otherwise
     """
-    short = replace(settings, supernet_layers=0, supernet_channels=0, **{"alpha_rate": 0.01} | dict(small or {}))
+    paper_size = {"supernet_layers": 8, "supernet_channels": 16}
+    short = {"alpha_rate": 0.01} | dict(small or {})
     shrunk = replace(
         search, epochs=search.epochs * 3 // 10, batch_size=64, learning_rate=min(search.learning_rate, 0.05)
     )  # DARTS 15 epochs; those that learn from one path, or sample, a step have more of them, as published
@@ -81,34 +183,64 @@ def over_darts_cells(
         name=name,
         about=about,
         paper=paper,
+        strategy=name,
+        front=name,  # which refuses several objectives: a supernet is trained for one
+        toolbox=uniform_toolbox,
         presets={
-            "small": Setup(
+            "small": Preset(
                 DARTSSpace(layers=5, channels=8, every=every),
-                short,
                 shrunk,
                 replace(trained, epochs=20),
+                short,
                 about="five cells on pictures of 16x16 and more, on a small machine",
             ),
-            "digits": Setup(
+            "digits": Preset(
                 DARTSSpace(layers=3, channels=8, every=every, input_shape=(1, 8, 8)),
-                short,
                 replace(shrunk, crop=1, flip=False),
                 replace(trained, epochs=40, crop=1, flip=False),
+                short,
                 about="three cells on 8x8 pictures, in minutes",
             ),
-            "cifar10": Setup(
+            "cifar10": Preset(
                 DARTSSpace(layers=20, channels=36, every=every),
-                settings,
                 search,
                 final,
+                paper_size | dict(published or {}),
                 about="as published; give half of the images to alpha (--validation 0.5)",
             ),
         },
-        preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
-        toolbox=toolboxes.uniform,
-        strategy=strategy,
-        trains=True,
     )
 
 
-PAPER_SIZE = {"supernet_layers": 8, "supernet_channels": 16}
+DARTS = _over_darts_cells(
+    name="darts",
+    about="cells of two nodes' sums, searched by the gradient of a softmax over the operations of each edge",
+    paper="Liu, Simonyan and Yang 2019, DARTS: Differentiable Architecture Search, arXiv:1806.09055",
+    search=RECIPES["darts-search"],
+    final=RECIPES["darts"],
+    published={"second_order": True},
+)
+SNAS = _over_darts_cells(
+    name="snas",
+    about="cells with an operation or none on every edge, searched by the gradient of samples that become one-hot",
+    paper="Xie, Zheng, Liu and Lin 2019, SNAS: Stochastic Neural Architecture Search, arXiv:1812.09926",
+    search=RECIPES["snas-search"],
+    final=RECIPES["darts"],
+    every=True,
+)
+GDAS = _over_darts_cells(
+    name="gdas",
+    about="cells searched by the gradient of one operation an edge, drawn by Gumbel noise",
+    paper="Dong and Yang 2019, Searching for a Robust Neural Architecture in Four GPU Hours, arXiv:1910.04465",
+    search=RECIPES["gdas-search"],
+    final=replace(RECIPES["darts"], weight_decay=5e-4, clip_norm=0),
+)
+PC_DARTS = _over_darts_cells(
+    name="pc-darts",
+    about="cells searched as by DARTS on a part of the channels, with a weight for each edge",
+    paper="Xu et al. 2020, PC-DARTS: Partial Channel Connections, arXiv:1907.05737",
+    search=RECIPES["pc-darts-search"],
+    final=RECIPES["pc-darts"],
+    published={"alpha_rate": 6e-4},
+    small={"beginning": 4},
+)

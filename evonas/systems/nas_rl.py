@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
+from typing import TYPE_CHECKING
 
-from deap import base
-
+from evonas.errors import UserError
 from evonas.genomes.nas_rl import NASRLSpace
-from evonas.recipe import DIGITS, RECIPES, SMALL
-from evonas.space import Genome
-from evonas.strategies import Strategy
-from evonas.strategies.random_search import RandomSearch
-from evonas.systems import Setup, System, toolboxes
-from evonas.systems.ppo import PolicySettings
+from evonas.operators.by_decision import stepwise_toolbox
+from evonas.recipe import DIGITS_RECIPE, RECIPES, SMALL_RECIPE
+from evonas.space import Genome, Space
+from evonas.systems.system import Baseline, Preset, System
 
-
-@dataclass(frozen=True, kw_only=True)
-class ReinforceSettings(PolicySettings):
-    """Over the evaluations (the budget's, where it has a number of them) the space's numbers of layers are stretched,
-    fewest first."""
-
-    evaluations: int = 12_800
-    batch: int = 8
-    controller_rate: float = 6e-4
-    entropy_weight: float = 0.0
-    units: int = 35
+if TYPE_CHECKING:
+    from evonas.strategies.reinforce import Reinforce
 
 
 def growing(space: NASRLSpace, evaluations: int) -> Callable[[int], Genome]:
@@ -40,57 +29,70 @@ def growing(space: NASRLSpace, evaluations: int) -> Callable[[int], Genome]:
     return begin
 
 
-def _control(toolbox: base.Toolbox, settings: ReinforceSettings, rng: Random) -> Strategy:
-    """Decision by decision each number of layers is drawn as often as the others, which is how often the search has
-    them. Uniform over all genomes, nearly all would have the most."""
-    return RandomSearch(toolbox)
+def nas_rl(
+    space: Space,
+    *,
+    rng: Random,
+    units: int = 35,
+    batch: int = 8,
+    learning_rate: float = 6e-4,
+    decay: float = 0.95,
+    entropy: float = 0.0,
+    evaluations: int = 12_800,
+) -> Reinforce:
+    """REINFORCE of the cube of the accuracy, by an LSTM of two layers, over numbers of layers that grow.
 
-
-def _strategy(toolbox: base.Toolbox, settings: ReinforceSettings, rng: Random) -> Strategy:
+    units           of each layer of the LSTM
+    batch           genomes to a step of the controller
+    learning_rate   of Adam
+    decay           of the baseline, for each reward
+    entropy         weight of the entropy in what is maximised
+    evaluations     over which the space's numbers of layers are stretched, fewest first
+    """
     from evonas.strategies.controllers import Recurrent
     from evonas.strategies.reinforce import Reinforce
     from evonas.strategies.rewards import cube
 
+    if not isinstance(space, NASRLSpace):
+        raise UserError(f"nas-rl grows the number of layers of its own space, which {space.name} is not; use reinforce")
     return Reinforce(
-        Recurrent(toolbox.space, rng=rng, units=settings.units, layers=2, initial=0.08),
-        batch=settings.batch, learning_rate=settings.controller_rate, decay=settings.decay,
-        entropy=settings.entropy_weight, reward=cube, begin=growing(toolbox.space, settings.evaluations),
+        Recurrent(space, rng=rng, units=units, layers=2, initial=0.08), batch=batch, learning_rate=learning_rate,
+        decay=decay, entropy=entropy, reward=cube, begin=growing(space, evaluations), evaluations=evaluations,
     )  # fmt: skip
 
 
-_QUICK = ReinforceSettings(evaluations=100, batch=5, controller_rate=5e-3, decay=0.9)
-_SMALL = replace(SMALL, weight_decay=1e-4)
+_QUICK = {"evaluations": 100, "batch": 5, "learning_rate": 5e-3, "decay": 0.9}
+_SMALL = replace(SMALL_RECIPE, weight_decay=1e-4)
 
 NAS_RL = System(
     name="nas-rl",
     about="layers with skips, written by an LSTM that learns by REINFORCE",
     paper="Zoph and Le 2017, Neural Architecture Search with Reinforcement Learning, arXiv:1611.01578",
+    strategy="nas-rl",
+    toolbox=stepwise_toolbox,
+    # Decision by decision each number of layers is drawn as often as the others, which is how often the search has
+    # them. Uniform over all genomes, nearly all would have the most.
+    baseline=Baseline(toolbox=stepwise_toolbox),
     presets={
-        "digits": Setup(
+        "digits": Preset(
             NASRLSpace(lengths=(3, 4, 5, 6), filters=(8, 12, 16, 24), input_shape=(1, 8, 8)),
+            replace(DIGITS_RECIPE, weight_decay=1e-4, best_of=2),
+            replace(DIGITS_RECIPE, weight_decay=1e-4, epochs=40),
             _QUICK,
-            replace(DIGITS, weight_decay=1e-4, best_of=2),
-            replace(DIGITS, weight_decay=1e-4, epochs=40),
             about="three to six layers on 8x8 pictures, in minutes",
         ),
-        "small": Setup(
+        "small": Preset(
             NASRLSpace(lengths=(4, 6, 8), strides=(1, 2), filters=(16, 24, 32, 48)),
-            _QUICK,
             _SMALL,
             replace(_SMALL, epochs=20),
+            _QUICK,
             about="four to eight layers on pictures of 16x16 and more, on a small machine",
         ),
-        "cifar10": Setup(
+        "cifar10": Preset(
             NASRLSpace(),
-            ReinforceSettings(),
             RECIPES["nas-rl"],
             replace(RECIPES["nas-rl"], best_of=1, epochs=300, schedule="step", milestones=(150, 225)),
             about="the paper's search without strides: 12,800 trainings of 50 epochs",
         ),
     },
-    preset_for=lambda input_shape: "digits" if min(input_shape[1:]) < 16 else "small",
-    toolbox=toolboxes.decision_by_decision,
-    strategy=_strategy,
-    control=_control,
-    scheduled=True,
 )

@@ -1,43 +1,50 @@
-"""Q-learning as the search of a system: its settings, and the strategies that they make."""
+"""Q-learning as a strategy by name, over any space."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
-from typing import Any
-
-from deap import base
 
 from evonas.errors import UserError
-from evonas.strategies.q_learning import METAQNN, QLearning, check_settings, scaled
+from evonas.space import Space
+from evonas.strategies.q_learning import BLOCK_QNN_SCHEDULE, METAQNN_SCHEDULE, QLearning, scaled
+
+SCHEDULES = {
+    "table": ((1.0, 15), (0.5, 15), (0.2, 20), (0.1, 50)),  # epsilon, and for how many in a hundred queries
+    "metaqnn": METAQNN_SCHEDULE,
+    "block-qnn": BLOCK_QNN_SCHEDULE,
+    "uniform": ((1.0, 1),),  # each token is drawn from the legal ones throughout: what a search is held against
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class QLearningSettings:
-    """evaluations in all, over which the paper's schedule of epsilon is stretched (the budget's, where it has a number
-    of them), rate alpha, discount gamma, initial values, and replays after each evaluation."""
+def q_learning(
+    space: Space,
+    *,
+    rng: Random,
+    schedule: str = "table",
+    shaping: bool = True,
+    rate: float = 0.1,
+    discount: float = 1.0,
+    initial: float = 0.5,
+    replays: int = 100,
+    evaluations: int = 200,
+) -> QLearning:
+    """Tabular Q-learning of the value of each token.
 
-    evaluations: int = 2700
-    rate: float = 0.01
-    discount: float = 1.0
-    initial: float = 0.5
-    replays: int = 100
-
-    def __post_init__(self) -> None:
-        if self.evaluations < 1:
-            raise UserError(f"evaluations is {self.evaluations}; use at least 1")
-        check_settings(self.rate, self.discount, self.replays)
-
-
-def q_learning(toolbox: base.Toolbox, settings: QLearningSettings, rng: Random, **of_system: Any) -> QLearning:
-    """of_system: its schedule, which is stretched, and what else is not for the user to set."""
-    schedule = scaled(of_system.pop("schedule", METAQNN), settings.evaluations)
+    schedule      of epsilon, stretched over the evaluations: table (for a few hundred), metaqnn, block-qnn, uniform
+    shaping       each decision has its part of the reward (Block-QNN); without, a value is that of the best that can
+                  follow, and where states forget what came before, as on tables, no early decision is worth more than
+                  another
+    rate          alpha, the share of the difference that an update makes up for
+    discount      gamma, of the value of the next state
+    initial       value of a token that was never chosen
+    replays       genomes that are learnt again after each
+    evaluations   in all
+    """
+    if schedule not in SCHEDULES:
+        raise UserError(f"schedule is {schedule!r}; use one of {', '.join(SCHEDULES)}")
+    if evaluations < 1:
+        raise UserError(f"evaluations is {evaluations}; use at least 1")
     return QLearning(
-        toolbox.space, rng=rng, schedule=schedule, rate=settings.rate, discount=settings.discount,
-        initial=settings.initial, replays=settings.replays, distinct=False, **of_system,
+        space, rng=rng, schedule=scaled(SCHEDULES[schedule], evaluations), distinct=False, rate=rate,
+        discount=discount, initial=initial, replays=replays, shaping=shaping, evaluations=evaluations,
     )  # fmt: skip
-
-
-def uniform(toolbox: base.Toolbox, settings: QLearningSettings, rng: Random) -> QLearning:
-    """What a search is held against: an epsilon of 1 throughout, so that each token is drawn from the legal ones."""
-    return QLearning(toolbox.space, rng=rng, schedule=[(1.0, 1)], replays=0)

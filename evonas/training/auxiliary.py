@@ -9,7 +9,7 @@ POOL, STRIDE = 5, 3
 SQUEEZED, WIDE = 128, 768
 
 
-def head(shape: Shape, classes: int) -> Graph:
+def head(shape: Shape, outputs: int) -> Graph:
     """Pooled 5x5 by 3, squeezed by a 1x1 convolution, and one convolution over all that is left (Szegedy et al. 2015;
     sizes of the code of NASNet and of DARTS). Maps smaller than the pool are not pooled.
 
@@ -20,5 +20,5 @@ def head(shape: Shape, classes: int) -> Graph:
     squeezed = draft.node("squeezed", [INPUT], ReLU(), *pool, Convolution(SQUEEZED, 1), BatchNorm(), ReLU())
     _, height, width = draft.shape(str(squeezed))
     draft.node("wide", [squeezed], Convolution(WIDE, (height, width), padding=0), BatchNorm(), ReLU())
-    draft.node("classifier", ["wide"], Flatten(), Linear(classes))
+    draft.node("classifier", ["wide"], Flatten(), Linear(outputs))
     return draft.graph()

@@ -2,7 +2,7 @@
 
 Each operation says what it keeps until its gradient is known: a convolution its input, a ReLU its output, max pooling
 the places of its maxima too. A sum keeps nothing, but one whose weights are learnt keeps its inputs. The peak lies near
-the end of the forward pass. Held against measured peaks in `benchmarks/memory.py`. No torch here.
+the end of the forward pass. Held against measured peaks in `benchmarks/memory.py`. It does not import torch.
 """
 
 from __future__ import annotations

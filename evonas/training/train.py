@@ -1,24 +1,24 @@
-"""Training a network on images that lie on the device as tensors. One code for CPU and CUDA."""
+"""Training a network on a split that lies on the device as tensors. One code for CPU and CUDA."""
 
 from __future__ import annotations
 
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
 import torch._dynamo  # optimizers load it where they are first used: more than a second, in the midst of a training
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from evonas.network import DropPath, build, tapped
 from evonas.recipe import Recipe
 from evonas.support.stopwatch import UNWATCHED, Unwatched
 from evonas.support.streams import number
-from evonas.tasks.splits import Part
+from evonas.tasks.splits import Split
+from evonas.tasks.task import measure
 from evonas.training.auxiliary import head
 
 RESTARTED = 0.4  # times the learning rate (Baker et al. 2017; Zhong et al. 2018)
@@ -34,26 +34,26 @@ class TrainingFailed(RuntimeError):
 
 def train(
     network: nn.Module,
-    part: Part,
+    split: Split,
     recipe: Recipe,
     *,
     seed: int,
-    validation: Part | None = None,
+    validation: Split | None = None,
     precision: str = "float32",
     splits: int = 1,
     deadline: float | None = None,
     clock: Callable[[], float] = time.monotonic,
     watch: Unwatched = UNWATCHED,
 ) -> list[float]:
-    """Train in place; the accuracy on `validation` after each epoch, those before a restart included (nothing where
-    there is no validation part, and then no restart either).
+    """Train in place; the task's first metric on `validation` after each epoch, those before a restart included
+    (nothing where there is no validation split, and then no restart either).
 
     A restart, of the recipe's `restarts`, follows a first epoch that has learnt nothing or whose loss was not finite.
 
     Raises TrainingFailed as `Training.epoch` does.
     """
     settings: dict[str, Any] = {"seed": seed, "precision": precision, "splits": splits, "watch": watch}
-    training = Training(network, part, recipe, **settings)
+    training = Training(network, split, recipe, **settings)
     restarts = recipe.restarts if validation is not None else 0
     begun = copy.deepcopy(network.state_dict()) if restarts else {}
     curve: list[float] = []
@@ -68,18 +68,19 @@ def train(
         else:
             if validation is not None:
                 watch.begin("evaluation")
-                curve.append(accuracy(network, validation, precision=precision))
-                learnt = training.epochs > 1 or curve[-1] > validation.most_frequent
+                metric = validation.task.metric
+                curve.append(evaluate(network, validation, precision=precision)[metric.name])
+                learnt = training.epochs > 1 or metric.better(curve[-1], validation.null)
         if restarts and not learnt:
             restarts -= 1
             network.load_state_dict(begun)
             recipe = replace(recipe, learning_rate=recipe.learning_rate * RESTARTED)
-            training = Training(network, part, recipe, **settings)
+            training = Training(network, split, recipe, **settings)
     return curve
 
 
 class Training:
-    """A training in progress, one epoch at a time, on the device where the images lie.
+    """A training in progress, one epoch at a time, on the device where the data lie.
 
     epochs      that have been trained
     precision   float32, or bfloat16 for what autocast holds safe: convolutions and linear layers (weights, batch norm
@@ -96,7 +97,7 @@ class Training:
     def __init__(
         self,
         network: nn.Module,
-        part: Part,
+        split: Split,
         recipe: Recipe,
         *,
         seed: int,
@@ -104,15 +105,15 @@ class Training:
         splits: int = 1,
         watch: Unwatched = UNWATCHED,
     ) -> None:
-        self.device = part.device
+        self.device = split.device
         network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network, self.part, self.recipe = network, part, recipe
+        self.network, self.split, self.recipe = network, split, recipe
         self.seed, self.precision, self.splits, self.watch = seed, precision, splits, watch
         self.head, self.tapped = _auxiliary(network, recipe, seed, self.device)
         self.weights = [*network.parameters(), *(self.head.parameters() if self.head else ())]
         self.optimizer = optimizer_of(self.weights, recipe)
-        self.batch_size = min(recipe.batch_size, len(part))
-        self.steps = len(part) // self.batch_size
+        self.batch_size = min(recipe.batch_size, len(split))
+        self.steps = len(split) // self.batch_size
         self.paths = [module for module in network.modules() if isinstance(module, DropPath)]
         self.epochs = 0
 
@@ -157,12 +158,12 @@ class Training:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(seed)  # of dropout
             watch.begin("data")
-            for step, (images, labels) in enumerate(self.part.shuffled(self.batch_size, recipe, generator)):
+            for step, (inputs, targets) in enumerate(self.split.shuffled(self.batch_size, recipe, generator)):
                 keep_schedule(recipe, self.epochs + (step + 0.5) / self.steps, self.optimizer, self.paths)
                 self.optimizer.zero_grad(set_to_none=True)
-                for some, theirs in zip(images.chunk(self.splits), labels.chunk(self.splits), strict=True):
+                for some, theirs in zip(inputs.chunk(self.splits), targets.chunk(self.splits), strict=True):
                     watch.begin("forward")
-                    loss = self._loss(some, theirs) * (len(some) / len(images))
+                    loss = self._loss(some, theirs) * (len(some) / len(inputs))
                     watch.begin("backward")
                     loss.backward()
                     total += loss.detach()
@@ -180,23 +181,22 @@ class Training:
             raise TrainingFailed("nan", f"the loss is not finite {where}")
         return mean
 
-    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        def of(logits: Tensor) -> Tensor:
-            return F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
-
+    def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        task, recipe = self.split.task, self.recipe
         with autocast(self.device, self.precision):
             if self.head is None:
-                logits = self.network(images)
+                outputs = self.network(inputs)
             else:
-                logits, middle = self.tapped(images)
+                outputs, middle = self.tapped(inputs)
                 second = self.head(middle)
-        return of(logits) if self.head is None else of(logits) + self.recipe.auxiliary * of(second)
+        loss = task.loss(outputs.float(), targets, recipe)
+        return loss if self.head is None else loss + recipe.auxiliary * task.loss(second.float(), targets, recipe)
 
 
 def _auxiliary(
     network: nn.Module, recipe: Recipe, seed: int, device: torch.device
 ) -> tuple[nn.Module | None, nn.Module]:
-    """The second classifier and the network that feeds it, where the recipe and the network's graph have one."""
+    """The second head and the network that feeds it, where the recipe and the network's graph have one."""
     if not recipe.auxiliary or not isinstance(network, fx.GraphModule):
         return None, network
     graph = network.meta.get("graph")
@@ -207,15 +207,17 @@ def _auxiliary(
 
 
 @torch.inference_mode()
-def accuracy(network: nn.Module, part: Part, *, precision: str = "float32") -> float:
-    """The share of images that the network, in evaluation mode, puts into the right class."""
+def evaluate(network: nn.Module, split: Split, *, precision: str = "float32") -> dict[str, float]:
+    """Every metric of the task, for the network in evaluation mode."""
     network.eval()
-    right = torch.zeros((), dtype=torch.int64, device=part.device)
-    for images, labels in part.batches():
-        with autocast(part.device, precision):
-            logits = network(images)
-        right += (logits.argmax(1) == labels).sum()
-    return right.item() / len(part)
+
+    def outputs() -> Iterator[tuple[Tensor, Tensor]]:
+        for inputs, targets in split.batches():
+            with autocast(split.device, precision):
+                found = network(inputs)
+            yield found, targets
+
+    return measure(outputs(), split)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

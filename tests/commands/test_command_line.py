@@ -65,7 +65,7 @@ def test_decode_prints_the_network(evonas):
 
 
 def test_decode_takes_settings_input_and_classes(evonas):
-    settings = ["--set", "stages=3,4,5", "filters=8,16,32", "--input", "3x32x32", "--classes", "7"]
+    settings = ["--set", "stages=3,4,5", "filters=8,16,32", "--input", "3x32x32", "--outputs", "7"]
     done = evonas("decode", "genet", "1-01/0-01-100/0-11-101-0001", *settings, "--json")
     shown = json.loads(done.stdout)
     assert shown["space"]["input_shape"] == [3, 32, 32]
@@ -83,21 +83,42 @@ def test_list_names_systems_presets_settings_and_data(evonas):
     (genet,) = [system for system in shown["systems"] if system["name"] == "genet"]
     assert set(genet["presets"]) == {"digits", "small", "mnist", "cifar10"}
     assert genet["presets"]["cifar10"]["evaluations"] == 1020
-    assert genet["presets"]["digits"]["settings"]["population"] == 20
+    assert genet["presets"]["digits"]["settings"]["strategy.population"] == 20
     assert {"digits", "cifar10", "svhn"} <= {each["name"] for each in shown["data"]}
     assert "genet" in evonas("list").stdout
+    assert len(evonas("list").stdout.splitlines()) <= 60
+
+
+def test_a_preset_is_shown_by_what_it_sets_otherwise_with_a_word_on_each_setting(evonas):
+    printed = evonas("list", "genet").stdout
+    digits = printed[printed.index("preset digits") : printed.index("preset small")]
+    assert "bit_flip_rate=0.1" in digits
+    assert "generations=4" in digits
+    assert "crossover_rate" not in digits
+    assert re.search(r"crossover_rate=0.2 +\S.*(pair|parents)", printed)
+    assert evonas("list", "nothing").returncode == 2
+
+
+def test_the_help_of_a_search_groups_its_options(evonas):
+    printed = evonas("search", "--help").stdout
+    headings = ["What is searched:", "Data:", "How long, and what a training may take:", "Where:", "The run:"]
+    places = [printed.index(heading) for heading in headings]
+    assert places == sorted(places)
+    assert places[0] < printed.index("--strategy") < places[1] < printed.index("--validation") < places[2]
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["search", "--help"], ["list", "--json"], ["decode", "genet", "1-01/1-01-100"]]
-)
-def test_help_list_and_decode_do_not_import_torch(arguments, tmp_path):
+    "arguments",
+    [["--help"], ["search", "--help"], ["list"], ["list", "--json"], ["list", "genet"], ["list", "gdas"],
+     ["list", "ppo"], ["decode", "genet", "1-01/1-01-100"]],
+)  # fmt: skip
+def test_help_list_schemas_and_decode_import_neither_torch_nor_scikit_learn(arguments, tmp_path):
     code = ("import sys; from evonas.commands.main import main\n"
             f"sys.argv = ['evonas', *{arguments!r}]\n"
             "try: main()\n"
-            "finally: print('TORCH' if 'torch' in sys.modules else 'NO TORCH')")  # fmt: skip
+            "finally: print(*(name for name in ('torch', 'sklearn') if name in sys.modules), 'NO MORE')")  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
-    assert done.stdout.endswith("NO TORCH\n"), done.stderr
+    assert done.stdout.endswith("\nNO MORE\n"), done.stdout[-200:] + done.stderr
 
 
 # ---- a whole run --------------------------------------------------------------------------------------------------
@@ -147,7 +168,7 @@ def test_the_config_says_everything_that_was_resolved(finished):
     assert config["device"] == "cpu" or config["device"].startswith("cuda")
     assert config["precision"] in ("float32", "bfloat16")
     assert config["hardware"]
-    assert config["settings"]["population"] == 4
+    assert config["settings"]["strategy.population"] == 4
     assert config["budgets"] == [{"evaluations": 8, "epochs": None, "seconds": None, "cost_seconds": None}]
 
 
@@ -165,14 +186,16 @@ def test_the_best_network_can_be_built_from_its_folder(finished):
 
     from evonas import TrainedNetwork
     from evonas.data.sources import Source
-    from evonas.tasks.splits import task_on
-    from evonas.training.train import accuracy
+    from evonas.tasks.classification import ImageClassification
+    from evonas.training.train import evaluate
 
     directory, _ = finished
     network = TrainedNetwork.open(directory / "best").network()
     summary = json.loads((directory / "summary.json").read_text())
     config = json.loads((directory / "config.json").read_text())
-    found = accuracy(network, task_on(Source("digits"), "cpu").test, precision=config["precision"])
+    found = evaluate(network, ImageClassification(Source("digits")).splits("cpu").test, precision=config["precision"])[
+        "accuracy"
+    ]
     assert found == pytest.approx(summary["winner"]["test_accuracy"], abs=1e-9)
     assert isinstance(network, torch.nn.Module)
 
@@ -327,7 +350,7 @@ def test_a_space_of_ones_own_is_searched_by_its_file(evonas, tmp_path):
                  "final.epochs=1", "width=4", "--workers", "1"]  # fmt: skip
     done = evonas("search", "my_space.py:Own", *arguments)
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["settings"]["width"] == 4
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["settings"]["space.width"] == 4
     assert evonas("resume", "run", "--evaluations", "5").returncode == 0
     assert "layer1" in evonas("show", "run", "0").stdout
 
@@ -343,7 +366,7 @@ class Own(Space):
     name = "own"
     width: int = 8
     input_shape: tuple[int, int, int] = (1, 8, 8)
-    classes: int = 10
+    outputs: int = 10
 
     def next(self, prefix):
         return Decision("kernel", (1, 3, 5), 0) if not prefix else None
@@ -352,7 +375,7 @@ class Own(Space):
         self.decisions(genome)
         draft = Draft(self.input_shape)
         draft.node("layer1", [INPUT], Convolution(self.width, genome[0]), ReLU())
-        draft.node("classifier", ["layer1"], Flatten(), Linear(self.classes))
+        draft.node("classifier", ["layer1"], Flatten(), Linear(self.outputs))
         return draft.graph()
 """
 
@@ -460,7 +483,7 @@ def refused(done, *says, code=2):
         (["search", "genet", "--set", "population"], ["write NAME=VALUE"]),
         (["search", "genet", "--set", "population=x"], ["population is 'x'; use a whole number"]),
         (["search", "genet", "--set", "population=1"], ["population is 1"]),
-        (["search", "genet", "--set", "mutation_rate=2"], ["a probability lies between 0 and 1"]),
+        (["search", "genet", "--set", "mutation_rate=2"], ["use a probability between 0 and 1"]),
         (["search", "genet", "--set", "stages=3,0"], ["give each stage at least 1 node"]),
         (["search", "genet", "--set", "stages=0"], ["give each stage at least 1 node"]),
         (["search", "genet", "--set", "stages=3,3,3,3", "filters=4,4,4,4"], ["too small to be halved"]),
@@ -474,7 +497,7 @@ def refused(done, *says, code=2):
         (["search", "genet", "--workers", "0"], ["workers", "0 is not in the range"]),
         (["search", "genet", "--seed", "-1"], ["-1 is not in the range"]),
         (["search", "genet", "--out", "/dev/null/run"], ["cannot make the directory", "choose another --out"]),
-        (["search"], ["Missing argument 'SYSTEM'"]),
+        (["search"], ["Missing argument 'SYSTEM|SPACE'"]),
         (["search", "genet", "--evaluation", "3"], ["No such option", "--evaluations"]),
         (["search", "genet", "--max-parameters", "many"], ["'many' is no count; write 200000, 200k or 20M"]),
         (["search", "genet", "--max-parameters", "100"], ["none of 5,000 random networks keeps the limits"]),
@@ -482,7 +505,7 @@ def refused(done, *says, code=2):
         (["search", "genet", "--objectives", "accuracy,accuracy"], ["name each once"]),
         (["search", "genet", "--init", "1-01"], ["has 1 stages, not 2"]),
         (["search", "missing.py:Space"], ["missing.py: no such file"]),
-        (["search", "json:Space"], ["there is no space 'Space' in json"]),
+        (["search", "json:Space"], ["there is no 'Space' in json"]),
         (["search", "no_such_module:Space"], ["no_such_module cannot be imported"]),
         (["train", "genet"], ["which network of genet? Give a code"]),
         (["train", "genet", "1-01"], ["has 1 stages, not 2"]),

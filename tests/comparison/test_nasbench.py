@@ -15,19 +15,23 @@ import pytest
 from deap import tools
 
 import evonas
-from evonas.comparison.contenders import Contender, read_contenders, toolbox_of
-from evonas.comparison.trials import Trial, regret_over_queries, summary
+from evonas.comparison.trials import Trial, read_contenders, regret_over_queries, summary
 from evonas.errors import UserError
+from evonas.evaluation import Candidate
 from evonas.evaluation.nats_bench import write_table
 from evonas.evaluation.table import nasbench201, read_table
 from evonas.executors import Serial
 from evonas.genomes.nasbench201 import EDGES, NASBench201Space, official_string
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
+from evonas.operators.by_decision import one_change_toolbox
+from evonas.run.budget import Budget
 from evonas.run.journal import Unwritten
-from evonas.run.loop import Budget, Loop, Part
+from evonas.run.loop import Loop
+from evonas.run.phase import Phase
 from evonas.space import CodeError
 from evonas.strategies.nsga2 import NSGA2
 from evonas.support.streams import stream
+from evonas.systems.registry import chosen
 
 SHARED = Path(os.environ.get("EVONAS_TABLES", Path(__file__).parents[3] / "shared" / "data"))
 CELLS, CHAINS = SHARED / "nasbench201.csv.gz", SHARED / "nasbench_macro.csv.gz"
@@ -83,7 +87,7 @@ def test_a_published_cell_has_the_published_counts():
     """Number 1 of the official list, on the three data sets of the benchmark."""
     genome = SPACE.parse(A_CELL)
     counts = [
-        replace(SPACE, classes=classes, input_shape=(3, size, size)).decode(genome).parameters
+        replace(SPACE, outputs=classes, input_shape=(3, size, size)).decode(genome).parameters
         for classes, size in ((10, 32), (100, 32), (120, 16))
     ]
     assert counts == [802_426, 808_276, 809_576]
@@ -99,7 +103,7 @@ def test_published_chains_have_the_published_counts():
 @with_cells
 @pytest.mark.parametrize(("name", "classes", "size"), [("c10", 10, 32), ("c100", 100, 32), ("in16", 120, 16)])
 def test_cells_have_the_counts_of_the_table(name, classes, size):
-    space = replace(SPACE, classes=classes, input_shape=(3, size, size))
+    space = replace(SPACE, outputs=classes, input_shape=(3, size, size))
     for row in random.Random(classes).sample(rows(CELLS), 300):
         graph = space.decode(space.parse(row["arch"]))
         assert graph.parameters == int(row[f"params_{name}"])
@@ -110,7 +114,7 @@ def test_cells_have_the_counts_of_the_table(name, classes, size):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "classes", "size"), [("c10", 10, 32), ("c100", 100, 32), ("in16", 120, 16)])
 def test_all_cells_have_the_counts_of_the_table(name, classes, size):
-    space = replace(SPACE, classes=classes, input_shape=(3, size, size))
+    space = replace(SPACE, outputs=classes, input_shape=(3, size, size))
     for row in rows(CELLS):
         assert space.decode(space.parse(row["arch"])).parameters == int(row[f"params_{name}"])
 
@@ -187,7 +191,7 @@ def tables(tmp_path):
 
 def test_a_query_gives_the_signal_and_its_simulated_cost(tables):
     table = read_table("nasbench201", tables["nasbench201"])
-    outcome = table.signal(0)(SPACE.parse(A_CELL))
+    outcome = table.signal(0)(Candidate(SPACE.parse(A_CELL)))
     assert outcome.values == pytest.approx((0.55 + outcome.values[0] % 0.01,), abs=0.01)
     assert outcome.epochs == 12
     assert outcome.seconds == pytest.approx(8 * 12.35)
@@ -196,7 +200,9 @@ def test_a_query_gives_the_signal_and_its_simulated_cost(tables):
 
 def test_one_of_three_trainings_is_the_signal_and_their_mean_the_worth(tables):
     table = read_table("nasbench-macro", tables["nasbench-macro"])
-    assert [table.signal(which)((2,) * 8).values[0] for which in range(3)] == pytest.approx([0.65, 0.66, 0.67])
+    assert [table.signal(which)(Candidate((2,) * 8)).values[0] for which in range(3)] == pytest.approx(
+        [0.65, 0.66, 0.67]
+    )
     assert table.test["22222222"] == 66 == table.best_test
 
 
@@ -289,13 +295,13 @@ def test_the_summary_is_that_of_its_trials():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"strategies": "random,best"}, "unknown strategy 'best'; strategies are random, aging, local, nsga2"),
+        ({"strategies": "random,best"}, "unknown strategy 'best': strategies are random, local, aging, tournament"),
         ({"strategies": "aging:size=3"}, "aging has no setting 'size'; it has population, sample, aging"),
         ({"strategies": "aging:population=many"}, "aging:population is 'many'; use a whole number"),
         ({"strategies": "aging:aging=maybe"}, "use true or false"),
-        ({"strategies": "ppo:preset=fast"}, "ppo:preset is 'fast'; use table or paper"),
+        ({"strategies": "ppo:preset=fast"}, "ppo:preset is 'fast'; use paper, or none"),
         ({"strategies": "aging:preset=paper"}, "aging has no setting 'preset'; it has population, sample, aging"),
-        ({"strategies": "q-learning:schedule=slow"}, "q-learning:schedule is 'slow'; use table or paper"),
+        ({"strategies": "q-learning:schedule=slow"}, "schedule is 'slow'; use one of table, metaqnn"),
         ({"strategies": "random,random"}, "one of them is given twice"),
         ({"budget": "soon"}, "write a number of queries, or seconds of evaluation"),
         ({"budget": "0"}, "allows nothing"),
@@ -310,18 +316,19 @@ def test_comparisons_that_cannot_be_are_refused(tables, options, says):
 
 def test_settings_follow_their_strategy():
     found = read_contenders("random,aging:population=10,sample=5,aging=false,local")
-    assert [contender.name for contender in found] == ["random", "aging", "local"]
-    assert found[1].settings == (("population", 10), ("sample", 5), ("aging", False))
+    assert [contender.chosen.name for contender in found] == ["random", "aging", "local"]
+    assert found[1].chosen.values == {"population": 10, "sample": 5, "aging": False}
 
 
 def test_what_learns_has_its_papers_settings_as_a_preset():
     space, rng = NASBench201Space(), random.Random(0)
 
     def strategy(text):
-        return Contender.read(text).strategy(toolbox_of(space, rng), rng, planned=54)
+        using = chosen(text, one_change_toolbox).planned(54)
+        return using.strategy(using.tools(space, rng), rng)
 
     assert strategy("reinforce:preset=paper").batch == 8
-    assert strategy("reinforce").batch == strategy("reinforce:preset=table").batch == 1
+    assert strategy("reinforce").batch == 1
     own = strategy("reinforce:controller=independent")
     assert (own.batch, own.decay, own.entropy) == (1, 0.8, 0.002)
     other = strategy("reinforce:controller=independent,batch=2,decay=0.5")
@@ -388,7 +395,7 @@ def test_edges_are_in_the_order_of_the_official_text():
 def test_hardware_columns_are_further_objectives():
     table = nasbench201(CELLS, hardware=SHARED / "nasbench201_hw.csv.gz")
     first = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"
-    outcome = table.signal(costs=("edgegpu_latency", "help_1080ti_1_ms"))(SPACE.parse(first))
+    outcome = table.signal(costs=("edgegpu_latency", "help_1080ti_1_ms"))(Candidate(SPACE.parse(first)))
     assert outcome.values == pytest.approx((0.63364, 5.8074, 10.754))
     with pytest.raises(evonas.UserError, match="knows no cost 'latency'; it knows edgegpu_latency"):
         table.signal(costs=("latency",))
@@ -398,11 +405,11 @@ def test_hardware_columns_are_further_objectives():
 def test_nsga2_finds_a_front_of_accuracy_and_latency_on_the_table():
     table = nasbench201(CELLS, hardware=SHARED / "nasbench201_hw.csv.gz")
     rng = stream(0, "front")
-    strategy = NSGA2(toolbox_of(table.space, rng), rng=rng, population=20)
-    evaluation = table.signal(costs=("raspi4_latency",))
-    part = Part("search", strategy, lambda individual: evaluation, weights=(1.0, -1.0), repeats_cost=True)
-    Loop(Unwritten(), Serial(), 1).run(part, Budget(400))
-    front = tools.sortNondominated([individual for individual, _ in part.told()], 400, first_front_only=True)[0]
+    strategy = NSGA2(one_change_toolbox(table.space, rng=rng), rng=rng, population=20)
+    evaluator = table.signal(costs=("raspi4_latency",))
+    phase = Phase("search", strategy, evaluator, weights=(1.0, -1.0), repeats_cost=True)
+    Loop(Unwritten(), Serial(), 1).run(phase, Budget(400))
+    front = tools.sortNondominated([individual for individual, _ in phase.told()], 400, first_front_only=True)[0]
     best = max(front, key=lambda individual: individual.fitness.values[0])
     fastest = min(front, key=lambda individual: individual.fitness.values[1])
     assert len({tuple(individual) for individual in front}) >= 5

@@ -15,6 +15,7 @@ import torch
 import torchvision
 from PIL import Image
 
+from evonas.data import npz as npz_file
 from evonas.data import sources as data
 from evonas.data.sources import DATASETS, ImageData, Source, load
 from evonas.errors import UserError
@@ -360,7 +361,7 @@ def truncated(path: Path) -> None:
 
 def not_an_array(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
-        for key in data.NPZ_ARRAYS:
+        for key in npz_file.NPZ_ARRAYS:
             archive.writestr(f"{key}.npy", b"text")
 
 

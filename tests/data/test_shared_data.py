@@ -12,10 +12,11 @@ import pytest
 from evonas.data import shared as shared_data
 from evonas.data.shared import shared
 from evonas.data.sources import Source, load
-from evonas.evaluation import Attempt, EvaluationError
-from evonas.evaluation.trained import TrainedAccuracy
+from evonas.evaluation import Candidate, EvaluationError, Job
+from evonas.evaluation.training import Training
 from evonas.genomes.genet import DIGITS
 from evonas.recipe import Recipe
+from evonas.tasks.classification import ImageClassification
 
 DIGITS_DATA = Source("digits")
 USER = """
@@ -92,6 +93,6 @@ def test_small_data_and_a_folder_without_room_leave_each_process_its_own_copy(pl
 
 
 def test_a_host_with_other_images_stops_the_search_and_blames_no_genome():
-    evaluation = TrainedAccuracy(DIGITS, DIGITS_DATA, Recipe(epochs=1), 0, data="0" * 16)
+    evaluator = Training(ImageClassification(DIGITS_DATA, "0" * 16), Recipe(epochs=1), 0)
     with pytest.raises(EvaluationError, match="other images than those that the search began with"):
-        Attempt(evaluation, DIGITS.random(Random(0)))()
+        Job(evaluator, Candidate(DIGITS.random(Random(0)), DIGITS))()

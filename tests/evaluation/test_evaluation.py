@@ -7,21 +7,30 @@ import torch
 from safetensors.torch import load as load_weights
 
 from evonas.data.sources import Source
-from evonas.evaluation import Attempt, Calls, EvaluationError, Outcome
+from evonas.evaluation import Candidate, EvaluationError, Evaluator, Function, Job, Outcome
 from evonas.evaluation.mean import Mean
-from evonas.evaluation.trained import TrainedAccuracy
+from evonas.evaluation.training import Training
 from evonas.genomes.genet import DIGITS
 from evonas.network import build
 from evonas.recipe import Recipe
-from evonas.tasks.splits import task_on
-from evonas.training.train import accuracy
+from evonas.tasks.classification import ImageClassification
+from evonas.training.train import evaluate
 
 GENOME = DIGITS.parse("1-00/0-00-100")
-TRAINED = TrainedAccuracy(DIGITS, Source("digits"), Recipe(epochs=1, batch_size=32, learning_rate=0.05), seed=1)
+TASK = ImageClassification(Source("digits")).identified()
+TRAINED = Training(TASK, Recipe(epochs=1, batch_size=32, learning_rate=0.05), seed=1, objectives=("accuracy",))
+
+
+def of(genome, space=DIGITS, **options):
+    return Candidate(genome, space, **options)
+
+
+def final(genome, replicate=0):
+    return replace(TRAINED, final=True)(of(genome, keeps=True), replicate)
 
 
 def test_fitness_is_validation_accuracy_after_training():
-    outcome = Attempt(TRAINED, GENOME, 0)()
+    outcome = Job(TRAINED, of(GENOME))()
     assert outcome.status == "full"
     assert 0.5 < outcome.values[0] <= 1
     assert (outcome.epochs, len(outcome.curve), outcome.weights) == (1, 1, None)
@@ -30,75 +39,74 @@ def test_fitness_is_validation_accuracy_after_training():
 
 
 def test_the_same_evaluation_gives_the_same_value_and_a_replicate_another():
-    values = [TRAINED(GENOME, replicate).values for replicate in (0, 0, 1)]
+    values = [TRAINED(of(GENOME), replicate).values for replicate in (0, 0, 1)]
     assert values[0] == values[1]
-    weights = [TRAINED.key(GENOME)] * 2
-    assert weights[0] == weights[1]
-    final = replace(TRAINED, final=True, keeps=True)
+    assert len({TRAINED.identity(of(GENOME)) for _ in range(2)}) == 1
     first, again, replicate = (final(GENOME, r).weights for r in (0, 0, 1))
     assert first == again != replicate
 
 
 def test_the_mean_of_several_trainings_is_one_evaluation():
     twice = Mean(TRAINED, 2)
-    outcome, single = twice(GENOME), [TRAINED(GENOME, replicate) for replicate in (0, 1)]
+    outcome, single = twice(of(GENOME)), [TRAINED(of(GENOME), replicate) for replicate in (0, 1)]
     assert outcome.values == (pytest.approx((single[0].values[0] + single[1].values[0]) / 2),)
     assert outcome.curve == outcome.values
     assert (outcome.epochs, outcome.status) == (2, "full")
     assert outcome.measures["accuracy"] == outcome.values[0]
     assert outcome.measures["parameters"] == single[0].measures["parameters"]
-    assert twice(GENOME, 1).values == (pytest.approx(sum(TRAINED(GENOME, r).values[0] for r in (2, 3)) / 2),)
-    assert twice.key(GENOME) != TRAINED.key(GENOME)
+    assert twice(of(GENOME), 1).values == (pytest.approx(sum(TRAINED(of(GENOME), r).values[0] for r in (2, 3)) / 2),)
+    assert twice.identity(of(GENOME)) != TRAINED.identity(of(GENOME))
 
 
 def test_the_first_of_several_trainings_that_fails_is_the_outcome():
     asked = []
 
     @dataclass(frozen=True)
-    class Second:
+    class Second(Evaluator):
         """Fails the second time."""
 
-        def key(self, genome):
+        def identity(self, candidate):
             return "key"
 
-        def __call__(self, genome, replicate=0):
+        def __call__(self, candidate, replicate=0):
             asked.append(replicate)
             return Outcome.failure("nan", "why", epochs=1) if replicate == 1 else Outcome((0.5,), epochs=1, seconds=2.0)
 
-    outcome = Mean(Second(), 4)(GENOME)
+    outcome = Mean(Second(), 4)(of(GENOME))
     assert asked == [0, 1]
     assert (outcome.failed, outcome.error, outcome.epochs, outcome.seconds) == (True, "nan: why", 2, 2.0)
 
 
 def test_identity_is_graph_task_and_recipe():
     same_graph = DIGITS.parse("0-01/0-00-001")  # a chain of two in the first stage, of two in the second
-    assert TRAINED.key(GENOME) == TRAINED.key(same_graph)
+    assert TRAINED.identity(of(GENOME)) == TRAINED.identity(of(same_graph))
+    other_task = ImageClassification(Source("digits", seed=1)).identified()
     others = [
-        TRAINED.key(DIGITS.parse("1-01/0-00-100")),
-        replace(TRAINED, recipe=replace(TRAINED.recipe, epochs=2)).key(GENOME),
-        replace(TRAINED, source=Source("digits", seed=1)).key(GENOME),
-        replace(TRAINED, final=True).key(GENOME),
-        replace(TRAINED, space=replace(DIGITS, filters=(8, 8))).key(GENOME),
+        TRAINED.identity(of(DIGITS.parse("1-01/0-00-100"))),
+        replace(TRAINED, recipe=replace(TRAINED.recipe, epochs=2)).identity(of(GENOME)),
+        replace(TRAINED, task=other_task).identity(of(GENOME)),
+        replace(TRAINED, final=True).identity(of(GENOME)),
+        TRAINED.identity(of(GENOME, replace(DIGITS, filters=(8, 8)))),
     ]
-    assert len({TRAINED.key(GENOME), *others}) == 6
+    assert len({TRAINED.identity(of(GENOME)), *others}) == 6
 
 
 def test_a_final_evaluation_reads_the_test_part_and_brings_the_weights():
-    outcome = replace(TRAINED, final=True, keeps=True)(GENOME)
+    outcome = final(GENOME)
     network = build(DIGITS.decode(GENOME).simplified())
     network.load_state_dict(load_weights(outcome.weights))
-    assert accuracy(network, task_on(Source("digits"), "cpu").test) == outcome.values[0]
+    assert evaluate(network, ImageClassification(Source("digits")).splits("cpu").test)["accuracy"] == outcome.values[0]
     assert outcome.curve == ()
 
 
 def test_an_evaluation_leaves_the_number_of_threads_alone():
     before = torch.get_num_threads()
-    TRAINED(GENOME)
+    TRAINED(of(GENOME))
     assert torch.get_num_threads() == before
 
 
 def test_a_time_limit_is_a_recorded_failure():
-    outcome = Attempt(replace(TRAINED, timeout_s=1e-6), GENOME, 0)()
+    outcome = Job(replace(TRAINED, timeout_s=1e-6), of(GENOME))()
     assert outcome.failed
     assert outcome.values == ()
     assert outcome.error.startswith("time: over its time limit")
@@ -106,7 +114,7 @@ def test_a_time_limit_is_a_recorded_failure():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_not_finite_is_a_recorded_failure(value):
-    outcome = Attempt(Calls(lambda genome: value), (1,), 0)()
+    outcome = Job(Function(lambda genome: value), Candidate((1,)))()
     assert outcome.failed
     assert outcome.values == ()
     assert outcome.error.startswith("nan")
@@ -116,16 +124,16 @@ def test_an_exception_is_a_recorded_failure_with_its_traceback():
     def broken(genome):
         raise KeyError("no such layer")
 
-    outcome = Attempt(Calls(broken), (1,), 0)()
+    outcome = Job(Function(broken), Candidate((1,)))()
     assert outcome.failed
     assert "in broken" in outcome.error
     assert "no such layer" in outcome.error
 
 
 def test_any_function_of_a_genome_is_an_evaluation():
-    assert Attempt(Calls(sum), (1, 0, 1), 0)().values == (2,)
-    assert Attempt(Calls(lambda genome: (0.5, 2.0), 2), (1,), 0)().values == (0.5, 2.0)
-    assert Calls(sum).key((1, 0)) != Calls(sum).key((0, 1))
+    assert Job(Function(sum), Candidate((1, 0, 1)))().values == (2,)
+    assert Job(Function(lambda genome: (0.5, 2.0), 2), Candidate((1,)))().values == (0.5, 2.0)
+    assert Function(sum).identity(Candidate((1, 0))) != Function(sum).identity(Candidate((0, 1)))
 
 
 @pytest.mark.parametrize(
@@ -140,20 +148,20 @@ def test_any_function_of_a_genome_is_an_evaluation():
 )
 def test_an_evaluation_that_breaks_its_contract_is_an_error_and_no_failure_of_the_genome(value, count, says):
     with pytest.raises(EvaluationError, match=re.escape(says)):
-        Attempt(Calls(lambda genome: value, count), (1, 0), 0)()
+        Job(Function(lambda genome: value, count), Candidate((1, 0)))()
 
 
 def test_objectives_are_values_in_their_order_and_cost_nothing_more():
-    outcome = replace(TRAINED, objectives=("accuracy", "parameters", "multiply_adds"))(GENOME)
+    outcome = replace(TRAINED, objectives=("accuracy", "parameters", "multiply_adds"))(of(GENOME))
     graph = DIGITS.decode(GENOME)
-    assert outcome.values == (TRAINED(GENOME).values[0], graph.parameters, graph.multiply_adds)
+    assert outcome.values == (TRAINED(of(GENOME)).values[0], graph.parameters, graph.multiply_adds)
     assert outcome.measures == {"accuracy": outcome.values[0], "parameters": graph.parameters,
                                 "multiply_adds": graph.multiply_adds}  # fmt: skip
 
 
 def test_latency_is_a_measurement_in_milliseconds():
     small, large = (
-        replace(TRAINED, objectives=("accuracy", "latency"))(DIGITS.parse(code)).values[1]
+        replace(TRAINED, objectives=("accuracy", "latency"))(of(DIGITS.parse(code))).values[1]
         for code in ("0-00/0-00-000", "1-11/1-11-111")
     )
     assert 0 < small < large < 1000

@@ -16,9 +16,9 @@ import torch
 import evonas
 from evonas.data.sources import Source
 from evonas.errors import UserError
-from evonas.evaluation import Outcome
-from evonas.evaluation.inheritance import Heritage, WeightsLost, WeightStore, inherit, saved
-from evonas.evaluation.trained import FRESH, Origin, TrainedAccuracy
+from evonas.evaluation import FRESH, Candidate, Evaluator, Origin, Outcome
+from evonas.evaluation.inheritance import Inheritance, WeightsLost, WeightStore
+from evonas.evaluation.training import Training
 from evonas.executors import Serial
 from evonas.genomes.genet import DIGITS, GeNetSpace
 from evonas.genomes.large_scale import DNA, Filter, LargeScaleSpace, Vertex
@@ -29,13 +29,17 @@ from evonas.operators import large_scale as mutations
 from evonas.operators.genet import toolbox as genet_toolbox
 from evonas.operators.large_scale import toolbox
 from evonas.recipe import Recipe
+from evonas.run.budget import Budget
 from evonas.run.journal import Journal, Unwritten, read
-from evonas.run.loop import Budget, Loop, Part
+from evonas.run.loop import Loop
+from evonas.run.phase import Phase
 from evonas.run.store import Run
 from evonas.strategies.aging import AgingEvolution
 from evonas.strategies.genet import GeNet
 from evonas.strategies.tournament import Tournament
 from evonas.support.streams import stream
+from evonas.tasks.classification import ImageClassification
+from evonas.training.weights import inherit, saved
 
 SPACE = LargeScaleSpace(input_shape=(3, 8, 8))
 PARENT = DNA(
@@ -160,30 +164,35 @@ def test_weights_are_named_by_their_content_and_damage_is_found(tmp_path):
 # ---- a search over a stub that has weights --------------------------------------------------------------------------
 
 
-class Learning:
-    """An evaluation whose weights are a text: its ancestry. `size` bytes of it are kept."""
+class Learning(Evaluator):
+    """An evaluator whose weights are a text: the ancestry of a candidate. `size` bytes of it are kept."""
 
-    def __init__(self, individual, origin, size=64):
-        self.origin, self.size = origin, size
-        self.id = individual.id
+    def __init__(self, size=64):
+        self.size = size
 
-    def key(self, genome):
-        return json.dumps([list(genome), self.origin.name])
+    def identity(self, candidate):
+        return json.dumps([list(candidate.genome), candidate.origin.name])
 
-    def __call__(self, genome, replicate=0):
-        before = (self.origin.weights or b"").strip()
-        weights = (before + b">" + str(self.id).encode()).ljust(self.size)
-        value = stream(0, "worth", self.id).random()
-        lineage = {"from": self.origin.parent, "epochs": self.origin.epochs + 1}
-        return Outcome((value,), epochs=1, weights=weights, lineage=lineage, warning=self.origin.warning)
+    def __call__(self, candidate, replicate=0):
+        origin = candidate.origin
+        before = (origin.weights or b"").strip()
+        weights = (before + b">" + str(candidate.id).encode()).ljust(self.size)
+        value = stream(0, "worth", candidate.id).random()
+        lineage = {"from": origin.parent, "epochs": origin.epochs + 1}
+        return Outcome((value,), epochs=1, weights=weights, lineage=lineage, warning=origin.warning)
+
+
+def begun(heritage, individual):
+    """The candidate of an individual, with the weights that it begins with."""
+    candidate = Candidate(individual, SPACE, id=individual.id, parents=individual.parents)
+    heritage.begin(individual, candidate)
+    return candidate
 
 
 def learned(strategy, folder, *, journal=None, budget=60, limit=None, check=lambda heritage: None, size=64):
-    """A search with inheritance over `Learning`; its part and its heritage."""
-    heritage = Heritage(WeightStore(folder, limit), lambda i, origin: Learning(i, origin, size),
-                        (lambda: strategy.population) if hasattr(strategy, "population") else None,
-                        peers=[])  # fmt: skip
-    part = Part("search", strategy, heritage.evaluation, keeper=heritage)
+    """A search with inheritance over `Learning`; its phase and its heritage."""
+    heritage = Inheritance(WeightStore(folder, limit), lambda: strategy.population, peers=[])
+    part = Phase("search", strategy, Learning(size), keeper=heritage)
     loop = Loop(journal or Unwritten(), Serial(), 1, on_event=lambda event, replayed: check(heritage))
     loop.run(part, Budget(budget))
     return part, heritage
@@ -252,17 +261,18 @@ def test_the_disk_stays_under_its_limit_and_the_best_are_kept(tmp_path):
 
 
 def test_a_damaged_file_makes_its_child_begin_from_scratch_with_a_warning(tmp_path):
-    heritage = Heritage(WeightStore(tmp_path), Learning, None, peers=[])
+    heritage = Inheritance(WeightStore(tmp_path), lambda: None, peers=[])
     parent, child = Individual(SPACE.trivial()), Individual(SPACE.trivial())
     parent.id, child.id, child.parents = 0, 1, (0,)
-    outcome = heritage.keep(parent, heritage.evaluation(parent)(tuple(parent)))
+    outcome = heritage.keep(parent, Learning()(begun(heritage, parent)))
     heritage.hear(parent, outcome)
     assert heritage.origin(0) == Origin(outcome.kept, b">0".ljust(64), 0, 1)
     next(tmp_path.glob("*.safetensors")).write_bytes(b"something else")
-    told = heritage.evaluation(child)(tuple(child))
+    told = Learning()(begun(heritage, child))
     assert told.lineage == {"from": None, "epochs": 1}
     assert "trained from scratch, since the weights of #0 are lost" in told.warning
-    assert heritage.evaluation(child).key(tuple(child)) == Learning(child, FRESH).key(tuple(child))
+    fresh = Candidate(child, SPACE, id=1, origin=FRESH)
+    assert Learning().identity(begun(heritage, child)) == Learning().identity(fresh)
 
 
 def test_a_reset_child_inherits_nothing(tmp_path):
@@ -273,23 +283,23 @@ def test_a_reset_child_inherits_nothing(tmp_path):
 
 
 def test_every_reset_is_a_training_of_its_own(tmp_path):
-    heritage, keys = Heritage(WeightStore(tmp_path), Learning, None, peers=[]), []
+    heritage, keys = Inheritance(WeightStore(tmp_path), lambda: None, peers=[]), []
     for id in range(4):  # the founder, and resets of resets: nothing but the weights that were thrown away differs
         individual = Individual(SPACE.trivial())
         individual.id, individual.parents, individual.reset = id, (id - 1,) * bool(id), bool(id)
-        evaluation = heritage.evaluation(individual)
-        assert evaluation.origin.weights is None
-        keys.append(evaluation.key(tuple(individual)))
-        heritage.hear(individual, heritage.keep(individual, evaluation(tuple(individual))))
+        candidate = begun(heritage, individual)
+        assert candidate.origin.weights is None
+        keys.append(Learning().identity(candidate))
+        heritage.hear(individual, heritage.keep(individual, Learning()(candidate)))
     assert len(set(keys)) == 4
 
 
 def test_a_network_too_large_for_the_disk_costs_nobody_else_the_weights(tmp_path):
-    heritage = Heritage(WeightStore(tmp_path, 1000), lambda i, origin: Learning(i, origin, i.size), None, peers=[])
+    heritage = Inheritance(WeightStore(tmp_path, 1000), lambda: None, peers=[])
     for id, size, kept in ((0, 400, True), (1, 400, True), (2, 5000, False)):
         individual = Individual(SPACE.trivial())
-        individual.id, individual.size = id, size
-        outcome = heritage.evaluation(individual)(())
+        individual.id = id
+        outcome = Learning(size)(begun(heritage, individual))
         outcome = heritage.keep(individual, replace(outcome, values=(float(id),)))
         heritage.hear(individual, outcome)
         assert (outcome.kept is not None) == kept
@@ -297,12 +307,12 @@ def test_a_network_too_large_for_the_disk_costs_nobody_else_the_weights(tmp_path
 
 
 def test_of_equals_the_one_that_was_asked_first_keeps_its_weights(tmp_path):
-    heritage = Heritage(WeightStore(tmp_path), Learning, lambda: [], peers=[])
+    heritage = Inheritance(WeightStore(tmp_path), lambda: [], peers=[])
     individuals = [Individual(SPACE.trivial()) for _ in range(3)]
     for id, individual in enumerate(individuals):
         individual.id = id
     for individual in (individuals[2], individuals[0], individuals[1]):  # told in this order, with equal values
-        outcome = replace(heritage.evaluation(individual)(()), values=(0.5,))
+        outcome = replace(Learning()(begun(heritage, individual)), values=(0.5,))
         heritage.hear(individual, heritage.keep(individual, outcome))
     assert heritage.best == 0
     heritage.keep(individuals[1], Outcome.failure("nan", "why"))
@@ -313,10 +323,11 @@ def test_equal_networks_under_other_names_are_trained_apart_where_weights_are_in
     space = GeNetSpace((3,), (4,), input_shape=(1, 8, 8))
     first, second = space.parse("1-00"), space.parse("0-01")
     assert space.decode(first).digest() == space.decode(second).digest()
-    alone = TrainedAccuracy(space, Source("digits"), Recipe(epochs=1), 0)
-    assert alone.key(first) == alone.key(second)
-    heir_ = replace(alone, keeps=True)
-    assert heir_.key(first) != heir_.key(second)
+    training = Training(ImageClassification(Source("digits")).identified(), Recipe(epochs=1), 0)
+    alone, heirs = ([training.identity(Candidate(genome, space, keeps=keeps)) for genome in (first, second)]
+                    for keeps in (False, True))  # fmt: skip
+    assert alone[0] == alone[1]
+    assert heirs[0] != heirs[1]
 
 
 class Stops(Exception):
@@ -364,12 +375,12 @@ def run(tmp_path_factory):
 
 
 def test_a_run_shows_the_winner_as_it_was_left_and_trained_anew(run):
-    winner, rival = run.summary["winner"], run.summary["no_selection"]
+    winner, control = run.summary["winner"], run.summary["no_selection"]
     assert 0 < winner["as_trained_test_accuracy"] < 1
-    assert 0 < rival["as_trained_test_accuracy"] < 1
+    assert 0 < control["as_trained_test_accuracy"] < 1
     assert {"validation_accuracy", "test_accuracy"} <= set(winner)
     left = TrainedNetwork.open(run.directory / "as_trained")
-    assert left.test_accuracy == winner["as_trained_test_accuracy"]
+    assert left.test == winner["as_trained_test_accuracy"]
     assert left.facts["epochs"] == run.best.record["lineage"]["epochs"]
     assert left.network()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     assert run.best.record["values"][0] == max(r["values"][0] for r in run.records() if r["phase"] == "search")
@@ -480,7 +491,7 @@ def check_living(directory):
     """The weights of everyone whom the journal leaves alive are there, and whole."""
     run = Run.open(directory)
     rng = stream(run.config.seed, run.space.name)
-    strategy = run.system.strategy(run.system.toolbox(run.space, run.setup.strategy, rng), run.setup.strategy, rng)
+    strategy = run.problem.make(run.problem.tools(rng), rng)
     asked, names = {}, {}
     for _, event in read(directory / "journal.jsonl")[0]:
         if event["event"] == "asked" and event["phase"] == "search":

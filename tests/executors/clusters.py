@@ -17,7 +17,7 @@ from pathlib import Path
 import evonas
 from evonas.genomes.genet import DIGITS
 from evonas.individual import Individual
-from evonas.strategies.listed import Listed
+from evonas.strategies.first import First
 from evonas.support.streams import stream
 
 executor, how, count, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
@@ -44,7 +44,7 @@ def evaluate(genome):
 if __name__ == "__main__":
     Path("attempts").mkdir(exist_ok=True)
     run = evonas.search(
-        DIGITS, evaluate=evaluate, strategy=Listed([Individual(genome) for genome in genomes()]), budget=count,
+        DIGITS, evaluate=evaluate, strategy=First([Individual(genome) for genome in genomes()]), budget=count,
         executor=executor, workers=int(sys.argv[5]), timeout=5 if how == "hangs" else None, out="run", resume=True,
         progress=False,
     )

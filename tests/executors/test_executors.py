@@ -12,7 +12,6 @@ import pytest
 
 from evonas.errors import UserError
 from evonas.executors import (
-    Crew,
     Equipment,
     Gone,
     Isolated,
@@ -21,6 +20,7 @@ from evonas.executors import (
     Serial,
     Worker,
     WorkerLost,
+    WorkerPool,
     open_executor,
 )
 from evonas.executors.scoop import Remote
@@ -63,7 +63,7 @@ def test_an_exception_of_a_task_is_its_own(processes):
 
 
 class Hangs:
-    overdue_s = 0.5
+    limit_s = 0.5
 
     def __call__(self):
         time.sleep(1000)
@@ -109,7 +109,7 @@ def test_serial_runs_a_suspect_in_a_process_of_its_own():
     assert isinstance(serial.submit_alone(kill_own_process).exception(), WorkerLost)
 
 
-class Hand:
+class OneTask:
     """Runs tasks in its thread; is gone after so many."""
 
     def __init__(self, tasks):
@@ -126,28 +126,28 @@ class Hand:
 
 
 def test_the_task_of_a_hand_that_is_gone_goes_to_another_one():
-    crew = Crew()
+    pool = WorkerPool()
     for tasks in (0, 1, 100):
-        crew.join(Hand(tasks))
-    assert [crew.submit(square, n).result(timeout=10) for n in range(5)] == [0, 1, 4, 9, 16]
+        pool.join(OneTask(tasks))
+    assert [pool.submit(square, n).result(timeout=10) for n in range(5)] == [0, 1, 4, 9, 16]
 
 
 def test_a_task_with_which_three_workers_were_lost_is_to_blame():
-    crew = Crew()
-    future = crew.submit(square, 2)
+    pool = WorkerPool()
+    future = pool.submit(square, 2)
     for _ in range(3):
-        crew.join(Hand(0))
+        pool.join(OneTask(0))
     assert isinstance(future.exception(timeout=10), WorkerLost)
     assert "3 workers were lost with it, at last the host has lost its power" in str(future.exception())
 
 
 def test_abandoned_tasks_and_later_ones_say_why():
-    crew = Crew()
-    future = crew.submit(square, 2)
-    crew.abandon("all workers are gone")
+    pool = WorkerPool()
+    future = pool.submit(square, 2)
+    pool.abandon("all workers are gone")
     assert "all workers are gone" in str(future.exception(timeout=10))
     with pytest.raises(BrokenExecutor, match="all workers are gone"):
-        crew.submit(square, 3)
+        pool.submit(square, 3)
 
 
 def test_any_executor_is_isolated_from_what_its_tasks_do():

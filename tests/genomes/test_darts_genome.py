@@ -42,7 +42,7 @@ def test_published_cells_have_their_exact_counts(name, layers, channels, count):
 
 
 def test_the_imagenet_stem_has_its_exact_count():
-    space = DARTSSpace(14, 48, stem="imagenet", input_shape=(3, 224, 224), classes=1000)
+    space = DARTSSpace(14, 48, stem="imagenet", input_shape=(3, 224, 224), outputs=1000)
     graph = space.decode_genotype(V2)
     assert graph.parameters == 4_718_752
     assert round(graph.multiply_adds / 1e6, 1) == 529.9
@@ -87,7 +87,7 @@ def test_every_entry_of_the_sheet_has_its_exact_counts():
         large = entry["dataset"] == "ImageNet"
         space = DARTSSpace(
             entry["layers"], entry["init_channels"], stem="imagenet" if large else "cifar",
-            input_shape=(3, 224, 224) if large else (3, 32, 32), classes=CLASSES[entry["dataset"]],
+            input_shape=(3, 224, 224) if large else (3, 32, 32), outputs=CLASSES[entry["dataset"]],
         )  # fmt: skip
         genotype = Genotype.of_pairs(entry)
         assert space.decode_genotype(genotype).parameters == entry["params_exact"], entry["id"]

@@ -446,13 +446,13 @@ def test_open_tokens_need_the_supernet_and_have_no_code():
     assert SMALL.decode(half).is_open
 
 
-@pytest.mark.parametrize("wrong", [{"layers": 0}, {"channels": 0}, {"nodes": 0}, {"classes": 1}])
+@pytest.mark.parametrize("wrong", [{"layers": 0}, {"channels": 0}, {"nodes": 0}, {"outputs": 0}])
 def test_impossible_micro_spaces_are_refused(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         ENASMicroSpace(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"layers": 2}, {"channels": 1}, {"classes": 1}])
+@pytest.mark.parametrize("wrong", [{"layers": 2}, {"channels": 1}, {"outputs": 0}])
 def test_impossible_macro_spaces_are_refused(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         ENASMacroSpace(**wrong)

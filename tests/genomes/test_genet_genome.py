@@ -148,7 +148,7 @@ def test_a_code_of_another_space_is_refused(code, says):
         ({"kernel": 4}, "use odd ones"),
         ({"pool": 5}, "use 2, or 3"),
         ({"input_shape": (1, 3, 3)}, "too small to be halved by the pooling of 2 stages"),
-        ({"classes": 1}, "classes must be at least 2"),
+        ({"outputs": 0}, "outputs must be at least 1"),
         ({"dropout": 1.0}, "below 1"),
     ],
 )

@@ -47,8 +47,9 @@ from evonas.operations import (
     SqueezeExcite,
     Zero,
 )
-from evonas.operations.call import OCCUPIED, PRESENT, exported
+from evonas.support.call import OCCUPIED, PRESENT, exported
 from evonas.support.streams import stream
+from evonas.tasks.classification import ImageClassification
 
 
 def every_operation():
@@ -93,8 +94,17 @@ def trained(folder, graph, *, seed=0, code="a code"):
         folder,
         weights=save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}),
         graph=graph,
-        data=load(Source("digits")),
-        facts={"code": code, "test_accuracy": 0.5, "data": "digits"},
+        preprocessing=ImageClassification(Source("digits")).preprocessing(),
+        facts={
+            "code": code,
+            "metric": "accuracy",
+            "test_accuracy": 0.5,
+            "data": "digits",
+            "epochs": 1,
+            "trained_on": "train",
+            "recipe": {},
+            "precision": "float32",
+        },
     )
     return TrainedNetwork.open(folder)
 
@@ -142,7 +152,7 @@ def test_the_exported_network_gives_the_same_outputs_without_evonas(tmp_path, na
 
 
 def test_every_operation_can_be_built_and_written():
-    assert set(MODULES) == set(OPERATIONS.values())
+    assert set(MODULES) == set(OPERATIONS)
     assert {type(op) for node in every_operation().nodes for op in node.operations} == set(OPERATIONS.values())
 
 

@@ -16,13 +16,14 @@ from evonas.errors import RunError, UserError
 from evonas.genomes.genet import DIGITS, GeNetSpace
 from evonas.model.final_training import Request, check_fit, choose_recipe, train_to_the_end
 from evonas.recipe import RECIPES, Recipe
-from evonas.tasks.splits import task_on
-from evonas.training.train import accuracy
+from evonas.tasks.classification import ImageClassification
+from evonas.training.train import evaluate
 
 SPACE = GeNetSpace((3, 4), (4, 8), dropout=0.2)
 GRAPH = SPACE.decode(SPACE.parse("1-01/1-01-100"))
 RECIPE = Recipe(epochs=4, batch_size=32, learning_rate=0.05, crop=1, cutout=2, label_smoothing=0.1)
-REQUEST = Request(GRAPH, "1-01/1-01-100", Source("digits"), RECIPE)
+TASK = ImageClassification(Source("digits"))
+REQUEST = Request(GRAPH, "1-01/1-01-100", TASK, RECIPE)
 
 
 class Stop(Exception):
@@ -98,9 +99,9 @@ def test_the_epoch_with_the_best_validation_accuracy_is_kept(tmp_path):
     values = [float(row["validation_accuracy"]) for row in rows]
     assert trained.facts["epoch"] == values.index(max(values)) + 1
     assert trained.facts["validation_accuracy"] == max(values)
-    task = task_on(Source("digits"), "cpu")
-    assert accuracy(trained.network(), task.validation) == pytest.approx(max(values))
-    assert accuracy(trained.network(), task.test) == pytest.approx(trained.test_accuracy)
+    task = ImageClassification(Source("digits")).splits("cpu")
+    assert evaluate(trained.network(), task.validation)["accuracy"] == pytest.approx(max(values))
+    assert evaluate(trained.network(), task.test)["accuracy"] == pytest.approx(trained.test)
 
 
 def test_with_all_data_the_last_epoch_is_kept_and_there_is_no_validation(tmp_path):
@@ -163,5 +164,5 @@ def test_recipes_go_by_name_and_milestones_keep_their_share():
 
 def test_data_of_another_shape_are_refused():
     large = DIGITS.__class__(input_shape=(3, 32, 32))
-    with pytest.raises(UserError, match=r"maps \(3, 32, 32\) to \(10,\), but digits has images of \(1, 8, 8\)"):
+    with pytest.raises(UserError, match=r"maps \(3, 32, 32\) to \(10,\), but digits has inputs of \(1, 8, 8\)"):
         check_fit(replace(REQUEST, graph=large.decode(large.parse("1-01/1-01-100"))))

@@ -10,12 +10,13 @@ import pytest
 from matplotlib.text import Text
 
 from evonas.errors import UserError
-from evonas.plots import curves, front, genealogy, history, learning, lineage, logbook, pareto_front, utilisation
+from evonas.plots import curves, front, genealogy, history, learning, lineage, logbook, utilisation
 from evonas.plots.curves import last_population
 from evonas.plots.genealogy import MOST_BESIDE, best_connected, family, generations_between, squeezed
 from evonas.plots.lineage import MOST_ROWS, ancestry, change_of, rows
 from evonas.plots.style import count, quantity, readable_range, winner_id
 from evonas.plots.utilisation import AROUND, in_lanes, running_median
+from evonas.ranking import pareto_front
 
 
 def record(fitness, *, phase="search", generation=0, **others):

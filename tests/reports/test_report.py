@@ -108,5 +108,5 @@ def test_every_picture_has_an_alternative_text():
 
 
 def test_loading_the_report_loads_no_torch():
-    code = "import sys, evonas.report; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
+    code = "import sys, evonas.reports.page; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -21,13 +21,23 @@ def journal(path, space=SPACE):
     return Journal(path, space, clock=Clock())
 
 
+def asked(number):
+    return {"event": "asked", "id": number, "genome": [0, 1], "parents": [], "operator": "random", "phase": "search",
+            "role": None, "generation": None, "key": "k#0"}  # fmt: skip
+
+
+def told(number, value):
+    return {"event": "told", "id": number, "values": [value], "status": "full", "cost": {"epochs": 0, "seconds": 0.0},
+            "reused": False, "curve": [], "measures": {}, "error": None, "worker": None}  # fmt: skip
+
+
 @pytest.fixture
 def written(tmp_path):
     """A journal of a head and three evaluations: seven lines."""
     book = journal(tmp_path / "journal.jsonl")
     for number in range(3):
-        book.append({"event": "asked", "id": number, "genome": [0, 1]})
-        book.append({"event": "told", "id": number, "values": [number / 3]})
+        book.append(asked(number))
+        book.append(told(number, number / 3))
     book.close()
     return tmp_path / "journal.jsonl"
 
@@ -39,7 +49,7 @@ def lines(path):
 def test_every_line_has_event_and_id_and_the_first_carries_schema_and_space(written):
     events = [json.loads(line) for line in lines(written)]
     assert all("event" in event and "id" in event for event in events)
-    assert (events[0]["schema"], events[0]["space"]) == (1, SPACE)
+    assert (events[0]["schema"], events[0]["space"]) == (2, SPACE)
 
 
 def test_what_was_written_is_read(written):
@@ -55,7 +65,7 @@ def test_a_torn_last_line_is_read_past_and_written_over(written, cut):
     os.truncate(written, written.stat().st_size - cut)
     book = journal(written)
     assert len(book.events) == 6
-    book.append({"event": "told", "id": 2, "values": [0.5]})
+    book.append(told(2, 0.5))
     book.close()
     assert lines(written)[:6] == whole[:6]
     assert len(read(written, SPACE)[0]) == 7
@@ -71,7 +81,7 @@ def test_a_journal_torn_in_its_first_line_begins_anew(tmp_path):
     path = tmp_path / "journal.jsonl"
     path.write_text('{"event": "run", "id"')
     journal(path).close()
-    assert json.loads(path.read_text())["schema"] == 1
+    assert json.loads(path.read_text())["schema"] == 2
 
 
 @pytest.mark.parametrize("place", range(1, 7))
@@ -94,7 +104,7 @@ def test_a_line_that_is_not_json_is_refused(written):
     all_lines = lines(written)
     all_lines[2] = "nonsense\n"
     written.write_text("".join(all_lines))
-    with pytest.raises(JournalError, match="line 3: no event of a journal"):
+    with pytest.raises(JournalError, match="line 3: it is not an event of a journal"):
         journal(written)
 
 
@@ -103,13 +113,13 @@ def test_json_that_is_no_event_is_refused(written, line):
     all_lines = lines(written)
     all_lines[2] = line
     written.write_text("".join(all_lines))
-    with pytest.raises(JournalError, match="line 3: no event of a journal"):
+    with pytest.raises(JournalError, match="line 3: it is not an event of a journal"):
         journal(written)
 
 
 def test_another_schema_version_is_refused(written):
-    written.write_text(written.read_text().replace('"schema": 1', '"schema": 99'))
-    with pytest.raises(JournalError, match="line 1: schema version 99; this evonas reads version 1"):
+    written.write_text(written.read_text().replace('"schema": 2', '"schema": 99'))
+    with pytest.raises(JournalError, match="line 1: schema version 99; this evonas reads version 2"):
         journal(written)
 
 
@@ -128,7 +138,7 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path):
 def test_kinds_of_events_that_a_reader_does_not_know_are_skipped(written):
     book = journal(written)
     book.append({"event": "weather", "id": 0, "sun": True})
-    book.append({"event": "told", "id": 2, "values": [0.1]})
+    book.append(told(2, 0.1))
     book.close()
     all_lines = lines(written)
     all_lines.insert(3, '{"event": "note", "id": 1, "text": "by hand"}\n')  # another tool's, without a checksum
@@ -141,7 +151,7 @@ def test_run_time_goes_on_where_it_stopped(tmp_path):
     clock.now = 100.0
     book = Journal(tmp_path / "j", SPACE, clock=clock)
     clock.now = 130.0
-    book.append({"event": "asked", "id": 0})
+    book.append(asked(0))
     book.close()
     clock.now = 1000.0
     book = Journal(tmp_path / "j", SPACE, clock=clock)
@@ -166,10 +176,10 @@ def test_a_full_disk_loses_nothing_that_was_written(written, monkeypatch):
 
     monkeypatch.setattr(os, "write", fuller)
     with pytest.raises(RunError, match="No space left on device; everything told so far is kept: make room"):
-        book.append({"event": "told", "id": 2, "values": [0.5]})
+        book.append(told(2, 0.5))
     monkeypatch.undo()
     assert written.read_bytes() == before
-    book.append({"event": "told", "id": 2, "values": [0.5]})
+    book.append(told(2, 0.5))
     assert len(read(written, SPACE)[0]) == 8
 
 

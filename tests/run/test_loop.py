@@ -12,22 +12,24 @@ from pathlib import Path
 import pytest
 
 from evonas.errors import RunError, UserError
-from evonas.evaluation import Calls, Outcome
+from evonas.evaluation import Function, Outcome
 from evonas.executors import Processes, Serial
 from evonas.genomes.genet import DIGITS, GeNetSpace
 from evonas.individual import Individual
 from evonas.operators.by_decision import toolbox as uniform
 from evonas.operators.genet import toolbox
+from evonas.run.budget import Budget
 from evonas.run.journal import Journal, JournalError, read
-from evonas.run.loop import Budget, Loop, Part
+from evonas.run.loop import Loop
+from evonas.run.phase import Phase
+from evonas.strategies.first import First
 from evonas.strategies.genet import GeNet
-from evonas.strategies.listed import Listed
 from evonas.strategies.random_search import RandomSearch
 from evonas.support.streams import stream
 
 
 class BestSoFar:
-    """A steady-state strategy whose every proposal hangs on all that it was told, and on the order of it."""
+    """A steady-state strategy whose every proposal depends on all that it was told, and on the order of it."""
 
     def __init__(self, seed):
         self.rng, self.best, self.told = stream(seed, "best"), None, 0
@@ -52,7 +54,7 @@ def genet(seed=0, population=8, **settings):
 def search(path, strategy, function=sum, *, executor=None, workers=1, budget=None, **loop):
     """One part over a journal; the part, and the events."""
     journal = Journal(path, DIGITS.to_json(), clock=time.monotonic)
-    part = Part("search", strategy, lambda individual: Calls(function))
+    part = Phase("search", strategy, Function(function))
     loop = Loop(journal, executor or Serial(), workers, **loop)
     try:
         loop.run(part, budget or Budget(40))
@@ -117,7 +119,7 @@ def test_a_repeat_is_reused_and_costs_nothing(path):
 
 def test_a_duplicate_in_flight_is_joined(path):
     calls = []
-    twins = Listed([Individual((1,) * 9) for _ in range(3)])
+    twins = First([Individual((1,) * 9) for _ in range(3)])
 
     def slow(genome):
         calls.append(genome)
@@ -161,7 +163,7 @@ def test_a_search_in_which_everything_fails_stops_and_says_why(path):
 
 
 def test_a_strategy_with_no_more_to_propose_ends_the_part(path):
-    part = search(path, Listed([Individual((0,) * 9)]))
+    part = search(path, First([Individual((0,) * 9)]))
     assert part.ended_because == "nothing more to propose"
     assert len(part.outcomes) == 1
 
@@ -174,12 +176,12 @@ def test_ten_thousand_repeats_in_a_row_end_a_search(path, monkeypatch):
 
 
 def test_an_epoch_budget_stops_when_it_is_spent(path):
-    class Costly(Calls):
-        def __call__(self, genome, replicate=0):
-            return Outcome((float(sum(genome)),), epochs=3)
+    class Costly(Function):
+        def __call__(self, candidate, replicate=0):
+            return Outcome((float(sum(candidate.genome)),), epochs=3)
 
     journal = Journal(path, DIGITS.to_json(), clock=time.monotonic)
-    part = Part("search", RandomSearch(uniform(DIGITS, rng=random.Random(3))), lambda individual: Costly(sum))
+    part = Phase("search", RandomSearch(uniform(DIGITS, rng=random.Random(3))), Costly(sum))
     Loop(journal, Serial(), 1).run(part, Budget(epochs=20))
     assert part.epochs == 21
     assert part.ended_because == "20 epochs"
@@ -198,12 +200,12 @@ def test_a_time_budget_begins_nothing_that_would_end_late(path):
         clock.now += 10
         return sum(genome)
 
-    class Timed(Calls):
-        def __call__(self, genome, replicate=0):
-            return Outcome((float(self.function(genome)),), seconds=10.0)
+    class Timed(Function):
+        def __call__(self, candidate, replicate=0):
+            return Outcome((float(self.function(candidate.genome)),), seconds=10.0)
 
     journal = Journal(path, DIGITS.to_json(), clock=clock)
-    part = Part("search", BestSoFar(0), lambda individual: Timed(slow))
+    part = Phase("search", BestSoFar(0), Timed(slow))
     Loop(journal, Serial(), 1).run(part, Budget(seconds=100), reserve_s=lambda: 25.0)
     assert part.trained == 7  # at 70 s, another one would end at 80 s, and 25 s are kept for later
     assert clock.now == 70
@@ -259,7 +261,7 @@ def test_a_part_that_has_ended_is_not_begun_again(path):
 def test_a_finished_part_goes_on_with_a_larger_budget(tmp_path):
     search(tmp_path / "whole", genet(3), budget=Budget(60))
     journal = Journal(tmp_path / "more", DIGITS.to_json(), clock=time.monotonic)
-    part = Part("search", genet(3), lambda individual: Calls(sum))
+    part = Phase("search", genet(3), Function(sum))
     loop = Loop(journal, Serial(), 1)
     loop.run(part, Budget(25))
     loop.run(part, Budget(60))
@@ -295,11 +297,13 @@ def test_a_journal_of_other_settings_is_refused_at_the_line_where_they_part(path
 DRIVER = """
     import sys, time
     from pathlib import Path
-    from evonas.evaluation import Calls
+    from evonas.evaluation import Function
     from evonas.executors import Processes, Serial
     from evonas.genomes.genet import DIGITS
     from evonas.run.journal import Journal
-    from evonas.run.loop import Budget, Loop, Part
+    from evonas.run.budget import Budget
+    from evonas.run.loop import Loop
+    from evonas.run.phase import Phase
     from evonas.operators.genet import toolbox
     from evonas.strategies.genet import GeNet
     from evonas.support.streams import stream
@@ -312,7 +316,7 @@ DRIVER = """
         rng = stream(9, "genet")
         strategy = GeNet(toolbox(DIGITS, rng=rng, bit_flip_rate=0.2), rng=rng)
         journal = Journal(Path(sys.argv[1]), DIGITS.to_json(), clock=time.monotonic)
-        part = Part("search", strategy, lambda individual: Calls(cheap))
+        part = Phase("search", strategy, Function(cheap))
         workers = int(sys.argv[2])
         executor = Serial() if workers == 1 else Processes(workers)
         print("ready", flush=True)

@@ -7,15 +7,17 @@ import pytest
 from deap import base
 
 from evonas.errors import UserError
-from evonas.evaluation import Calls
+from evonas.evaluation import Function
 from evonas.executors import Serial
 from evonas.genomes.genet import DIGITS
 from evonas.individual import Individual
 from evonas.operators.by_decision import mut_one_decision, neighbours
 from evonas.operators.by_decision import toolbox as uniform
 from evonas.operators.genet import mut_bits
+from evonas.run.budget import Budget
 from evonas.run.journal import Unwritten
-from evonas.run.loop import Budget, Loop, Part
+from evonas.run.loop import Loop
+from evonas.run.phase import Phase
 from evonas.strategies.aging import AgingEvolution
 from evonas.strategies.local_search import LocalSearch
 from evonas.strategies.random_search import RandomSearch
@@ -113,10 +115,10 @@ def test_the_toy_problem_of_the_paper():
         box.register("individual", lambda: Individual(rng.randrange(2) for _ in range(100)))
         box.register("mutate", lambda individual: _flip_one(individual, rng))
         noise = stream(seed, "noise")
-        part = Part("search", make(box, rng), lambda individual: Calls(
-            lambda genome: min(1.0, max(0.0, sum(genome) / 100 + noise.gauss(0, 0.01)))))  # fmt: skip
-        Loop(Unwritten(), Serial(), 1).run(part, Budget(1000))
-        return max(outcome.values[0] for _, outcome in part.told())
+        evaluator = Function(lambda genome: min(1.0, max(0.0, sum(genome) / 100 + noise.gauss(0, 0.01))))
+        phase = Phase("search", make(box, rng), evaluator)
+        Loop(Unwritten(), Serial(), 1).run(phase, Budget(1000))
+        return max(outcome.values[0] for _, outcome in phase.told())
 
     ages, stays, draws = [], [], []
     for seed in range(8):
@@ -194,6 +196,6 @@ def test_bits_may_be_mutated_by_genets_operator_as_well():
     box = uniform(DIGITS, rng=rng)
     box.register("mutate", mut_bits, indpb=0.1, rng=rng)
     strategy = AgingEvolution(box, rng=rng, population=10, sample=5)
-    part = Part("search", strategy, lambda individual: Calls(sum))
+    part = Phase("search", strategy, Function(sum))
     Loop(Unwritten(), Serial(), 1).run(part, Budget(300))
     assert max(outcome.values[0] for _, outcome in part.told()) == 9

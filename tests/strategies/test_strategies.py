@@ -12,8 +12,7 @@ from hashlib import blake2b
 import pytest
 import torch
 
-from evonas.comparison.contenders import STRATEGIES, Contender, toolbox_of
-from evonas.evaluation import Calls
+from evonas.evaluation import Function
 from evonas.executors import Serial
 from evonas.genomes.block_qnn import BlockQNNSpace
 from evonas.genomes.darts import DARTSSpace
@@ -27,10 +26,13 @@ from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
 from evonas.genomes.nasnet import COMBINATIONS, NASNET, NASNetSpace
 from evonas.genomes.nsga_net import NSGANetSpace
+from evonas.operators.by_decision import one_change_toolbox
+from evonas.run.budget import Budget
 from evonas.run.journal import Journal
-from evonas.run.loop import Budget, Loop, Part
+from evonas.run.loop import Loop
+from evonas.run.phase import Phase
 from evonas.support.streams import stream
-from evonas.systems import system
+from evonas.systems.registry import STRATEGIES, chosen, setup, system
 
 SPACES = {
     space.name: space
@@ -42,8 +44,14 @@ SPACES = {
 }  # fmt: skip
 CONTENDERS = [
     "random", "aging:population=6,sample=3", "local", "nsga2:population=4", "reinforce",
-    "reinforce:controller=independent", "ppo", "q-learning",
+    "reinforce:controller=independent", "ppo", "q-learning", "tournament:population=4",
+    "growing-tournament:population=4,share=0.5", "nsga-net:population=4", "mnasnet:batch=4,units=10",
+    "genet:population=4",
 ]  # fmt: skip
+ELSEWHERE = {
+    "nas-rl", "block-qnn",  # search their own spaces alone: below
+    "darts", "snas", "gdas", "pc-darts", "enas",  # train by themselves: tests/supernets
+}  # fmt: skip
 EVALUATIONS = 16
 QUICK = ("nasbench201", "nasnet", "metaqnn", "nas-rl")  # fixed, wide, ragged, pointing; the others are slow tests
 NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SPACES]
@@ -58,11 +66,12 @@ class InOneProcess(Serial):
 
 def made(text, space, seed=0):
     rng = stream(seed, "strategy")
-    return Contender.read(text).strategy(toolbox_of(space, rng), rng, planned=EVALUATIONS)
+    using = chosen(text, one_change_toolbox).planned(EVALUATIONS)
+    return using.strategy(using.tools(space, rng), rng)
 
 
 def worth(genome):
-    """A number between 0 and 1 that hangs on nothing but the genome."""
+    """A number between 0 and 1 that depends on nothing but the genome."""
     return int(blake2b(repr(tuple(genome)).encode(), digest_size=4).hexdigest(), 16) / 2**32
 
 
@@ -98,7 +107,7 @@ def disorderly(strategy, seed, workers=7):
 
 
 def test_every_strategy_is_held_to_the_contract():
-    assert {text.partition(":")[0] for text in CONTENDERS} == set(STRATEGIES)
+    assert {text.partition(":")[0] for text in CONTENDERS} | ELSEWHERE == set(STRATEGIES)
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -121,10 +130,10 @@ def test_a_search_cut_anywhere_is_replayed_to_the_bit(text, name, tmp_path):
 
     def search():
         journal = Journal(path, space.to_json(), clock=time.monotonic)
-        part = Part("search", made(text, space), lambda individual: Calls(worth))
-        Loop(journal, InOneProcess(), 1).run(part, Budget(EVALUATIONS))
+        phase = Phase("search", made(text, space), Function(worth))
+        Loop(journal, InOneProcess(), 1).run(phase, Budget(EVALUATIONS))
         journal.close()
-        return [tuple(individual) for individual in part.asked], state(part.strategy)
+        return [tuple(individual) for individual in phase.asked], state(phase.strategy)
 
     cut_and_compare(search, path, random.Random(name + text))
 
@@ -146,20 +155,18 @@ LEARNING = ("nas-rl", "nasnet", "mnasnet", "metaqnn", "block-qnn")
 @pytest.mark.parametrize("name", LEARNING)
 def test_the_search_of_a_learning_system_is_replayed_to_the_bit(name, tmp_path):
     """With its own settings: NAS-RL's schedule of layers, MnasNet's product of two objectives, shaped rewards."""
-    known, path = system(name), tmp_path / "journal.jsonl"
-    setup = known.preset("digits")
-    setup = setup.having({"evaluations": EVALUATIONS} | ({"batch": 4} if "batch" in setup.settings() else {}))
-    weights = (1.0, -1.0) if known.front else (1.0,)
+    path, found = tmp_path / "journal.jsonl", setup(system(name), "digits")
+    found = found.having({"evaluations": EVALUATIONS} | ({"batch": 4} if "strategy.batch" in found.settings() else {}))
+    weights = (1.0, -1.0) if system(name).front else (1.0,)
 
     def search():
         rng = stream(0, "search")
-        toolbox = known.toolbox(setup.space, setup.strategy, rng)
-        strategy = (known.front or known.strategy)(toolbox, setup.strategy, rng)
-        journal = Journal(path, setup.space.to_json(), clock=time.monotonic)
-        part = Part("search", strategy, lambda individual: Calls(values, len(weights)), weights)
-        Loop(journal, InOneProcess(), 1).run(part, Budget(EVALUATIONS))
+        strategy = found.strategy.strategy(found.strategy.tools(found.space, rng), rng)
+        journal = Journal(path, found.space.to_json(), clock=time.monotonic)
+        phase = Phase("search", strategy, Function(values, len(weights)), weights=weights)
+        Loop(journal, InOneProcess(), 1).run(phase, Budget(EVALUATIONS))
         journal.close()
-        return [tuple(individual) for individual in part.asked], state(strategy)
+        return [tuple(individual) for individual in phase.asked], state(strategy)
 
     def values(genome):
         return (worth(genome), 0.1 + worth(genome[::-1]))[: len(weights)]
@@ -217,12 +224,12 @@ def test_a_search_with_workers_and_failures_replays_what_it_was_told(text, tmp_p
 
     def search():
         journal = Journal(path, space.to_json(), clock=time.monotonic)
-        part = Part("search", made(text, space), lambda individual: Calls(fitness),
-                    rejects=lambda individual: "too good" * (worth(individual) > 0.8))  # fmt: skip
+        phase = Phase("search", made(text, space), Function(fitness),
+                    rejects=lambda candidate: "too good" * (worth(candidate.genome) > 0.8))  # fmt: skip
         with ThreadPoolExecutor(4) as pool:
-            Loop(journal, pool, 4).run(part, Budget(30))
+            Loop(journal, pool, 4).run(phase, Budget(30))
         journal.close()
-        return [tuple(individual) for individual in part.asked], state(part.strategy)
+        return [tuple(individual) for individual in phase.asked], state(phase.strategy)
 
     genomes, learnt = search()
     again, known = search()  # from the journal alone

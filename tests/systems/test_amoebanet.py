@@ -15,7 +15,7 @@ from evonas.network import build, extract
 from evonas.operators.amoebanet import mut_amoebanet, mut_hidden_state, mut_operation
 from evonas.space import CodeError, Open
 from evonas.support.streams import stream
-from evonas.systems import system
+from evonas.systems.registry import setup, system
 
 NASNET_A, AMOEBANET_A = published()["NASNet-A-slim"].genotype, published()["AmoebaNet-A-tpu"].genotype
 PNASNET = published()["PNASNet-5"].genotype
@@ -216,7 +216,8 @@ def test_an_operation_mutation_draws_from_the_list_of_the_space():
 
 
 def test_the_paper_preset_is_the_papers_search():
-    setup = system("amoebanet").preset("cifar10")
-    assert (setup.space.normals, setup.space.channels) == (3, 24)
-    assert (setup.strategy.population, setup.strategy.sample, setup.strategy.evaluations) == (100, 25, 20_000)
-    assert (setup.recipe.epochs, setup.final.epochs, setup.final.learning_rate) == (25, 600, 0.024)
+    paper = setup(system("amoebanet"), "cifar10")
+    known = paper.settings()
+    assert (paper.space.normals, paper.space.channels) == (3, 24)
+    assert [known[f"strategy.{name}"] for name in ("population", "sample", "evaluations")] == [100, 25, 20_000]
+    assert (paper.search.epochs, paper.final.epochs, paper.final.learning_rate) == (25, 600, 0.024)

@@ -16,7 +16,7 @@ from evonas.operators.hierarchical import init_mutated, mut_hierarchical, toolbo
 from evonas.space import CodeError
 from evonas.strategies.growing_tournament import GrowingTournament
 from evonas.support.streams import stream
-from evonas.systems import system
+from evonas.systems.registry import setup, system
 
 SPACE = HierarchicalSpace(channels=4, input_shape=(3, 8, 8))
 FLAT = HierarchicalSpace(channels=4, flat=True, input_shape=(3, 8, 8))
@@ -174,12 +174,13 @@ def test_the_population_and_the_tournament_grow():
     strategy = GrowingTournament(toolbox(SPACE, rng=rng, mutations=10), rng=rng)
     for step in range(260):
         (individual,) = strategy.generate(1)
+        individual.id = step
         individual.fitness.values = (individual.count(NONE) / 46,)
         strategy.update([individual])
         if step >= 200:
             assert len(strategy.population) == step + 1
             assert strategy.tournament == math.ceil((step + 1) / 20)
-    assert strategy.population[-1].operator == "mutate"
+    assert strategy.population[-1].operator == "mut_hierarchical"
     assert (
         sum(i.fitness.values[0] for i in strategy.population[200:]) / 60
         > sum(i.fitness.values[0] for i in strategy.population[:200]) / 200
@@ -192,6 +193,7 @@ def test_a_share_out_of_range_is_refused():
 
 
 def test_the_paper_preset_is_the_published_search():
-    setup = system("hierarchical").preset("cifar10")
-    assert (setup.strategy.population, setup.strategy.evaluations, setup.strategy.share) == (200, 7000, 0.05)
-    assert (setup.recipe.trainings, setup.recipe.batch_size, setup.final.trainings) == (4, 256, 1)
+    paper = setup(system("hierarchical"), "cifar10")
+    known = paper.settings()
+    assert [known[f"strategy.{name}"] for name in ("population", "evaluations", "share")] == [200, 7000, 0.05]
+    assert (paper.search.trainings, paper.search.batch_size, paper.final.trainings) == (4, 256, 1)

@@ -12,7 +12,8 @@ from deap import base
 import evonas
 from evonas.data.sources import Source
 from evonas.errors import UserError
-from evonas.evaluation.trained import TrainedAccuracy
+from evonas.evaluation import Candidate
+from evonas.evaluation.training import Training
 from evonas.genomes.large_scale import DNA, OUT, Filter, LargeScaleSpace, Vertex, odd
 from evonas.graph import GraphError
 from evonas.individual import Individual
@@ -24,7 +25,8 @@ from evonas.operators.large_scale import MUTATIONS, Inapplicable, init_trivial, 
 from evonas.space import CodeError
 from evonas.strategies.tournament import Tournament
 from evonas.support.streams import stream
-from evonas.systems import system
+from evonas.systems.registry import setup, system
+from evonas.tasks.classification import ImageClassification
 
 SPACE = LargeScaleSpace(input_shape=(3, 16, 16))
 SMALL = LargeScaleSpace(input_shape=(1, 8, 8))
@@ -440,13 +442,13 @@ def test_a_population_of_one_is_refused():
 
 def test_the_learning_rate_of_the_genome_is_that_of_its_training_in_the_search_and_not_at_the_end():
     space = LargeScaleSpace(input_shape=(1, 8, 8))
-    recipe = system("large-scale").preset("digits").recipe
-    evaluation = TrainedAccuracy(space, Source("digits"), recipe, 0)
-    slow, fast = DNA(0.01).genes, DNA(0.1).genes
-    assert space.recipe(slow, recipe).learning_rate == 0.01
-    assert evaluation.key(slow) != evaluation.key(fast)
-    final = TrainedAccuracy(space, Source("digits"), recipe, 0, final=True)
-    assert final.key(slow) == final.key(fast)
+    recipe, task = system("large-scale").preset("digits").search, ImageClassification(Source("digits")).identified()
+    evaluator = Training(task, recipe, 0, objectives=("accuracy",))
+    slow, fast = (Candidate(DNA(rate).genes, space) for rate in (0.01, 0.1))
+    assert space.recipe(slow.genome, recipe).learning_rate == 0.01
+    assert evaluator.identity(slow) != evaluator.identity(fast)
+    final = Training(task, recipe, 0, final=True)
+    assert final.identity(slow) == final.identity(fast)
 
 
 def test_what_needs_a_sequence_of_decisions_refuses_the_space_at_set_up():
@@ -455,11 +457,11 @@ def test_what_needs_a_sequence_of_decisions_refuses_the_space_at_set_up():
 
 
 def test_the_paper_preset_is_the_papers():
-    preset = system("large-scale").preset("cifar10")
-    assert preset.strategy.population == 1000
-    assert (preset.recipe.batch_size, preset.recipe.weight_decay, preset.recipe.momentum) == (50, 1e-4, 0.9)
-    assert preset.recipe.epochs * 45_000 / 50 == pytest.approx(25_600, rel=0.02)
-    assert preset.space.first_rate == 0.1
+    paper = setup(system("large-scale"), "cifar10")
+    assert paper.settings()["strategy.population"] == 1000
+    assert (paper.search.batch_size, paper.search.weight_decay, paper.search.momentum) == (50, 1e-4, 0.9)
+    assert paper.search.epochs * 45_000 / 50 == pytest.approx(25_600, rel=0.02)
+    assert paper.space.first_rate == 0.1
 
 
 # ---- as a system ----------------------------------------------------------------------------------------------------

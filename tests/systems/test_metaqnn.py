@@ -3,13 +3,11 @@
 import random
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 import torch
 
 import evonas
-from evonas.comparison.contenders import Contender
 from evonas.errors import UserError
 from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.genomes.metaqnn import AVERAGE, SOFTMAX, MetaQNNSpace
@@ -17,8 +15,9 @@ from evonas.individual import Individual
 from evonas.network import build
 from evonas.operations import Dropout
 from evonas.space import CodeError, Decision, Open, Space
-from evonas.strategies.q_learning import METAQNN, QLearning, Step, scaled
-from evonas.systems.q_learning import QLearningSettings
+from evonas.strategies.q_learning import METAQNN_SCHEDULE, QLearning, Step, scaled
+from evonas.systems.q_learning import q_learning
+from evonas.systems.registry import chosen
 
 SPACE = MetaQNNSpace()
 
@@ -119,7 +118,7 @@ def test_every_chain_can_be_trained():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"longest": 0}, {"kernels": (2,)}, {"pools": (2,)}, {"input_shape": (3, 8, 9)}, {"classes": 1}]
+    "settings", [{"longest": 0}, {"kernels": (2,)}, {"pools": (2,)}, {"input_shape": (3, 8, 9)}, {"outputs": 0}]
 )
 def test_skeletons_that_cannot_be_are_refused(settings):
     with pytest.raises(UserError):
@@ -160,12 +159,12 @@ def test_the_shaped_table_is_the_worked_one():
 
 def test_the_schedule_is_the_papers_over_different_genomes():
     strategy = learner()
-    assert sum(count for _, count in METAQNN) == 2700
+    assert sum(count for _, count in METAQNN_SCHEDULE) == 2700
     for unique, epsilon in [(0, 1.0), (1499, 1.0), (1500, 0.9), (1800, 0.6), (2699, 0.1), (5000, 0.1)]:
         strategy.known = set(range(unique))
         assert strategy.epsilon == epsilon
-    assert scaled(METAQNN, 27)[0] == (1.0, 15)
-    assert sum(count for _, count in scaled(METAQNN, 100)) == 100
+    assert scaled(METAQNN_SCHEDULE, 27)[0] == (1.0, 15)
+    assert sum(count for _, count in scaled(METAQNN_SCHEDULE, 100)) == 100
 
 
 def test_with_an_epsilon_of_one_legal_tokens_are_uniform_and_with_zero_the_best_is_taken():
@@ -259,7 +258,7 @@ def test_a_space_without_decisions_and_settings_out_of_range_are_refused():
             learner(**settings)
     for settings in ({"rate": 0}, {"discount": 2}, {"replays": -1}, {"evaluations": 0}):
         with pytest.raises(UserError, match=next(iter(settings))):
-            QLearningSettings(**settings)
+            q_learning(SPACE, rng=random.Random(0), **settings)
 
 
 # ---- the system ---------------------------------------------------------------------------------------------------
@@ -292,7 +291,7 @@ def test_the_schedule_is_that_of_the_budget_and_survives_a_resumption(tmp_path):
     assert said[0] == 1.0
     assert said[-3:] == [0.1] * 3
     assert said.count(1.0) == round(60 * 1500 / 2700)
-    assert run.config.settings["evaluations"] == 60
+    assert run.config.settings["strategy.evaluations"] == 60
     longer = searched(tmp_path / "run", budget=70, resume=True)
     assert [record["genome"] for record in longer.records()[:60]] == [record["genome"] for record in run.records()[:60]]
     assert len([record for record in longer.records() if record["phase"] == "search"]) == 70
@@ -304,8 +303,8 @@ def test_limits_that_short_chains_keep_are_no_error(tmp_path):
 
 
 def test_a_strategy_of_ones_own_that_writes_comes_after_what_the_search_begins_with(tmp_path):
-    contender = Contender.read("q-learning")
-    run = searched(tmp_path / "run", budget=4, init=["[SM]"], strategy=partial(contender.strategy, planned=4))
+    own = chosen("q-learning").planned(4).strategy  # (toolbox, rng) -> strategy
+    run = searched(tmp_path / "run", budget=4, init=["[SM]"], strategy=own)
     assert [record["operator"] for record in run.records()[:2]] == ["init", "q_learning"]
 
 

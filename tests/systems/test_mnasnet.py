@@ -10,10 +10,10 @@ import torch.nn.functional as F
 import evonas
 from evonas.errors import UserError
 from evonas.genomes.mnasnet import EXPANSIONS, LAYERS, PUBLISHED, QUESTIONS, Block, MnasNetSpace, read_blocks
-from evonas.individual import Individual
+from evonas.individual import Fitness, Individual
 from evonas.network import build
 from evonas.space import CodeError
-from evonas.systems import system
+from evonas.systems.registry import setup, system
 
 SPACE = MnasNetSpace()
 SMALL = system("mnasnet").preset("digits").space
@@ -144,14 +144,17 @@ def test_random_networks_of_every_operation_train():
 
 def test_accuracy_and_latency_are_its_objectives_and_their_product_its_reward():
     mnasnet = system("mnasnet")
-    setup = mnasnet.preset("digits").having({"target": "2.0", "batch": "2"})
+    chosen = setup(mnasnet, "digits").having({"target": "2.0", "batch": "2"})
+    assert chosen.strategy.name == mnasnet.front  # for several objectives it is the same strategy
     rng = random.Random(0)
-    strategy = mnasnet.front(mnasnet.toolbox(setup.space, setup.strategy, rng), setup.strategy, rng)
+    strategy = chosen.strategy.strategy(chosen.strategy.tools(chosen.space, rng), rng)
     individual = Individual(SMALL.random(rng))
     individual.fitness.weights = (1.0, -1.0)
     individual.fitness.values = (0.75, 4.0)
     assert strategy.reward(individual) == pytest.approx(0.75 * 2**-0.07)
-    assert mnasnet.objectives == "accuracy,latency"
+    assert mnasnet.costs == ("latency",)
+    individual.fitness = Fitness((0.75,))  # without a second objective the first is the reward
+    assert strategy.reward(individual) == 0.75
 
 
 def test_other_objectives_than_one_to_be_maximised_and_one_to_be_minimised_are_refused(tmp_path):
@@ -163,10 +166,11 @@ def test_other_objectives_than_one_to_be_maximised_and_one_to_be_minimised_are_r
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"target": 0}, {"above": 0.1}])
-def test_settings_of_the_reward_out_of_their_range_are_refused(wrong):
+@pytest.mark.parametrize("wrong", [{"target": 0}, {"above": 0.1}, {"below": 0.1}])
+def test_settings_of_the_reward_out_of_their_range_are_refused(wrong, tmp_path):
     with pytest.raises(UserError, match=next(iter(wrong))):
-        system("mnasnet").preset("digits").having(wrong)
+        evonas.search("mnasnet", "digits", settings=wrong, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_search_measures_latency_without_being_asked(tmp_path):

@@ -9,15 +9,17 @@ import torch
 
 from evonas.data.sources import Source
 from evonas.errors import UserError
-from evonas.evaluation.trained import TrainedAccuracy
+from evonas.evaluation import Candidate
+from evonas.evaluation.training import Training
 from evonas.genomes.nas_rl import NASRLSpace
 from evonas.network import build
-from evonas.recipe import DIGITS
+from evonas.recipe import DIGITS_RECIPE
 from evonas.space import CodeError, Open
 from evonas.strategies.controllers import Recurrent
 from evonas.strategies.reinforce import Reinforce
-from evonas.systems import system
 from evonas.systems.nas_rl import growing
+from evonas.systems.registry import chosen, setup, system
+from evonas.tasks.classification import ImageClassification
 
 FOUR = NASRLSpace(lengths=(4,))
 CHAIN = "3x3-24 | 3x3-24 | 3x3-24 <1 | 3x3-24 <3"
@@ -86,11 +88,11 @@ def test_the_papers_39_layers_are_counted_and_drawn():
 
 
 def test_random_search_has_each_number_of_layers_as_often_as_the_search():
-    known, rng = system("nas-rl"), random.Random(0)
-    setup = known.preset("digits")
-    control = known.control(known.toolbox(setup.space, setup.strategy, rng), setup.strategy, rng)
-    layers = [individual[0] for individual in control.generate(400)]
-    assert all(70 < layers.count(number) < 130 for number in setup.space.lengths)
+    baseline, rng, space = system("nas-rl").baseline, random.Random(0), setup(system("nas-rl"), "digits").space
+    assert (baseline.name, baseline.strategy) == ("random_search", "random")
+    using = chosen(baseline.strategy, baseline.toolbox)
+    layers = [individual[0] for individual in using.strategy(using.tools(space, rng), rng).generate(400)]
+    assert all(70 < layers.count(number) < 130 for number in space.lengths)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_open_tokens_and_impossible_skeletons_are_refused():
     for space in (FOUR, NASRLSpace()):
         with pytest.raises(CodeError, match="close them"):
             space.decode(space.open())
-    for wrong in ({"lengths": ()}, {"kernels": (2,)}, {"filters": (0,)}, {"strides": (1, 1)}, {"classes": 1},
+    for wrong in ({"lengths": ()}, {"kernels": (2,)}, {"filters": (0,)}, {"strides": (1, 1)}, {"outputs": 0},
                   {"pools": (0,)}, {"pools": (24,)}, {"pools": ("1",)}):  # fmt: skip
         with pytest.raises(UserError, match=next(iter(wrong))):
             NASRLSpace(**wrong)
@@ -194,10 +196,8 @@ def test_the_number_of_layers_grows_by_two_every_1600_samples():
 
 
 def test_a_search_begins_with_few_layers_and_ends_with_many():
-    nas_rl = system("nas-rl")
-    setup = nas_rl.preset("digits").having({"evaluations": 40})
-    rng = random.Random(0)
-    strategy = nas_rl.strategy(nas_rl.toolbox(setup.space, setup.strategy, rng), setup.strategy, rng)
+    found, rng = setup(system("nas-rl"), "digits").having({"evaluations": 40}), random.Random(0)
+    strategy = found.strategy.strategy(found.strategy.tools(found.space, rng), rng)
     lengths = []
     for _ in range(8):
         individuals = strategy.generate()
@@ -209,11 +209,13 @@ def test_a_search_begins_with_few_layers_and_ends_with_many():
 
 
 def test_the_reward_is_the_cube_of_the_best_of_the_last_epochs():
-    setup = system("nas-rl").preset("cifar10")
-    assert setup.recipe.best_of == 5
+    assert system("nas-rl").preset("cifar10").search.best_of == 5
     space = NASRLSpace(lengths=(2,), filters=(8, 16), input_shape=(1, 8, 8))
-    recipe = replace(DIGITS, epochs=5, learning_rate=1.0, schedule="constant", best_of=4)  # so high that it jumps about
-    outcome = TrainedAccuracy(space, Source("digits"), recipe, seed=0)(space.parse("3x3-8 | 3x3-8 <1"))
+    recipe = replace(
+        DIGITS_RECIPE, epochs=5, learning_rate=1.0, schedule="constant", best_of=4
+    )  # so high that it jumps about
+    evaluator = Training(ImageClassification(Source("digits")), recipe, seed=0, objectives=("accuracy",))
+    outcome = evaluator(Candidate(space.parse("3x3-8 | 3x3-8 <1"), space))
     assert outcome.values[0] == max(outcome.curve[-4:]) > outcome.curve[-1]
 
 

@@ -14,7 +14,7 @@ from evonas.network import build
 from evonas.operators.nsga_net import cx_two_point, mut_polynomial_bits
 from evonas.space import CodeError, UserError
 from evonas.support.streams import stream
-from evonas.systems import system
+from evonas.systems.registry import setup, system
 
 SPACE = NSGANetSpace()
 SMALL = NSGANetSpace(channels=4, input_shape=(3, 8, 8))
@@ -132,6 +132,7 @@ def test_fronts_and_crowding_are_those_of_the_sheet():
 
 
 def test_the_paper_preset_is_the_published_search():
-    setup = system("nsga-net").preset("cifar10")
-    assert (setup.strategy.population, setup.strategy.evaluations) == (40, 1200)
-    assert (setup.recipe.epochs, setup.recipe.learning_rate, setup.recipe.clip_norm) == (25, 0.025, 5)
+    paper, rng = setup(system("nsga-net"), "cifar10"), stream(0, "paper")
+    strategy = paper.strategy.strategy(paper.strategy.tools(paper.space, rng), rng)
+    assert (strategy.size, strategy.evaluations) == (40, 1200)
+    assert (paper.search.epochs, paper.search.learning_rate, paper.search.clip_norm) == (25, 0.025, 5)

@@ -7,7 +7,8 @@ import torch
 
 from evonas.data.sources import Source
 from evonas.errors import UserError
-from evonas.evaluation.trained import TrainedAccuracy
+from evonas.evaluation import Candidate
+from evonas.evaluation import training as by_training
 from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.genotype import published
 from evonas.genomes.nasnet import NASNetSpace
@@ -15,22 +16,24 @@ from evonas.graph import INPUT, Graph, GraphError, Node
 from evonas.network import build, tapped
 from evonas.recipe import RECIPES, Recipe
 from evonas.support.streams import stream
-from evonas.tasks.splits import Part
+from evonas.tasks.classification import ImageClassification
+from evonas.tasks.splits import Split
 from evonas.training.auxiliary import head
 from evonas.training.train import Training
 
 GRAPH = NASNetSpace(normals=1, channels=4, input_shape=(1, 8, 8)).read("AmoebaNet-A-tpu")[1]
 RECIPE = Recipe(epochs=2, batch_size=16, auxiliary=0.4)
+CLASSES = ImageClassification(Source("digits"))  # what is learnt of labels
 
 
-def part():
+def split():
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(64, 1, 8, 8, generator=generator)
-    return Part(images, (images.mean((1, 2, 3)) > 0).long())
+    return Split(images, (images.mean((1, 2, 3)) > 0).long(), CLASSES)
 
 
 def trained(recipe, graph=GRAPH, epochs=1):
-    training = Training(build(graph, seed=0), part(), recipe, seed=0)
+    training = Training(build(graph, seed=0), split(), recipe, seed=0)
     losses = [training.epoch() for _ in range(epochs)]
     return training, losses
 
@@ -61,9 +64,9 @@ def test_a_tapped_network_gives_the_same_output_and_the_node():
 
 
 def test_its_loss_is_added_with_its_weight_and_reaches_the_cells_before_it():
-    training = Training(build(GRAPH, seed=0), part(), RECIPE, seed=0)
-    plain = Training(build(GRAPH, seed=0), part(), replace(RECIPE, auxiliary=0.0), seed=0)
-    images, labels = part().images[:16], part().labels[:16]
+    training = Training(build(GRAPH, seed=0), split(), RECIPE, seed=0)
+    plain = Training(build(GRAPH, seed=0), split(), replace(RECIPE, auxiliary=0.0), seed=0)
+    images, labels = split().inputs[:16], split().targets[:16]
     total, alone = training._loss(images, labels), plain._loss(images, labels)
     _, middle = training.tapped(images)
     second = torch.nn.functional.cross_entropy(training.head(middle), labels)
@@ -78,13 +81,13 @@ def test_its_loss_is_added_with_its_weight_and_reaches_the_cells_before_it():
 def test_nothing_of_it_is_left_in_the_network():
     training, _ = trained(RECIPE)
     assert set(training.network.state_dict()) == set(build(GRAPH).state_dict())
-    assert training.network(part().images[:2]).shape == (2, 10)
+    assert training.network(split().inputs[:2]).shape == (2, 10)
 
 
 def test_a_training_that_goes_on_keeps_its_head():
     through, losses = trained(RECIPE, epochs=2)
     first, _ = trained(RECIPE)
-    later = Training(build(GRAPH, seed=5), part(), RECIPE, seed=0)
+    later = Training(build(GRAPH, seed=5), split(), RECIPE, seed=0)
     later.load_state(first.state())
     assert later.epoch() == losses[1]
     for name, value in through.state()["auxiliary"].items():
@@ -122,14 +125,14 @@ def test_searches_and_final_trainings_train_it_and_the_paths_to_be_dropped(monke
     assert set(build(kept).state_dict()) == set(build(plain).state_dict())
 
     space = NASNetSpace(normals=1, channels=4, input_shape=(1, 8, 8))
-    genome, source = space.random(stream(0, "genome")), Source("digits")
+    genome = space.random(stream(0, "genome"))
     recipe = Recipe(epochs=1, batch_size=256)
 
     def value(**changes):
-        evaluation = TrainedAccuracy(space, source, replace(recipe, **changes), seed=0, final=True, keeps=True)
-        return evaluation(genome).weights
+        evaluator = by_training.Training(CLASSES, replace(recipe, **changes), seed=0, final=True)
+        return evaluator(Candidate(genome, space, keeps=True)).weights
 
-    monkeypatch.setattr(TrainedAccuracy, "_training", lambda self, *network: "the same streams")
+    monkeypatch.setattr(by_training.Training, "identity", lambda self, candidate: "the same streams")
     assert value() == value()
     assert value(auxiliary=0.4) != value()
     assert value(drop_path=0.4) != value()

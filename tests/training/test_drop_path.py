@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from evonas.data.sources import Source
 from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.genotype import published
 from evonas.genomes.nasnet import NASNetSpace
@@ -13,7 +14,8 @@ from evonas.modules import DropPath
 from evonas.network import build
 from evonas.operations import Identity, ReLU
 from evonas.recipe import RECIPES, Recipe
-from evonas.tasks.splits import Part
+from evonas.tasks.classification import ImageClassification
+from evonas.tasks.splits import Split
 from evonas.training.train import Training
 
 SPACE = NASNetSpace(normals=1, channels=4, input_shape=(1, 8, 8))
@@ -21,10 +23,10 @@ GRAPH = SPACE.read("AmoebaNet-A-tpu")[1]
 RECIPE = Recipe(epochs=2, batch_size=16, drop_path=0.4)
 
 
-def part():
+def split():
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(64, 1, 8, 8, generator=generator)
-    return Part(images, (images.mean((1, 2, 3)) > 0).long())
+    return Split(images, (images.mean((1, 2, 3)) > 0).long(), ImageClassification(Source("digits")))
 
 
 def weights(network):
@@ -57,7 +59,7 @@ def test_the_rate_grows_from_nothing_to_the_recipes_at_the_last_cell():
     paths = [module for module in network.modules() if isinstance(module, DropPath)]
     seen = []
     paths[-1].register_forward_pre_hook(lambda module, inputs: seen.append(module.rate))
-    training = Training(network, part(), RECIPE, seed=0)
+    training = Training(network, split(), RECIPE, seed=0)
     training.epoch()
     training.epoch()
     assert seen == pytest.approx([0.4 * (step + 0.5) / 8 for step in range(8)])
@@ -67,7 +69,7 @@ def test_the_rate_grows_from_nothing_to_the_recipes_at_the_last_cell():
 def test_without_a_rate_training_is_as_if_there_were_no_paths_to_drop():
     def trained(graph, recipe):
         network = build(graph, seed=0)
-        Training(network, part(), recipe, seed=0).epoch()
+        Training(network, split(), recipe, seed=0).epoch()
         return weights(network)
 
     bare = replace(GRAPH, nodes=tuple(
@@ -81,14 +83,14 @@ def test_without_a_rate_training_is_as_if_there_were_no_paths_to_drop():
 
 
 def test_a_training_that_goes_on_drops_the_same_paths():
-    through = Training(build(GRAPH, seed=0), part(), RECIPE, seed=1)
+    through = Training(build(GRAPH, seed=0), split(), RECIPE, seed=1)
     through.epoch()
     state = through.state()
     copied = {"epochs": 1, "network": {k: v.clone() for k, v in state["network"].items()}, "optimizer": {
         **state["optimizer"],
         "state": {n: {k: v.clone() for k, v in each.items()} for n, each in state["optimizer"]["state"].items()},
     }}  # fmt: skip
-    later = Training(build(GRAPH, seed=5), part(), RECIPE, seed=1)
+    later = Training(build(GRAPH, seed=5), split(), RECIPE, seed=1)
     later.load_state(copied)
     through.epoch()
     later.epoch()

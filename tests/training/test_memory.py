@@ -7,7 +7,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from evonas.data.sources import Source
-from evonas.evaluation.trained import TrainedAccuracy
+from evonas.evaluation import Candidate
+from evonas.evaluation import training as by_training
 from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.genet import DIGITS
 from evonas.graph import Draft
@@ -18,20 +19,22 @@ from evonas.supernets.darts import DARTS
 from evonas.supernets.pc_darts import PCDARTS
 from evonas.support.device import memory_of
 from evonas.support.streams import stream
-from evonas.systems import system
-from evonas.tasks.splits import Part, task_on
+from evonas.systems.registry import system
+from evonas.tasks.classification import ImageClassification
+from evonas.tasks.splits import Split
 from evonas.training.memory import SPARE, splits_within, supernet_bytes, training_bytes
 from evonas.training.train import Training, train
 
 RECIPE = Recipe(epochs=3, batch_size=16)
 GENOME = DIGITS.parse("1-01/1-01-101")
+CLASSES = ImageClassification(Source("digits"))  # what is learnt of labels
 
 
 def asked_of_the_allocator(graph, recipe):
     """Bytes that are alive at once in the second step, as torch counts them, with weights and momentum."""
     images = torch.rand(recipe.batch_size, *graph.input_shape)
-    part = Part(images, torch.arange(recipe.batch_size) % 10)
-    training = Training(build(graph.simplified(training=True)), part, recipe, seed=0)
+    split = Split(images, torch.arange(recipe.batch_size) % 10, CLASSES)
+    training = Training(build(graph.simplified(training=True)), split, recipe, seed=0)
     training.epoch()
     return asked_for(training.epoch) + 2 * 4 * graph.parameters
 
@@ -119,8 +122,8 @@ def test_batches_are_split_no_further_than_it_takes():
 
 
 def test_a_network_over_the_limit_is_a_failure_that_says_what_to_do():
-    evaluation = TrainedAccuracy(DIGITS, Source("digits"), RECIPE, seed=0, memory=500_000)
-    outcome = evaluation(GENOME)
+    evaluator = by_training.Training(CLASSES, RECIPE, seed=0, memory=500_000)
+    outcome = evaluator(Candidate(GENOME, DIGITS))
     assert outcome.failed
     assert outcome.error.startswith("memory: about ")
     assert "--accumulate" in outcome.error
@@ -129,17 +132,18 @@ def test_a_network_over_the_limit_is_a_failure_that_says_what_to_do():
 
 def test_a_network_over_the_limit_is_trained_in_parts_where_that_is_allowed():
     needed = training_bytes(DIGITS.decode(GENOME), RECIPE)
-    evaluation = TrainedAccuracy(DIGITS, Source("digits"), RECIPE, seed=0, memory=needed // 2, accumulate=True)
-    outcome = evaluation(GENOME)
+    evaluator = by_training.Training(CLASSES, RECIPE, seed=0, memory=needed // 2, accumulate=True)
+    candidate = Candidate(GENOME, DIGITS)
+    outcome = evaluator(candidate)
     assert outcome.values[0] > 0.5
-    whole = replace(evaluation, memory=needed)(GENOME)
-    assert whole.values == replace(evaluation, memory=None)(GENOME).values
+    whole = replace(evaluator, memory=needed)(candidate)
+    assert whole.values == replace(evaluator, memory=None)(candidate).values
     assert outcome.curve != whole.curve  # batch norms saw half a batch at a time
-    assert replace(evaluation, memory=1000)(GENOME).error.startswith("memory: ")
+    assert replace(evaluator, memory=1000)(candidate).error.startswith("memory: ")
 
 
 def test_gradients_of_the_parts_of_a_batch_are_those_of_the_whole():
-    digits = task_on(Source("digits"), "cpu").train[:64]
+    digits = ImageClassification(Source("digits")).splits("cpu").train[:64]
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
     found = []
     for splits in (1, 3):

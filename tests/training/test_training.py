@@ -10,8 +10,9 @@ from evonas.errors import UserError
 from evonas.genomes.genet import DIGITS
 from evonas.network import build
 from evonas.recipe import Recipe
-from evonas.tasks.splits import cutout, random_crop, random_flip, task_on
-from evonas.training.train import TrainingFailed, accuracy, train
+from evonas.tasks.augmentation import cutout, random_crop, random_flip
+from evonas.tasks.classification import ImageClassification
+from evonas.training.train import TrainingFailed, evaluate, train
 
 NETWORK = DIGITS.decode(DIGITS.parse("1-00/1-00-000"))
 QUICK = Recipe(epochs=3, batch_size=64, learning_rate=0.05, crop=1)
@@ -19,7 +20,7 @@ QUICK = Recipe(epochs=3, batch_size=64, learning_rate=0.05, crop=1)
 
 @pytest.fixture(scope="module")
 def digits():
-    return task_on(Source("digits"), "cpu")
+    return ImageClassification(Source("digits")).splits("cpu")
 
 
 def generator(seed=0):
@@ -71,7 +72,7 @@ def test_training_learns_digits(digits):
     curve = train(network, digits.train, QUICK, seed=2, validation=digits.validation)
     assert len(curve) == 3
     assert curve[-1] > 0.85
-    assert curve[-1] == accuracy(network, digits.validation)
+    assert curve[-1] == evaluate(network, digits.validation)["accuracy"]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(digits):
@@ -108,7 +109,7 @@ def test_a_training_that_learns_nothing_begins_anew_with_a_smaller_learning_rate
     curve = train(network, digits.train, recipe, seed=0, validation=digits.validation)
     restarts = len(curve) - 2
     assert 0 < restarts < 12
-    assert max(curve[:restarts]) <= digits.validation.most_frequent < curve[restarts]
+    assert max(curve[:restarts]) <= digits.validation.null < curve[restarts]
     calmer = Recipe(epochs=2, optimizer="adam", learning_rate=30.0 * 0.4**restarts, schedule="constant")
     assert train(plain, digits.train, calmer, seed=0, validation=digits.validation) == curve[restarts:]
     assert torch.equal(weights(network), weights(plain))
@@ -187,8 +188,8 @@ def test_images_are_normalised_by_the_training_part(digits):
     assert images.std().item() == pytest.approx(1, abs=1e-3)
     assert len(digits.whole) == len(images) == 1437
     assert (len(digits.train), len(digits.validation)) == (1149, 288)
-    assert digits.whole.images.dtype == torch.uint8
-    assert digits.train.images.data_ptr() == digits.whole.images.data_ptr()  # kept once
+    assert digits.whole.inputs.dtype == torch.uint8
+    assert digits.train.inputs.data_ptr() == digits.whole.inputs.data_ptr()  # kept once
     assert len(digits.test) == 360
 
 
@@ -223,7 +224,7 @@ def test_cutout_blanks_one_square_that_may_hang_over_the_edge():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_training_on_a_gpu_learns_digits():
-    task = task_on(Source("digits"), "cuda")
+    task = ImageClassification(Source("digits")).splits("cuda")
     network = build(NETWORK, seed=1)
     curve = train(network, task.train, QUICK, seed=2, validation=task.validation)
     assert curve[-1] > 0.85

@@ -17,7 +17,7 @@ class Gone(RuntimeError):
     """A worker that cannot be reached any more. Its task goes to another one."""
 
 
-class Hand(Protocol):
+class PoolWorker(Protocol):
     """Whoever runs one task at a time. `run` raises Gone where the worker, and not the task, is at fault."""
 
     def run(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
@@ -25,12 +25,12 @@ class Hand(Protocol):
     def close(self, *, at_once: bool) -> None: ...
 
 
-class Crew(Executor):
-    """An executor of hands that may join and go at any time: each has a thread that waits for it."""
+class WorkerPool(Executor):
+    """An executor of workers that may join and go at any time: each has a thread that waits for it."""
 
     def __init__(self) -> None:
         self._tasks: queue.SimpleQueue = queue.SimpleQueue()
-        self._hands: dict[Hand, threading.Thread] = {}
+        self._workers: dict[PoolWorker, threading.Thread] = {}
         self._pending: set[Future] = set()
         self._lock = threading.Lock()
         self._given_up = ""
@@ -45,25 +45,25 @@ class Crew(Executor):
         self._tasks.put((future, fn, args, kwargs, 0))
         return future
 
-    def join(self, hand: Hand) -> None:
+    def join(self, worker: PoolWorker) -> None:
         """One more that takes tasks."""
-        thread = threading.Thread(target=self._serve, args=(hand,), daemon=True)
+        thread = threading.Thread(target=self._serve, args=(worker,), daemon=True)
         with self._lock:
-            self._hands[hand] = thread
+            self._workers[worker] = thread
         thread.start()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """When not waiting, workers end at once, and what they were doing is given up."""
         with self._lock:
-            hands = dict(self._hands)
-        for _ in hands:
+            workers = dict(self._workers)
+        for _ in workers:
             self._tasks.put(None)
         if not wait:
             self.abandon("the executor was shut down")
-        for hand, thread in hands.items():
+        for worker, thread in workers.items():
             if wait:
                 thread.join()
-            hand.close(at_once=not wait)
+            worker.close(at_once=not wait)
 
     def abandon(self, reason: str) -> None:
         """Nobody is left who could do what is asked: all tasks, and those to come, end with this reason."""
@@ -73,22 +73,22 @@ class Crew(Executor):
         for future in pending:
             future.set_exception(BrokenExecutor(reason))
 
-    def left(self, hand: Hand) -> None:
-        """Called when a hand is gone; for those that know what to do without it."""
+    def left(self, worker: PoolWorker) -> None:
+        """Called when a worker is gone; for those that know what to do without it."""
 
-    def _serve(self, hand: Hand) -> None:
+    def _serve(self, worker: PoolWorker) -> None:
         while (item := self._tasks.get()) is not None:
             future, fn, args, kwargs, losses = item
             try:
-                result, error = hand.run(fn, *args, **kwargs), None
+                result, error = worker.run(fn, *args, **kwargs), None
             except Gone as gone:
                 with self._lock:
-                    del self._hands[hand]
+                    del self._workers[worker]
                 if losses + 1 < LOSSES:
                     self._tasks.put((future, fn, args, kwargs, losses + 1))
                 else:
                     self._end(future, None, WorkerLost(f"{LOSSES} workers were lost with it, at last {gone}"))
-                self.left(hand)
+                self.left(worker)
                 return
             except BaseException as raised:  # whatever a task raises is its future's
                 result, error = None, raised
@@ -106,7 +106,7 @@ class Crew(Executor):
             future.set_exception(error)
 
 
-class Processes(Crew):
+class Processes(WorkerPool):
     """Local worker processes (loky). One that dies or hangs is replaced; that costs time, and no result."""
 
     def __init__(self, workers: int, equipment: Equipment = PLAIN) -> None:

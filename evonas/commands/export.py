@@ -1,0 +1,43 @@
+"""evonas export"""
+
+from __future__ import annotations
+
+from math import isnan
+from pathlib import Path
+
+import click
+
+from evonas.commands.options import Grouped
+
+
+@click.command(cls=Grouped)
+@click.argument("what", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("which", metavar="[ID]", required=False, type=click.IntRange(0))
+@click.option("--to", "folder", required=True, type=click.Path(path_type=Path), help="The folder to make.")
+@click.option("--onnx", is_flag=True, help="Also network.onnx (pip install 'evonas[onnx]').")
+@click.option("--trust", is_flag=True, help="Run the source of a user's operations that the training has recorded, to "
+              "compare the outputs.")  # fmt: skip
+def command(what: Path, which: int | None, folder: Path, onnx: bool, trust: bool) -> None:
+    """Write a trained network as plain PyTorch: the winner of the run in DIR, its individual ID, or the trained network
+    in the folder DIR. The folder needs torch and safetensors only."""
+    from evonas.model.export import export
+    from evonas.model.trained import TrainedNetwork
+    from evonas.run.store import Run
+    from evonas.support.text import shown, words
+
+    if which is None and (TrainedNetwork.exists(what) or (what / "request.json").exists()):
+        trained = TrainedNetwork.open(what)
+    else:
+        run = Run.open(what)
+        trained = (run.best if which is None else run[which]).trained()
+    difference = export(trained, folder, onnx=onnx, trust=trust)
+    if isnan(difference):
+        click.echo("the outputs were not compared: the network has operations of the user's own, whose recorded source "
+                   "is only run with --trust")  # fmt: skip
+    else:
+        click.echo(f"ok: the exported network gives the same outputs (largest difference {difference:.1g})")
+    click.echo(f"weights of {trained.folder}, {shown(trained.metric, trained.test)} test {words(trained.metric)}")
+    if trained.preprocessing["pixel"] is None:
+        click.echo("the training images went below 0: say in `read` of network.py how pixels become such values")
+    for path in sorted(folder.iterdir()):
+        click.echo(path)

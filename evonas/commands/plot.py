@@ -1,0 +1,19 @@
+"""evonas plot"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from evonas.commands.options import Grouped
+
+
+@click.command(cls=Grouped)
+@click.argument("directory", type=click.Path(path_type=Path))
+def command(directory: Path) -> None:
+    """Draw the pictures and report.html of the run in DIRECTORY anew, also while it goes on."""
+    from evonas.run.store import Run
+
+    for path in Run.open(directory).plot():
+        click.echo(path)

@@ -1,0 +1,58 @@
+"""evonas resume"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evonas.commands.options import Duration, Grouped, executor_options, positive
+
+
+@click.command(cls=Grouped)
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--evaluations", type=positive, help="Go on to this many evaluations in all.")
+@click.option("--time", "seconds", type=Duration(), help="Go on for this long.")
+@executor_options
+@click.option("--profile", is_flag=True, help="Say where the time went, from now on.")
+def command(
+    directory: Path,
+    evaluations: int | None,
+    seconds: float | None,
+    workers: int | None,
+    executor: str | None,
+    hostfile: str | None,
+    scheduler: str | None,
+    ssh: str,
+    profile: bool,
+) -> None:
+    """Go on with the run in DIRECTORY where it stopped, or take a finished one further.
+
+    Workers and executor are as they were, where nothing else is said.
+    """
+    from evonas.api import go_on
+    from evonas.commands.launching import launched_if_needed
+    from evonas.commands.output import show_end
+    from evonas.executors.workplace import workplace
+    from evonas.run.problem import BY_SCRIPT
+    from evonas.run.store import Run
+
+    run = Run.open(directory)
+    if evaluations is not None or seconds is not None:
+        run = run.extended(evaluations=evaluations, seconds=seconds)
+    elif run.finished():
+        script = "run its script with resume=True and a larger budget"
+        how = script if run.config.by_script else f"evonas resume {directory} --evaluations N"
+        click.echo(f"{directory} is finished; to go on longer: {how}")
+        return
+    was = run.config
+    name = executor or (None if was.executor == BY_SCRIPT else was.executor)
+    if name == "serial" and workers is not None and executor is None:
+        name = None
+    place: dict[str, Any] = {"executor": name, "workers": workers or was.workers, "device": was.device}
+    place |= {"hostfile": hostfile, "scheduler": scheduler}
+    if name == was.executor:
+        place |= {"hostfile": hostfile or was.hostfile, "scheduler": scheduler or was.scheduler}
+    launched_if_needed(place | {"ssh": ssh})
+    show_end(go_on(run.moved(**workplace(**place), profile=profile or None)))

@@ -1,0 +1,76 @@
+"""evonas search"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from evonas.commands.options import (
+    Count,
+    Duration,
+    Fields,
+    data_options,
+    device_options,
+    executor_options,
+    positive,
+    settings_option,
+)
+
+
+@click.command(cls=Fields)
+@click.argument("system", metavar="SYSTEM|SPACE")
+@click.option("--preset", help="A named set-up of the system; the default fits the size of the images.")
+@settings_option
+@click.option("--strategy", metavar="NAME[:SETTING=VALUE,...]", help="In place of the system's: "
+              "aging:population=20, or my.py:NAME; `evonas list` shows them.")  # fmt: skip
+@click.option("--objectives", help="The task's metric, and what it is weighed against: accuracy,parameters "
+              "[multiply_adds, latency]. Several: NSGA-II.")  # fmt: skip
+@click.option("--max-parameters", type=Count(), help="No network above is trained: 200k.")
+@click.option("--max-multiply-adds", type=Count(), help="No network above is trained, for one image: 20M.")
+@click.option("--init", multiple=True, metavar="CODE|DIR", help="A network to begin with, or the best of another run.")
+@click.option("--inherit/--no-inherit", default=None, help="Children begin with their parents' weights. [default: as "
+              "the system does]")  # fmt: skip
+@click.option("--baseline/--no-baseline", default=True, help="Also random search and a hand-written network.")
+@click.option("--data", default="digits", show_default=True, metavar="NAME|PATH",
+              help="A data set by name, an .npz file, a folder of images, or a task of your own: "
+              "FILE.py:TASK.")  # fmt: skip
+@data_options
+@click.option("--evaluations", type=positive, help="Stop after this many evaluations.")
+@click.option("--epochs", "epochs", type=positive, help="Stop after this many epochs of training.")
+@click.option("--time", "seconds", type=Duration(), help="Time for the search and the winner's final training: 10m.")
+@click.option("--timeout", type=Duration(), help="Limit for one training; a network over it is a failure.")
+@click.option("--memory", type=Count(), help="Bytes for one training: 2G; a network that needs more is a failure. "
+              "[default: the device's, shared by the workers]")  # fmt: skip
+@click.option("--accumulate", is_flag=True, help="Train what needs more memory with its batches in parts.")
+@click.option("--weights-disk", type=Count(), default="2G", show_default=True,
+              help="Bytes on disk for the weights of those alive.")  # fmt: skip
+@executor_options
+@click.option("--workers-per-gpu", type=positive, default=1, show_default=True, help="Workers that share a GPU.")
+@click.option("--threads", type=positive, default=1, show_default=True, help="Threads of the CPU for each worker.")
+@device_options
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--out", type=click.Path(), help="The run directory. [default: runs/SYSTEM-DATA-SEED]")
+@click.option("--profile", is_flag=True, help="Say where the time went.")
+def command(
+    system: str,
+    data: str,
+    words: tuple[str, ...],
+    evaluations: int | None,
+    epochs: int | None,
+    seconds: float | None,
+    **options: Any,
+) -> None:
+    """Search for a network by SYSTEM (such as genet) or over a SPACE (such as my_space.py:MySpace), train the winner,
+    and compare it."""
+    from evonas.api import search
+    from evonas.commands.launching import launched_if_needed
+    from evonas.commands.output import show_end
+    from evonas.run.budget import Budget
+    from evonas.systems.settings import read_words
+
+    limited = evaluations is not None or epochs is not None or seconds is not None
+    budget = Budget(evaluations, epochs, seconds) if limited else None
+    launched_if_needed(options)
+    del options["ssh"]
+    show_end(search(system, data, budget=budget, settings=read_words(words), **options))

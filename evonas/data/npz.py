@@ -1,0 +1,107 @@
+"""An .npz file with the arrays x_train, y_train, x_test, y_test, and perhaps classes."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from evonas.data.splitting import Parts, reason, without_test_part
+from evonas.errors import UserError
+
+NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def read_npz(file: str) -> Parts:
+    """Raises UserError where it cannot be read."""
+    arrays = _npz_arrays(file)
+    x_train, x_test = (_npz_images(f"{file}: {key}", arrays[key]) for key in ("x_train", "x_test"))
+    y_train, y_test = (npz_labels(f"{file}: {key}", arrays[key]) for key in ("y_train", "y_test"))
+    for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
+        if len(x) != len(y):
+            raise UserError(f"{file}: {len(x)} images in x_{part} but {len(y)} labels in y_{part}; give one per image")
+    if x_train.shape[1:] != x_test.shape[1:] or x_train.dtype != x_test.dtype:
+        train, test = (f"{x.shape[1:]} {x.dtype}" for x in (x_train, x_test))
+        raise UserError(
+            f"{file}: images of (C, H, W) {train} in x_train but {test} in x_test; give both one shape and type"
+        )
+    return x_train, y_train, x_test, y_test, npz_classes(file, arrays.get("classes"), y_train)
+
+
+def _npz_arrays(file: str) -> dict[str, np.ndarray]:
+    advice = "save it anew with numpy.savez(file, x_train=..., y_train=..., x_test=..., y_test=...)"
+    path = Path(file).expanduser()
+    if not zipfile.is_zipfile(path):  # told apart here because numpy would speak of pickles
+        raise UserError(f"{file}: not a readable .npz file, or a damaged one; {advice}")
+    arrays: dict[str, np.ndarray] = {}
+    key = "the list of arrays"  # what is being read
+    try:
+        with np.load(path, allow_pickle=False) as archive:  # a pickle could run any code
+            found = archive.files
+            for key in sorted({*NPZ_ARRAYS, "classes"} & set(found)):
+                arrays[key] = np.asarray(archive[key])  # numpy hands out bytes where a member is no array
+    except Exception as error:  # numpy and zipfile raise many kinds on damaged files
+        raise UserError(f"{file}: {key} cannot be read ({reason(error)}); {advice}, without Python objects") from error
+    missing = [key for key in NPZ_ARRAYS if key not in arrays]
+    if missing:
+        raise UserError(f"{file}: {', '.join(missing)} missing, found {', '.join(found) or 'nothing'}; {advice}")
+    return arrays
+
+
+def _npz_images(which: str, x: np.ndarray) -> np.ndarray:
+    """N x H x W or N x H x W x C to N x C x H x W, uint8 or float32."""
+    if x.ndim not in (3, 4):
+        raise UserError(f"{which} has shape {x.shape}; give it as N x H x W or N x H x W x C")
+    if x.size == 0:
+        raise UserError(f"{which} is empty, its shape is {x.shape}; give at least two images per class")
+    if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[3] > 4:  # would pass for flat images of many channels
+        raise UserError(f"{which} has shape {x.shape}, channels first; give it as N x H x W x C")
+    x = _npz_values(which, x)
+    return x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
+
+
+def _npz_values(which: str, x: np.ndarray) -> np.ndarray:
+    if x.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # told below
+            x = x.astype(np.float32)
+        if not np.isfinite(x).all():
+            raise UserError(f"{which} holds NaN, inf or values beyond float32; remove or replace them")
+        return x
+    if x.dtype.kind not in "iub":
+        raise UserError(f"{which} is of type {x.dtype}; give it as uint8 or float32")
+    if x.min() < 0 or x.max() > 255:
+        raise UserError(f"{which} holds whole numbers from {x.min()} to {x.max()}; give 0..255, or save it as float32")
+    return x.astype(np.uint8)
+
+
+def npz_labels(which: str, y: np.ndarray) -> np.ndarray:
+    if y.ndim != 1:
+        raise UserError(f"{which} has shape {y.shape}; give one class number per image, shape (N,)")
+    if y.size == 0:
+        raise UserError(f"{which} is empty; give one class number per image")
+    whole = y.dtype.kind in "iub" or (y.dtype.kind == "f" and bool((np.isfinite(y) & (y == np.round(y))).all()))
+    if not whole:
+        raise UserError(
+            f"{which} holds labels that are not whole numbers (type {y.dtype}); give class numbers 0, 1, ..."
+        )
+    y = y.astype(np.int64)
+    if y.min() < 0:
+        raise UserError(f"{which} holds the negative label {y.min()}; number the classes from 0")
+    return y
+
+
+def npz_classes(file: str, names: np.ndarray | None, y_train: np.ndarray) -> tuple[str, ...]:
+    if names is None:
+        # No more than one name per label, so that a stray huge label cannot fill the memory; it is refused later.
+        return tuple(str(i) for i in range(min(int(y_train.max()), len(y_train)) + 1))
+    if names.ndim != 1:
+        raise UserError(f"{file}: classes has shape {names.shape}; give a list with one name per class")
+    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names)
+
+
+def splitted(name: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """x, y of a training part and of a test part, which is the same for every seed. Raises UserError as `load` does."""
+    y = npz_labels(name, y)
+    x_train, y_train, x_test, y_test, _ = without_test_part(name, x, y, npz_classes(name, None, y))
+    return x_train, y_train, x_test, y_test

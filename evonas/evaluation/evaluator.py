@@ -1,0 +1,136 @@
+"""An evaluator: candidate -> outcome. Tables, trainings, users' functions and shared weights are all of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import time
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import blake2b
+from random import Random
+from typing import Any
+
+from evonas.errors import UserError
+from evonas.evaluation.candidate import Candidate
+from evonas.evaluation.outcome import Outcome
+from evonas.individual import Toolbox
+
+
+class EvaluationError(UserError):
+    """An evaluator that breaks its contract, whatever the candidate: the search stops and says so."""
+
+
+class Evaluator(ABC):
+    """What judges candidates. One evaluator serves a whole phase of a run; what differs between candidates (weights to
+    begin with, a space of their own) they carry themselves.
+
+    limit_s          seconds after which the process that evaluates a candidate is ended, since it does not end by
+                     itself; None: never
+    judges_anything  networks of other spaces too, such as a reference by hand
+    """
+
+    limit_s: float | None = None
+    judges_anything: bool = True
+
+    @abstractmethod
+    def identity(self, candidate: Candidate) -> str:
+        """Equal for candidates of which one result is as good as another's: it can be used again."""
+
+    @abstractmethod
+    def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
+        """Runs in a worker. It may raise: that is the candidate's failure; EvaluationError ends the search."""
+
+    def job(self, candidate: Candidate, replicate: int = 0) -> Job | Known:
+        """What a worker is handed."""
+        return Job(self, candidate, replicate)
+
+    def epoch_seconds(self, candidate: Candidate, outcome: Outcome) -> float:
+        """About what an epoch of training this candidate alone takes, by what its evaluation took."""
+        return outcome.seconds / outcome.epochs if outcome.epochs else 0.0
+
+    def draws(self, toolbox: Toolbox, rng: Random) -> Toolbox:
+        """The toolbox from which random search draws what this evaluator can judge."""
+        return toolbox
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an executor runs: one evaluation of one candidate. Whatever goes wrong with the candidate is its outcome;
+    only EvaluationError is raised."""
+
+    evaluator: Evaluator
+    candidate: Candidate
+    replicate: int = 0
+
+    @property
+    def limit_s(self) -> float | None:
+        return self.evaluator.limit_s
+
+    def __call__(self) -> Outcome:
+        start = time.monotonic()
+        try:
+            outcome = self.evaluator(self.candidate, self.replicate)
+            if not outcome.failed and not all(map(math.isfinite, outcome.values)):  # NaN would upset every comparison
+                outcome = replace(outcome, values=(), status="failed", error=f"nan: the values are {outcome.values}")
+        except EvaluationError:
+            raise
+        except Exception:  # the boundary of a worker: the failure is recorded with its traceback
+            outcome = Outcome.failure("error", traceback.format_exc().strip())
+        seconds = outcome.seconds or round(time.monotonic() - start, 4)
+        return replace(outcome, seconds=seconds, worker=_worker(os.getpid()))
+
+
+@dataclass(frozen=True)
+class Known:
+    """An outcome that the steering process has already, on its way through an executor like any other."""
+
+    outcome: Outcome
+    limit_s: float | None = None
+
+    def __call__(self) -> Outcome:
+        return self.outcome
+
+
+@dataclass(frozen=True)
+class Function(Evaluator):
+    """A user's function of a genome as an evaluator: it returns `count` numbers (one: the number itself), or raises.
+
+    limit_s   a genome that needs longer is a recorded failure, and its worker process is ended
+
+    Raises EvaluationError where it returns anything else.
+    """
+
+    function: Callable[[Sequence[Any]], Any]
+    count: int = 1
+    limit_s: float | None = None
+
+    def identity(self, candidate: Candidate) -> str:
+        return json.dumps(candidate.genome)
+
+    def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
+        returned = self.function(candidate.genome)
+        values = tuple(returned) if isinstance(returned, Sequence) and not isinstance(returned, str) else (returned,)
+        try:
+            numbers = tuple(map(float, values))
+        except (TypeError, ValueError):
+            numbers = ()
+        if len(numbers) != self.count:
+            wanted = "a number" if self.count == 1 else f"{self.count} numbers, one for each objective"
+            raise EvaluationError(f"evaluate returned {returned!r} for {candidate.genome}; return {wanted}")
+        return Outcome(numbers)
+
+
+@lru_cache(maxsize=1)
+def _worker(process: int) -> str:
+    return f"process {process} on {socket.gethostname()}"
+
+
+def identity(**parts: Any) -> str:
+    """16 hex digits for what an evaluation depends on: digest, task, recipe, origin of the weights."""
+    return blake2b(json.dumps(parts, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,114 @@
+"""Limits that the networks of a search keep, and the guard that holds a DEAP toolbox within them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from evonas.errors import UserError
+from evonas.evaluation.candidate import Decoder, Genome
+from evonas.graph import Graph
+from evonas.individual import Individual
+from evonas.objectives import read_count
+
+DRAWS = 5_000  # random genomes after which limits count as impossible
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a network may cost at most; None: any cost. Checked on the graph, before anything is trained."""
+
+    parameters: int | None = None
+    multiply_adds: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("parameters", "multiply_adds"):
+            limit = getattr(self, name)
+            if limit is not None and limit < 1:
+                raise UserError(f"max_{name} is {limit}; use at least 1")
+
+    def __bool__(self) -> bool:
+        return self.parameters is not None or self.multiply_adds is not None
+
+    @classmethod
+    def read(cls, parameters: int | str | None, multiply_adds: int | str | None) -> Limits:
+        """Of numbers, or texts such as 200k and 20M. Raises UserError for other texts."""
+        return cls(*(None if limit is None else read_count(limit) for limit in (parameters, multiply_adds)))
+
+    def broken_by(self, graph: Graph) -> str:
+        """Which limit the graph breaks, and by how much; empty where it keeps all."""
+        for name in ("parameters", "multiply_adds"):
+            limit, count = getattr(self, name), getattr(graph, name)
+            if limit is not None and count > limit:
+                return f"{count:,} {name.replace('_', '-')}, over the limit of {limit:,}"
+        return ""
+
+    def check(self, decoder: Decoder, draw: Callable[[], Individual]) -> None:
+        """Raises UserError where none of `DRAWS` random genomes keeps the limits, with the smallest cost met."""
+        smallest: dict[str, int] = {}
+        for _ in range(DRAWS):
+            try:
+                graph = decoder.graph(draw())
+            except Exception:  # a user's decode may raise anything; `Space.check` says so where it always does
+                continue
+            if not self.broken_by(graph):
+                return
+            for name in ("parameters", "multiply_adds"):
+                smallest[name] = min(smallest.get(name, getattr(graph, name)), getattr(graph, name))
+        raise UserError(f"none of {DRAWS:,} random networks keeps the limits; the smallest had "
+                        f"{smallest['parameters']:,} parameters and {smallest['multiply_adds']:,} multiply-adds: "
+                        "raise the limits, or shrink the space (`--set filters=...`)")  # fmt: skip
+
+
+class Guard:
+    """Keeps a DEAP toolbox within limits: what it makes is drawn again until it fits. `rejected` counts the others.
+
+    This is DEAP's way with constraints, decoration. A mutation or crossover that finds nothing within `TRIES` leaves
+    the parent's genome, which keeps the limits.
+    """
+
+    TRIES = 100
+
+    def __init__(self, decoder: Decoder, limits: Limits) -> None:
+        self.decoder, self.limits = decoder, limits
+        self.rejected = 0
+
+    def fits(self, genome: Genome) -> bool:
+        try:
+            fits = not self.limits.broken_by(self.decoder.graph(genome))
+        except Exception:  # a user's decode may raise anything: what has no graph keeps no limit
+            fits = False
+        self.rejected += not fits
+        return fits
+
+    def decorate(self, toolbox: Any) -> None:
+        """The toolbox's roles individual, mutate and mate, where it has them."""
+        toolbox.decorate("individual", self._drawn_again)
+        for role in ("mutate", "mate"):
+            if hasattr(toolbox, role):
+                toolbox.decorate(role, self._varied_again)
+
+    def _drawn_again(self, draw: Callable[..., Individual]) -> Callable[..., Individual]:
+        def drawn(*args: Any, **kwargs: Any) -> Individual:
+            for _ in range(DRAWS):
+                individual = draw(*args, **kwargs)
+                if self.fits(individual):
+                    return individual
+            raise UserError(f"{DRAWS:,} draws in a row broke the limits; raise them, or shrink the space")
+
+        return drawn
+
+    def _varied_again(self, vary: Callable[..., tuple]) -> Callable[..., tuple]:
+        def varied(*parents: Individual, **kwargs: Any) -> tuple:
+            before = [(tuple(parent), parent.operator, parent.reset) for parent in parents]
+            for _ in range(self.TRIES):
+                children = vary(*parents, **kwargs)
+                fitting = [self.fits(child) for child in children]  # every child is counted
+                if all(fitting):
+                    return children
+                for parent, (genome, operator, reset) in zip(parents, before, strict=True):
+                    parent[:], parent.operator, parent.reset = genome, operator, reset
+            return parents
+
+        return varied

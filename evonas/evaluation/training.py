@@ -1,0 +1,209 @@
+"""Fitness by training: decode, build, train by a recipe, and measure what the task asks for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from evonas.evaluation.candidate import FRESH, Candidate
+from evonas.evaluation.evaluator import EvaluationError, Evaluator, identity
+from evonas.evaluation.outcome import Outcome
+from evonas.graph import Graph
+from evonas.recipe import Recipe
+from evonas.support.device import torch_threads
+from evonas.support.stopwatch import UNWATCHED, Stopwatch
+from evonas.support.streams import number
+from evonas.tasks.task import DataDiffer, Task
+from evonas.training.memory import splits_within, training_bytes
+
+if TYPE_CHECKING:
+    from evonas.tasks.splits import Splits
+
+HANGS, LOADING_S = 1.5, 60.0  # over the limit of a training by so much: it hangs; seconds to import torch and load data
+
+
+@dataclass(frozen=True)
+class Training(Evaluator):
+    """What a network is worth after training; in a `final` one, on the test split after training on all other data.
+
+    objectives   the task's first metric (on the validation split), then any of its other metrics, parameters,
+                 multiply_adds, latency (ms; not repeatable)
+    timeout_s    a network that needs longer is a recorded failure
+    memory       bytes that a training may take; a network that needs more is a recorded failure, without being built,
+    accumulate   or is trained with each batch in parts, as many as it takes
+    threads      of the CPU for torch
+    profile      say where the time went
+    final        train on training and validation data, then read the test split, once
+
+    The seed of a training is a stream of the run's seed and the identity of the training, so it depends neither on the
+    order of evaluations nor on the worker.
+    """
+
+    task: Task
+    recipe: Recipe
+    seed: int
+    objectives: tuple[str, ...] = ()
+    device: str = "cpu"
+    precision: str = "float32"
+    timeout_s: float | None = None
+    memory: int | None = None
+    accumulate: bool = False
+    threads: int = 1
+    profile: bool = False
+    final: bool = False
+
+    @property
+    def limit_s(self) -> float | None:  # type: ignore[override]
+        """A training looks at its limit after every step. Where it hangs, loading the data included, this ends it."""
+        return None if self.timeout_s is None else HANGS * self.timeout_s + LOADING_S
+
+    def identity(self, candidate: Candidate) -> str:
+        """Of the training, and of what else is measured. Names of nodes matter where weights are inherited or will be,
+        since they are by name."""
+        by_name = candidate.origin.name != FRESH.name or (candidate.keeps and not self.final)
+        named = {"names": candidate.graph.simplified(training=True).to_json()} if by_name else {}
+        training = identity(
+            digest=candidate.digest,
+            task=self.task.fingerprint,
+            part="train+validation" if self.final else "train",
+            recipe=self._recipe(candidate).to_json(),
+            origin=candidate.origin.name,
+            **named,
+        )
+        return training if self.final else "/".join([training, *self.objectives[1:]])
+
+    def _recipe(self, candidate: Candidate) -> Recipe:
+        """A genome may say something of its training in a search; a final training is by the final recipe."""
+        return self.recipe if self.final else candidate.space.recipe(candidate.genome, self.recipe)
+
+    def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
+        from evonas.network import build
+        from evonas.training.latency import latency, wait
+        from evonas.training.train import TrainingFailed, evaluate, train
+        from evonas.training.weights import inherit, saved
+
+        splits, metric, origin = splits_of(self.task, self.device), self.task.metric, candidate.origin
+        start = time.monotonic()
+        watch = Stopwatch(wait=partial(wait, splits.whole.device)) if self.profile else UNWATCHED
+        watch.begin("build")
+        graph = candidate.graph
+        if graph.output_shape != self.task.output_shape:
+            return Outcome.failure(
+                "shape", f"the network ends in {graph.output_shape}; the task wants {self.task.output_shape}"
+            )
+        recipe = self._recipe(candidate)
+        parts = self._parts(graph)
+        if parts is None:
+            return Outcome.failure("memory", self._too_large(graph))
+        training = (candidate.identity or self.identity(candidate)).partition("/")[0]
+        seed = number(self.seed, "train", training, replicate)
+        try:
+            with torch_threads(self.threads):
+                network = build(graph.simplified(training=True), seed=seed)
+                copied, tensors = inherit(network, origin.weights)
+                curve = train(
+                    network,
+                    splits.whole if self.final else splits.train,
+                    recipe,
+                    seed=seed,
+                    validation=None if self.final else splits.validation,
+                    precision=self.precision,
+                    splits=parts,
+                    deadline=None if self.timeout_s is None else start + self.timeout_s,
+                    watch=watch,
+                )
+                watch.begin("evaluation")
+                if self.final:
+                    measures = evaluate(network, splits.test, precision=self.precision)
+                else:
+                    measures = {metric.name: metric.best(curve[-min(recipe.best_of, recipe.epochs) :])}  # none from
+                    # before a restart
+                    if len(self.task.metrics) > 1:
+                        measures = evaluate(network, splits.validation, precision=self.precision) | measures
+                measures |= {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
+                if "latency" in self.objectives and not self.final:
+                    one = next(splits.validation[:1].batches())[0]
+                    measures["latency"] = latency(network, one, precision=self.precision)
+        except TrainingFailed as failure:
+            return Outcome.failure(failure.kind, str(failure), seconds=_since(start))
+        watch.begin("other")
+        epochs = len(curve) or recipe.epochs  # with those before a restart
+        lineage = {"from": origin.parent, "epochs": origin.epochs + epochs, "copied": copied, "tensors": tensors}
+        wanted = (metric.name, *(() if self.final else self.objectives[1:]))
+        return Outcome(
+            tuple(measures[name] for name in wanted),
+            epochs=epochs,
+            seconds=_since(start),
+            curve=tuple(curve),
+            measures=measures,
+            weights=saved(network) if candidate.keeps else None,
+            lineage=lineage if candidate.keeps and not self.final else {},
+            warning=origin.warning,
+            profile=watch.stop(),
+        )
+
+    def _parts(self, graph: Graph) -> int | None:
+        """Into how many parts each batch goes; None where the training would take too much memory."""
+        if self.memory is None:
+            return 1
+        parts = splits_within(graph, self.recipe, self.memory, device=self.device, precision=self.precision)
+        return parts if self.accumulate or parts == 1 else None
+
+    def _too_large(self, graph: Graph) -> str:
+        needed = training_bytes(graph, self.recipe, device=self.device, precision=self.precision)
+        advice = "" if self.accumulate else ", or allow batches in parts (--accumulate)"
+        return (f"about {needed / 2**20:,.0f} MiB to train in batches of {self.recipe.batch_size}, over the limit of "
+                f"{(self.memory or 0) / 2**20:,.0f}; give it more memory (fewer workers){advice}")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AsTrained(Evaluator):
+    """The test split by the weights with which a candidate begins, which a search has left: nothing is trained."""
+
+    task: Task
+    device: str = "cpu"
+    precision: str = "float32"
+    threads: int = 1
+
+    def identity(self, candidate: Candidate) -> str:
+        return identity(
+            code=list(candidate.genome), task=self.task.fingerprint, origin=candidate.origin.name, part="test"
+        )
+
+    def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
+        import torch
+
+        from evonas.network import build
+        from evonas.training.train import evaluate
+        from evonas.training.weights import inherit
+
+        origin = candidate.origin
+        if origin.weights is None:
+            return Outcome.failure("weights", origin.warning or "there are none")
+        test = splits_of(self.task, self.device).test
+        graph = candidate.graph
+        with torch_threads(self.threads):
+            network = build(graph.simplified(training=True))
+            copied, tensors = inherit(network, origin.weights)
+            if copied < tensors:
+                return Outcome.failure("weights", f"only {copied} of {tensors} tensors are those of this network")
+            network.to(device=test.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            measures = evaluate(network, test, precision=self.precision)
+        value = measures[self.task.metric.name]
+        measures |= {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
+        lineage = {"from": origin.parent, "epochs": origin.epochs}
+        return Outcome((value,), measures=measures, weights=origin.weights, lineage=lineage)
+
+
+def splits_of(task: Task, device: str) -> Splits:
+    """The data on the device. Raises EvaluationError where they are not those that the search began with."""
+    try:
+        return task.splits(device)
+    except DataDiffer as differ:
+        raise EvaluationError(str(differ)) from None
+
+
+def _since(start: float) -> float:
+    return round(time.monotonic() - start, 4)

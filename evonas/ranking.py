@@ -1,0 +1,90 @@
+"""Which networks of a search are the best: only those are compared whose outcomes may be.
+
+A full outcome is worth more than any partial, predicted or shared one; those are told apart from it everywhere, and are
+compared with their like only where there is no full one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, TypeVar
+
+import numpy as np
+
+RANKED = ("full", "shared")  # whose networks may win: by trainings, else by the shared weights of a supernet
+
+Anything = TypeVar("Anything")
+
+
+def comparable(records: Iterable[Mapping[str, Any]], *, phase: str | None = "search") -> list[Mapping[str, Any]]:
+    """The records of a phase with values that may be held against each other: of trainings, else of shared weights."""
+    valued = [r for r in records if r.get("values") and (phase is None or r["phase"] == phase)]
+    for status in RANKED:
+        if found := [record for record in valued if record["status"] == status]:
+            return found
+    return []
+
+
+@dataclass(frozen=True)
+class Best:
+    """A genome with its value. `provisional`: one on the way, which counts only while there is no other."""
+
+    id: int
+    genome: tuple
+    value: float
+    provisional: bool = False
+
+
+def best(told: Iterable[Best], weight: float, *, apart: bool = False) -> Best | None:
+    """The genome with the best mean over its evaluations, under its first id; the earlier one where two are equal. Of
+    nothing but provisional ones it is the last. None of nothing.
+
+    apart   each evaluation stands for itself, as where a value is not the genome's alone (weights are inherited)
+    """
+    everything = list(told)
+    counting = [each for each in everything if not each.provisional]
+    if not counting:
+        return max(everything, key=lambda found: found.id, default=None)
+    if apart:
+        return max(counting, key=lambda found: weight * found.value)
+    values: dict[tuple, list[float]] = defaultdict(list)
+    ids: dict[tuple, int] = {}
+    for each in counting:
+        values[each.genome].append(each.value)
+        ids.setdefault(each.genome, each.id)
+    means = {genome: fmean(found) for genome, found in values.items()}  # exact: equal values have an equal mean
+    genome = max(means, key=lambda genome: weight * means[genome])
+    return Best(ids[genome], genome, means[genome])
+
+
+def best_of(records: Iterable[Mapping[str, Any]], weight: float, *, apart: bool = False) -> Best | None:
+    """The best genome of a search, by its records. `apart` as for `best`."""
+    told = comparable(record for record in records if record.get("role") is None)
+    return best(
+        (Best(r["id"], tuple(r["genome"]), r["values"][0], r.get("provisional", False)) for r in told),
+        weight, apart=apart,
+    )  # fmt: skip
+
+
+def pareto_front(records: Iterable[Mapping[str, Any]], objectives: Mapping[str, float]) -> list[Mapping[str, Any]]:
+    """The networks of the search that no other one beats in every objective; the best in the first objective first.
+
+    Of networks with equal values the one asked first stands for all.
+    """
+    weights = list(objectives.values())
+    return undominated((tuple(np.multiply(weights, r["values"]).tolist()), r) for r in comparable(records))
+
+
+def undominated(valued: Iterable[tuple[tuple[float, ...], Anything]]) -> list[Anything]:
+    """Those whose values, all to be maximised, no other's values dominate."""
+    first: dict[tuple[float, ...], Anything] = {}
+    for values, one in valued:
+        first.setdefault(values, one)
+    found: list[tuple[float, ...]] = []
+    for values in sorted(first, reverse=True):  # whatever dominates these has come before them
+        if not any(all(a >= b for a, b in zip(other, values, strict=True)) for other in found):
+            found.append(values)
+    return [first[values] for values in found]

@@ -1,0 +1,157 @@
+"""What the arguments of `evonas.search` and `evonas.train` mean."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from evonas.data.given import is_own_data, write_own_data
+from evonas.data.sources import DATASETS, Source
+from evonas.errors import UserError
+from evonas.objectives import own_objectives, read_objectives
+from evonas.run.config import OWN_DATA
+from evonas.run.problem import Brought
+from evonas.run.store import Run
+from evonas.space import Space
+from evonas.strategies import Strategy
+from evonas.systems import registry
+from evonas.systems.own import is_reference, reference_to, resolved
+from evonas.systems.setup import Setup
+from evonas.systems.system import System
+from evonas.tasks.classification import ImageClassification
+from evonas.tasks.images import ImageTask
+from evonas.tasks.task import Task
+
+
+def brought_by(what: str | Space, data: Any, evaluate: Any, strategy: Any) -> tuple[System, Brought]:
+    """The system that is meant, and the objects that a script brings."""
+    own = what if isinstance(what, Space) else None
+    system = registry.system(resolved(what)) if isinstance(what, str) else registry.over(what, reference_to(type(what)))
+    task = data if isinstance(data, Task) else None
+    return system, Brought(own, task, evaluate, None if isinstance(strategy, str) else strategy)
+
+
+@dataclass
+class Arrays:
+    """A script's own arrays lie in the run's directory while they are needed: for good where the run is begun, and not
+    at all where it cannot be."""
+
+    data: Any
+    directory: Path
+    begun: bool
+
+    def __enter__(self) -> Path | None:
+        self.made = not self.directory.exists()
+        own = self.data is not None and not isinstance(self.data, Task) and is_own_data(self.data)
+        name = f"resumed-{time.time_ns()}.npz" if self.begun else OWN_DATA  # loaded data are kept by name
+        self.path = self.directory / name if own else None
+        if self.path is not None:
+            write_own_data(self.data, self.path)
+        return self.path
+
+    def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
+        if self.path is None or not (self.begun or isinstance(error, UserError)):
+            return
+        self.path.unlink(missing_ok=True)
+        if self.made and self.directory.exists():
+            self.directory.rmdir()
+
+
+def task_of(data: Any, arrays: Path | None, **options: Any) -> Task | None:
+    """What is to be learnt of the data. Raises UserError where they cannot be had."""
+    if data is None or isinstance(data, Task):
+        return None if data is None else data.identified()
+    if arrays is not None:
+        return ImageClassification(Source(str(arrays.resolve()), **options)).identified()
+    return task_on(None, data, **options)
+
+
+def task_on(like: Task | None, data: Any, **options: Any) -> Task:
+    """The task on these data: of the same kind as another one, or image classification."""
+    if isinstance(data, Task):
+        return data.identified()
+    name = str(data)
+    if is_reference(name) and not Path(name).exists():
+        return registry.task_class(resolved(name))().identified()
+    kind = type(like) if isinstance(like, ImageTask) else ImageClassification
+    return kind(Source(_place(name), **options)).identified()
+
+
+def _place(data: str) -> str:
+    """Of a file or folder, where it lies, whatever directory a later command is run in."""
+    return str(Path(data).resolve()) if data not in DATASETS and Path(data).exists() else data
+
+
+def planned(setup: Setup, own: Setup, given: Any) -> int | None:
+    """How many evaluations a search has where nobody says it: as many as its strategy plans, else as the system's own
+    would; None where the strategy ends by itself."""
+    made = given
+    if not isinstance(given, Strategy):  # a script's function makes a fresh one later, and is not asked before
+        made = setup.strategy.strategy(setup.strategy.tools(setup.space, Random(0)), Random(0))
+    return made.evaluations or (own.strategy.evaluations if made.endless else None)
+
+
+def schedules(setup: Setup, planned: int | None) -> bool:
+    """Whether the strategy has a schedule over a number of evaluations that is known."""
+    return planned is not None and "evaluations" in setup.strategy.settings
+
+
+def objectives_of(given: Any, evaluate: Any, system: System, task: Task | None) -> dict[str, float]:
+    if evaluate is None:
+        assert task is not None, "without a function there are data"
+        return read_objectives((task.metric.name, *system.costs) if given is None else given, task)
+    if given is None:
+        return {"fitness": 1.0}
+    if not isinstance(given, Mapping):
+        raise UserError(f"objectives is {given!r}; with evaluate, give {{name: 1 or -1}}, such as {{'score': 1}}")
+    return own_objectives(given)
+
+
+def preset_of(system: System, preset: str | None, task: Task | None) -> str:
+    if preset is not None:
+        system.preset(preset)
+        return preset
+    return next(iter(system.presets)) if task is None else system.preset_for(task.input_shape)
+
+
+def code_of(given: str | Path, space: Space) -> str:
+    """A code to begin with, or the best of a run in a directory."""
+    if isinstance(given, Path) or _holds_run(given):
+        return space.format(space.parse(Run.open(given).best.code))
+    return space.format(space.parse(given))
+
+
+def _holds_run(directory: str) -> bool:
+    try:
+        return (Path(directory) / "config.json").exists()
+    except OSError:  # a code may be longer than the name of a file
+        return False
+
+
+def name_of_run(system: str, data: Any, seed: int) -> str:
+    short = system.rpartition(":")[2].lower()
+    if isinstance(data, Task):
+        what = data.name
+    else:
+        what = "evaluate" if data is None else "own" if is_own_data(data) else Path(str(data)).stem
+    return f"{short}-{what}-{seed}"
+
+
+def free(path: Path) -> Path:
+    """This path, or with the first number after it that is not taken."""
+    number = 2
+    free = path
+    while free.exists():
+        free, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return free
+
+
+def id_of(which: int | str) -> int:
+    try:
+        return int(which)
+    except ValueError:
+        raise UserError(f"{which!r} is not an id of a run; ids are numbers, as 'evonas show DIR' lists them") from None

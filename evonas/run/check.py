@@ -1,0 +1,127 @@
+"""What would stop a run later is said before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from random import Random
+
+from evonas.errors import UserError
+from evonas.evaluation import Decoder, Genome
+from evonas.graph import Graph
+from evonas.individual import Individual
+from evonas.operations.operation import some_are_added
+from evonas.run.config import Config
+from evonas.run.store import Run
+from evonas.space import Space
+from evonas.support.streams import stream
+
+DRAWN = 10  # random networks whose operations are tried
+
+
+def check(run: Run) -> None:
+    """Raises UserError for a run that cannot come to its end."""
+    problem, config = run.problem, run.config
+    graph = problem.space.check(stream(config.seed, "check"))
+    if config.baseline and problem.system.baseline.toolbox is None and not problem.space.is_sequence:
+        raise UserError(f"random search cannot draw from {problem.space.name}, whose genomes are no sequences of "
+                        "decisions; leave the baseline out")  # fmt: skip
+    toolbox = problem.tools(stream(config.seed, "check"))
+    if problem.strategy is None:
+        toolbox.individual()  # raises for a space that evonas has no operators for
+    if some_are_added():
+        _check_operations([graph, *_decoded(problem.space, stream(config.seed, "check"))])
+    _check_signs(run)
+    strategy = problem.make(toolbox, stream(config.seed, "check"))
+    strategy.check(problem, inherit=config.inherit)
+    if config.inherit:
+        _check_inheritance(run, strategy.population == ())
+    strategy.begin_with([Individual(problem.space.parse(code)) for code in config.init])
+    _check_first(run)
+    if config.limits:
+        config.limits.check(Decoder(problem.space), problem.tools(stream(config.seed, "check")).individual)
+    task = run.task
+    if task is not None and (graph.input_shape != task.input_shape or graph.output_shape != task.output_shape):
+        raise UserError(f"{problem.space.name} has networks from {graph.input_shape} to {graph.output_shape}, but "
+                        f"the data have inputs of {task.input_shape} and outputs of {task.output_shape}; give it "
+                        "the fields input_shape and outputs, and decode by them")  # fmt: skip
+
+
+def _decoded(space: Space, rng: Random) -> Iterator[Graph]:
+    """Graphs of random genomes that can be decoded, and the supernet's, which holds all candidates."""
+    draws: list[Callable[[], Genome]] = [*[partial(space.random, rng)] * DRAWN, space.open] if space.is_sequence else []
+    for draw in draws:
+        try:
+            yield space.decode(draw())
+        except Exception:  # a user's decode may raise anything, and a space need not have a supernet
+            continue
+
+
+def _check_operations(graphs: Iterable[Graph]) -> None:
+    """Operations of the user's own keep their word: they are built and run once, before a search begins."""
+    from evonas.network import check
+
+    for graph in graphs:
+        check(graph)
+
+
+def _check_signs(run: Run) -> None:
+    """A system whose search for several objectives is made for some wants those."""
+    problem, wanted = run.problem, run.system.front_signs
+    signs = tuple(1 if weight > 0 else -1 for weight in problem.weights)
+    given = problem.named or problem.strategy is not None
+    if wanted is not None and not given and len(signs) > 1 and signs != wanted:
+        ways = ", then ".join(f"one to be {'maximised' if sign > 0 else 'minimised'}" for sign in wanted)
+        raise UserError(f"{run.system.name} searches for several objectives only as {ways}, such as accuracy,latency; "
+                        f"not for {', '.join(problem.objectives)}")  # fmt: skip
+
+
+def _check_inheritance(run: Run, childless: bool) -> None:
+    trainings = run.problem.search.trainings
+    if trainings > 1:
+        raise UserError(f"trainings is {trainings}, but what inherits is trained once; set trainings=1, or do without "
+                        "(--no-inherit)")  # fmt: skip
+    if childless:
+        raise UserError("children are to inherit weights (--inherit), but with this strategy nobody ever has children; "
+                        "choose another strategy, or leave it out")  # fmt: skip
+
+
+def _check_first(run: Run) -> None:
+    """Networks to begin with fit into the first population and keep the limits."""
+    problem, config = run.problem, run.config
+    first = [problem.space.parse(code) for code in config.init]
+    settings = {} if problem.strategy is not None else problem.chosen.settings
+    room = settings["population"].default if "population" in settings else None
+    if room is not None and len(first) > room:
+        whole = problem.setup.strategy.settings["population"].default
+        raise UserError(f"{len(first)} networks to begin with, but the search begins with {room}; set "
+                        f"population={len(first) * max(whole // room, 1)}")  # fmt: skip
+    for code, genome in zip(config.init, first, strict=True):
+        broken = config.limits.broken_by(problem.space.decode(genome)) if config.limits else ""
+        if broken:
+            raise UserError(f"{code} has {broken}; begin with a smaller network, or raise the limit")
+
+
+def check_same(run: Run, config: Config) -> None:
+    """A run goes on as it was begun: budget, workers and devices may change, and nothing else.
+
+    Of an `evaluate` or `strategy` of a script only whether there is one is known. Raises UserError.
+    """
+    fields = ("preset", "settings", "shapes", "data", "seed", "objectives", "limits", "init", "timeout_s", "memory",
+              "threads", "accumulate", "baseline", "inherit", "evaluate", "strategy", "task")  # fmt: skip
+    was = [name for name in fields if _said(run.config, name) != _said(config, name)]
+    if run.config.system.rpartition(":")[2] != config.system.rpartition(":")[2]:
+        was.insert(0, "system")
+    if was:
+        shown = "; ".join(f"{name} was {getattr(run.config, name)!r:.60}, is {getattr(config, name)!r:.60}"
+                          for name in was if name != "settings")  # fmt: skip
+        settings = [name for name, value in config.settings.items() if run.config.settings.get(name) != value]
+        changed = ", ".join(was) + (f" ({', '.join(settings)})" if settings else "")
+        raise UserError(f"{run.directory} holds a run with other {changed}: {shown or 'see its config.json'}; resume "
+                        "it as it was begun, or choose another out")  # fmt: skip
+
+
+def _said(config: Config, name: str) -> object:
+    """A field of a config; of data, what they hold, wherever they lie now."""
+    found = getattr(config, name)
+    return found.get("fingerprint", found) if name == "data" and found is not None else found

@@ -1,0 +1,68 @@
+"""A phase of a run: what one strategy has asked and been told so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from evonas.evaluation import Candidate, Decoder, Evaluator, Outcome
+from evonas.evaluation.keeper import Keeper
+from evonas.individual import Individual
+from evonas.ranking import RANKED, Best
+from evonas.space import Space
+from evonas.strategies import Strategy, adopt
+
+
+@dataclass
+class Phase:
+    """A phase of a run: what one strategy has asked and been told so far. It may be taken up again with a larger
+    budget.
+
+    evaluator      of its candidates
+    space          of its genomes, or what decodes them; None where nothing needs a graph
+    roles          decoders for those that stand for something of another space, such as "reference"
+    weights        of the fitness: one for each value of an outcome, positive to maximise
+    rejects        why a candidate is not to be evaluated, as where it breaks a limit; empty: it is. What is rejected is
+                   told to the strategy with an invalid fitness, costs nothing and does not count as an evaluation
+    repeats_cost   a genome that comes again is evaluated again, as where a table stands for trainings
+    keeper         of what comes with the outcomes
+    """
+
+    name: str
+    strategy: Strategy
+    evaluator: Evaluator
+    space: Space | Decoder | None = None
+    roles: Mapping[str, Decoder] = field(default_factory=dict)
+    weights: tuple[float, ...] = (1.0,)
+    rejects: Callable[[Candidate], str] = lambda candidate: ""
+    repeats_cost: bool = False
+    keeper: Keeper = field(default_factory=Keeper)
+    asked: list[Individual] = field(default_factory=list)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)  # by id of the individual
+    trained: int = 0  # results that were not reused, and what they cost:
+    epochs: int = 0
+    seconds: float = 0.0
+    repeats: int = 0  # reused results since the last one that was not
+    rejected: int = 0
+    ended_because: str | None = None
+
+    def __post_init__(self) -> None:
+        self.strategy = adopt(self.strategy)
+        if isinstance(self.space, Space):
+            self.space = Decoder(self.space)
+
+    def candidate(self, individual: Individual) -> Candidate:
+        """What an evaluator sees of an individual."""
+        return Candidate.of(individual, self.roles.get(individual.role or "", self.space))
+
+    def told(self) -> Iterator[tuple[Individual, Outcome]]:
+        """Individuals with their outcomes, in the order in which they were asked."""
+        return ((i, self.outcomes[i.id]) for i in self.asked if i.id is not None and i.id in self.outcomes)
+
+    def ranked(self) -> list[Best]:
+        """What may win: of trainings, else of shared weights (`evonas.ranking`)."""
+        valued = [(i, outcome) for i, outcome in self.told() if outcome.values and i.role is None]
+        for status in RANKED:
+            if found := [(i, outcome) for i, outcome in valued if outcome.status == status]:
+                return [Best(i.id or 0, tuple(i), outcome.values[0], i.provisional) for i, outcome in found]
+        return []

@@ -1,0 +1,83 @@
+"""The events of a journal, as a schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+Number = Annotated[int, Meta(ge=0)]
+
+
+class Head(Struct):
+    """The first line of a journal."""
+
+    event: Literal["run"]
+    id: Literal["run"]
+    schema: int
+    space: dict[str, Any]
+    t: float
+
+
+class Asked(Struct):
+    """A candidate was proposed."""
+
+    event: Literal["asked"]
+    id: Number
+    genome: list[Any]
+    parents: list[Number]
+    operator: str
+    phase: str
+    role: str | None
+    generation: Number | None
+    key: str
+    t: float
+    proposal: dict[str, Any] = {}
+    provisional: bool = False
+
+
+class Cost(Struct):
+    """What an evaluation took; nothing where its result was used again."""
+
+    epochs: Number
+    seconds: float
+
+
+class Told(Struct):
+    """A candidate has its outcome."""
+
+    event: Literal["told"]
+    id: Number
+    values: list[float]
+    status: Literal["full", "partial", "predicted", "shared", "failed", "rejected"]
+    cost: Cost
+    reused: bool
+    curve: list[float]
+    measures: dict[str, float]
+    error: str | None
+    worker: str | None
+    t: float
+    weights: str | None = None
+    lineage: dict[str, int | None] = {}
+    warning: str | None = None
+    profile: dict[str, float] = {}
+
+
+class Ended(Struct):
+    """A phase has come to its end."""
+
+    event: Literal["ended"]
+    id: str
+    because: str
+    t: float
+
+
+class Finished(Struct):
+    """Everything that the budgets asked for has been done."""
+
+    event: Literal["finished"]
+    id: Literal["run"]
+    t: float
+
+
+EVENTS: dict[str, type[Struct]] = {"run": Head, "asked": Asked, "told": Told, "ended": Ended, "finished": Finished}

@@ -1,0 +1,24 @@
+"""How values are written for people."""
+
+from __future__ import annotations
+
+
+def shown(name: str, value: float | None) -> str:
+    """A value with its unit: accuracies in per cent, latency in ms, counts with separators."""
+    if value is None:
+        return "failed"
+    if name.endswith("accuracy"):
+        return f"{value:.2%}"
+    if name == "latency":
+        return f"{value:.2f} ms"
+    return f"{int(value):,}" if name in ("parameters", "multiply_adds") else f"{value:.5g}"
+
+
+def words(name: str) -> str:
+    """The name of a metric or measure in words: mean_absolute_error is mean absolute error."""
+    return name.replace("_", " ")
+
+
+def brief(code: str, longest: int = 100) -> str:
+    """A code as far as there is room for it in a line of many things."""
+    return code if len(code) <= longest else code[: longest - 2] + " …"

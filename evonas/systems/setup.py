@@ -1,0 +1,144 @@
+"""A set-up: a space, a strategy over it, and the recipes of search and final training, with all their settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from random import Random
+from typing import Any
+
+from evonas.errors import UserError
+from evonas.individual import Toolbox
+from evonas.recipe import Recipe
+from evonas.space import Space
+from evonas.strategies import Strategy, adopt
+from evonas.systems.settings import Resolver, Setting, fields_of, plain, settings_of
+
+FROM_TASK = ("input_shape", "outputs")  # fields of a space that the task decides
+GROUPS = ("space", "strategy", "search", "final")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A strategy by name, over the toolbox of a space, with the values of its settings that were chosen.
+
+    name      in the registry, or FILE.py:NAME
+    make      (toolbox or space, *, rng, settings) -> strategy: the first argument is what it names it
+    toolbox   (space, *, rng, settings) -> DEAP toolbox
+    values    by the name of a setting of either; the others have their defaults
+    """
+
+    name: str
+    make: Callable[..., Any]
+    toolbox: Callable[..., Toolbox]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """Of the toolbox and of the strategy, with the chosen values as their defaults."""
+        known = settings_of(self.toolbox) | settings_of(self.make)
+        return {
+            name: replace(setting, default=self.values.get(name, setting.default)) for name, setting in known.items()
+        }
+
+    @property
+    def evaluations(self) -> int | None:
+        """How many it plans to make, by its settings; None: they do not say."""
+        values = {name: setting.default for name, setting in self.settings.items()}
+        if "generations" in values and "population" in values:
+            return values["population"] * (values["generations"] + 1)
+        return values.get("evaluations")
+
+    def having(self, **values: Any) -> Chosen:
+        """With other values. Raises UserError for what is no setting."""
+        for name in values:
+            if name not in self.settings:
+                raise UserError(f"{self.name} has no setting {name!r}; it has {', '.join(self.settings) or 'none'}")
+        return replace(self, values={**self.values, **values})
+
+    def planned(self, evaluations: int | None) -> Chosen:
+        """For a search of so many evaluations: what has a schedule over them is told, where the user has not said."""
+        if evaluations is None or "evaluations" not in self.settings:
+            return self
+        return self.having(evaluations=evaluations)
+
+    def tools(self, space: Space, rng: Random) -> Toolbox:
+        """The toolbox over a space."""
+        return self.toolbox(space, rng=rng, **self._of(self.toolbox))
+
+    def strategy(self, toolbox: Toolbox, rng: Random) -> Strategy:
+        """A fresh strategy. Raises UserError for a setting out of its range."""
+        first, *rest = inspect.signature(self.make).parameters
+        given = {"rng": rng} if "rng" in rest else {}
+        return adopt(self.make(toolbox.space if first == "space" else toolbox, **given, **self._of(self.make)))
+
+    def _of(self, make: Callable[..., Any]) -> dict[str, Any]:
+        known = settings_of(make)
+        return {name: value for name, value in self.values.items() if name in known}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that is to be chosen before a search. A setting is a field of the space, a setting of the strategy, or a
+    field of the search recipe or of the final one: `space.layers`, `strategy.population`, `search.epochs`,
+    `final.epochs`. A bare name is enough where it is not ambiguous; a bare field of a recipe is the search's."""
+
+    space: Space
+    strategy: Chosen
+    search: Recipe
+    final: Recipe
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        if self.final.trainings > 1:
+            raise UserError(f"final.trainings is {self.final.trainings}; the winner is trained once, and can be "
+                            "trained again with other seeds ('evonas train RUN --seed 1')")  # fmt: skip
+
+    @property
+    def groups(self) -> dict[str, dict[str, Setting]]:
+        """Every setting with its value as the default, by group."""
+        return {
+            "space": fields_of(self.space, without=FROM_TASK),
+            "strategy": self.strategy.settings,
+            "search": fields_of(self.search),
+            "final": fields_of(self.final),
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting by its whole name with its value, tuples as lists."""
+        return {
+            f"{group}.{name}": plain(setting.default)
+            for group, found in self.groups.items()
+            for name, setting in found.items()
+        }
+
+    def having(self, settings: Mapping[str, Any], **from_task: Any) -> Setup:
+        """With these settings changed; texts are read as the kind of the setting.
+
+        from_task   fields of the space that are the task's: they are set at once with the settings, since neither the
+                    preset's skeleton with the new inputs nor the new skeleton with the preset's need be possible
+
+        Raises UserError for an unknown setting, naming the nearest one, and for a value that it cannot have.
+        """
+        groups = self.groups
+        resolver = Resolver(groups, bare=("search",), never=("final",))
+        changed: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
+        for called, value in settings.items():
+            group, name = resolver.find(called)
+            if name in changed[group]:
+                raise UserError(f"setting {group}.{name} is given twice; give it once")
+            changed[group][name] = groups[group][name].read(value, called)
+        for recipe in ("search", "final"):  # a shorter training has no room for a long warm-up
+            if "epochs" in changed[recipe]:
+                warmup = groups[recipe]["warmup"].default
+                changed[recipe].setdefault("warmup", min(warmup, max(changed[recipe]["epochs"] - 1, 0)))
+        own = {each.name for each in fields(self.space)}
+        here = {name: value for name, value in from_task.items() if name in own}
+        return Setup(
+            replace(self.space, **changed["space"], **here),
+            self.strategy.having(**changed["strategy"]),
+            replace(self.search, **changed["search"]),
+            replace(self.final, **changed["final"]),
+            self.about,
+        )

@@ -1,0 +1,114 @@
+"""Tasks whose inputs are images that evonas can read: named sets, .npz files, folders, arrays."""
+
+from __future__ import annotations
+
+import socket
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from evonas.data.shared import shared
+from evonas.data.sources import ImageData, Source
+from evonas.tasks.task import DataDiffer, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from evonas.recipe import Recipe
+    from evonas.tasks.splits import Split, Splits
+
+STREAMED_ABOVE = 0.25  # of the memory of a CUDA device
+
+
+@dataclass(frozen=True)
+class ImageTask(Task):
+    """A task on labelled images. A subclass gives `name`, `metrics`, `output_shape` and `loss`, and, where labels are
+    not what is learnt, `targets`.
+
+    source   what names the data, and how they are split
+    """
+
+    source: Source
+    fingerprint: str | None = None
+
+    @property
+    def images(self) -> ImageData:
+        """The images and labels. Raises UserError where they cannot be had."""
+        return shared(self.source, self.fingerprint)
+
+    @property
+    def data(self) -> str:
+        return self.source.name
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.images.input_shape
+
+    def identified(self) -> ImageTask:
+        return replace(self, fingerprint=self.images.fingerprint)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        found = self.images
+        return len(found.y_train), len(found.y_validation), len(found.y_test)
+
+    def about(self) -> str:
+        train, validation, test = self.counts
+        return (f"{train} training, {validation} validation and {test} test images of "
+                f"{'x'.join(map(str, self.input_shape))}")  # fmt: skip
+
+    def splits(self, device: str) -> Splits:
+        return _on_device(self, device)
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """What is to be learnt, (N, ...), of the labels (N,)."""
+        return labels
+
+    @property
+    @abstractmethod
+    def output_shape(self) -> tuple[int, ...]: ...
+
+    def augmented(
+        self, inputs: Tensor, targets: Tensor, recipe: Recipe, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Images are cropped, mirrored and blanked at random; their targets stay as they are."""
+        from evonas.tasks.augmentation import augmented
+
+        return augmented(inputs, recipe, generator), targets
+
+    def preprocessing(self) -> dict[str, Any]:
+        found = self.images
+        return {"mean": found.mean, "std": found.std, "pixel": found.pixel, "classes": None}
+
+
+@lru_cache(maxsize=4)
+def _on_device(task: ImageTask, device: str) -> Splits:
+    """A worker keeps the data between evaluations. On a CPU they are the loaded arrays, or those that all processes of
+    a host share."""
+    import torch
+
+    from evonas.tasks.splits import Splits
+
+    found = task.images
+    if task.fingerprint not in (None, found.fingerprint):
+        raise DataDiffer(f"{task.data} on {socket.gethostname()} holds other images than those that the search began "
+                         "with; give all hosts the same")  # fmt: skip
+    streamed = device == "cuda" and found.nbytes > STREAMED_ABOVE * torch.cuda.get_device_properties(0).total_memory
+    whole = _split(task, found.x, found.y, device, streamed)
+    test = _split(task, found.x_test, found.y_test, device, streamed)
+    return Splits(whole, whole[: found.training], whole[found.training :], test)
+
+
+def _split(task: ImageTask, images: np.ndarray, labels: np.ndarray, device: str, streamed: bool) -> Split:
+    import torch
+
+    from evonas.tasks.splits import Split
+
+    found = task.images
+    mean, std = (torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1) for values in (found.mean, found.std))
+    x, y = torch.as_tensor(images), task.targets(torch.as_tensor(labels))
+    x = x.pin_memory() if streamed else x.to(device)
+    return Split(x, y.to(device), task, mean.to(device), std.to(device), streamed)

@@ -1,0 +1,65 @@
+"""Every benchmark starts at its smallest size (EVONAS_SMALL, see benchmarks/paired.py) and comes to its end."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TABLES = Path(os.environ.get("EVONAS_TABLES", ROOT.parent / "shared" / "data"))
+TABLE, IMAGES = "nasbench201.csv.gz", "cifar10_12k.npz"
+LIMIT_S = 280
+
+SCRIPTS = [path for path in sorted((ROOT / "benchmarks").glob("*.py")) if "__main__" in path.read_text()]
+ARGUMENTS = {  # what a script cannot do without; the others have none
+    "all.py": (".", "network.py"),
+    "gradients.py": (TABLE, IMAGES),
+    "tables.py": (TABLE,),
+}
+NEEDS = {"dispatch.py": "scoop", "epoch.py": "torchvision", "pareto.py": "moocore"}
+SLOW = {"all.py", "epoch.py", "pareto.py", "supernets.py"}  # several processes that load torch; the others, seconds
+
+
+def parameter(script, *arguments):
+    marks = [pytest.mark.slow] if script in SLOW or "searches" in arguments else []
+    return pytest.param(script, arguments, id=" ".join((script, *arguments[:1])), marks=marks)
+
+
+PARAMETERS = [parameter(path.name, *ARGUMENTS.get(path.name, ())) for path in SCRIPTS]
+
+
+@pytest.fixture
+def one_core():
+    """A script that sees one core evaluates in its own process, and loads torch once."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    os.sched_setaffinity(0, {sorted(before)[mine % len(before)]})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.usefixtures("one_core")
+@pytest.mark.parametrize(("script", "arguments"), [*PARAMETERS, parameter("inheritance.py", "searches")])
+def test_a_benchmark_runs_at_its_smallest_size(script, arguments, tmp_path):
+    if script in NEEDS and importlib.util.find_spec(NEEDS[script]) is None:
+        pytest.skip(f"{NEEDS[script]} is not installed")
+    files = {name: TABLES / name for name in arguments if name in (TABLE, IMAGES)}
+    if missing := [str(path) for path in files.values() if not path.exists()]:
+        pytest.skip(f"there is no {', '.join(missing)}; set EVONAS_TABLES to the folder that has it")
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / script), *(str(files.get(word, word)) for word in arguments)],
+        cwd=tmp_path,
+        env=os.environ | {"EVONAS_SMALL": "1", "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    assert done.stdout.strip(), "it prints what it has measured"

@@ -1,0 +1,79 @@
+"""Small spaces, policies and a bench of three classes, for tests of searches that train a supernet."""
+
+from dataclasses import replace
+
+import torch
+
+from evonas.data.sources import Source
+from evonas.evaluation import Candidate
+from evonas.genomes.darts import DARTSSpace
+from evonas.genomes.genet import GeNetSpace
+from evonas.genomes.nasbench201 import NASBench201Space
+from evonas.genomes.nasbench_macro import NASBenchMacroSpace
+from evonas.individual import Individual
+from evonas.recipe import Recipe
+from evonas.supernets.darts import DARTS
+from evonas.supernets.enas import ENAS
+from evonas.supernets.gdas import GDAS
+from evonas.supernets.pc_darts import PCDARTS
+from evonas.supernets.snas import SNAS
+from evonas.supernets.training import GivenBench
+from evonas.support.streams import stream
+from evonas.tasks.classification import ImageClassification
+from evonas.tasks.splits import Split
+
+SHAPE = (1, 8, 8)
+CELLS = DARTSSpace(3, 4, search=True, input_shape=SHAPE)
+SMALL = NASBench201Space(4, 1, SHAPE)
+RECIPE = Recipe(epochs=3, batch_size=24, learning_rate=0.05, nesterov=False, weight_decay=3e-4, clip_norm=5)
+SPACES = [
+    CELLS,
+    replace(CELLS, every=True),
+    SMALL,
+    GeNetSpace((3, 4), (4, 6)),
+    NASBenchMacroSpace((1, 1), 4, 8, SHAPE),
+]
+POLICIES = {
+    "darts": DARTS,
+    "darts 2nd": lambda space, **settings: DARTS(space, second_order=True, **settings),
+    "snas": lambda space, **settings: SNAS(space, resource=1e-3, **settings),
+    "gdas": GDAS,
+    "enas": lambda space, **settings: ENAS(space, steps=2, samples=4, candidates=3, **settings),
+    "pc-darts": lambda space, **settings: PCDARTS(space, beginning=1, **settings),
+}
+
+
+def images(count, seed=0):
+    """Three classes that a network can tell apart."""
+    draws = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    x = torch.randn(count, *SHAPE, generator=draws)
+    x[:, :, 2:5, 2:5] += 2.0 * (labels[:, None, None, None] - 1)
+    return Split(x, labels, ImageClassification(Source("digits")))
+
+
+def bench(recipe=RECIPE, seed=0):
+    return GivenBench(images(96), images(48, 1), recipe, seed)
+
+
+def policy(kind, space, seed=0, **settings):
+    return POLICIES[kind](space, rng=stream(seed, "policy"), **settings)
+
+
+def prepared(search, folder=None, recipe=RECIPE, first=()):
+    """A search that is ready to propose, as a run makes it."""
+    search = search.begin_with([Individual(genome) for genome in first])
+    search.prepare(bench(recipe), folder)
+    return search
+
+
+def judged(search, individual):
+    """The outcome of what a search has proposed."""
+    return search.evaluator(None)(Candidate(individual, search.policy.space, proposal=individual.proposal))
+
+
+def run(search, epochs=100):
+    found = []
+    while len(found) < epochs and (proposed := search.generate(1)):
+        found += proposed
+    return found

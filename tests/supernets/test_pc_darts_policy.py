@@ -1,0 +1,86 @@
+"""PC-DARTS: a part of the channels, and a weight for each edge (Xu et al. 2020)."""
+
+import pytest
+import torch
+from benches import CELLS, SHAPE, policy, prepared, run
+
+from evonas.errors import UserError
+from evonas.genomes.darts import OPERATIONS, DARTSSpace
+from evonas.genomes.genet import GeNetSpace
+from evonas.network import build
+from evonas.supernets.pc_darts import PCDARTS
+from evonas.supernets.search import SupernetSearch
+from evonas.support.streams import stream
+
+
+def test_pc_darts_search_network_on_imagenet_has_the_size_in_the_authors_log():
+    space = DARTSSpace(8, 16, "imagenet", search=True, partial=2, input_shape=(3, 224, 224), outputs=1000)
+    assert space.decode(space.open()).parameters == 956_512
+
+
+def test_without_partial_channels_and_edge_weights_pc_darts_is_darts():
+    plain, edged = policy("darts", CELLS), PCDARTS(CELLS, rng=stream(0, "policy"))
+    assert torch.equal(plain.alpha, edged.alpha)
+    edged.scaled = edged.probabilities
+    supernet, x = build(CELLS.decode(CELLS.open())), torch.randn(4, *SHAPE)
+    with torch.no_grad():
+        assert torch.equal(supernet(x, plain.route()), supernet(x, edged.route()))
+
+
+def test_channels_that_go_by_are_copied_and_shuffled():
+    space = DARTSSpace(1, 8, search=True, partial=4, input_shape=SHAPE)
+    graph = space.decode(space.open())
+    shuffle = next(node for node in graph.nodes if node.name.endswith("2-0/joined"))
+    assert shuffle.combine == "concat"
+    network = build(graph)
+    module = network.get_submodule(shuffle.name.replace("/", "."))[-1]
+    x = torch.arange(8.0).view(1, 8, 1, 1)
+    assert module(x).flatten().tolist() == [0, 2, 4, 6, 1, 3, 5, 7]
+
+
+def test_bypassing_channels_come_through_to_the_bit():
+    space = DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE)
+    supernet = build(space.decode(space.open())).eval()
+    seen = {}
+    for path in ("cell0.2-0.first", "cell0.2-0.rest", "cell0.2-0.joined"):
+        supernet.get_submodule(path).register_forward_hook(lambda m, args, out, path=path: seen.update({path: out}))
+    genome = space.genome(space.genotype_of("PC_DARTS_cifar"))
+    with torch.inference_mode():
+        supernet(torch.randn(2, *SHAPE), space.route(genome))
+    joined = seen["cell0.2-0.joined"].unflatten(1, (2, 4)).transpose(1, 2).flatten(1, 2)  # shuffled back
+    assert torch.equal(joined[:, 2:], seen["cell0.2-0.rest"])
+
+
+def test_edge_weights_of_a_node_sum_to_one_and_are_shared_by_the_cells_of_a_kind():
+    space = DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE)
+    chosen = PCDARTS(space, rng=stream(0, "pc"))
+    with torch.no_grad():
+        chosen.beta.normal_()
+    for of in chosen.edges().values():
+        assert sum(of.values()).item() == pytest.approx(1.0, abs=1e-6)
+    assert len(chosen.edges()) == 8
+
+
+def test_constant_edge_weights_derive_what_alpha_alone_does():
+    space = DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE)
+    edged = PCDARTS(space, rng=stream(0, "pc"))
+    with torch.no_grad():
+        edged.alpha.normal_(generator=torch.Generator().manual_seed(1))
+        edged.beta.fill_(0.3)
+        alone = space.likeliest(edged._with_closed(edged.probabilities()))
+        assert edged.derive(None) == alone
+        edged.beta[2:5] = torch.tensor([0.0, 9.0, 0.0])  # into normal/3
+    assert edged.weights()["normal/3<-1"][OPERATIONS[4]] > edged.weights()["normal/3<-0"][OPERATIONS[4]]
+
+
+def test_alpha_and_beta_rest_in_the_first_epochs():
+    space = DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE)
+    chosen = PCDARTS(space, rng=stream(0, "pc"), beginning=2)
+    before = [parameter.detach().clone() for parameter in chosen.parameters()]
+    search = prepared(SupernetSearch(chosen))
+    run(search, 2)
+    assert all(torch.equal(a, b) for a, b in zip(before, chosen.parameters(), strict=True))
+    run(search, 1)
+    assert not any(torch.equal(a, b) for a, b in zip(before, chosen.parameters(), strict=True))
+    with pytest.raises(UserError, match="weighs edges"):
+        PCDARTS(GeNetSpace(), rng=stream(0, "pc"))

@@ -1,0 +1,45 @@
+"""Settings that no search can have are refused by name, whichever system has them, before anything is written."""
+
+import re
+
+import pytest
+
+import evonas
+from evonas.errors import UserError
+from evonas.genomes.nasbench_macro import NASBenchMacroSpace
+
+OWN = NASBenchMacroSpace((1, 1), 4, 8, (1, 8, 8))
+GENERATIONS = [{"population": 1}, {"generations": -1}]
+STEADY = [{"population": 0}, {"strategy.evaluations": 0}]
+CONTROLLER = [
+    {"strategy.evaluations": 0}, {"batch": 0}, {"units": 0}, {"strategy.learning_rate": -1}, {"decay": 1},
+    {"decay": -0.1}, {"entropy": -1},
+]  # fmt: skip
+PPO = [*CONTROLLER, {"passes": 0}, {"clip": 0}, {"clip": 1}]
+Q_LEARNING = [{"strategy.evaluations": 0}, {"rate": 0}, {"rate": 2}, {"discount": 2}, {"discount": -1}, {"replays": -1}]
+WRONG = {
+    "genet": [*GENERATIONS, *({rate: value} for value in (-0.1, 1.1) for rate in (
+        "crossover_rate", "mutation_rate", "stage_swap_rate", "bit_flip_rate"))],
+    "nsga-net": [*GENERATIONS, {"crossover_rate": -0.1}, {"crossover_rate": 1.1}],
+    "own": [*GENERATIONS, *({rate: value} for value in (-0.1, 1.1) for rate in (
+        "crossover_rate", "mutation_rate", "change_rate", "swap_rate"))],
+    "amoebanet": [*STEADY, {"sample": 0}, {"identity": 1.1}],
+    "hierarchical": [*STEADY, {"mutations": -1}, {"share": 0}, {"share": 1.1}],
+    "large-scale": [*STEADY, {"population": 1}, {"mutations": 0}, {"resets": (0,)}],
+    "nasnet": PPO,
+    "mnasnet": [*PPO, {"strategy.learning_rate": 0}],
+    "nas-rl": [*CONTROLLER, {"strategy.learning_rate": 0}],
+    "metaqnn": [*Q_LEARNING, {"schedule": "slow"}],
+    "block-qnn": [*Q_LEARNING, {"flops_weight": -1}, {"density_weight": -1}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [pytest.param(name, each, id=f"{name}-{each}") for name in WRONG for each in WRONG[name]]
+)
+def test_a_setting_out_of_its_range_is_refused_by_name(name, settings, tmp_path):
+    ((setting, value),) = settings.items()
+    what = OWN if name == "own" else name
+    with pytest.raises(UserError, match=rf"{setting.rpartition('.')[2]}.*{re.escape(str(value))}.*(use|give)"):
+        evonas.search(what, "digits", settings=settings, out=tmp_path / "run", progress=False, budget=1)
+    assert not (tmp_path / "run").exists()
