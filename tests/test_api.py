@@ -8,6 +8,7 @@ import sys
 import textwrap
 from dataclasses import dataclass
 from itertools import islice
+from random import Random
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from evonas.genomes.genet import DIGITS
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.plain import PlainSpace
 from evonas.individual import Individual
+from evonas.operators.genet import toolbox
 from evonas.run.budget import Budget
 from evonas.space import Decision, Space
 from evonas.strategies.aging import AgingEvolution
@@ -676,6 +678,14 @@ def test_a_strategy_may_be_made_over_the_systems_own_toolbox(tmp_path):
     assert found[0]["code"] == code
     assert all(record["measures"]["parameters"] <= 3600 for record in found)
     assert len({record["code"] for record in found}) <= 2  # the two to begin with: no bit is ever flipped
+
+
+def test_a_strategy_that_is_made_already_is_not_begun_with_networks_that_it_never_hears_of(tmp_path):
+    rng = Random(0)
+    ready = AgingEvolution(toolbox(DIGITS, rng=rng), rng=rng, population=2, sample=2)
+    with pytest.raises(UserError, match="made already does not hear of `init`"):
+        search(out=tmp_path / "run", strategy=ready, init=["1-01/0-00-001"], budget=2)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_name_that_a_space_and_its_strategy_share_is_said_whole(tmp_path):

@@ -14,6 +14,7 @@ from evonas.operations.operation import some_are_added
 from evonas.run.config import Config
 from evonas.run.store import Run
 from evonas.space import Space
+from evonas.strategies import Strategy
 from evonas.support.streams import stream
 
 DRAWN = 10  # random networks whose operations are tried
@@ -36,6 +37,10 @@ def check(run: Run) -> None:
     strategy.check(problem, inherit=config.inherit)
     if config.inherit:
         _check_inheritance(run, strategy.population == ())
+    ready = problem.strategy is not None and problem.maker is None
+    if config.init and ready and type(strategy).begin_with is Strategy.begin_with:
+        raise UserError("a strategy that is made already does not hear of `init`, which the search's toolbox hands "
+                        "out; give strategy=lambda toolbox, rng: ..., or let it begin with its own")  # fmt: skip
     strategy.begin_with([Individual(problem.space.parse(code)) for code in config.init])
     _check_first(run)
     if config.limits:

@@ -136,15 +136,20 @@ class Problem:
         """The DEAP toolbox over the space."""
         return self.setup.strategy.tools(self.space, rng)
 
+    @property
+    def maker(self) -> Maker | None:
+        """What makes the script's strategy over the toolbox of a search; None where there is none, or where the
+        strategy is made already."""
+        return None if isinstance(self.strategy, Strategy) or not callable(self.strategy) else self.strategy
+
     def make(self, toolbox: Toolbox, rng: Random) -> Strategy:
         """A fresh strategy. Raises UserError for settings out of their range."""
-        given = self.strategy
-        if given is None:
+        if self.strategy is None:
             return self.chosen.strategy(toolbox, rng)
-        if isinstance(given, Strategy) or not callable(given):
-            return adopt(given)
-        by_name = "rng" in signature(given).parameters
-        return adopt(given(toolbox, rng=rng) if by_name else given(toolbox, rng))
+        if self.maker is None:
+            return adopt(self.strategy)
+        by_name = "rng" in signature(self.maker).parameters
+        return adopt(self.maker(toolbox, rng=rng) if by_name else self.maker(toolbox, rng))
 
 
 def task_text(task: Task | None) -> tuple[str | None, dict[str, Any] | None]:
