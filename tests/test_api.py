@@ -680,6 +680,13 @@ def test_a_strategy_may_be_made_over_the_systems_own_toolbox(tmp_path):
     assert len({record["code"] for record in found}) <= 2  # the two to begin with: no bit is ever flipped
 
 
+@pytest.mark.parametrize(("strategy", "missing"), [("local", "neighbours"), ("genet", "select, mate")])
+def test_a_strategy_is_refused_over_a_toolbox_without_the_operators_that_it_needs(strategy, missing, tmp_path):
+    with pytest.raises(UserError, match=f"needs operators for {missing}, and the toolbox of large-scale has none"):
+        search("large-scale", out=tmp_path / "run", strategy=strategy, settings={}, budget=2)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_strategy_that_is_made_already_is_not_begun_with_networks_that_it_never_hears_of(tmp_path):
     rng = Random(0)
     ready = AgingEvolution(toolbox(DIGITS, rng=rng), rng=rng, population=2, sample=2)

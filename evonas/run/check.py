@@ -38,6 +38,9 @@ def check(run: Run) -> None:
     if config.inherit:
         _check_inheritance(run, strategy.population == ())
     ready = problem.strategy is not None and problem.maker is None
+    if not ready and (missing := [role for role in strategy.roles if not hasattr(toolbox, role)]):
+        raise UserError(f"{type(strategy).__name__} needs operators for {', '.join(missing)}, and the toolbox of "
+                        f"{problem.space.name} has none; use another strategy, or register them")  # fmt: skip
     if config.init and ready and type(strategy).begin_with is Strategy.begin_with:
         raise UserError("a strategy that is made already does not hear of `init`, which the search's toolbox hands "
                         "out; give strategy=lambda toolbox, rng: ..., or let it begin with its own")  # fmt: skip

@@ -25,6 +25,8 @@ class GeNet(Generational):
     There is no elitism: the best may be lost. Raises UserError for sizes or rates out of range.
     """
 
+    roles = ("individual", "select", "mate", "mutate")
+
     def __init__(
         self,
         toolbox: base.Toolbox,

@@ -21,6 +21,8 @@ class LocalSearch(Strategy):
     genome are evaluated in parallel.
     """
 
+    roles = ("individual", "neighbours")
+
     def __init__(self, toolbox: base.Toolbox, *, rng: Random) -> None:
         self.toolbox, self.rng = toolbox, rng
         self.place: Individual | None = None

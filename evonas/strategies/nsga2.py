@@ -28,6 +28,8 @@ class NSGA2(Generational):
     survive.
     """
 
+    roles = ("individual", "mutate")  # and mate, where genomes can be crossed
+
     def __init__(
         self,
         toolbox: base.Toolbox,

@@ -19,6 +19,8 @@ class RandomSearch(Strategy):
 
     population = ()  # nobody has children
 
+    roles = ("individual",)
+
     def __init__(self, toolbox: base.Toolbox, *, rng: Random | None = None, evaluations: int | None = None) -> None:
         self.toolbox, self.evaluations = toolbox, evaluations
 

@@ -23,6 +23,7 @@ class SteadyState(Strategy):
     failed individuals never enter the population.
     """
 
+    roles = ("individual", "mutate")
     parents: ClassVar[int] = 1  # individuals that are needed for a child
 
     def __init__(self, toolbox: base.Toolbox, *, rng: Random, population: int, evaluations: int | None) -> None:

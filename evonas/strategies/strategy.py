@@ -31,6 +31,7 @@ class Strategy(ABC):
     endless            it goes on proposing until a budget ends it
     ended              why it proposes nothing more
     retrains_repeats   a genome that is met again is trained again, instead of its result being used again
+    roles              of a DEAP toolbox that it calls, beside clone: a toolbox without one is refused before a search
 
     A strategy is deterministic, given its generator and the order of these calls: this is what makes a run resumable.
     """
@@ -40,6 +41,7 @@ class Strategy(ABC):
     endless: bool = True
     ended: str = "nothing more to propose"
     retrains_repeats: bool = False
+    roles: tuple[str, ...] = ()
 
     @abstractmethod
     def generate(self, n: int | None = None) -> list[Individual]: ...
