@@ -144,11 +144,11 @@ def test_the_exported_network_gives_the_same_outputs_without_evonas(tmp_path, na
     graph = GRAPHS[name]
     kept = trained(tmp_path / "kept", graph)
     assert export(kept, tmp_path / "exported") <= 1e-6
+    assert {path.name for path in (tmp_path / "exported").iterdir()} == {"network.py", "weights.safetensors"}
     images = torch.randn(5, *graph.input_shape)
     found, _ = outputs_alone(tmp_path, images)
     with torch.inference_mode():
         assert torch.allclose(found, kept.network()(images), rtol=0, atol=1e-6)
-    assert {path.name for path in (tmp_path / "exported").iterdir()} == {"network.py", "weights.safetensors"}
 
 
 def test_every_operation_can_be_built_and_written():
