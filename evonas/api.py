@@ -24,6 +24,7 @@ from evonas.run import problem as problems
 from evonas.run.arguments import (
     Arrays,
     brought_by,
+    check_given,
     code_of,
     free,
     id_of,
@@ -31,7 +32,7 @@ from evonas.run.arguments import (
     objectives_of,
     planned,
     preset_of,
-    schedules,
+    scheduled,
     task_of,
     task_on,
 )  # fmt: skip
@@ -142,12 +143,7 @@ def search(
     Ctrl-C is raised. Raises UserError for what cannot be used, before anything is written; RunError where a run fails
     on the way.
     """
-    if evaluate is not None and not callable(evaluate):
-        raise UserError(f"evaluate is {evaluate!r}; give a function of a genome that returns a number")
-    if data is None and evaluate is None:
-        raise UserError("there is nothing to judge networks by; give data=..., or evaluate=...")
-    if inherit and evaluate is not None:
-        raise UserError("inherit=True with an evaluate of your own: only trainings inherit weights")
+    check_given(data, evaluate, inherit)
     system, brought = brought_by(what, data, evaluate, strategy)
     directory = Path(out) if out is not None else free(Path("runs") / name_of_run(system.name, data, seed))
     begun = Run.exists(directory)
@@ -161,9 +157,8 @@ def search(
         shapes = None if task is None else (task.input_shape, task.output_shape)
         setup = fitted(registry.setup(system, preset, named), shapes, settings or {})
         limit = Budget.of(budget, planned(setup, registry.setup(system, preset), strategy))
-        if not any(name in (settings or {}) for name in ("evaluations", "strategy.evaluations")):
-            number = Run.open(directory).config.settings.get("strategy.evaluations") if begun else limit.evaluations
-            setup = fitted(setup, None, {"strategy.evaluations": number}) if schedules(setup, number) else setup
+        number = Run.open(directory).config.settings.get("strategy.evaluations") if begun else limit.evaluations
+        setup = scheduled(setup, settings or {}, number)
         chosen_device, chosen_precision = device, precision
         device = choose_device(device)
         place = workplace(executor, workers, hostfile, scheduler, device=device, workers_per_gpu=workers_per_gpu)

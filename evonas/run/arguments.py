@@ -14,7 +14,7 @@ from evonas.data.sources import DATASETS, Source
 from evonas.errors import UserError
 from evonas.objectives import own_objectives, read_objectives
 from evonas.run.config import OWN_DATA
-from evonas.run.problem import Brought
+from evonas.run.problem import Brought, fitted
 from evonas.run.store import Run
 from evonas.space import Space
 from evonas.strategies import Strategy
@@ -25,6 +25,16 @@ from evonas.systems.system import System
 from evonas.tasks.classification import ImageClassification
 from evonas.tasks.images import ImageTask
 from evonas.tasks.task import Task
+
+
+def check_given(data: Any, evaluate: Any, inherit: bool | None) -> None:
+    """Raises UserError where nothing judges a network, or what should does not fit."""
+    if evaluate is not None and not callable(evaluate):
+        raise UserError(f"evaluate is {evaluate!r}; give a function of a genome that returns a number")
+    if data is None and evaluate is None:
+        raise UserError("there is nothing to judge networks by; give data=..., or evaluate=...")
+    if inherit and evaluate is not None:
+        raise UserError("inherit=True with an evaluate of your own: only trainings inherit weights")
 
 
 def brought_by(what: str | Space, data: Any, evaluate: Any, strategy: Any) -> tuple[System, Brought]:
@@ -95,9 +105,12 @@ def planned(setup: Setup, own: Setup, given: Any) -> int | None:
     return made.evaluations or (own.strategy.evaluations if made.endless else None)
 
 
-def schedules(setup: Setup, planned: int | None) -> bool:
-    """Whether the strategy has a schedule over a number of evaluations that is known."""
-    return planned is not None and "evaluations" in setup.strategy.settings
+def scheduled(setup: Setup, settings: Mapping[str, Any], evaluations: int | None) -> Setup:
+    """The set-up whose strategy, if it has a schedule, has it over these evaluations, unless the settings say it."""
+    said = any(name in settings for name in ("evaluations", "strategy.evaluations"))
+    if said or evaluations is None or "evaluations" not in setup.strategy.settings:
+        return setup
+    return fitted(setup, None, {"strategy.evaluations": evaluations})
 
 
 def objectives_of(given: Any, evaluate: Any, system: System, task: Task | None) -> dict[str, float]:

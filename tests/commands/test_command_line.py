@@ -408,20 +408,20 @@ def orphans(session):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_cleanly_says_how_to_go_on_and_can(tmp_path, evonas, number):
-    process = start(tmp_path, "search", "genet", "--out", "run", "--evaluations", "60", "--no-baseline", *TINY[:-1], 2)
+    process = start(tmp_path, "search", "genet", "--out", "run", "--evaluations", "20", "--no-baseline", *TINY[:-1], 2)
     wait_for(tmp_path / "run", 3)
     process.send_signal(number)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "go on with 'evonas resume run'" in error
     assert "Traceback" not in error
-    assert 0 < len(events(tmp_path / "run", "told")) < 60
+    assert 0 < len(events(tmp_path / "run", "told")) < 20
     deadline = time.monotonic() + 5
     while orphans(process.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert orphans(process.pid) == ""
     assert evonas("resume", "run").returncode == 0
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["evaluations"] == 60
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["evaluations"] == 20
 
 
 @pytest.mark.slow
