@@ -26,7 +26,7 @@ def sized(usual: Anything, small: Anything) -> Anything:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Of the time of one program to that of another over interleaved repeats: median and quartiles."""
+    """How long one program takes over how long another takes, in interleaved repeats: median and quartiles."""
 
     median: float
     low: float

@@ -142,7 +142,7 @@ class Graph:
 
     @cached_property
     def multiply_adds(self) -> int:
-        """Of convolutions and linear layers, for one image; of an open graph, of all candidates."""
+        """Those of convolutions and linear layers for one image; in an open graph, those of all candidates."""
         return sum(op.multiply_adds(shape) for node in self.nodes for _, op, shape in self.steps(node))
 
     @property

@@ -245,8 +245,8 @@ class GatedNode(nn.Sequential):
 
 
 def _sum(terms: Sequence[tuple[Any, Tensor]]) -> Tensor:
-    """Of tensors times their weights. Where weights are tensors it is made in one sweep over each input, without room
-    for the products."""
+    """The sum of tensors times their weights. Where weights are tensors it is made in one sweep over each input,
+    without room for the products."""
     weighted = [(w, x) for w, x in terms if isinstance(w, Tensor)]
     total = WeightedSum.apply(torch.stack([w for w, _ in weighted]), *[x for _, x in weighted]) if weighted else None
     for weight, x in terms:

@@ -270,7 +270,7 @@ def _fitted(at: Placement) -> str:
 
 
 def _genotype(nodes: Sequence[Node]) -> Genotype:
-    """Of the nodes of both cells."""
+    """The genotype whose cells have these nodes, those of the normal cell first."""
     normal, reduce = tuple(nodes[: len(nodes) // 2]), tuple(nodes[len(nodes) // 2 :])
     return Genotype(normal, unused(normal), reduce, unused(reduce))
 

@@ -164,7 +164,7 @@ def uniform_toolbox(space: Space, *, rng: Random) -> Toolbox:
 
 
 def stepwise_toolbox(space: Space, *, rng: Random) -> Toolbox:
-    """The same, where individuals are drawn token by token, each from what is legal, as an agent explores."""
+    """The toolbox in which individuals are drawn token by token, each from what is legal, as an agent explores."""
     box = toolbox(space, rng=rng)
     box.register("individual", init_by_decision, space, rng=rng)
     return box

@@ -138,7 +138,7 @@ def by_training(
     workers: int | None,
     directory: Path,
 ) -> dict[str, list[Trial]]:
-    """The same by training, over the system's own toolbox: a run for each strategy and seed, resumed where it is in
+    """Trials by training, over the system's own toolbox: a run for each strategy and seed, resumed where it is in
     `directory` already.
 
     The winner of each run is trained by the final recipe and tested.

@@ -61,7 +61,7 @@ def _shared(source: Source, fingerprint: str | None) -> ImageData:
 
 
 def _folder() -> Path:
-    """Of this user and host alone: a temporary folder may be shared by hosts, whose locks need not be."""
+    """A folder for this user on this host alone: a temporary folder may be shared by hosts, whose locks need not be."""
     folder = Path(tempfile.gettempdir()) / f"evonas-{os.getuid()}" / f"data-{socket.gethostname()}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.parent.stat().st_uid != os.getuid() or folder.stat().st_uid != os.getuid():

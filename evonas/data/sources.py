@@ -96,7 +96,7 @@ class ImageData:
 
     @property
     def nbytes(self) -> int:
-        """Of the images."""
+        """Bytes that the images take."""
         return self.x.nbytes + self.x_test.nbytes
 
     @property

@@ -33,7 +33,7 @@ class Limits:
 
     @classmethod
     def read(cls, parameters: int | str | None, multiply_adds: int | str | None) -> Limits:
-        """Of numbers, or texts such as 200k and 20M. Raises UserError for other texts."""
+        """Limits from numbers, or from texts such as 200k and 20M. Raises UserError for other texts."""
         return cls(*(None if limit is None else read_count(limit) for limit in (parameters, multiply_adds)))
 
     def broken_by(self, graph: Graph) -> str:

@@ -61,7 +61,7 @@ class Table:
 
     @cached_property
     def mean_seconds(self) -> float:
-        """Of a query."""
+        """What a query takes on average."""
         return sum(self.seconds.values()) / len(self.seconds)
 
     def signal(self, which: int = 0, costs: Sequence[str] = ()) -> Lookup:

@@ -60,8 +60,8 @@ class Training(Evaluator):
         return None if self.timeout_s is None else HANGS * self.timeout_s + LOADING_S
 
     def identity(self, candidate: Candidate) -> str:
-        """Of the training, and of what else is measured. Names of nodes matter where weights are inherited or will be,
-        since they are by name."""
+        """It stands for the training and for what else is measured. Names of nodes matter where weights are or will
+        be inherited, since that goes by name."""
         by_name = candidate.origin.name != FRESH.name or (candidate.keeps and not self.final)
         named = {"names": candidate.graph.simplified(training=True).to_json()} if by_name else {}
         training = identity(

@@ -79,7 +79,7 @@ def _title(run: Run) -> str:
 
 
 def _kinds(space: Space) -> Callable[[Sequence[Any]], list[str]]:
-    """Of a genome's tokens: the kind of decision, by the word that its name ends in (normal/3/input2: input)."""
+    """The kinds of decision behind a genome's tokens, by the word that a name ends in (normal/3/input2: input)."""
     return lambda genome: [re.findall(r"([a-z_]*)\d*$", decision.name)[0] for decision in space.decisions(genome)]
 
 

@@ -69,7 +69,7 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
 
 
 def lines(run: Run, found: dict[str, Any]) -> Iterator[str]:
-    """The same for people."""
+    """The status as lines for people."""
     yield f"{run.directory}: {found['state']}" + (f", {found['phase']}" if found["state"] == "running" else "")
     yield (f"{found['evaluations']} evaluations in {found['elapsed_s']:.0f} s, {found['a_minute']['whole'] or 0:.1f} a "
            f"minute, {found['a_minute']['lately'] or 0:.1f} of late")  # fmt: skip

@@ -92,7 +92,7 @@ def task_on(like: Task | None, data: Any, **options: Any) -> Task:
 
 
 def _place(data: str) -> str:
-    """Of a file or folder, where it lies, whatever directory a later command is run in."""
+    """The data as a later command finds them from any directory: of a file or folder, the whole path."""
     return str(Path(data).resolve()) if data not in DATASETS and Path(data).exists() else data
 
 

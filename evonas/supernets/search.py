@@ -175,7 +175,7 @@ class SupernetSearch(Strategy):
         """Do nothing: its proposals are already evaluated."""
 
     def outcome(self, epoch: int) -> Outcome:
-        """Of the genome that was derived after an epoch, counted from 1."""
+        """What the genome derived after an epoch, counted from 1, is worth by the shared weights of then."""
         assert self.training is not None, "it has proposed it"
         _, said, value, seconds = self.derived[epoch - 1]
         measures = {self.training.task.metric.name: value, "loss": said["loss"]}
@@ -184,7 +184,7 @@ class SupernetSearch(Strategy):
         )
 
     def judge(self, genome: Genome) -> Outcome:
-        """Of any genome, by the weights of now. Remembered, since it may be asked for twice."""
+        """What any genome is worth by the shared weights of now. Remembered, since it may be asked for twice."""
         assert self.training is not None, "it has been prepared"
         asked = self.training.epochs, tuple(genome)
         if asked not in self._judged:

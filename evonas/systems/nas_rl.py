@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def growing(space: NASRLSpace, evaluations: int) -> Callable[[int], Genome]:
-    """Of the number of a proposal: the beginning of its genome, so that the numbers of layers follow one another, each
-    for as many evaluations (section 3.3 and 4.1: from 6 layers, two more every 1,600 samples)."""
+    """From the number of a proposal, the beginning of its genome, so that the numbers of layers follow one another,
+    each for as many evaluations (section 3.3 and 4.1: from 6 layers, two more every 1,600 samples)."""
     lengths = sorted(space.lengths)
 
     def begin(number: int) -> Genome:

@@ -22,7 +22,7 @@ def is_reference(name: str) -> bool:
 
 
 def resolved(name: str) -> str:
-    """Of FILE.py:NAME, where the file lies, whatever directory a later command is run in."""
+    """FILE.py:NAME with the whole path of the file, which a later command finds from any directory."""
     file, _, what = name.rpartition(":")
     return f"{Path(file).resolve()}:{what}" if file.endswith(".py") and Path(file).exists() else name
 

@@ -36,7 +36,7 @@ class Chosen:
 
     @property
     def settings(self) -> dict[str, Setting]:
-        """Of the toolbox and of the strategy, with the chosen values as their defaults."""
+        """The settings of the toolbox and of the strategy, with the chosen values as their defaults."""
         known = settings_of(self.toolbox) | settings_of(self.make)
         return {
             name: replace(setting, default=self.values.get(name, setting.default)) for name, setting in known.items()

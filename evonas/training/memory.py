@@ -46,15 +46,15 @@ def training_bytes(
 def supernet_bytes(
     graph: Graph, recipe: Recipe, *, one_path: bool = False, device: str = "cpu", precision: str = "float32"
 ) -> int:
-    """The same of a supernet in whose steps all candidates run and are weighed, or, with `one_path`, one of those that
-    a decision chooses among: the longest everywhere."""
+    """Bytes for a training of a supernet in whose steps all candidates run and are weighed, or, with `one_path`,
+    one of those that a decision chooses among: the longest everywhere."""
     run = (_longest_path(graph) if one_path else graph).simplified(training=True).shared()
     live = _peak(run, recipe.batch_size, BYTES[precision])
     return int(SPARE[device][precision] * (_held(graph.parameters, recipe) + live))
 
 
 def _longest_path(graph: Graph) -> Graph:
-    """Of candidates that meet in a sum and depend on one decision, that with the most operations."""
+    """The graph with one candidate wherever several meet in a sum and depend on one decision: the longest one."""
     length = {INPUT: 0} | {node.name: len(node.operations) for node in graph.nodes}
     nodes = []
     for node in graph.nodes:

@@ -101,7 +101,7 @@ def test_a_dearer_resource_gives_a_smaller_network():
 
 
 def test_snas_becomes_certain_and_its_child_comes_near_to_its_samples():
-    """And the supernet of DARTS, whose weights never saw a network of its own, is worth less as one."""
+    """The supernet of DARTS, whose weights never saw a network of its own, is worth less as one."""
 
     def gap(kind):
         chosen = policy(kind, SMALL, learning_rate=0.05, weight_decay=0.0)
