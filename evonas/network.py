@@ -148,10 +148,10 @@ def _checked_call(operation: Operation, shape: Shape) -> Call:
 
 @contextmanager
 def _explained(told: str) -> Iterator[None]:
-    """A user's code may raise anything: say where."""
+    """Errors within are raised as UserError, which says where."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # a user's operation may raise anything
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         raise UserError(f"{told}: {reason}") from error
 

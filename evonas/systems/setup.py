@@ -51,7 +51,7 @@ class Chosen:
         return values.get("evaluations")
 
     def having(self, **values: Any) -> Chosen:
-        """With other values. Raises UserError for what is no setting."""
+        """This choice with other values. Raises UserError for a name that is not one of its settings."""
         for name in values:
             if name not in self.settings:
                 raise UserError(f"{self.name} has no setting {name!r}; it has {', '.join(self.settings) or 'none'}")
