@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from evonas.data.picture import in_mode, upright
 from evonas.errors import UserError
 
+NAME = "the data"  # in messages
+GREY = ("1", "L", "LA", "La")  # Pillow's modes without colour
 _WANTED = (
     "(x, y), (x_train, y_train, x_test, y_test), a torch Dataset or two of them (train, test); x is N x H x W or "
     "N x H x W x C as numpy, N x C x H x W as torch tensors, y class numbers or names"
@@ -21,18 +24,18 @@ def write_own_data(data: Any, path: Path) -> None:
 
     data   (x, y): a test part is split off, the same for every seed; or (x_train, y_train, x_test, y_test); or a torch
            Dataset of (image, label), or two of them. numpy images are N x H x W or N x H x W x C, torch images are
-           N x C x H x W; labels are class numbers from 0, or names.
+           N x C x H x W, and Pillow's are read as those of a folder; labels are class numbers from 0, or names.
 
     Raises UserError where the data are something else, or cannot be used.
     """
-    from evonas.data.npz import splitted
+    from evonas.data.npz import checked_parts, splitted
 
     parts = _parts(data)
     x, y = _arrays(parts[0])
     names = _names(parts[0])
     if len(parts) == 1:
         y, names = _numbered(y, names)
-        x, y, x_test, y_test = splitted("the data", x, y)
+        x, y, x_test, y_test = splitted(NAME, x, y)
     else:
         x_test, y_test = _arrays(parts[1])
         y_all, names = _numbered(np.concatenate([y, y_test]), names)
@@ -40,6 +43,7 @@ def write_own_data(data: Any, path: Path) -> None:
     arrays: dict[str, Any] = {"x_train": x, "y_train": y, "x_test": x_test, "y_test": y_test}
     if names is not None:
         arrays["classes"] = np.array(names)
+    checked_parts(NAME, arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **arrays)
 
@@ -73,20 +77,26 @@ def _arrays(part: Any) -> tuple[np.ndarray, np.ndarray]:
         pairs = [_item(part, number) for number in range(len(part))]
         if not pairs or any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in pairs):
             raise UserError("the dataset gives no (image, label) pairs; wrap it so that it does")
-        images = [_image(image) for image, _ in pairs]
-        shapes = sorted({image.shape for image in images})
-        if len(shapes) > 1:
-            raise UserError(f"the images of the dataset differ in shape: {shapes[0]} and {shapes[1]}; resize them")
-        return np.stack(images), np.array([int(label) if _is_number(label) else label for _, label in pairs])
+        return _stacked([image for image, _ in pairs]), np.array([_label(label) for _, label in pairs])
     x, y = part
-    if _is_tensor(x) and x.ndim == 4 and x.shape[1] > 4 and x.shape[3] in (1, 3):
-        raise UserError(f"the tensor of images has shape {tuple(x.shape)}, channels last; give it as N x C x H x W")
-    if _is_tensor(x) and x.ndim == 3:
-        x = x[:, None]
-    x = _image(x) if _is_tensor(x) else np.asarray(x)
-    y = np.asarray(y)
+    try:
+        x = (
+            _channels_last(x, "the tensor of images")
+            if _is_tensor(x)
+            else _stacked(x)
+            if _is_list(x)
+            else np.asarray(x)
+        )
+    except ValueError as error:  # rows of several lengths
+        raise UserError(f"the images are no array ({error}); give {_WANTED}") from None
+    if y is None:
+        raise UserError("the labels are None; give one class number or name for each image")
+    y = _plain(y, "the tensor of labels") if _is_tensor(y) else np.asarray(y)
     if x.ndim not in (3, 4):
         raise UserError(f"the images have shape {x.shape}; give {_WANTED}")
+    if y.ndim == 2 and y.shape[1] > 1:
+        raise UserError(f"the labels have shape {y.shape}, a row for each image; give class numbers, as y.argmax(1) of "
+                        "one-hot rows")  # fmt: skip
     if len(x) != len(y):
         raise UserError(f"there are {len(x)} images but {len(y)} labels; give one label an image")
     return x, y
@@ -99,19 +109,67 @@ def _item(dataset: Any, number: int) -> Any:
         raise UserError(f"item {number} of the dataset cannot be had: {type(error).__name__}: {error}") from error
 
 
+def _stacked(given: Sequence[Any]) -> np.ndarray:
+    """Images, each a picture, an array H x W or H x W x C, or a tensor C x H x W, as one array with channels last."""
+    pictures = [image for image in given if _is_picture(image)]
+    try:
+        colour = any(upright(image).mode not in GREY for image in pictures)
+        mode = "RGB" if colour else "L"
+        images = [np.asarray(in_mode(upright(image), mode)) if _is_picture(image) else _image(image) for image in given]
+    except ValueError as error:
+        raise UserError(f"an image of the dataset cannot be used: {error}") from None
+    shapes = sorted({image.shape for image in images}, key=repr)
+    if len(shapes) > 1:
+        raise UserError(f"the images of the dataset differ in shape: {shapes[0]} and {shapes[1]}; resize them")
+    return np.stack(images)
+
+
 def _image(image: Any) -> np.ndarray:
-    """One image or a stack of them, channels last: tensors have their channels first, pictures and numpy last."""
-    if _is_tensor(image):
-        array = image.detach().cpu().numpy()
-        return np.moveaxis(array, -3, -1) if array.ndim in (3, 4) else array
-    return np.asarray(image)
+    return _channels_last(image, "an image of the dataset") if _is_tensor(image) else np.asarray(image)
+
+
+def _channels_last(tensor: Any, what: str) -> np.ndarray:
+    """Tensors have their channels first, pictures and numpy last; without channels they stay as they are."""
+    array = _plain(tensor, what)
+    single = 3 if what == "an image of the dataset" else 4
+    if array.ndim != single:
+        return array
+    if array.shape[-3] > 4 >= array.shape[-1]:  # would pass for flat images of many channels
+        wanted = "C x H x W" if single == 3 else "N x C x H x W"
+        raise UserError(f"{what} has shape {tuple(array.shape)}, channels last; give it as {wanted}")
+    return np.moveaxis(array, -3, -1)
+
+
+def _plain(tensor: Any, what: str) -> np.ndarray:
+    try:
+        return tensor.detach().cpu().numpy()
+    except TypeError:  # bfloat16, float8, quantised ones
+        raise UserError(f"{what} is of type {tensor.dtype}, which numpy does not have; give it as float32 or "
+                        "uint8") from None  # fmt: skip
+
+
+def _label(label: Any) -> int | str | float:
+    """A class number, a name, or a number that is refused later on."""
+    if isinstance(label, str):
+        return label
+    array = _plain(label, "a label of the dataset") if _is_tensor(label) else np.asarray(label)
+    if array.size != 1 or array.dtype.kind not in "iubfUS":
+        shown = "None" if label is None else f"of shape {array.shape}" if array.ndim else f"a {type(label).__name__}"
+        raise UserError(f"a label of the dataset is {shown}; give class numbers from 0, or names (of one-hot rows, "
+                        "their argmax)")  # fmt: skip
+    return array.item()
 
 
 def _names(part: Any) -> Sequence[str] | None:
     while not hasattr(part, "classes") and hasattr(part, "dataset"):  # torch's Subset
         part = part.dataset
     names = getattr(part, "classes", None)
-    return None if names is None else [str(name) for name in names]
+    if names is None:
+        return None
+    if isinstance(names, str) or not hasattr(names, "__iter__"):
+        raise UserError(f"the dataset's `classes` are {names!r}; make them a list with one name per class, or leave "
+                        "them out")  # fmt: skip
+    return [str(name) for name in names]
 
 
 def _numbered(y: np.ndarray, names: Sequence[str] | None) -> tuple[np.ndarray, Sequence[str] | None]:
@@ -128,5 +186,10 @@ def _is_tensor(value: Any) -> bool:
     return type(value).__module__.partition(".")[0] == "torch"
 
 
-def _is_number(label: Any) -> bool:
-    return isinstance(label, int | np.integer) or _is_tensor(label)
+def _is_picture(value: Any) -> bool:
+    return type(value).__module__.startswith("PIL.")
+
+
+def _is_list(value: Any) -> bool:
+    """Of images, of which each may be a picture, an array or a tensor."""
+    return isinstance(value, list | tuple) and any(hasattr(each, "shape") or _is_picture(each) for each in value)

@@ -7,15 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from evonas.data.splitting import Parts, reason, without_test_part
+from evonas.data.splitting import Parts, check_labels, reason, without_test_part
 from evonas.errors import UserError
+from evonas.support.device import require_memory
 
 NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 def read_npz(file: str) -> Parts:
     """Raises UserError where it cannot be read."""
-    arrays = _npz_arrays(file)
+    return checked_parts(file, _npz_arrays(file))
+
+
+def checked_parts(file: str, arrays: dict[str, np.ndarray]) -> Parts:
+    """The arrays of a file, or of what messages call so. Raises UserError where they are no images with labels."""
     x_train, x_test = (_npz_images(f"{file}: {key}", arrays[key]) for key in ("x_train", "x_test"))
     y_train, y_test = (npz_labels(f"{file}: {key}", arrays[key]) for key in ("y_train", "y_test"))
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
@@ -26,7 +31,16 @@ def read_npz(file: str) -> Parts:
         raise UserError(
             f"{file}: images of (C, H, W) {train} in x_train but {test} in x_test; give both one shape and type"
         )
-    return x_train, y_train, x_test, y_test, npz_classes(file, arrays.get("classes"), y_train)
+    classes = npz_classes(file, arrays.get("classes"), y_train)
+    check_labels(file, y_train, y_test, classes)
+    return Parts(x_train, y_train, x_test, y_test, classes, pixel_of(x_train))
+
+
+def pixel_of(x: np.ndarray) -> float | None:
+    """What a step of a picture file's 0 to 255 is in images with these values, by the least of the usual ranges that
+    holds them: floats to 1, whole numbers to 16 (the digits) or to 255. None: not known, as they go below 0."""
+    brightest = next((full for full in (1, 16, 255) if x.max() <= full), 255)
+    return brightest / 255 if x.min() >= 0 else None
 
 
 def _npz_arrays(file: str) -> dict[str, np.ndarray]:
@@ -38,9 +52,12 @@ def _npz_arrays(file: str) -> dict[str, np.ndarray]:
     key = "the list of arrays"  # what is being read
     try:
         with np.load(path, allow_pickle=False) as archive:  # a pickle could run any code
+            _require_memory(file, archive.zip)
             found = archive.files
             for key in sorted({*NPZ_ARRAYS, "classes"} & set(found)):
                 arrays[key] = np.asarray(archive[key])  # numpy hands out bytes where a member is no array
+    except UserError:
+        raise
     except Exception as error:  # numpy and zipfile raise many kinds on damaged files
         raise UserError(f"{file}: {key} cannot be read ({reason(error)}); {advice}, without Python objects") from error
     missing = [key for key in NPZ_ARRAYS if key not in arrays]
@@ -49,13 +66,19 @@ def _npz_arrays(file: str) -> dict[str, np.ndarray]:
     return arrays
 
 
+def _require_memory(file: str, archive: zipfile.ZipFile) -> None:
+    """Twice what the arrays take: they are put in another order once."""
+    unpacked = sum(member.file_size for member in archive.infolist())
+    require_memory(2 * unpacked, file, "give fewer images, or smaller ones")
+
+
 def _npz_images(which: str, x: np.ndarray) -> np.ndarray:
     """N x H x W or N x H x W x C to N x C x H x W, uint8 or float32."""
     if x.ndim not in (3, 4):
         raise UserError(f"{which} has shape {x.shape}; give it as N x H x W or N x H x W x C")
     if x.size == 0:
         raise UserError(f"{which} is empty, its shape is {x.shape}; give at least two images per class")
-    if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[3] > 4:  # would pass for flat images of many channels
+    if x.ndim == 4 and x.shape[1] <= 4 < x.shape[3]:  # would pass for flat images of many channels
         raise UserError(f"{which} has shape {x.shape}, channels first; give it as N x H x W x C")
     x = _npz_values(which, x)
     return x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
@@ -103,5 +126,5 @@ def npz_classes(file: str, names: np.ndarray | None, y_train: np.ndarray) -> tup
 def splitted(name: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """x, y of a training part and of a test part, which is the same for every seed. Raises UserError as `load` does."""
     y = npz_labels(name, y)
-    x_train, y_train, x_test, y_test, _ = without_test_part(name, x, y, npz_classes(name, None, y))
-    return x_train, y_train, x_test, y_test
+    parts = without_test_part(name, x, y, npz_classes(name, None, y), None)
+    return parts.x, parts.y, parts.x_test, parts.y_test

@@ -28,8 +28,8 @@ from evonas.support.files import read_json, write_json
 KEPT = 4  # data sets in a process
 SHARED_FROM = 16 << 20  # bytes of images; below, a copy for each process is no loss
 ARRAYS = ("x", "y", "x_test", "y_test")
-FACTS = ("name", "training", "classes")
-COMPUTED = ("mean", "std", "pixel", "fingerprint")  # from all images: read where they are known
+FACTS = ("name", "training", "classes", "pixel", "notes")
+COMPUTED = ("mean", "std", "fingerprint")  # from all images: read where they are known
 
 _in_use: dict[str, int] = {}  # fingerprint -> the open file whose lock says so
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from evonas.data.folder import read_folder
 from evonas.data.npz import read_npz
-from evonas.data.splitting import Parts, check_labels, reason, split, without_test_part
+from evonas.data.picture import resized
+from evonas.data.splitting import Parts, reason, validation_split, without_test_part
 from evonas.errors import UserError
 
 DATASETS: dict[str, str] = {
@@ -68,6 +69,8 @@ class ImageData:
     """The three parts of a data set: x is N x C x H x W, contiguous, uint8 or float32; y is N class numbers, int64.
 
     x, y      the training images and, after the first `training` of them, the validation images
+    pixel     what a step of a picture file's 0 to 255 is in the units of x; None: not known
+    notes     what a user might not expect of how they were read
     """
 
     name: str
@@ -77,6 +80,8 @@ class ImageData:
     x_test: np.ndarray
     y_test: np.ndarray
     classes: tuple[str, ...]
+    pixel: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def x_train(self) -> np.ndarray:
@@ -119,16 +124,9 @@ class ImageData:
         return tuple(np.maximum(deviation, SMALLEST_STD).tolist())
 
     @functools.cached_property
-    def pixel(self) -> float | None:
-        """What one step of an image file's pixels (0 to 255) is in the units of x; None: not known, x goes below 0."""
-        low, high = float(self.x_train.min()), float(self.x_train.max())
-        brightest = next((full for full in (1, 16, 255) if high <= full), 255)  # floats, the digits, uint8
-        return brightest / 255 if low >= 0 else None
-
-    @functools.cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits; equal for equal arrays in equal parts."""
-        digest = hashlib.sha256()
+        """16 hexadecimal digits; equal for equal arrays in equal parts, with equal names of their classes."""
+        digest = hashlib.sha256(repr((self.classes, self.pixel)).encode())
         for part in ("train", "validation", "test"):
             for array in (getattr(self, f"x_{part}"), getattr(self, f"y_{part}")):
                 digest.update(f"{array.dtype.str}{array.shape}".encode())
@@ -143,14 +141,20 @@ def load(source: Source) -> ImageData:
     Returns   the same object for an equal source while it is among the last four; do not write into its arrays
     Raises    UserError when the data cannot be had, read or split; the message is one line that says what to do
     """
-    x_train, y_train, x_test, y_test, classes = _reader(source.name)(source)
-    check_labels(source.name, y_train, y_test, classes)
-    train, validation = split(source.name, y_train, classes, source.validation, source.seed)
+    parts = _reader(source.name)(source)
+    y = parts.y
+    if parts.validation is None:
+        train, held_out = validation_split(source.name, y, parts.classes, source.validation, source.seed)
+        rows, training = np.concatenate([train, held_out]), len(train)
+    else:
+        rows, training = np.arange(len(y)), len(y) - parts.validation
+    x, x_test = parts.x, parts.x_test
     if source.size is not None:
-        x_train, x_test = _resize(x_train, source.size), _resize(x_test, source.size)
-    rows = np.concatenate([train, validation])
-    x, x_test = np.ascontiguousarray(x_train)[rows], np.ascontiguousarray(x_test)
-    return ImageData(source.name, x, y_train[rows], len(train), x_test, y_test, classes)
+        x, x_test = _resize(x, source.size), _resize(x_test, source.size)
+    x, x_test = np.ascontiguousarray(x)[rows], np.ascontiguousarray(x_test)
+    return ImageData(
+        source.name, x, y[rows], training, x_test, parts.y_test, parts.classes, pixel=parts.pixel, notes=parts.notes
+    )
 
 
 def _reader(name: str) -> Callable[[Source], Parts]:
@@ -176,7 +180,7 @@ def _read_digits(source: Source) -> Parts:
 
     images, labels = load_digits(return_X_y=True)
     x = images.reshape(-1, 1, 8, 8).astype(np.uint8)  # whole numbers 0..16
-    return without_test_part(source.name, x, labels.astype(np.int64), tuple("0123456789"))
+    return without_test_part(source.name, x, labels.astype(np.int64), tuple("0123456789"), 16 / 255)
 
 
 class _Published(NamedTuple):
@@ -236,7 +240,7 @@ def _read_published(source: Source) -> Parts:
             f"in {root / published.folder}{published.remark}"
         ) from error
     classes = tuple(map(str, getattr(train, "classes", range(10))))  # SVHN, the one without, shows the digits
-    return x_train, y_train, x_test, y_test, classes
+    return Parts(x_train, y_train, x_test, y_test, classes, 1.0)
 
 
 @contextlib.contextmanager
@@ -256,17 +260,16 @@ READERS: dict[str, Callable[[Source], Parts]] = {"digits": _read_digits, **dict.
 
 
 def _resize(x: np.ndarray, size: int) -> np.ndarray:
-    """Bilinear with antialiasing; the type of x is kept."""
-    import torch
+    """Each channel as a picture file's is resized; the type of x is kept."""
+    from PIL import Image
 
     if x.shape[2:] == (size, size):
         return x
-    resized = np.empty((*x.shape[:2], size, size), dtype=x.dtype)
-    for target, chunk in zip(_chunks(resized), _chunks(x), strict=True):
-        images = torch.from_numpy(chunk.astype(np.float32))
-        images = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
-        target[:] = images.round().numpy() if x.dtype == np.uint8 else images.numpy()
-    return resized
+    resized_to = np.empty((*x.shape[:2], size, size), dtype=x.dtype)
+    for image, small in zip(x, resized_to, strict=True):
+        for band, target in zip(image, small, strict=True):
+            target[:] = np.asarray(resized(Image.fromarray(np.ascontiguousarray(band)), (size, size)))
+    return resized_to
 
 
 def _chunks(x: np.ndarray) -> Iterator[np.ndarray]:

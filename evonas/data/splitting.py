@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import ceil
+
 import numpy as np
 
 from evonas.errors import UserError
 
-Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]  # x, y train; x, y test; class names
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A data set as it was read: images N x C x H x W with their class numbers, to train with and to test on.
+
+    pixel        what a step of a picture file's 0 to 255 is in the units of x; None: not known
+    validation   the data came with a validation part: the last so many of x and y
+    notes        what a user might not expect of how they were read
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    classes: tuple[str, ...]
+    pixel: float | None
+    validation: int | None = None
+    notes: tuple[str, ...] = ()
+
 
 TEST_SHARE = 0.2  # of a set that comes without a test split
 TEST_SEED = 0  # fixed: the test split of a set is the same in every run
@@ -21,15 +42,31 @@ def check_labels(name: str, y_train: np.ndarray, y_test: np.ndarray, classes: tu
             )
 
 
-def without_test_part(name: str, x: np.ndarray, y: np.ndarray, classes: tuple[str, ...]) -> Parts:
+def without_test_part(
+    name: str, x: np.ndarray, y: np.ndarray, classes: tuple[str, ...], pixel: float | None, notes: tuple[str, ...] = ()
+) -> Parts:
     """A test part, the same for every seed, is split off."""
-    train, test = split(name, y, classes, TEST_SHARE, TEST_SEED)
-    return x[train], y[train], x[test], y[test], classes
+    more = "give more images of every class, or test images of your own"
+    train, test = split(name, y, classes, TEST_SHARE, TEST_SEED, more)
+    return Parts(x[train], y[train], x[test], y[test], classes, pixel, notes=notes)
 
 
-def split(name: str, y: np.ndarray, classes: tuple[str, ...], share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of what stays and of the share that is held out, each with the classes in the proportions of y."""
+def validation_split(
+    name: str, y: np.ndarray, classes: tuple[str, ...], share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of what is trained on and of the share that is held out for validation."""
+    least, most = ceil(100 * len(classes) / len(y)), 100 - ceil(100 * len(classes) / len(y))
+    enough = f"use a --validation from {least / 100:g} to {most / 100:g}, or give more images"
+    return split(name, y, classes, share, seed, enough if least <= most else "give more images of every class")
 
+
+def split(
+    name: str, y: np.ndarray, classes: tuple[str, ...], share: float, seed: int, advice: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of what stays and of the share that is held out, each with the classes in the proportions of y.
+
+    Raises UserError where a class would lack on one side; the advice says what to do then.
+    """
     from sklearn.model_selection import train_test_split
 
     if len(classes) < 2:
@@ -43,13 +80,13 @@ def split(name: str, y: np.ndarray, classes: tuple[str, ...], share: float, seed
             f"{name}: class {rare} ({classes[rare]}) has {counts[rare]} images to train and validate with; give at "
             "least two of every class, and number the classes 0, 1, 2, ... without gaps"
         )
-    try:
-        stay, held_out = train_test_split(np.arange(len(y)), test_size=share, random_state=seed, stratify=y)
-    except ValueError as error:
+    held = ceil(share * len(y))
+    if held < len(classes) or len(y) - held < len(classes):
         raise UserError(
-            f"{name}: {share:g} of {len(y)} images cannot be held out with every class on both sides "
-            f"({reason(error)}); give more images, or change --validation"
-        ) from error
+            f"{name}: {share:g} of {len(y)} images are {held}, and with the other {len(y) - held} there is not one "
+            f"image of each of {len(classes)} classes on both sides; {advice}"
+        )
+    stay, held_out = train_test_split(np.arange(len(y)), test_size=share, random_state=seed, stratify=y)
     return stay, held_out
 
 

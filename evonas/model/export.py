@@ -7,6 +7,7 @@ network.onnx          the same network for other runtimes, where it is asked for
 
 from __future__ import annotations
 
+import json
 import shutil
 from math import nan
 from pathlib import Path
@@ -51,7 +52,7 @@ def export(trained: TrainedNetwork, folder: Path, *, onnx: bool = False, trust: 
         write_bytes(partial / "weights.safetensors", save(weights))
         difference = nan if network is None else _difference(network, partial, trained.graph.input_shape)
         if onnx and network is not None:
-            _write_onnx(network, partial / "network.onnx", trained.graph.input_shape)
+            _write_onnx(network, partial / "network.onnx", trained)
         if folder.exists():
             folder.rmdir()
         partial.rename(folder)
@@ -79,8 +80,9 @@ def _difference(network: nn.Module, folder: Path, shape: Shape) -> float:
     return difference
 
 
-def _write_onnx(network: nn.Module, path: Path, shape: Shape) -> None:
-    """Images in batches of any size go in under the name "images", "logits" come out."""
+def _write_onnx(network: nn.Module, path: Path, trained: TrainedNetwork) -> None:
+    """Images in batches of any size go in under the name "images", normalised; "logits" come out. How to normalise them,
+    and the names of the classes, are metadata of the file, as JSON."""
     import torch
 
     try:
@@ -88,11 +90,14 @@ def _write_onnx(network: nn.Module, path: Path, shape: Shape) -> None:
         import onnxscript  # noqa: F401  the exporter of torch needs it
     except ModuleNotFoundError as error:
         raise UserError(f"--onnx needs {error.name}; pip install 'evonas[onnx]'") from None
-    images = torch.randn(CHECKED, *shape, generator=torch.Generator().manual_seed(0))
-    torch.onnx.export(
-        network, (images,), path, dynamo=True, input_names=["images"], output_names=["logits"], verbose=False,
-        external_data=False, dynamic_shapes=({0: torch.export.Dim("batch")},),
+    images = torch.randn(CHECKED, *trained.graph.input_shape, generator=torch.Generator().manual_seed(0))
+    program = torch.onnx.export(
+        network, (images,), dynamo=True, input_names=["images"], output_names=["logits"], verbose=False,
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
     )  # fmt: skip
+    assert program is not None, "with dynamo there is one"
+    program.model.metadata_props.update({name: json.dumps(each) for name, each in trained.preprocessing.items()})
+    program.save(path, external_data=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"images": images.numpy()})
     with torch.inference_mode():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import pprint
 import re
 from collections.abc import Sequence
+from math import prod
 
+from evonas.data import picture
 from evonas.errors import UserError
 from evonas.graph import INPUT, Graph, Node
 from evonas.model.trained import TrainedNetwork
@@ -18,15 +21,19 @@ HEAD = '''"""{title}
 
 {counts}
 
-    python network.py IMAGE...     prints {prints} of each image file (this alone needs Pillow: pip install pillow)
+    python network.py FILE|FOLDER...     prints a table (CSV) with a row for each picture: {prints}
+                                         (this alone needs Pillow: pip install pillow)
 
 or from other code, with this folder on the path:
 
-    from network import load, prepare
+    from network import load, prepare, read
     network = load()                        # a torch.nn.Module in evaluation mode
     outputs = network(prepare(images))      # images: (B, {channels}, {height}, {width}), values as in the training data
+    outputs = network(prepare(read(path)))  # of a picture file
 """
 
+import csv
+import os
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -56,40 +63,62 @@ def prepare(images):
 
 
 def read(path):
-    """An image file as (1, C, H, W): resized, and grey where the network takes one channel."""
+    """A picture file as (1, C, H, W), read as the training's pictures were. Raises what Pillow raises where it cannot,
+    and ValueError where a picture cannot have so many channels."""
     from PIL import Image
 
     if PIXEL is None:
         raise SystemExit("network.py: say in `read` how pixels become values of the training data, and set PIXEL")
     channels, height, width = INPUT_SHAPE
-    image = Image.open(path).convert("L" if channels == 1 else "RGB").resize((width, height))
-    pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(1, height, width, channels)
-    return pixels.permute(0, 3, 1, 2).float() * PIXEL
+    with Image.open(path) as image:
+        found = bands(image, channels, (width, height), PIXEL, WHOLE)
+    kind = torch.uint8 if WHOLE else torch.float32
+    planes = [torch.frombuffer(bytearray(band.tobytes()), dtype=kind).view(height, width) for band in found]
+    return torch.stack(planes)[None].float()
+
+
+def main(paths):
+    """Print a row for each picture file, and for those in each folder; 1 where one could not be read, else 0."""
+    if not paths:
+        print("usage: python network.py FILE|FOLDER...", file=sys.stderr)
+        return 2
+    network, table, failed = load(), csv.writer(sys.stdout, lineterminator="\\n"), 0
+    table.writerow(["file", *COLUMNS])
+    for given in paths:
+        for path in filter(is_picture, files_below(given)) if os.path.isdir(given) else [given]:
+            try:
+                images = read(path)
+            except Exception as error:  # Pillow's decoders raise many kinds
+                print(f"{path}: {error}", file=sys.stderr)
+                failed = 1
+                continue
+            with torch.inference_mode():
+                table.writerow([path, *row(network(prepare(images))[0])])
+    return failed
 
 
 if __name__ == "__main__":
-    network = load()
-    for path in sys.argv[1:]:
-        with torch.inference_mode():
-            print(f"{path}: {said(network(prepare(read(path)))[0])}")
+    sys.exit(main(sys.argv[1:]))
 '''
 
-# How an output is printed: as the likeliest of its classes, or as the numbers that it is.
+# What a row of the table says of a picture: the likeliest class and the probability of each, or the plain outputs.
 CLASSIFIED = '''
 CLASSES = {classes}
+COLUMNS = ("class", *CLASSES)
 
 
-def said(logits):
-    """The likeliest class, and its probability."""
-    shares = logits.softmax(0)
-    best = int(shares.argmax())
-    return f"{{CLASSES[best]}} ({{shares[best]:.1%}})"
+def row(logits):
+    """The likeliest class, and the probability that the network gives each class."""
+    shares = logits.softmax(0).tolist()
+    return [CLASSES[shares.index(max(shares))], *(f"{{share:.6f}}" for share in shares)]
 '''
 PLAIN = '''
+COLUMNS = {columns}
 
-def said(outputs):
+
+def row(outputs):
     """The outputs as they are."""
-    return " ".join(f"{number:.6g}" for number in outputs.flatten().tolist())
+    return [f"{{number:.6g}}" for number in outputs.flatten().tolist()]
 '''
 
 
@@ -115,15 +144,24 @@ def source(trained: TrainedNetwork) -> str:
         width=shape[2],
         mean=tuple(trained.preprocessing["mean"] or (0.0,) * shape[0]),
         std=tuple(trained.preprocessing["std"] or (1.0,) * shape[0]),
-        prints="the outputs" if names is None else "the class",
+        prints="its outputs" if names is None else "its class, and the probability of each",
     )
-    pixel = trained.preprocessing["pixel"]
-    known = "a pixel of an image file, 0 to 255, times this is a value of the training data"
+    pixel, whole = trained.preprocessing["pixel"], trained.preprocessing["whole"]
+    known = "a step of a picture file, 0 to 255, is this in the values of the training data"
     unknown = "the training images went below 0: `read` cannot know how; say how in it, and set this"
     head += f"PIXEL = {pixel!r}  # {unknown if pixel is None else known}\n"
-    head += PLAIN if names is None else CLASSIFIED.format(classes=_listed(names))
+    head += f"WHOLE = {whole!r}  # those are whole numbers\n"
+    if names is None:
+        head += PLAIN.format(columns=_listed([f"output {number}" for number in range(prod(graph.output_shape))]))
+    else:
+        head += CLASSIFIED.format(classes=_listed(names))
     body = network_source(graph)
-    return f"{head}{classes}\n\n{body}{TAIL}"
+    return f"{head}{classes}\n\n{body}\n\n{_reading()}{TAIL}"
+
+
+def _reading() -> str:
+    """How a search reads pictures, as it does it."""
+    return inspect.getsource(picture).partition("import os\n\n")[2].rstrip() + "\n"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -3,8 +3,8 @@
 training.json         code, the task's first metric on the test split, recipe, data, ...
 graph.json            the architecture, as `Graph.to_json` gives it
 weights.safetensors   weights and statistics, by name
-preprocessing.json    mean and std of each channel, the value of one step of a file's pixels, class names; the network
-                      takes (x - mean) / std
+preprocessing.json    mean and std of each channel, the value of one step of a file's pixels, whether values are whole
+                      numbers, class names; the network takes (x - mean) / std
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Preprocessing(Struct):
     mean: list[float] | None
     std: list[float] | None
     pixel: float | None
+    whole: bool
     classes: list[str] | None
 
 

@@ -76,7 +76,11 @@ def task_of(data: Any, arrays: Path | None, **options: Any) -> Task | None:
     if data is None or isinstance(data, Task):
         return None if data is None else data.identified()
     if arrays is not None:
-        return ImageClassification(Source(str(arrays.resolve()), **options)).identified()
+        place = str(arrays.resolve())
+        try:
+            return ImageClassification(Source(place, **options)).identified()
+        except UserError as error:  # a script knows nothing of the file
+            raise UserError(str(error).replace(place, "the data")) from None
     return task_on(None, data, **options)
 
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 Defined = type | FunctionType
 # what an exported file defines itself
-OCCUPIED = {"INPUT_SHAPE", "MEAN", "STD", "CLASSES", "PIXEL", "Network", "steps", "load", "prepare", "read", "said",
-            "network", "sys", "OrderedDict", "Path", "load_file"}  # fmt: skip
+OCCUPIED = {"INPUT_SHAPE", "MEAN", "STD", "CLASSES", "COLUMNS", "PIXEL", "WHOLE", "MODES", "SUFFIXES", "Network",
+            "steps", "load", "prepare", "read", "row", "main", "is_picture", "is_hidden", "files_below", "upright",
+            "in_mode", "resized", "bands", "network", "csv", "os", "sys", "OrderedDict", "Path",
+            "load_file"}  # fmt: skip
 PRESENT = {"torch": "torch", "nn": "torch.nn"}  # modules that every file with printed calls has, by their name there
 IMPORTS = "import torch\nfrom torch import nn\n"
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEVICES = ("auto", "cpu", "cuda")
 EXECUTORS = ("serial", "processes", "scoop", "dask", "mpi")
 PRECISIONS = ("auto", "float32", "bfloat16")
+ALWAYS_FREE = 64 << 20  # bytes: not worth asking for
 LIBRARIES = 500_000_000  # bytes
 
 
@@ -65,6 +66,27 @@ def memory_of(device: str) -> int:
     if allowed.exists() and (text := allowed.read_text(encoding="ascii").strip()).isdigit():
         amounts.append(int(text))
     return max(int(0.9 * min(amounts)) - LIBRARIES, LIBRARIES)
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take on its machine, or in its container."""
+    amounts = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    if (info := Path("/proc/meminfo")).exists():
+        amounts += [1024 * int(kb) for kb in re.findall(r"^MemAvailable:\s+(\d+)", info.read_text("ascii"), re.M)]
+    limit, used, parts = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current", "stat"))
+    if limit.exists() and used.exists() and (text := limit.read_text("ascii").strip()).isdigit():
+        cached = re.search(r"^file (\d+)", parts.read_text("ascii"), re.M)  # of files: given back where it is needed
+        amounts.append(int(text) - int(used.read_text("ascii")) + int(cached[1] if cached else 0))
+    return max(min(amounts), 0)
+
+
+def require_memory(amount: int, what: str, advice: str) -> None:
+    """Raises UserError where so many bytes are not to be had: asked before they are used, as a system may end a process
+    that takes too many."""
+    if amount > ALWAYS_FREE and amount > (free := free_memory()):
+        raise UserError(
+            f"{what}: {amount / 1e9:.1f} GB of memory are needed, and {free / 1e9:.1f} GB are free; {advice}"
+        )
 
 
 def gpus() -> list[str]:

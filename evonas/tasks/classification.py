@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from evonas.recipe import Recipe
 
 
+NAMED = 10  # so many classes are named with their counts
+
+
 class Accuracy(Metric):
     """The share of images that are put into the right class."""
 
@@ -42,6 +45,19 @@ class ImageClassification(ImageTask):
         import torch.nn.functional as F
 
         return F.cross_entropy(outputs, targets, label_smoothing=recipe.label_smoothing)
+
+    def about(self) -> str:
+        """The images, and how many there are of each class."""
+        import numpy as np
+
+        found = self.images
+        counts = np.bincount(np.concatenate([found.y, found.y_test]), minlength=len(found.classes))
+        order = np.argsort(-counts, kind="stable")
+        each = [f"{found.classes[label]} {counts[label]}" for label in order]
+        if len(each) > NAMED:
+            each = [*each[: NAMED // 2], "...", *each[-NAMED // 2 :]]
+        always = f"whoever always says {found.classes[order[0]]} is right in {counts.max() / counts.sum():.1%}"
+        return f"{super().about()}\n{len(counts)} classes: {', '.join(each)}; {always}"
 
     def preprocessing(self) -> dict[str, Any]:
         return super().preprocessing() | {"classes": self.images.classes}

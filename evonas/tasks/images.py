@@ -57,8 +57,9 @@ class ImageTask(Task):
 
     def about(self) -> str:
         train, validation, test = self.counts
-        return (f"{train} training, {validation} validation and {test} test images of "
-                f"{'x'.join(map(str, self.input_shape))}")  # fmt: skip
+        whole = (f"{train} training, {validation} validation and {test} test images of "
+                 f"{'x'.join(map(str, self.input_shape))}")  # fmt: skip
+        return "\n".join([whole, *self.images.notes])
 
     def splits(self, device: str) -> Splits:
         return _on_device(self, device)
@@ -81,7 +82,8 @@ class ImageTask(Task):
 
     def preprocessing(self) -> dict[str, Any]:
         found = self.images
-        return {"mean": found.mean, "std": found.std, "pixel": found.pixel, "classes": None}
+        whole = found.x.dtype == "uint8"
+        return {"mean": found.mean, "std": found.std, "pixel": found.pixel, "whole": whole, "classes": None}
 
 
 @lru_cache(maxsize=4)

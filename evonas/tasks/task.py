@@ -120,7 +120,7 @@ class Task(ABC):
     def preprocessing(self) -> dict[str, Any]:
         """What goes with a trained network: how an input becomes what the network takes, and what its outputs mean
         (`classes`: their names; None: plain numbers)."""
-        return {"mean": None, "std": None, "pixel": None, "classes": None}
+        return {"mean": None, "std": None, "pixel": None, "whole": False, "classes": None}
 
     def about(self) -> str:
         """The data in a few words."""

@@ -341,7 +341,8 @@ def test_wrong_arrays_are_refused_with_file_array_and_advice(npz, changes, parts
 
 def test_too_small_a_validation_share_is_refused_with_advice(npz):
     message = message_of(Source(npz(), validation=0.01))
-    assert "0.01 of 30 images cannot be held out" in message
+    assert "0.01 of 30 images are 1" in message
+    assert "use a --validation from 0.1 to 0.9" in message
     assert "--validation" in message
 
 
@@ -427,12 +428,11 @@ def test_resizing_gives_the_asked_size_and_keeps_the_type(npz):
     assert digits.x_train.max() <= 16
 
 
-def test_resizing_down_averages_and_rounds(npz, monkeypatch):
-    monkeypatch.setattr(data, "CHUNK", 7)  # the last chunk is not full
+def test_resizing_down_averages_and_rounds(npz):
     x_test = np.broadcast_to(np.array([[10, 20], [30, 41]], np.uint8), (12, 2, 2))
     x_train = np.broadcast_to(np.arange(30, dtype=np.uint8)[:, None, None], (30, 2, 2))
     loaded = load(Source(npz(x_train=x_train, x_test=x_test), size=1))
-    assert loaded.x_test.ravel().tolist() == [25] * 12  # 101 / 4 = 25.25
+    assert loaded.x_test.ravel().tolist() == [26] * 12  # Pillow: rows first, 15 and 35.5 -> 36, then 25.5 -> 26
     assert sorted(np.concatenate([loaded.x_train, loaded.x_validation]).ravel().tolist()) == list(range(30))
 
 
@@ -469,10 +469,14 @@ def test_folders_of_parts_are_used_as_they_are(tmp_path, part):
     assert loaded.y_test.tolist() == [0, 0, 0, 1, 1, 1]
 
 
-def test_test_folder_comes_before_val_folder(tmp_path):
+def test_validation_is_on_the_validation_folder_where_there_is_a_test_folder_too(tmp_path):
     for part, each in (("train", 10), ("test", 3), ("val", 5)):
         class_folders(tmp_path / part, each=each)
-    assert len(load(Source(str(tmp_path))).x_test) == 6
+    loaded = load(Source(str(tmp_path)))
+    assert [len(x) for x in (loaded.x_train, loaded.x_validation, loaded.x_test)] == [20, 10, 6]
+    assert loaded.x_validation[:, 0, 0, 0].tolist() == list(range(10))
+    assert loaded.y_validation.tolist() == [0] * 5 + [1] * 5
+    assert loaded.notes == ("validation is on the pictures in val",)
 
 
 def test_grey_pictures_are_read_as_rgb(tmp_path):

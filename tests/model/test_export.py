@@ -1,5 +1,6 @@
 """A trained network as a folder of plain PyTorch."""
 
+import csv
 import json
 import os
 import re
@@ -196,7 +197,11 @@ def test_an_image_file_is_classified_by_the_exported_folder(tmp_path):
     assert done.returncode == 0, done.stderr
     network = TrainedNetwork.open(tmp_path / "kept").network()
     image = (torch.tensor(data.x_test[:1]).float() - data.mean[0]) / data.std[0]
-    assert done.stdout.startswith(f"digit.png: {int(network(image).argmax())} (")
+    shares = network(image)[0].softmax(0)
+    head, row = csv.reader(done.stdout.splitlines())
+    assert head == ["file", "class", *"0123456789"]
+    assert row[:2] == ["digit.png", str(int(shares.argmax()))]
+    assert [float(share) for share in row[2:]] == pytest.approx(shares.tolist(), abs=1e-5)
 
 
 def test_text_from_outside_cannot_break_the_source(tmp_path):
@@ -292,6 +297,9 @@ def test_an_onnx_network_gives_the_same_outputs_for_any_number_of_images(tmp_pat
         (found,) = session.run(None, {"images": images.numpy()})
         with torch.inference_mode():
             assert np.allclose(found, kept.network()(images).numpy(), atol=1e-4)
+    known = session.get_modelmeta().custom_metadata_map
+    assert {name: json.loads(text) for name, text in known.items()} == kept.preprocessing
+    assert json.loads(known["classes"]) == list("0123456789")
 
 
 def test_nothing_is_written_over(tmp_path):
