@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from evonas.errors import RunError, UserError
+from evonas.errors import Interrupted, RunError, UserError
 from evonas.evaluation.limits import Limits
 from evonas.executors import Equipment, open_executor, require
 from evonas.executors.workplace import workplace
@@ -33,8 +33,10 @@ from evonas.run.arguments import (
     planned,
     preset_of,
     scheduled,
+    seconds_in,
     task_of,
     task_on,
+    whole_numbers,
 )  # fmt: skip
 from evonas.run.budget import Budget
 from evonas.run.check import check, check_same
@@ -49,7 +51,10 @@ from evonas.support.device import choose_device, choose_precision
 from evonas.support.streams import stream
 from evonas.systems import registry
 from evonas.systems.own import resolved
+from evonas.systems.settings import whole
 from evonas.tasks.task import Task
+
+ENDING = (signal.SIGINT, signal.SIGTERM)  # what ends a search, to be resumed
 
 
 def search(
@@ -73,7 +78,7 @@ def search(
     data_dir: str | None = None,
     # how long, and what a candidate may take
     budget: int | str | Budget | None = None,
-    timeout: float | None = None,
+    timeout: float | str | None = None,
     memory: int | str | None = None,
     accumulate: bool = False,
     weights_disk: int | str | None = "2G",
@@ -121,7 +126,7 @@ def search(
     data_dir           where named data sets lie or are downloaded to
 
     budget             evaluations, or a time such as "20m", or a `Budget`; None: as many as the strategy plans
-    timeout            seconds for one training or call of `evaluate`; a network over it is a failure
+    timeout            for one training or call of `evaluate`, in seconds or as "90s"; a network over it is a failure
     memory             bytes for one training, such as "2G"; None: what the device has, shared by the workers. A network
                        that would need more is a failure, or, with `accumulate`, is trained with its batches in parts
     weights_disk       bytes on disk for the weights of those alive; None: as many as it takes
@@ -144,6 +149,8 @@ def search(
     on the way.
     """
     check_given(data, evaluate, inherit)
+    seed, size, threads = whole("seed", seed), *whole_numbers(size=size, threads=threads)
+    workers, workers_per_gpu = whole_numbers(workers=workers, workers_per_gpu=workers_per_gpu)
     system, brought = brought_by(what, data, evaluate, strategy)
     directory = Path(out) if out is not None else free(Path("runs") / name_of_run(system.name, data, seed))
     begun = Run.exists(directory)
@@ -182,7 +189,7 @@ def search(
             device=device,
             precision=choose_precision(precision, device, lambda: setup.space.check(stream(seed, "precision"))),
             init=tuple(code_of(each, setup.space) for each in init),
-            timeout_s=timeout,
+            timeout_s=seconds_in("timeout", timeout),
             memory=None if memory is None else read_count(memory),
             accumulate=accumulate,
             profile=profile,
@@ -191,7 +198,7 @@ def search(
             weights_disk=None if weights_disk is None else read_count(weights_disk),
         )
         if begun:
-            run = Run.open(directory, brought)
+            run = Run.open(directory, brought, trust=True)
             check_same(run, config)
             run = run.moved(
                 **place,
@@ -202,14 +209,19 @@ def search(
             )
             run = run if budget is None else run.with_budget(Budget.of(budget))
         else:
-            check(Run(directory, config, brought))
+            check(Run(directory, config, brought, trust=True))
             run = Run.new(directory, config, brought)
     return go_on(run, executor if isinstance(executor, Executor) else None, progress=progress)
 
 
-def open_run(directory: str | Path, space: Space | None = None) -> Run:
-    """The run in a directory. `space`: the script's own, where it cannot be imported from where the run says."""
-    return Run.open(directory, Brought(space=space))
+def open_run(directory: str | Path, space: Space | None = None, *, trust: bool = False) -> Run:
+    """The run in a directory, to be looked at: nothing of what it holds is run, and everything is checked.
+
+    space   the script's own, where the run was made with one
+    trust   import the space, strategy and task of the user's own that the run names, to decode and train its networks:
+            as good as to run a program that whoever wrote the run has chosen
+    """
+    return Run.open(directory, Brought(space=space), trust=trust)
 
 
 def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True) -> Run:
@@ -218,7 +230,10 @@ def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True) 
     executor   the script's own, where the run was begun with one; None: the one of the config
     """
     main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, _interrupt) if main else None
+    before = {number: signal.getsignal(number) for number in ENDING if main}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as a shell has it for what runs in its background
+            signal.signal(number, _interrupt)
     try:
         with Progress(run) if progress else Silent() as observer:
             carry_out(run, observer, executor)
@@ -228,8 +243,8 @@ def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True) 
         how = "run the script again with resume=True" if run.config.by_script else f"evonas resume {run.directory}"
         raise RunError(f"{error} ({how})") from error
     finally:
-        if main:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return run
 
 
@@ -248,6 +263,9 @@ def carry_out(
                         "again with resume=True")  # fmt: skip
     journal = Journal(run.journal_path, run.space.to_json(), clock=clock)
     try:
+        run.write_config()  # only who holds the journal says how the run goes on
+        if b'"event": "told"' in journal.torn:
+            observer.warn("the last line of the journal was damaged, and with it a result: that evaluation is repeated")
         if executor is None:
             equipment = Equipment(config.threads, config.device)
             executor = open_executor(config.executor, config.workers, equipment, scheduler=config.scheduler)
@@ -281,6 +299,7 @@ def train(
     seed: int | None = None,
     device: str = "auto",
     precision: str = "auto",
+    trust: bool = False,
     on_epoch: OnEpoch = lambda epoch: None,
 ) -> TrainedNetwork:
     """Train one network to the end, apart from a search.
@@ -291,6 +310,7 @@ def train(
     all_data      train on the validation split too, and keep the last epoch in place of the best
     out           where to; None: trained/ID in the run's directory, or trained/SYSTEM-DATA-SEED
     resume        go on after the last whole epoch of a training that was interrupted
+    trust         of a run, import the space and task of the user's own that it names: see `open_run`
     on_epoch      called with each `Epoch`: its number, loss and the value of the metric on the validation split
 
     Raises UserError for what cannot be used, RunError where the training fails.
@@ -300,7 +320,7 @@ def train(
     if (Path(what) / "config.json").exists():
         if settings or preset:
             raise UserError("a run has its own preset and settings; give a recipe, epochs or data instead")
-        run = Run.open(what)
+        run = Run.open(what, trust=trust)
         task = None if data is None else task_on(run.task, data, seed=run.config.seed, **options)
         found = run.best if which is None else run[id_of(which)]
         return found.train(
@@ -333,4 +353,4 @@ def train(
 
 
 def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
+    raise Interrupted

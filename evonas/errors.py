@@ -3,6 +3,10 @@
 INTERRUPTED = 130  # the exit code after Ctrl-C or SIGTERM
 
 
+class Interrupted(KeyboardInterrupt):
+    """Somebody wants the search to end: Ctrl-C or SIGTERM, and nothing that an evaluation raised by itself."""
+
+
 class UserError(ValueError):
     """Wrong use: a setting, code, file or data set that cannot be used as given. The message says what to do."""
 

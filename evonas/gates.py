@@ -130,13 +130,16 @@ def to_json(gate: Gate) -> Any:
 
 
 def from_json(data: Any) -> Gate:
-    """The inverse of `to_json`."""
-    if isinstance(data, int):
-        return data
-    kind, *rest = data
-    if kind == "is":
-        return Is(*rest)
-    if kind == "no":
-        return No(from_json(rest[0]))
-    inner = tuple(map(from_json, rest))
-    return Every(inner) if kind == "every" else Some(inner)
+    """The inverse of `to_json`. Raises ValueError for anything else."""
+    if data in (0, 1) and isinstance(data, int):
+        return int(data)
+    match data:
+        case ["is", str(decision), token]:
+            return Is(decision, token)
+        case ["no", inner]:
+            return No(from_json(inner))
+        case ["every", *inner]:
+            return Every(tuple(map(from_json, inner)))
+        case ["some", *inner]:
+            return Some(tuple(map(from_json, inner)))
+    raise ValueError(f"{data!r:.80} is no gate")

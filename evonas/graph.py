@@ -13,14 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
 
 from evonas import gates, operations
 from evonas.errors import UserError
 from evonas.gates import Gate
 from evonas.operations import Convolution, DropPath, Identity, Operation, Recorded, Shape, Zero
+from evonas.support.schema import checked
 
 INPUT = "input"
+LARGEST_SIDE = 1 << 24  # of an input that is read from a file
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=-]*")
 
 
@@ -88,6 +92,8 @@ class Graph:
                 shape = operation.shape(shape)
             except ValueError as error:
                 raise GraphError(f"{node.name}: {error}") from None
+            if min(shape, default=0) < 1:
+                raise GraphError(f"{node.name}: {operation} gives the shape {shape}")
         return shape
 
     @staticmethod
@@ -252,17 +258,40 @@ class Graph:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Graph:
-        nodes = (
-            Node(
-                node["name"],
-                tuple(Edge(source, gates.from_json(gate)) for source, gate in node["inputs"]),
-                tuple(operations.from_json(operation) for operation in node["operations"]),
-                node["combine"],
+    def from_json(cls, data: Any) -> Graph:
+        """The inverse of `to_json`. Raises UserError for anything else: a graph that was read from a file is data, from
+        which source is printed and networks are built."""
+        text = checked(data, _GraphText, "the graph")
+        try:
+            nodes = tuple(
+                Node(
+                    node.name,
+                    tuple(Edge(source, gates.from_json(gate)) for source, gate in node.inputs),
+                    tuple(map(operations.from_json, node.operations)),
+                    node.combine,
+                )
+                for node in text.nodes
             )
-            for node in data["nodes"]
-        )
-        return cls(tuple(data["input_shape"]), tuple(nodes), data.get("auxiliary"))
+            return cls(text.input_shape, nodes, text.auxiliary)
+        except GraphError:
+            raise
+        except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+            raise GraphError(f"the graph cannot be read: {error}") from None
+
+
+class _NodeText(Struct):
+    name: str
+    inputs: list[tuple[str, Any]]
+    operations: list[dict[str, Any]]
+    combine: Literal["sum", "concat"]
+
+
+class _GraphText(Struct):
+    """What `Graph.to_json` gives."""
+
+    input_shape: tuple[Annotated[int, Meta(ge=1, le=LARGEST_SIDE)], ...]
+    nodes: list[_NodeText]
+    auxiliary: str | None = None
 
 
 class Draft:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from evonas.commands.options import Grouped
+from evonas.commands.options import Grouped, trust_option
 
 
 @click.command(cls=Grouped)
@@ -15,8 +15,7 @@ from evonas.commands.options import Grouped
 @click.argument("which", metavar="[ID]", required=False, type=click.IntRange(0))
 @click.option("--to", "folder", required=True, type=click.Path(path_type=Path), help="The folder to make.")
 @click.option("--onnx", is_flag=True, help="Also network.onnx (pip install 'evonas[onnx]').")
-@click.option("--trust", is_flag=True, help="Run the source of a user's operations that the training has recorded, to "
-              "compare the outputs.")  # fmt: skip
+@trust_option
 def command(what: Path, which: int | None, folder: Path, onnx: bool, trust: bool) -> None:
     """Write a trained network as plain PyTorch: the winner of the run in DIR, its individual ID, or the trained network
     in the folder DIR. The folder needs torch and safetensors only."""
@@ -28,7 +27,7 @@ def command(what: Path, which: int | None, folder: Path, onnx: bool, trust: bool
     if which is None and (TrainedNetwork.exists(what) or (what / "request.json").exists()):
         trained = TrainedNetwork.open(what)
     else:
-        run = Run.open(what)
+        run = Run.open(what, trust=trust)
         trained = (run.best if which is None else run[which]).trained()
     difference = export(trained, folder, onnx=onnx, trust=trust)
     if isnan(difference):

@@ -164,6 +164,9 @@ device_options = together(
                  help="auto: bfloat16 where the hardware has it."),
 )  # fmt: skip
 
+trust_option = click.option("--trust", is_flag=True, help="Run code of the user's own that the run names or has "
+                            "recorded: its space, strategy, task and operations.")  # fmt: skip
+
 executor_options = together(
     click.option("--workers", type=positive,
                  help="Evaluations at a time. [default: one a core, or --workers-per-gpu on each GPU]"),

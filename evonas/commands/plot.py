@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from evonas.commands.options import Grouped
+from evonas.commands.options import Grouped, trust_option
 
 
 @click.command(cls=Grouped)
 @click.argument("directory", type=click.Path(path_type=Path))
-def command(directory: Path) -> None:
+@trust_option
+def command(directory: Path, trust: bool) -> None:
     """Draw the pictures and report.html of the run in DIRECTORY anew, also while it goes on."""
     from evonas.run.store import Run
 
-    for path in Run.open(directory).plot():
+    for path in Run.open(directory, trust=trust).plot():
         click.echo(path)

@@ -38,7 +38,7 @@ def command(
     from evonas.run.problem import BY_SCRIPT
     from evonas.run.store import Run
 
-    run = Run.open(directory)
+    run = Run.open(directory, trust=True)
     if evaluations is not None or seconds is not None:
         run = run.extended(evaluations=evaluations, seconds=seconds)
     elif run.finished():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from evonas.commands.options import Grouped, positive
+from evonas.commands.options import Grouped, positive, trust_option
 from evonas.errors import UserError
 
 
@@ -17,7 +17,10 @@ from evonas.errors import UserError
 @click.option("--front", is_flag=True, help="The networks that no other one beats in all objectives.")
 @click.option("--csv", "as_csv", is_flag=True, help="Every evaluation as CSV.")
 @click.option("--png", type=click.Path(path_type=Path), help="Draw the individual's network into this file.")
-def command(directory: Path, which: int | None, top: int | None, front: bool, as_csv: bool, png: Path | None) -> None:
+@trust_option
+def command(
+    directory: Path, which: int | None, top: int | None, front: bool, as_csv: bool, png: Path | None, trust: bool
+) -> None:
     """What the run in DIRECTORY has found so far, or all about its individual ID."""
     from evonas.commands.output import print_table
     from evonas.reports.pictures import picture_of
@@ -28,7 +31,7 @@ def command(directory: Path, which: int | None, top: int | None, front: bool, as
     from evonas.run.store import Run
     from evonas.support.files import write_bytes
 
-    run = Run.open(directory)
+    run = Run.open(directory, trust=trust)
     if as_csv:
         click.echo(csv_text(run.rows()), nl=False)
         return
@@ -47,6 +50,6 @@ def command(directory: Path, which: int | None, top: int | None, front: bool, as
         return
     if top is None:
         for name, text in fact_lines(run):
-            console.print(f"{name}: {text}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{name}: {text}", soft_wrap=True)
         print_table(console, summary_rows(run.summary, run.config.objectives), "")
     print_table(console, network_rows(best_of(run, top or 5), run.config.objectives), f"the best of {directory}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from evonas.commands.options import Fields, data_options, device_options, positive, settings_option
+from evonas.commands.options import Fields, data_options, device_options, positive, settings_option, trust_option
 from evonas.errors import INTERRUPTED, UserError
 
 
@@ -26,6 +26,7 @@ from evonas.errors import INTERRUPTED, UserError
 @click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="[default: the run's; of a system: 0]")
 @device_options
+@trust_option
 def command(
     what: str,
     which: str | None,

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from evonas.data.picture import bands, files_below, is_hidden, is_picture
-from evonas.data.splitting import Parts, reason, without_test_part
+from evonas.data.splitting import Parts, without_test_part
 from evonas.errors import UserError
 from evonas.support.device import require_memory
+from evonas.support.text import reason
 
 SPLITS = {  # the names that folders of splits have, in any case
     "train": ("train", "training"),

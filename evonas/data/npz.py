@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from evonas.data.splitting import Parts, check_labels, reason, without_test_part
+from evonas.data.splitting import Parts, check_labels, without_test_part
 from evonas.errors import UserError
 from evonas.support.device import require_memory
+from evonas.support.text import reason
 
 NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 

@@ -21,8 +21,9 @@ import numpy as np
 from evonas.data.folder import read_folder
 from evonas.data.npz import read_npz
 from evonas.data.picture import resized
-from evonas.data.splitting import Parts, reason, validation_split, without_test_part
+from evonas.data.splitting import Parts, validation_split, without_test_part
 from evonas.errors import UserError
+from evonas.support.text import reason
 
 DATASETS: dict[str, str] = {
     "digits": "scikit-learn's handwritten digits: 1,797 grey images of 8 x 8, 10 classes; needs no download",

@@ -88,8 +88,3 @@ def split(
         )
     stay, held_out = train_test_split(np.arange(len(y)), test_size=share, random_state=seed, stratify=y)
     return stay, held_out
-
-
-def reason(error: Exception) -> str:
-    """The error in one short line."""
-    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")[:200]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import socket
 import time
 import traceback
@@ -16,7 +17,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
-from evonas.errors import UserError
+from evonas.errors import Interrupted, UserError
 from evonas.evaluation.candidate import Candidate
 from evonas.evaluation.outcome import Outcome
 from evonas.individual import Toolbox
@@ -61,8 +62,8 @@ class Evaluator(ABC):
 
 @dataclass(frozen=True)
 class Job:
-    """What an executor runs: one evaluation of one candidate. Whatever goes wrong with the candidate is its outcome;
-    only EvaluationError is raised."""
+    """What an executor runs: one evaluation of one candidate. Whatever goes wrong with the candidate is its outcome,
+    `sys.exit` included; only EvaluationError is raised, and Ctrl-C where it reaches this process."""
 
     evaluator: Evaluator
     candidate: Candidate
@@ -80,7 +81,9 @@ class Job:
                 outcome = replace(outcome, values=(), status="failed", error=f"nan: the values are {outcome.values}")
         except EvaluationError:
             raise
-        except Exception:  # the boundary of a worker: the failure is recorded with its traceback
+        except BaseException as raised:  # the boundary of a worker: the failure is recorded with its traceback
+            if _is_ctrl_c(raised):
+                raise
             outcome = Outcome.failure("error", traceback.format_exc().strip())
         seconds = outcome.seconds or round(time.monotonic() - start, 4)
         return replace(outcome, seconds=seconds, worker=_worker(os.getpid()))
@@ -115,15 +118,25 @@ class Function(Evaluator):
 
     def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
         returned = self.function(candidate.genome)
-        values = tuple(returned) if isinstance(returned, Sequence) and not isinstance(returned, str) else (returned,)
         try:
-            numbers = tuple(map(float, values))
+            several = not isinstance(returned, str | bytes) and len(returned) is not None
+        except TypeError:  # a number, or an array of no dimension
+            several = False
+        try:
+            numbers = tuple(map(float, returned if several else (returned,)))
         except (TypeError, ValueError):
             numbers = ()
         if len(numbers) != self.count:
             wanted = "a number" if self.count == 1 else f"{self.count} numbers, one for each objective"
             raise EvaluationError(f"evaluate returned {returned!r} for {candidate.genome}; return {wanted}")
         return Outcome(numbers)
+
+
+def _is_ctrl_c(raised: BaseException) -> bool:
+    """Whether somebody wants the process to end. A KeyboardInterrupt is the evaluation's own where Ctrl-C raises
+    something else, or nothing, as in a worker."""
+    plain = isinstance(raised, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return plain or isinstance(raised, Interrupted)
 
 
 @lru_cache(maxsize=1)

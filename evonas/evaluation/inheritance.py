@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from hashlib import blake2b
 from math import inf
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from evonas.evaluation.candidate import FRESH, Candidate, Origin
 from evonas.evaluation.keeper import Keeper
 from evonas.evaluation.outcome import Outcome
 from evonas.individual import UNSAID, Individual
-from evonas.support.files import write_bytes
+from evonas.support.files import checksum, write_bytes
 
 NAMELESS = ("it names no parents, so it is trained from scratch: make children by cloning (toolbox.clone, "
             "copy.deepcopy) and changing the clone, or set individual.parents")  # fmt: skip
@@ -74,10 +73,6 @@ class WeightStore:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
-
-
-def checksum(weights: bytes) -> str:
-    return blake2b(weights, digest_size=16).hexdigest()
 
 
 class Inheritance(Keeper):

@@ -22,7 +22,7 @@ class PoolWorker(Protocol):
 
     def run(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
 
-    def close(self, *, at_once: bool) -> None: ...
+    def close(self) -> None: ...
 
 
 class WorkerPool(Executor):
@@ -63,7 +63,7 @@ class WorkerPool(Executor):
         for worker, thread in workers.items():
             if wait:
                 thread.join()
-            worker.close(at_once=not wait)
+            worker.close()
 
     def abandon(self, reason: str) -> None:
         """Nobody is left who could do what is asked: all tasks, and those to come, end with this reason."""

@@ -119,7 +119,7 @@ class Remote:
             raise Gone(f"{self.name} has ended") from None
         raise value
 
-    def close(self, *, at_once: bool) -> None:
+    def close(self) -> None:
         self.connection.close()
 
 
@@ -139,7 +139,7 @@ def serve(address: tuple[str, int], key: bytes, equipment: Equipment) -> None:
                     answer = ERROR, error
                 _say(connection, *answer)
     except (EOFError, OSError, _RootGone):
-        worker.close(at_once=True)
+        worker.close()
         multiprocessing.util._exit_function()  # type: ignore[attr-defined]  # lets go of the locks of its process
         os._exit(0)  # SCOOP's own loop would wait for ever where its broker has gone too
 

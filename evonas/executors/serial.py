@@ -6,17 +6,28 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from evonas.executors.worker import PLAIN, Equipment, Worker
+from evonas.executors.worker import PLAIN, Equipment, Limited, Worker
 
 
 class Serial(Executor):
-    """Runs each task at once, in this process."""
+    """Runs each task at once, in this process; one that has a limit of time in a process of its own, since it may not
+    end by itself."""
 
     def __init__(self, equipment: Equipment = PLAIN) -> None:
         self.equipment = equipment
+        self._worker: Worker | None = None  # of what has a limit
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
-        return _done(fn, *args, **kwargs)
+        if not isinstance(fn, Limited) or fn.limit_s is None:
+            return _done(fn, *args, **kwargs)
+        if self._worker is None:
+            self._worker = Worker(self.equipment)
+        return _done(self._worker.run, fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
 
     def submit_alone(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """In a process of its own: for a task that was in this process when it ended the last time."""
@@ -24,7 +35,7 @@ class Serial(Executor):
         try:
             return _done(worker.run, fn, *args, attempts=1, **kwargs)
         finally:
-            worker.close(at_once=True)
+            worker.close()
 
 
 def _done(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:

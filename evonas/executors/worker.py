@@ -23,6 +23,7 @@ from evonas.errors import UserError
 from evonas.support.device import gpus
 
 TICK_S = 1.0  # between two looks of a waiting worker at its limits
+MOST_THREADS = 1024  # of one worker: no host has more cores
 STARTS = 3  # tries to start a process that dies before it has been given anything
 
 
@@ -57,8 +58,8 @@ class Equipment:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise UserError(f"threads is {self.threads}; use at least 1")
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise UserError(f"threads is {self.threads}; use 1 to {MOST_THREADS}")
 
     def environment(self, gpu: str | None) -> dict[str, str]:
         """Threads; the GPU; and memory that was freed is kept, in large pages: to have it mapped anew in each step
@@ -132,13 +133,10 @@ class Worker:
             self._process.shutdown(wait=False, kill_workers=True)
             self._process = None
 
-    def close(self, *, at_once: bool) -> None:
-        """No more tasks. At once: whatever is running is given up."""
+    def close(self) -> None:
+        """No more tasks. Whatever is running is given up, such as a thread that a task has left."""
         self._ended = True
-        if at_once:
-            self.end()
-        elif self._process is not None:
-            self._process.shutdown(wait=True)
+        self.end()
         if self._seat is not None:
             self._seat.leave()
 

@@ -36,15 +36,14 @@ def export(trained: TrainedNetwork, folder: Path, *, onnx: bool = False, trust: 
     Raises UserError where the folder holds something already, or onnx is asked for and cannot be had; RunError where it
     cannot be written, or the outputs differ.
     """
-    from safetensors.torch import load_file, save
+    from safetensors.torch import save
 
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already; choose another --to, or remove it first")
     network = None if trained.graph.unknown and not (trust or onnx) else trained.network(trust=trust)
     names = identifiers(trained.graph)
-    kept = load_file(trained.folder / "weights.safetensors")
-    weights = {exported_name(name, names): tensor for name, tensor in kept.items()}
+    weights = {exported_name(name, names): tensor for name, tensor in trained.weights().items()}
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -81,7 +80,7 @@ def _difference(network: nn.Module, folder: Path, shape: Shape) -> float:
 
 
 def _write_onnx(network: nn.Module, path: Path, trained: TrainedNetwork) -> None:
-    """Images in batches of any size go in under the name "images", normalised; "logits" come out. How to normalise them,
+    """Normalised images in batches of any size go in under the name "images", "logits" come out. How to normalise them,
     and the names of the classes, are metadata of the file, as JSON."""
     import torch
 

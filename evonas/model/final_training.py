@@ -3,7 +3,7 @@
 Beside what a trained network's folder holds (`evonas.model.trained`), a training leaves:
 
 request.json      what was asked for; a training is only resumed as it was begun
-checkpoint.pt     weights and optimizer after the last whole epoch, the best weights so far, the curve
+checkpoint        weights and optimizer after the last whole epoch, the best weights so far, the curve
 curve.csv         epoch, loss, the task's first metric on the validation split; written after each epoch
 curve.png         the same as a picture; drawn every ten seconds, and at the end
 """
@@ -90,10 +90,10 @@ def train_to_the_end(
     Raises UserError where the network does not fit the task, where the folder holds a training and `resume` is not
     given, or another training than this one; RunError where the training fails or a file cannot be written.
     """
-    import torch
     from safetensors.torch import save
 
     from evonas.network import build
+    from evonas.training import checkpoint
     from evonas.training.train import Training, TrainingFailed, evaluate
 
     request = replace(request, task=request.task.identified())
@@ -116,9 +116,9 @@ def train_to_the_end(
             training = Training(network, split, request.recipe, seed=seed, precision=request.precision)
             curve: list[Epoch] = []
             best: tuple[float, dict[str, Any]] | None = None
-            checkpoint = folder / "checkpoint.pt"
-            if checkpoint.exists():
-                state = torch.load(checkpoint, map_location=request.device, weights_only=True)
+            kept = folder / "checkpoint"
+            if kept.exists():
+                state = checkpoint.read(kept, request.device, "delete it to begin this training anew with --resume")
                 training.load_state(state["training"])
                 curve = [Epoch(epoch, loss, value, metric.name) for epoch, loss, value in state["curve"]]
                 best = state["best"]
@@ -131,7 +131,8 @@ def train_to_the_end(
                 curve.append(Epoch(training.epochs, loss, value, metric.name))
                 if best is None or value is None or metric.better(value, best[0]):
                     best = (value or 0.0, {k: v.detach().cpu().clone() for k, v in network.state_dict().items()})
-                _write_checkpoint(checkpoint, training.state(), curve, best)
+                rows = [(row.epoch, row.loss, row.value) for row in curve]
+                checkpoint.write(kept, {"training": training.state(), "curve": rows, "best": best})
                 write_text(folder / "curve.csv", _table(curve, metric.name))
                 if time.monotonic() - drawn > DRAW_EVERY_S:
                     _draw(folder / "curve.png", curve, None, request)
@@ -160,7 +161,7 @@ def train_to_the_end(
             "trained_on": "train+validation" if request.all_data else "train",
         },
     )
-    checkpoint.unlink()
+    kept.unlink()
     return TrainedNetwork.open(folder)
 
 
@@ -204,15 +205,6 @@ def _check_folder(folder: Path, asked: dict[str, Any], resume: bool) -> None:
         recipe = f" (it was begun with {', '.join(fields)})" if fields else ""
         raise UserError(f"{folder} holds a training with other {', '.join(changed)}{recipe}; resume it as it was "
                         "begun, or choose another --out")  # fmt: skip
-
-
-def _write_checkpoint(path: Path, training: dict, curve: list[Epoch], best: tuple[float, dict[str, Any]]) -> None:
-    import torch
-
-    rows = [(row.epoch, row.loss, row.value) for row in curve]
-    whole = io.BytesIO()
-    torch.save({"training": training, "curve": rows, "best": best}, whole)
-    write_bytes(path, whole.getvalue())
 
 
 def _table(curve: list[Epoch], metric: str) -> str:

@@ -223,7 +223,9 @@ def identifiers(graph: Graph) -> dict[str, str]:
 
 def exported_name(key: str, names: dict[str, str]) -> str:
     """A name of our weights, stage1.node2.conv.weight, in the exported network: stage1_node2.conv.weight."""
-    node = next(node for node in names if key.startswith(node.replace("/", ".") + "."))  # none is another's folder
+    node = next((node for node in names if key.startswith(node.replace("/", ".") + ".")), None)  # none is a folder
+    if node is None:
+        raise UserError(f"the weights {key!r} belong to no node of the graph; train the network again")
     return f"{names[node]}{key[len(node) :]}"
 
 

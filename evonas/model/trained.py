@@ -1,6 +1,6 @@
 """A trained network as a folder: what it is, its weights, and what goes in.
 
-training.json         code, the task's first metric on the test split, recipe, data, ...
+training.json         code, the task's first metric on the test split, recipe, data, ...; a checksum of every file
 graph.json            the architecture, as `Graph.to_json` gives it
 weights.safetensors   weights and statistics, by name
 preprocessing.json    mean and std of each channel, the value of one step of a file's pixels, whether values are whole
@@ -17,12 +17,16 @@ from msgspec import Struct
 
 from evonas.errors import UserError
 from evonas.graph import Graph
-from evonas.support.files import read_json, write_bytes, write_json
+from evonas.support.device import require_memory
+from evonas.support.files import as_json, checksum, json_of, read_bytes, read_json, write_bytes, write_json
 from evonas.support.schema import VERSION, check_version, checked
-from evonas.support.text import shown, words
+from evonas.support.text import reason, shown, words
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+WEIGHTS = "weights.safetensors"
+FLOAT = 4  # bytes
 
 
 class Facts(Struct):
@@ -36,6 +40,7 @@ class Facts(Struct):
     recipe: dict[str, Any]
     data: str | None
     precision: str
+    checksums: dict[str, str]
     id: int | None = None
 
 
@@ -51,10 +56,17 @@ class Preprocessing(Struct):
 
 def keep(folder: Path, *, weights: bytes, graph: Graph, preprocessing: dict[str, Any], facts: dict[str, Any]) -> None:
     """Write a folder. Raises RunError where it cannot be written."""
-    write_json(folder / "graph.json", graph.to_json())
-    write_json(folder / "preprocessing.json", preprocessing)
-    write_bytes(folder / "weights.safetensors", weights)
-    write_json(folder / "training.json", {"schema": VERSION} | facts)  # the last one: with it the folder is whole
+    files = {"graph.json": as_json(graph.to_json()), "preprocessing.json": as_json(preprocessing), WEIGHTS: weights}
+    for name, data in files.items():
+        write_bytes(folder / name, data)
+    facts = {"schema": VERSION} | facts | {"checksums": {name: checksum(data) for name, data in files.items()}}
+    # the last one: with it the folder is whole
+    write_json(folder / "training.json", facts | {"checksum": _checksum(facts)})
+
+
+def _checksum(facts: dict[str, Any]) -> str:
+    """Of training.json itself, but for this field."""
+    return checksum(as_json({name: value for name, value in facts.items() if name != "checksum"}))
 
 
 @dataclass(frozen=True)
@@ -71,19 +83,30 @@ class TrainedNetwork:
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        return (folder / "training.json").exists() and (folder / "weights.safetensors").exists()
+        return (folder / "training.json").exists() and (folder / WEIGHTS).exists()
 
     @classmethod
     def open(cls, folder: Path | str) -> TrainedNetwork:
-        """Raises UserError where the folder holds no trained network."""
+        """Raises UserError where the folder holds no trained network, or a damaged one."""
         folder = Path(folder)
         try:
             facts = read_json(folder / "training.json")
             check_version(facts, str(folder))
-            checked(facts, Facts, str(folder / "training.json"))
-            preprocessing = read_json(folder / "preprocessing.json")
+            known = checked(facts, Facts, str(folder / "training.json"))
+            if facts.get("checksum") != _checksum(facts):
+                raise _damaged(folder / "training.json")
+            metric = facts.get(f"test_{known.metric}")
+            if not isinstance(metric, int | float):
+                raise _damaged(folder / "training.json")
+            preprocessing, graph = (
+                json_of(_whole(folder / name, known.checksums.get(name)), folder / name)
+                for name in ("preprocessing.json", "graph.json")
+            )
             checked(preprocessing, Preprocessing, str(folder / "preprocessing.json"))
-            return cls(folder, Graph.from_json(read_json(folder / "graph.json")), facts, preprocessing)
+            try:
+                return cls(folder, Graph.from_json(graph), facts, preprocessing)
+            except UserError as error:
+                raise UserError(f"{folder / 'graph.json'}: {error}") from None
         except FileNotFoundError:
             if (folder / "request.json").exists():
                 raise UserError(f"{folder} holds a training that has not ended; go on with the same 'evonas train' and "
@@ -107,11 +130,48 @@ class TrainedNetwork:
 
         trust   run the source that the folder has of operations whose classes are not known here; else they are a
                 UserError
-        """
-        from safetensors.torch import load_file
 
+        Raises UserError where the weights are damaged, or not those of the graph.
+        """
         from evonas.network import build
 
+        weights = self.weights()
+        require_memory(FLOAT * self.graph.parameters, f"the network of {self.folder}", "it cannot be built here")
         network = build(self.graph, trust=trust)
-        network.load_state_dict(load_file(self.folder / "weights.safetensors"))
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UserError(f"{self.folder / WEIGHTS} has not the weights of graph.json ({reason(error)}); "
+                            f"{_AGAIN}") from None  # fmt: skip
         return network.eval()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Weights and statistics by name. Raises UserError where they are damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        path = self.folder / WEIGHTS
+        try:
+            return load(_whole(path, self.facts["checksums"].get(WEIGHTS)))
+        except (SafetensorError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"{path} cannot be read ({reason(error)}); {_AGAIN}") from None
+
+
+_AGAIN = "put the original back, or train the network again"
+
+
+def _whole(path: Path, known: str | None) -> bytes:
+    """A file as it was written. Raises UserError where it is another one by now."""
+    try:
+        data = read_bytes(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; {_AGAIN}") from None
+    if checksum(data) != known:
+        raise _damaged(path)
+    return data
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path} is damaged: it is not what was written; {_AGAIN}")

@@ -75,15 +75,15 @@ class Operation:
 
 def is_own(operation: Operation) -> bool:
     """Whether it is one of evonas's, which every process knows."""
-    return _is_own(type(operation))
+    return is_own_kind(type(operation))
 
 
 def some_are_added() -> bool:
     """Whether somebody's file has added an operation."""
-    return not all(map(_is_own, OPERATIONS.values()))
+    return not all(map(is_own_kind, OPERATIONS.values()))
 
 
-def _is_own(kind: type[Operation]) -> bool:
+def is_own_kind(kind: type[Operation]) -> bool:
     return kind.__module__ in OWN
 
 
@@ -93,7 +93,7 @@ def _register(kind: type[Operation]) -> None:
         raise UserError(f"{kind.__qualname__}: {name!r} cannot be the name of an operation; use letters, digits and _")
     if kind.keeps not in get_args(Kept):
         raise UserError(f"{kind.__qualname__}: keeps is {kind.keeps!r}; use {', '.join(get_args(Kept))}")
-    if known is not None and _is_own(known) and not _is_own(kind):
+    if known is not None and is_own_kind(known) and not is_own_kind(kind):
         raise UserError(f"{kind.__qualname__}: evonas has an operation {name!r} of its own; choose another name")
     if known is not None and known.__qualname__ != kind.__qualname__:  # else the same file is imported again
         raise UserError(f"{kind.__qualname__}: {known.__qualname__} of {known.__module__} has the name {name!r} "

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
-from evonas.operations.operation import OPERATIONS, Kept, Operation, Shape, is_own
+from msgspec import Meta, Struct, structs
+
+from evonas.operations.operation import OPERATIONS, Kept, Operation, Shape, is_own, is_own_kind
 from evonas.support.call import Call, Printed
+from evonas.support.schema import checked
 
 RECORDED = "recorded"
 
@@ -73,16 +76,35 @@ def to_json(operation: Operation, shape: Shape | None = None) -> dict[str, Any]:
 
 def from_json(data: Mapping[str, Any]) -> Operation:
     """The inverse of `to_json`; a `Recorded` operation where its class is not there. Raises ValueError for an unknown
-    field, and for an unknown kind of which nothing is recorded."""
+    field, for a value of another type, and for an unknown kind of which nothing is recorded."""
     name = data.get("kind", "")
-    kind = OPERATIONS.get(name)
+    kind = OPERATIONS.get(name) if isinstance(name, str) else None
     given = {key: _value(value) for key, value in data.items() if key not in ("kind", RECORDED)}
-    if kind is None and RECORDED in data:
-        record = {key: _value(value) for key, value in data[RECORDED].items()}
-        return Recorded(name=name, given=tuple(given.items()), **record)
+    if kind is None and RECORDED in data and isinstance(name, str) and name.isidentifier():
+        record = checked(data[RECORDED], _Record, f"what is recorded of {name}")
+        return Recorded(name=name, given=tuple(given.items()), **structs.asdict(record))
     if kind is None or set(given) - {field.name for field in fields(kind)}:
-        raise ValueError(f"{data} is no operation; kinds are {', '.join(OPERATIONS)}, fields those of the class")
-    return kind(**given)
+        raise ValueError(f"{data!r:.200} is no operation; kinds are {', '.join(OPERATIONS)}, fields those of the class")
+    return checked(given, kind, name) if is_own_kind(kind) else kind(**given)
+
+
+class _Record(Struct):
+    """What `_record` gives."""
+
+    text: str
+    takes: Shape
+    gives: Shape
+    weights: Annotated[int, Meta(ge=0)]
+    products: Annotated[int, Meta(ge=0)]
+    keeps: Kept
+    keeps_besides: int
+    view: bool
+    keeps_zero: bool
+    pure: bool
+    overwrites: bool
+    overwritable: bool
+    source: str
+    defined: tuple[tuple[str, str], ...]
 
 
 def _record(operation: Operation, shape: Shape) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def draw(run: Run) -> list[Path]:
 
 def picture_of(found: Found) -> Figure:
     """The network of an individual, or the cells that it is made of."""
-    cells = found.run.space.cells_of(found.code)
+    cells = None if found.run.untrusted_space else found.run.space.cells_of(found.code)
     title = f"individual {found.id} of {found.run.directory.name}"
     return (
         plots.architecture(found.graph.simplified(), title=f"{title}: {brief(found.code)}")
@@ -91,7 +91,8 @@ def _figures(run: Run) -> dict[str, Figure]:
     }
     if comparable(records):
         best = run.best
-        figures["winner"] = picture_of(best)
+        if not run.untrusted_space or best.folder is not None:
+            figures["winner"] = picture_of(best)
         if run.config.inherit:
             figures["lineage"] = plots.lineage(records, id=best.id, objectives=objectives, title=title)
         figures["genealogy"] = plots.genealogy(records, id=best.id, objectives=objectives, title=title)
@@ -99,7 +100,7 @@ def _figures(run: Run) -> dict[str, Figure]:
     if any("weights" in each for each in said):
         figures["relaxation"] = plots.relaxation(records, title=title)
     elif said:
-        kinds = _kinds(run.space) if run.space.is_sequence else None
+        kinds = _kinds(run.space) if not run.untrusted_space and run.space.is_sequence else None
         figures["learning"] = plots.learning(records, objectives=objectives, kinds=kinds, title=title)
     figures["curves"] = plots.curves(records, objectives=objectives, title=title)
     figures["utilisation"] = plots.utilisation(records, workers=run.config.workers, title=title)

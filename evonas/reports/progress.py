@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from evonas.space import Space
 from evonas.support.text import brief, shown
 
 if TYPE_CHECKING:
@@ -27,8 +26,9 @@ CODE = 60  # letters of a code
 
 def new_console() -> Console:
     """Standard output; a file has no width of its own."""
-    console = Console()
-    return console if console.is_terminal or console.is_jupyter else Console(width=120, file=sys.stdout)
+    console = Console(markup=False, highlight=False)  # names of users' files and classes are no markup
+    terminal = console.is_terminal or console.is_jupyter
+    return console if terminal else Console(width=120, file=sys.stdout, markup=False, highlight=False)
 
 
 class Silent:
@@ -39,9 +39,11 @@ class Silent:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def phase(self, name: str, space: Space, budget: Budget, already: int) -> None: ...
+    def phase(self, name: str, budget: Budget, already: int) -> None: ...
 
     def event(self, event: Event, replayed: bool) -> None: ...
+
+    def warn(self, message: str) -> None: ...
 
 
 class Progress:
@@ -63,7 +65,7 @@ class Progress:
         self.told = self.fresh = self.failed = self.reused = 0
 
     def __enter__(self) -> Progress:
-        self.console.print(self.run.about(), highlight=False, markup=False, soft_wrap=True)
+        self.console.print(self.run.about(), soft_wrap=True)
         if self.live:
             self.live.start()
         return self
@@ -72,11 +74,11 @@ class Progress:
         if self.live:
             self.live.stop()
 
-    def phase(self, name: str, space: Space, budget: Budget, already: int) -> None:
+    def phase(self, name: str, budget: Budget, already: int) -> None:
         if self.current == "search" and self.told:
             self._say(final=True)
-        self.current, self.space, self.budget = name, space, budget
-        self.genomes: dict[int, tuple] = {}
+        self.current, self.budget = name, budget
+        self.codes: dict[int, str] = {}
         self.told = self.fresh = self.failed = self.reused = 0
         self.already = already
         self.best: tuple[float, str] | None = None
@@ -90,7 +92,7 @@ class Progress:
     def event(self, event: Event, replayed: bool) -> None:
         if event["event"] == "asked":
             if event["role"] is None:
-                self.genomes[event["id"]] = tuple(event["genome"])
+                self.codes[event["id"]] = event["code"]
         elif event["event"] == "told" and event["status"] != "rejected":
             self.told += 1
             self.fresh += not replayed
@@ -98,15 +100,18 @@ class Progress:
             self.failed += event["status"] == "failed"
             if event.get("warning") and not self.warned:  # the first one; the others are in the journal
                 self.warned = True
-                self.console.print(f"warning: #{event['id']}: {event['warning']}", markup=False, soft_wrap=True)
+                self.warn(f"#{event['id']}: {event['warning']}")
             self.elapsed = event.get("t", self.elapsed)
-            genome = self.genomes.pop(event["id"], None)
-            if genome is not None and event["values"]:
+            code = self.codes.pop(event["id"], None)
+            if code is not None and event["values"]:
                 value = event["values"][0]
                 if self.best is None or self.weight * value > self.weight * self.best[0]:
-                    self.best = value, brief(self.space.format(genome), CODE)
+                    self.best = value, brief(code, CODE)
             if not replayed and self.current != "final":
                 self._say()
+
+    def warn(self, message: str) -> None:
+        self.console.print(f"warning: {message}", soft_wrap=True)
 
     def _say(self, *, final: bool = False) -> None:
         now = self.clock()
@@ -114,7 +119,7 @@ class Progress:
             self.live.update(Text(self._line(now)), refresh=True)
         if (final or not self.live) and (final or now - self._shown >= PLAIN_EVERY_S):
             self._shown = now
-            self.console.print(self._line(now), highlight=False, markup=False, soft_wrap=True)
+            self.console.print(self._line(now), soft_wrap=True)
 
     def _line(self, now: float) -> str:
         seconds = max(now - self.began, 1e-9)

@@ -63,7 +63,7 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
         "failures": dict(Counter((event["error"] or "").partition(":")[0] for event in told
                                  if event["status"] == "failed")),
         "best": None if found is None else {
-            "id": found.id, "code": run.space.format(found.genome), next(iter(run.config.objectives)): found.value,
+            "id": found.id, "code": asked[found.id]["code"], next(iter(run.config.objectives)): found.value,
         },
     }  # fmt: skip
 

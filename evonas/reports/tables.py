@@ -132,7 +132,9 @@ def individual_lines(found: Found) -> Iterator[str]:
     if found.folder is not None:
         trained = found.trained()
         yield f"trained in {trained.folder}: test {words(trained.metric)} {shown(trained.metric, trained.test)}"
-    if record["role"] != "reference":
+    if run.untrusted_space and found.folder is None:
+        yield f"its network is shown with --trust, which runs {' and '.join(run.untrusted_space)}"
+    elif record["role"] != "reference":
         yield ""
         yield str(found.graph)
 

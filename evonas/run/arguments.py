@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,6 +14,7 @@ from evonas.data.given import is_own_data, write_own_data
 from evonas.data.sources import DATASETS, Source
 from evonas.errors import UserError
 from evonas.objectives import own_objectives, read_objectives
+from evonas.run.budget import seconds_of
 from evonas.run.config import OWN_DATA
 from evonas.run.problem import Brought, fitted
 from evonas.run.store import Run
@@ -20,6 +22,7 @@ from evonas.space import Space
 from evonas.strategies import Strategy
 from evonas.systems import registry
 from evonas.systems.own import is_reference, reference_to, resolved
+from evonas.systems.settings import whole
 from evonas.systems.setup import Setup
 from evonas.systems.system import System
 from evonas.tasks.classification import ImageClassification
@@ -126,6 +129,20 @@ def objectives_of(given: Any, evaluate: Any, system: System, task: Task | None) 
     if not isinstance(given, Mapping):
         raise UserError(f"objectives is {given!r}; with evaluate, give {{name: 1 or -1}}, such as {{'score': 1}}")
     return own_objectives(given)
+
+
+def whole_numbers(**given: Any) -> Iterator[int | None]:
+    """Numbers of Python or numpy, in their order; None stays. Raises UserError for anything else."""
+    return (None if value is None else whole(name, value) for name, value in given.items())
+
+
+def seconds_in(called: str, given: Any) -> float | None:
+    """A number of seconds, or a time such as "20m". Raises UserError for anything else."""
+    if isinstance(given, str):
+        return seconds_of(given)
+    if given is not None and (isinstance(given, bool) or not isinstance(given, Real)):
+        raise UserError(f"{called} is {given!r}; use seconds, or a time such as '90s'")
+    return None if given is None else float(given)
 
 
 def preset_of(system: System, preset: str | None, task: Task | None) -> str:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from evonas.errors import UserError
+from evonas.systems.settings import whole
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,19 @@ class Budget:
     def of(cls, budget: int | str | Budget | None, usual: int | None = None) -> Budget:
         """A number of evaluations, or a time such as "20m"; None: the usual number of evaluations.
 
-        Raises UserError for a text that is not a duration.
+        Raises UserError for a text that is not a duration, and for a number that is not whole.
         """
         if isinstance(budget, Budget):
             return budget
         if isinstance(budget, str):
             return cls(seconds=seconds_of(budget))
-        return cls(evaluations=usual if budget is None else budget)
+        return cls(evaluations=usual if budget is None else whole("budget", budget))
 
 
 def seconds_of(text: str) -> float:
-    """90, 90s, 10m, 1h30m in seconds. Raises UserError for a text that is not a duration."""
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    """90s, 10m, 1h30m in seconds. Raises UserError for a text that is not a duration, a bare number included: it might
+    be meant as seconds, minutes or evaluations."""
+    found = re.fullmatch(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9}(?:\.\d+)?)s)?", text.strip(), re.ASCII)
     if not found or not any(found.groups()):
         raise UserError(f"{text!r} is no duration; write 90s, 10m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in found.groups())

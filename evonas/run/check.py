@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from random import Random
+from typing import Any
 
 from evonas.errors import UserError
 from evonas.evaluation import Decoder, Genome
@@ -12,6 +14,7 @@ from evonas.graph import Graph
 from evonas.individual import Individual
 from evonas.operations.operation import some_are_added
 from evonas.run.config import Config
+from evonas.run.problem import BY_SCRIPT
 from evonas.run.store import Run
 from evonas.space import Space
 from evonas.strategies import Strategy
@@ -48,11 +51,37 @@ def check(run: Run) -> None:
     _check_first(run)
     if config.limits:
         config.limits.check(Decoder(problem.space), problem.tools(stream(config.seed, "check")).individual)
+    _check_travels(run)
     task = run.task
     if task is not None and (graph.input_shape != task.input_shape or graph.output_shape != task.output_shape):
         raise UserError(f"{problem.space.name} has networks from {graph.input_shape} to {graph.output_shape}, but "
                         f"the data have inputs of {task.input_shape} and outputs of {task.output_shape}; give it "
                         "the fields input_shape and outputs, and decode by them")  # fmt: skip
+
+
+def _check_travels(run: Run) -> None:
+    """What a script brings can go to worker processes, where there are any."""
+    if run.config.executor == BY_SCRIPT or (run.config.executor == "serial" and run.config.timeout_s is None):
+        return
+    for name in ("evaluate", "space", "task"):
+        given = getattr(run.brought, name)
+        if (error := _cannot_travel(given)) is not None:
+            used = inspect.getclosurevars(given) if inspect.isfunction(given) else None
+            named = {} if used is None else {**used.globals, **used.nonlocals}
+            culprit = next((key for key, value in named.items() if _cannot_travel(value) is not None), None)
+            which = "" if culprit is None else f" with its {culprit!r}"
+            raise UserError(f"{name}{which} cannot go to worker processes ({error}); make what it needs where it is "
+                            "used, or use executor='serial'")  # fmt: skip
+
+
+def _cannot_travel(given: Any) -> Exception | None:
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(given)
+    except Exception as error:  # objects raise many kinds when they are pickled
+        return error
+    return None
 
 
 def _decoded(space: Space, rng: Random) -> Iterator[Graph]:

@@ -15,12 +15,13 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Outcome
 from evonas.individual import Individual
 from evonas.run.schema import EVENTS
+from evonas.support.files import read_bytes
 from evonas.support.schema import VERSION, checked
 
 _CHECK = re.compile(r', "check": "([0-9a-f]{8})"\}$')
@@ -36,6 +37,7 @@ class Journal:
     """Append-only events at `path`.
 
     events     what was read, in order, as (line number, event); unknown kinds are left out
+    torn       the last line, where it was damaged: its event counts as one that never was
     elapsed    seconds of run time up to the last event that was read
 
     One process at a time holds a journal.
@@ -62,7 +64,7 @@ class Journal:
 
     def _open(self, space: Event) -> None:
         path = self.path
-        self.events, self._check, whole = read(path, space)
+        self.events, self._check, whole, self.torn = read(path, space)
         self.elapsed = max((event.get("t", 0.0) for _, event in self.events), default=0.0)
         self._started = self.clock()
         os.ftruncate(self._file, whole)  # a torn last line goes: its event was never acted on
@@ -106,12 +108,14 @@ class Journal:
         self.close()
 
 
-def asked(individual: Individual, phase: str, key: str) -> Event:
-    """The event that an individual was proposed; `key` is its identity with the replicate, empty if it is rejected."""
+def asked(individual: Individual, phase: str, key: str, code: str) -> Event:
+    """The event that an individual was proposed; `key` is its identity with the replicate, empty if it is rejected;
+    with the `code` of its genome a journal can be read without the space."""
     return {
         "event": "asked",
         "id": individual.id,
         "genome": list(individual),
+        "code": code,
         "parents": list(individual.parents),
         "operator": individual.operator,
         "phase": phase,
@@ -179,23 +183,29 @@ class Unwritten:
         return event
 
 
-def read(path: Path, space: Event | None = None) -> tuple[list[tuple[int, Event]], str, int]:
-    """The events of a journal with their line numbers, its last checksum, and the length in bytes of its whole lines.
+def read(path: Path, space: Event | None = None) -> tuple[list[tuple[int, Event]], str, int, bytes]:
+    """The events of a journal with their line numbers, its last checksum, the length in bytes of its whole lines, and
+    what follows them.
 
-    A torn last line is left out. Raises JournalError naming the line where the journal cannot be trusted.
+    A torn last line is left out. Raises JournalError naming the line where the journal cannot be trusted, UserError
+    where it cannot be read.
     """
-    data = path.read_bytes() if path.exists() else b""
+    try:
+        data = read_bytes(path)
+    except FileNotFoundError:
+        data = b""
     events: list[tuple[int, Event]] = []
-    check, whole = "", 0
+    check, whole, order = "", 0, _Order()
     lines = data.split(b"\n")
     for number, line in enumerate(lines, 1):
         if number == len(lines):  # what follows the last newline: nothing, or a torn line
             break
         try:
             text = line.decode()
-            event = json.loads(text)
+            event = json.loads(text, parse_constant=_refused)
             kind, _ = event["event"], event["id"]
-        except (ValueError, KeyError, TypeError) as error:
+            hash(kind)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             if number == len(lines) - 1 and isinstance(error, ValueError):
                 break
             raise JournalError(f"{path}, line {number}: it is not an event of a journal; {_RESTORE}") from None
@@ -212,9 +222,35 @@ def read(path: Path, space: Event | None = None) -> tuple[list[tuple[int, Event]
                 checked(event, EVENTS[kind], f"{path}, line {number}")
             except UserError as error:
                 raise JournalError(str(error)) from None
+            if wrong := order.broken_by(event):
+                raise JournalError(f"{path}, line {number}: {wrong}; {_RESTORE}")
             events.append((number, event))
         whole += len(line) + 1
-    return events, check, whole
+    return events, check, whole, data[whole:]
+
+
+def _refused(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+class _Order:
+    """In which events follow one another."""
+
+    def __init__(self) -> None:
+        self.asked, self.waiting = 0, set[int]()
+
+    def broken_by(self, event: Event) -> str:
+        """What is wrong with the next event; empty: nothing."""
+        if event["event"] == "asked":
+            if event["id"] != self.asked or any(parent >= self.asked for parent in event["parents"]):
+                return f"individual {event['id']} cannot come from {event['parents']} as the {self.asked}th"
+            self.waiting.add(self.asked)
+            self.asked += 1
+        elif event["event"] == "told":
+            if event["id"] not in self.waiting:
+                return f"individual {event['id']} is told without having been asked"
+            self.waiting.remove(event["id"])
+        return ""
 
 
 _RESTORE = "put the original journal back, or start a new run in another directory"

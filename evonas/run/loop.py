@@ -90,7 +90,7 @@ class _Course:
         """Replay what the journal holds of this phase; True where it had ended."""
         waiting: dict[int, Individual] = {}
         for line, event in self.loop._past:
-            if event["event"] == "ended":
+            if event["event"] == "ended" and event["id"] == self.phase.name:
                 self.phase.ended_because = event["because"]
                 self.loop.on_event(event, True)
                 return True
@@ -99,15 +99,17 @@ class _Course:
                 proposed = None if individual is None else (individual.id, list(individual), self.phase.name)
                 recorded = (event["id"], event["genome"], event["phase"])
                 if individual is None or proposed != recorded:
-                    raise JournalError(f"{self.loop.journal.path}, line {line}: the journal has {recorded} where the "
-                                       f"strategy proposes {proposed}; resume with the settings and the evonas that "
-                                       f"began the run")  # fmt: skip
+                    raise self._not_ours(line, f"the journal has {recorded} where the strategy proposes {proposed}")
                 waiting[event["id"]] = individual
                 if event["key"]:  # without one it was rejected
                     self._identify(individual, event["key"])
                     self.phase.asked.append(individual)
+            elif event["event"] != "told" or event["id"] not in waiting:
+                raise self._not_ours(line, f"{event['event']} of {event['id']} is of no phase {self.phase.name}")
             elif event["status"] == "rejected":
                 self._hear_rejection(waiting.pop(event["id"]))
+            elif len(event["values"]) not in (0, len(self.phase.weights)):
+                raise self._not_ours(line, f"{len(event['values'])} values for {len(self.phase.weights)} objectives")
             else:
                 outcome = Outcome(
                     tuple(event["values"]),
@@ -137,6 +139,10 @@ class _Course:
                 self._reject(individual, self.phase.rejects(candidate))
         return False
 
+    def _not_ours(self, line: int, why: str) -> JournalError:
+        return JournalError(f"{self.loop.journal.path}, line {line}: {why}; resume with the settings and the evonas "
+                            "that began the run, and the journal as it was written")  # fmt: skip
+
     # ---- the present ----------------------------------------------------------------------------------------------
 
     def go(self) -> None:
@@ -152,13 +158,14 @@ class _Course:
                     break
                 candidate = self.phase.candidate(individual)
                 if reason := self.phase.rejects(candidate):
-                    self._write(asked(individual, self.phase.name, ""))
+                    self._write(asked(individual, self.phase.name, "", self.phase.code(individual)))
                     self._reject(individual, reason)
                     continue
                 self.phase.keeper.begin(individual, candidate)
                 candidate.identity = self._identity(candidate)
                 self._identify(individual, self._key(candidate.identity))
-                self._write(asked(individual, self.phase.name, self.keys[_id(individual)]))
+                key, code = self.keys[_id(individual)], self.phase.code(individual)
+                self._write(asked(individual, self.phase.name, key, code))
                 self.phase.asked.append(individual)
                 self._submit(individual, candidate)
             if self.running:

@@ -55,6 +55,10 @@ class Phase:
         """What an evaluator sees of an individual."""
         return Candidate.of(individual, self.roles.get(individual.role or "", self.space))
 
+    def code(self, individual: Individual) -> str:
+        """Of its genome; empty where there is no space, or where it stands for something of another one."""
+        return "" if self.space is None or individual.role in self.roles else self.space.space.format(individual)
+
     def told(self) -> Iterator[tuple[Individual, Outcome]]:
         """Individuals with their outcomes, in the order in which they were asked."""
         return ((i, self.outcomes[i.id]) for i in self.asked if i.id is not None and i.id in self.outcomes)

@@ -162,19 +162,27 @@ def task_text(task: Task | None) -> tuple[str | None, dict[str, Any] | None]:
 
 def read(text: ProblemText, brought: Brought = NOTHING) -> Problem:
     """The problem of a config, with what a script brings. Raises UserError where something is not found again."""
-    system = system_of(text, brought)
-    named = None if text.strategy in (None, BY_SCRIPT) else text.strategy
-    setup = registry.setup(system, text.preset, named)
     return Problem(
-        system=system,
-        setup=fitted(setup, text.shapes, text.settings),
+        system=system_of(text, brought),
+        setup=read_setup(text, brought),
         task=read_task(text, brought),
         objectives=text.objectives,
         limits=text.limits,
-        named=named is not None,
+        named=_named(text) is not None,
         evaluate=brought.evaluate,
         strategy=brought.strategy,
     )
+
+
+def read_setup(text: ProblemText, brought: Brought = NOTHING) -> Setup:
+    """Space, strategy and recipes of a config."""
+    setup = registry.setup(system_of(text, brought), text.preset, _named(text))
+    return fitted(setup, text.shapes, text.settings)
+
+
+def _named(text: ProblemText) -> str | None:
+    """The strategy, where it was chosen by name."""
+    return None if text.strategy in (None, BY_SCRIPT) else text.strategy
 
 
 def system_of(text: ProblemText, brought: Brought = NOTHING) -> System:

@@ -25,12 +25,13 @@ class Asked(Struct):
     event: Literal["asked"]
     id: Number
     genome: list[Any]
+    code: str
     parents: list[Number]
     operator: str
     phase: str
     role: str | None
     generation: Number | None
-    key: str
+    key: Annotated[str, Meta(pattern=r"^$|#\d{1,9}$")]
     t: float
     proposal: dict[str, Any] = {}
     provisional: bool = False
@@ -78,6 +79,18 @@ class Finished(Struct):
     event: Literal["finished"]
     id: Literal["run"]
     t: float
+
+
+class Summary(Struct):
+    """summary.json, as far as every one has it; with a row for each network in the table."""
+
+    evaluations: Number
+    failed: Number
+    rejected: Number
+    ended_because: str
+    wall_s: float
+    metric: str | None
+    winner: dict[str, Any]
 
 
 EVENTS: dict[str, type[Struct]] = {"run": Head, "asked": Asked, "told": Told, "ended": Ended, "finished": Finished}

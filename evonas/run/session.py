@@ -28,7 +28,6 @@ from evonas.run.journal import Event, Journal
 from evonas.run.loop import Loop
 from evonas.run.phase import Phase
 from evonas.run.store import Run
-from evonas.space import Space
 from evonas.strategies import Strategy
 from evonas.strategies.first import First
 from evonas.support.device import memory_of, sharing
@@ -44,9 +43,11 @@ FINAL_MARGIN = 1.15  # final training beside the reference network is a little s
 class Observer(Protocol):
     """What wants to know how a run goes on."""
 
-    def phase(self, name: str, space: Space, budget: Budget, already: int) -> None: ...
+    def phase(self, name: str, budget: Budget, already: int) -> None: ...
 
     def event(self, event: Event, replayed: bool) -> None: ...
+
+    def warn(self, message: str) -> None: ...
 
 
 class WinnersKeeper(Keeper):
@@ -89,7 +90,6 @@ class Session:
 
     def go(self) -> dict[str, Any]:
         self.watch.begin("other")
-        space = self.problem.space
         strategy = self._strategy()
         self.evaluator = strategy.evaluator(self._usual())
         self.compares = self.task is not None and self.problem.evaluate is None and self.evaluator.judges_anything
@@ -98,7 +98,7 @@ class Session:
         other = self.problem.system.baseline.name
         summary: dict[str, Any] = {}
         for budget in self.config.budgets:
-            self.observer.phase("search", space, budget, len(search.asked))
+            self.observer.phase("search", budget, len(search.asked))
             self.loop.run(search, budget, reserve_s=lambda: self._final_seconds(search))
             winner = self._best(search)
             baselines: dict[str, Any] = {}
@@ -108,7 +108,7 @@ class Session:
                 self._test_as_trained("winner_as_trained", winner, search)
             if baseline is not None:
                 as_many = Budget(len(search.outcomes) + self.compares)  # and the reference
-                self.observer.phase("baseline", space, as_many, len(baseline.asked))
+                self.observer.phase("baseline", as_many, len(baseline.asked))
                 self.loop.run(baseline, as_many)
                 lucky = self._best(baseline)
                 if self.task is not None:
@@ -221,7 +221,7 @@ class Session:
             roles={"reference": self.reference},
             keeper=WinnersKeeper(self, origin),
         )
-        self.observer.phase("final", self.problem.space, Budget(len(individuals)), 0)
+        self.observer.phase("final", Budget(len(individuals)), 0)
         self.loop.run(phase, Budget())
         self.tested |= {individual.role or "": outcome for individual, outcome in phase.told()}
 

@@ -15,11 +15,11 @@ data.npz         the images, where a script gave them as arrays
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evonas.errors import RunError, UserError
 from evonas.graph import Graph
@@ -30,25 +30,30 @@ from evonas.reports.pictures import draw
 from evonas.run import config as configs
 from evonas.run.budget import Budget
 from evonas.run.config import Config
-from evonas.run.journal import Event, is_held, read
-from evonas.run.problem import NOTHING, Brought, Problem
+from evonas.run.journal import Event, JournalError, is_held, read
+from evonas.run.problem import NOTHING, Brought, Problem, read_setup
 from evonas.run.problem import read as read_problem
+from evonas.run.schema import Summary
 from evonas.space import Space
 from evonas.support.device import choose_device, choose_precision
 from evonas.support.files import read_json
-from evonas.systems.own import is_reference
+from evonas.support.schema import checked
+from evonas.systems.own import is_own_code, is_reference
 from evonas.systems.system import System
 from evonas.tasks.task import Task
+
+Read = TypeVar("Read")
 
 
 class Run:
     """A run directory. `Run.new` makes one, `Run.open` opens one.
 
     brought   objects of the script's own, where the config does not say it all
+    trust     the user's own code that the config names may be imported: it is as good as a program that is run
     """
 
-    def __init__(self, directory: Path, config: Config, brought: Brought = NOTHING) -> None:
-        self.directory, self.config, self.brought = Path(directory), config, brought
+    def __init__(self, directory: Path, config: Config, brought: Brought = NOTHING, *, trust: bool = False) -> None:
+        self.directory, self.config, self.brought, self.trust = Path(directory), config, brought, trust
         self.interrupted = False  # the last `search` was ended by Ctrl-C
 
     def __repr__(self) -> str:
@@ -58,7 +63,7 @@ class Run:
     @classmethod
     def new(cls, directory: Path, config: Config, brought: Brought = NOTHING) -> Run:
         """Raises UserError where the directory cannot be written."""
-        run = cls(directory, config, brought)
+        run = cls(directory, config, brought, trust=True)
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -75,10 +80,10 @@ class Run:
         return (directory / "config.json").exists() or (directory / "journal.jsonl").exists()
 
     @classmethod
-    def open(cls, directory: Path | str, brought: Brought = NOTHING) -> Run:
+    def open(cls, directory: Path | str, brought: Brought = NOTHING, *, trust: bool = False) -> Run:
         """Raises UserError where there is no run, or its config is damaged or of another version."""
         directory = Path(directory)
-        return cls(directory, configs.read(directory), brought)
+        return cls(directory, configs.read(directory), brought, trust=trust)
 
     def about(self) -> str:
         """What is searched, on what: two lines."""
@@ -97,15 +102,38 @@ class Run:
 
     # ---- what was searched ----------------------------------------------------------------------------------------
 
+    @property
+    def untrusted(self) -> list[str]:
+        """A user's own space, strategy or task that the config names and nobody has given, or asked to import."""
+        return self._untrusted(system=self.brought.space, strategy=self.brought.strategy, task=self.brought.task)
+
+    @property
+    def untrusted_space(self) -> list[str]:
+        """Those without which no genome can be decoded."""
+        return self._untrusted(system=self.brought.space, strategy=self.brought.strategy)
+
+    def _untrusted(self, **brought: Any) -> list[str]:
+        named = [getattr(self.config, name) for name, given in brought.items() if given is None]
+        return [] if self.trust else [text for text in named if text is not None and is_own_code(text)]
+
+    def _require_trust(self, untrusted: list[str]) -> None:
+        if untrusted:
+            raise UserError(f"{self.directory} was made with {' and '.join(untrusted)}, which is code and is only run "
+                            "where you say so: add --trust (in a script, trust=True)")  # fmt: skip
+
     @cached_property
     def problem(self) -> Problem:
         """What was searched, and how it is judged. A user's own space, strategy and task are imported from where the
         config says, or found beside the run's directory.
 
-        Raises UserError where they are not found again.
+        Raises UserError where they are not found again, or the run is looked at without trust.
         """
+        self._require_trust(self.untrusted)
+        return self._read(read_problem)
+
+    def _read(self, read: Callable[[Config, Brought], Read]) -> Read:
         try:
-            return read_problem(self._found_again(self.config), self.brought)
+            return read(self._found_again(self.config), self.brought)
         except UserError as error:
             if not is_reference(self.config.system) or self.brought.space is not None:
                 raise
@@ -137,17 +165,25 @@ class Run:
     def task(self) -> Task | None:
         return self.problem.task
 
-    @property
+    @cached_property
     def space(self) -> Space:
-        return self.problem.space
+        """What was searched; it needs neither the data nor the task."""
+        self._require_trust(self.untrusted_space)
+        return self._read(read_setup).space
 
     @property
     def journal_path(self) -> Path:
         return self.directory / "journal.jsonl"
 
     def events(self) -> list[Event]:
-        """Every event of the journal, in order."""
-        return [event for _, event in read(self.journal_path)[0]]
+        """Every event of the journal, in order. Raises UserError where it is damaged, or not of this run."""
+        events = [event for _, event in read(self.journal_path)[0]]
+        count, final = len(self.config.objectives), {e["id"] for e in events if e.get("phase") == "final"}
+        for event in events:
+            if event["event"] == "told" and len(event["values"]) not in (0, 1 if event["id"] in final else count):
+                raise JournalError(f"{self.journal_path}: individual {event['id']} has {len(event['values'])} values, "
+                                   f"but the run has {count} objectives; put the original journal back")  # fmt: skip
+        return events
 
     def is_held(self) -> bool:
         """Whether some process is at work on the run."""
@@ -155,11 +191,19 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any] | None:
-        """summary.json; None while the run has not come to an end."""
+        """summary.json; None while the run has not come to an end. Raises UserError where it is damaged."""
+        path = self.directory / "summary.json"
         try:
-            return read_json(self.directory / "summary.json")
+            found = read_json(path)
         except FileNotFoundError:
             return None
+        checked(found, Summary, str(path))
+        for row in found.values():
+            if isinstance(row, dict) and "code" in row:
+                numbers = {name: value for name, value in row.items() if name not in ("code", "error")}
+                checked(numbers, dict[str, float | None], str(path))
+                checked(row["code"], str, str(path))
+        return found
 
     def records(self) -> list[dict[str, Any]]:
         """One dict an evaluation: what was asked, joined with what was told (absent while it is in flight).
@@ -170,13 +214,11 @@ class Run:
         run time).
         """
         records: dict[int, dict[str, Any]] = {}
-        space = self.space
         for event in self.events():
             if event["event"] == "asked":
-                code = "" if event["role"] == "reference" else space.format(event["genome"])
-                records[event["id"]] = event | {"code": code}
+                records[event["id"]] = event
             elif event["event"] == "told":
-                records[event["id"]] |= event
+                records[event["id"]] = records[event["id"]] | event
         return list(records.values())
 
     def to_pandas(self) -> Any:
@@ -213,10 +255,10 @@ class Run:
         spent = max((event.get("t", 0.0) for event in events), default=0.0)
         budget = Budget(evaluations, None, None if seconds is None else spent + seconds)
         before = self.config.budgets if self.finished() else self.config.budgets[:-1]
-        return Run(self.directory, replace(self.config, budgets=(*before, budget)), self.brought)
+        return self._with(replace(self.config, budgets=(*before, budget)))
 
     def with_budget(self, wanted: Budget) -> Run:
-        """The same run with a further budget, where it has not had this one yet. It is written down.
+        """The same run with a further budget, where it has not had this one yet.
 
         Raises UserError for a number of epochs.
         """
@@ -224,16 +266,15 @@ class Run:
             return self
         if wanted.epochs is not None:
             raise UserError("a run goes on to a number of evaluations or for a time, not to a number of epochs")
-        longer = self.extended(evaluations=wanted.evaluations, seconds=wanted.seconds)
-        longer.write_config()
-        return longer
+        return self.extended(evaluations=wanted.evaluations, seconds=wanted.seconds)
 
     def moved(self, **where: Any) -> Run:
-        """The same run with other workers, executor, device...; None leaves a field as it is. It is written down."""
+        """The same run with other workers, executor, device...; None leaves a field as it is."""
         config = replace(self.config, **{name: value for name, value in where.items() if value is not None})
-        run = Run(self.directory, config, self.brought)
-        run.write_config()
-        return run
+        return self._with(config)
+
+    def _with(self, config: Config) -> Run:
+        return Run(self.directory, config, self.brought, trust=self.trust)
 
     # ---- what was found -------------------------------------------------------------------------------------------
 
@@ -296,8 +337,11 @@ class Found:
 
     @property
     def graph(self) -> Graph:
+        """The network that its genome means; without trust in the run's own code, as it lies trained in its folder."""
         if self.record["role"] == "reference":
             raise UserError("the reference network is not of the space; see `evonas.genomes.plain`")
+        if self.run.untrusted_space and self.folder is not None:
+            return TrainedNetwork.open(self.folder).graph
         return self.run.space.decode(self.genome)
 
     @property

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from math import isfinite, log
 from pathlib import Path
-from pickle import UnpicklingError
 from random import Random
 from typing import Any
 
@@ -26,11 +24,11 @@ from evonas.supernets.collapse import collapse, skips_of
 from evonas.supernets.policy import Policy
 from evonas.supernets.training import Bench, SupernetTraining, batch_size
 from evonas.support.device import torch_threads
-from evonas.support.files import write_bytes
+from evonas.training import checkpoint
 from evonas.training.memory import supernet_bytes
 
 DECIMALS = 4  # of the numbers in a proposal
-CHECKPOINT = "supernet.pt"
+CHECKPOINT = "supernet.checkpoint"
 
 
 class SharedWeights(Evaluator):
@@ -75,8 +73,8 @@ class SupernetSearch(Strategy):
 
     statistics   batch norm statistics for the evaluation of a route: see `SupernetTraining`
 
-    After each epoch `supernet.pt` contains everything that is needed to continue, so an interrupted search ends as if
-    it had not been interrupted; on a CPU, the result is identical to the bit.
+    After each epoch `supernet.checkpoint` contains everything that is needed to continue, so an interrupted search ends
+    as if it had not been interrupted; on a CPU, the result is identical to the bit.
     """
 
     population = ()  # nobody has children
@@ -229,25 +227,18 @@ class SupernetSearch(Strategy):
 
     def _save(self, path: Path) -> None:
         assert self.training is not None
-        written = io.BytesIO()
         state = {
             "training": self.training.state(),
             "policy": self.policy.state(),
             "derived": [list(each) for each in self.derived],
         }
-        torch.save(state, written)
-        write_bytes(path, written.getvalue())
+        checkpoint.write(path, state)
 
     def _load(self, path: Path) -> None:
         assert self.training is not None
-        try:
-            state = torch.load(path, map_location=self.training.device, weights_only=True)
-            self.training.load_state(state["training"])
-            self.policy.load_state(state["policy"])
-        except (RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
-            why = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RunError(f"{path} cannot be read ({why}); restore the original, or start again in another "
-                           "directory") from error  # fmt: skip
+        state = checkpoint.read(path, self.training.device, "restore the original, or start again in another directory")
+        self.training.load_state(state["training"])
+        self.policy.load_state(state["policy"])
         self.derived = [(tuple(genome), said, value, seconds) for genome, said, value, seconds in state["derived"]]
 
 

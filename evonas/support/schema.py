@@ -8,7 +8,7 @@ import msgspec
 
 from evonas.errors import UserError
 
-VERSION = 2  # of config.json, journal.jsonl and the folders of trained networks
+VERSION = 3  # of config.json, journal.jsonl and the folders of trained networks
 
 CACHE = "__msgspec_cache__"
 

@@ -22,3 +22,8 @@ def words(name: str) -> str:
 def brief(code: str, longest: int = 100) -> str:
     """A code as far as there is room for it in a line of many things."""
     return code if len(code) <= longest else code[: longest - 2] + " …"
+
+
+def reason(error: Exception) -> str:
+    """The error in one short line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")[:200]

@@ -21,6 +21,11 @@ def is_reference(name: str) -> bool:
     return ":" in name
 
 
+def is_own_code(name: str) -> bool:
+    """Whether a name is a reference to code that is not evonas's."""
+    return is_reference(name) and not name.startswith("evonas.")
+
+
 def resolved(name: str) -> str:
     """FILE.py:NAME with the whole path of the file, which a later command finds from any directory."""
     file, _, what = name.rpartition(":")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -139,6 +140,14 @@ class Resolver:
         raise UserError(f"unknown setting {name!r}: {near(name, known, _all(known))}")
 
 
+def whole(called: str, value: Any) -> int:
+    """A whole number, of Python or numpy. Raises UserError for anything else."""
+    try:
+        return operator.index(None if isinstance(value, bool) else value)
+    except TypeError:
+        raise UserError(f"{called} is {value!r}; use a whole number") from None
+
+
 def _all(known: Iterable[str]) -> str:
     return f"settings are {', '.join(known)}"
 
@@ -152,6 +161,7 @@ def _hints(make: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _read(called: str, value: Any, kind: Any) -> Any:
+    value = value.tolist() if hasattr(value, "tolist") else value  # numpy's numbers and arrays
     if get_origin(kind) is tuple:
         if not isinstance(value, str | list | tuple):
             raise UserError(f"{called} is {value!r}; use values with commas between them")

@@ -50,12 +50,12 @@ def test_a_digits_value_is_searched_killed_resumed_reported_trained_and_exported
     process.send_signal(signal.SIGKILL)
     process.wait()
     monkeypatch.chdir(tmp_path)
-    for arguments in (["resume", "run"], ["show", "run"], ["show", "run", "0"], ["status", "run"], ["train", "run"],
-                      ["export", "run", "--to", "out"], ["plot", "run"]):  # fmt: skip
+    for arguments in (["resume", "run"], ["show", "run"], ["show", "run", "0"], ["status", "run"],
+                      ["train", "run", "--trust"], ["export", "run", "--to", "out"], ["plot", "run"]):  # fmt: skip
         monkeypatch.setattr(sys, "argv", ["evonas", *arguments])
         main()
     assert "test mean absolute error" in capsys.readouterr().out
-    run = evonas.open_run("run")
+    run = evonas.open_run("run", trust=True)
     values = [r["values"][0] for r in run.records() if r["phase"] == "search"]
     assert run.best.values == {"mean_absolute_error": min(values)}
     assert run.summary["winner"]["test_mean_absolute_error"] == pytest.approx(run.best.trained().test)

@@ -493,7 +493,7 @@ def refused(done, *says, code=2):
         (["search", "genet", "--evaluations", "-3"], ["-3 is not in the range"]),
         (["search", "genet", "--time", "0s"], ["use more than 0"]),
         (["search", "genet", "--time", "soon"], ["write 90s, 10m or 1h30m"]),
-        (["search", "genet", "--timeout", "0"], ["use more than 0"]),
+        (["search", "genet", "--timeout", "0s"], ["use more than 0"]),
         (["search", "genet", "--workers", "0"], ["workers", "0 is not in the range"]),
         (["search", "genet", "--seed", "-1"], ["-1 is not in the range"]),
         (["search", "genet", "--out", "/dev/null/run"], ["cannot make the directory", "choose another --out"]),
@@ -612,6 +612,6 @@ def test_a_directory_without_write_permission_is_one_line(tmp_path, evonas):
 
 
 def test_a_time_limit_that_nothing_meets_fails_in_one_line(tmp_path, evonas):
-    done = evonas("search", "genet", "--out", "run", "--timeout", "0.0001", *TINY)
+    done = evonas("search", "genet", "--out", "run", "--timeout", "0.0001s", *TINY)
     refused(done, "first 10 evaluations have all failed", "over its time limit", code=1)
     assert all(event["status"] == "failed" for event in events(tmp_path / "run", "told"))

@@ -77,7 +77,7 @@ def test_a_task_over_its_limit_is_ended_with_its_process_and_the_worker_goes_on(
     second = worker.run(os.getpid)
     assert second != first
     assert not os.path.exists(f"/proc/{first}")
-    worker.close(at_once=True)
+    worker.close()
 
 
 def test_a_process_that_was_killed_while_idle_costs_no_attempt():
@@ -85,7 +85,7 @@ def test_a_process_that_was_killed_while_idle_costs_no_attempt():
     os.kill(worker.run(os.getpid), signal.SIGKILL)
     time.sleep(0.3)
     assert worker.run(square, 3, attempts=1) == 9
-    worker.close(at_once=True)
+    worker.close()
 
 
 def test_processes_that_die_as_they_start_blame_no_task(monkeypatch):
@@ -93,14 +93,14 @@ def test_processes_that_die_as_they_start_blame_no_task(monkeypatch):
     monkeypatch.setattr("evonas.executors.worker._begin", lambda parent: os._exit(1))
     with pytest.raises(BrokenExecutor, match=r"3 processes on .* died as they started"):
         worker.run(square, 3)
-    worker.close(at_once=True)
+    worker.close()
 
 
 def test_what_a_task_cannot_take_along_is_said():
     worker = Worker()
     with pytest.raises(Exception, match="pickle"):
         worker.run(square, (each for each in "abc"))
-    worker.close(at_once=True)
+    worker.close()
 
 
 def test_serial_runs_a_suspect_in_a_process_of_its_own():
@@ -121,7 +121,7 @@ class OneTask:
         self.tasks -= 1
         return fn(*args, **kwargs)
 
-    def close(self, *, at_once):
+    def close(self):
         self.tasks = 0
 
 
@@ -234,7 +234,7 @@ def test_workers_take_the_gpus_in_turn_and_see_their_own_only(monkeypatch):
         seat.leave()
     worker = Worker(Equipment(device="cuda"))
     assert worker.run(os.getenv, "CUDA_VISIBLE_DEVICES") in ("3", "5")
-    worker.close(at_once=True)
+    worker.close()
 
 
 def test_a_host_without_gpus_is_said_to_have_none(monkeypatch):
@@ -256,7 +256,7 @@ def test_an_executor_that_cannot_be_opened_says_how_it_could(name, says):
 def test_threads_are_as_many_as_asked_for():
     worker = Worker(Equipment(threads=3))
     assert worker.run(os.getenv, "OMP_NUM_THREADS") == "3"
-    worker.close(at_once=True)
+    worker.close()
     with pytest.raises(UserError, match="threads is 0"):
         Equipment(threads=0)
 

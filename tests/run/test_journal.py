@@ -6,6 +6,7 @@ import pytest
 
 from evonas.errors import RunError
 from evonas.run.journal import Journal, JournalError, read
+from evonas.support.schema import VERSION
 
 SPACE = {"name": "test", "stages": [3]}
 
@@ -22,8 +23,8 @@ def journal(path, space=SPACE):
 
 
 def asked(number):
-    return {"event": "asked", "id": number, "genome": [0, 1], "parents": [], "operator": "random", "phase": "search",
-            "role": None, "generation": None, "key": "k#0"}  # fmt: skip
+    return {"event": "asked", "id": number, "genome": [0, 1], "code": "01", "parents": [], "operator": "random",
+            "phase": "search", "role": None, "generation": None, "key": "k#0"}  # fmt: skip
 
 
 def told(number, value):
@@ -49,7 +50,7 @@ def lines(path):
 def test_every_line_has_event_and_id_and_the_first_carries_schema_and_space(written):
     events = [json.loads(line) for line in lines(written)]
     assert all("event" in event and "id" in event for event in events)
-    assert (events[0]["schema"], events[0]["space"]) == (2, SPACE)
+    assert (events[0]["schema"], events[0]["space"]) == (VERSION, SPACE)
 
 
 def test_what_was_written_is_read(written):
@@ -81,7 +82,7 @@ def test_a_journal_torn_in_its_first_line_begins_anew(tmp_path):
     path = tmp_path / "journal.jsonl"
     path.write_text('{"event": "run", "id"')
     journal(path).close()
-    assert json.loads(path.read_text())["schema"] == 2
+    assert json.loads(path.read_text())["schema"] == VERSION
 
 
 @pytest.mark.parametrize("place", range(1, 7))
@@ -118,8 +119,8 @@ def test_json_that_is_no_event_is_refused(written, line):
 
 
 def test_another_schema_version_is_refused(written):
-    written.write_text(written.read_text().replace('"schema": 2', '"schema": 99'))
-    with pytest.raises(JournalError, match="line 1: schema version 99; this evonas reads version 2"):
+    written.write_text(written.read_text().replace(f'"schema": {VERSION}', '"schema": 99'))
+    with pytest.raises(JournalError, match=f"line 1: schema version 99; this evonas reads version {VERSION}"):
         journal(written)
 
 

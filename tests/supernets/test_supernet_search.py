@@ -22,10 +22,11 @@ from evonas.network import extract
 from evonas.space import Open
 from evonas.supernets.darts import DARTS
 from evonas.supernets.pc_darts import PCDARTS
-from evonas.supernets.search import SupernetSearch
+from evonas.supernets.search import CHECKPOINT, SupernetSearch
 from evonas.supernets.training import SupernetTraining
 from evonas.support.streams import stream
 from evonas.systems.registry import setup, system
+from evonas.training import checkpoint
 
 PARTIAL = [("pc-darts", replace(SMALL, partial=2)), ("pc-darts", replace(CELLS, channels=8, partial=4))]
 
@@ -218,8 +219,8 @@ def test_a_loss_that_is_not_finite_ends_the_search_with_advice():
 
 
 def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path):
-    (tmp_path / "supernet.pt").write_bytes(b"nothing")
-    with pytest.raises(RunError, match=r"supernet\.pt cannot be read"):
+    (tmp_path / CHECKPOINT).write_bytes(b"nothing")
+    with pytest.raises(RunError, match=r"supernet\.checkpoint is damaged: .*; restore the original"):
         prepared(SupernetSearch(policy("darts", SMALL)), tmp_path)
 
 
@@ -353,7 +354,7 @@ def test_a_run_that_is_killed_at_random_moments_ends_with_the_same_alphas(tmp_pa
     script.write_text(SCRIPT)
 
     def policy_of(name):
-        return torch.load(tmp_path / name / "supernet.pt", weights_only=True)["policy"]["policy"]
+        return checkpoint.read(tmp_path / name / CHECKPOINT, "cpu", "")["policy"]["policy"]
 
     subprocess.run([sys.executable, script, tmp_path / "whole", kind], check=True)
     draws = stream(0, "kills")
