@@ -58,12 +58,12 @@ def enas(
     from evonas.supernets.search import SupernetSearch
 
     supernet = supernet_of(space, supernet_layers, supernet_channels)
+    macro = isinstance(supernet, ENASMacroSpace)  # where the authors' code has another entropy and other statistics
     policy = ENAS(
         supernet, rng=rng, steps=steps, samples=samples, learning_rate=controller_rate, decay=decay, entropy=entropy,
-        candidates=candidates, skips=skips, skip_weight=skip_weight,
+        chosen_entropy=macro, candidates=candidates, skips=skips, skip_weight=skip_weight,
         controller={"units": units, "temperature": temperature, "tanh": {"": tanh, "operation": operation_tanh}},
     )  # fmt: skip
-    macro = isinstance(supernet, ENASMacroSpace)  # there the authors judge by running statistics
     return SupernetSearch(policy, statistics="running" if macro else "batch")
 
 
