@@ -72,8 +72,8 @@ _MICRO = {"supernet_layers": 6, "supernet_channels": 20}
 _MACRO = {"steps": 50, "samples": 20, "controller_rate": 1e-3, "tanh": 1.5, "operation_tanh": 1.5,
           "supernet_channels": 36}  # fmt: skip
 # the authors' search has 12 layers, their final network 24 by hand-made repetition
-_SEARCH = replace(RECIPES["enas-search"], epochs=30, batch_size=64, cycle=10)
-_SHORT = replace(RECIPES["enas-micro"], batch_size=64, cycle=0, drop_path=0.0, auxiliary=0.0)
+_SEARCH = replace(RECIPES["enas-search"], epochs=30, batch_size=64, by_epoch=False)
+_SHORT = replace(RECIPES["enas-micro"], batch_size=64, cycle=0, by_epoch=False, drop_path=0.0, auxiliary=0.0)
 
 ENAS = System(
     name="enas",
