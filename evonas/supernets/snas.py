@@ -29,8 +29,12 @@ class SNAS(Relaxation):
     A draw is shared by a batch and all cells of a kind. The temperature falls linearly over the epochs, from 1 towards
     `cold` (published code, which trains for 150 epochs).
 
+    The result is the cell of the epoch with the best validation accuracy (section 3.1).
+
     resource   eta, the weight of the cost of the drawn operations (section 2.3)
     """
+
+    best_epoch = True
 
     def __init__(
         self, *args: Any, cold: float = 0.03, resource: float = 0.0, initial: float = 0.01, **settings: Any

@@ -9,6 +9,7 @@ from benches import RECIPE, SHAPE, SMALL, judged, policy, prepared, run
 from evonas.genomes.darts import OPERATIONS, DARTSSpace
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
+from evonas.ranking import Best, best
 from evonas.supernets.search import SupernetSearch
 from evonas.supernets.snas import SNAS, Costs
 from evonas.support.streams import stream
@@ -148,6 +149,16 @@ def test_a_dearer_resource_gives_a_smaller_network():
     for cost in zip(*found, strict=True):  # weights, FLOPs, memory access
         assert list(cost) == sorted(cost, reverse=True)
         assert cost[0] > cost[-1]
+
+
+@pytest.mark.parametrize(("kind", "result"), [("snas", 1), ("darts", 2)])
+def test_the_result_of_snas_is_the_cell_of_its_best_epoch(kind, result, monkeypatch):
+    search = prepared(SupernetSearch(policy(kind, SMALL, learning_rate=1.0)))
+    values = iter((0.4, 0.8, 0.6))
+    monkeypatch.setattr(search.training, "score", lambda route: next(values))
+    found = run(search)
+    told = [Best(n, tuple(each), judged(search, each).values[0], each.provisional) for n, each in enumerate(found)]
+    assert best(told, 1.0).id == result
 
 
 def test_snas_becomes_certain_and_its_child_comes_near_to_its_samples():
