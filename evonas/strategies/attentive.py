@@ -56,11 +56,11 @@ class Attentive(Recurrent):
         chosen = (past.options == previous[:, None]).long().argmax(1, keepdim=True)
         target = past.pointers[:, 1:].gather(1, chosen)
         anchor = _recalled(past.outputs, target)[:, 0] if past.outputs else past.taken
-        taken, count = past.taken + asked * anchor, past.count + (asked & (target != NOTHING))
+        taken, number = past.taken + asked * anchor, past.number + (asked & (target != NOTHING))
 
         waits = asks & asked & (at == past.pointers[:, :1])  # further skips of the same layer
         inputs = torch.where(pointed, anchor, self.embedding(previous))
-        inputs = torch.where(asked, taken / (1 + count), inputs)
+        inputs = torch.where(asked, taken / (1 + number), inputs)
         cells, output = self._read_some(~waits, inputs, past.cells, past.output)
         outputs = (*past.outputs, output if past.outputs else torch.zeros_like(output))  # the first stands for nothing
         if len(past.outputs) - 1 in self.anchors:
@@ -73,7 +73,7 @@ class Attentive(Recurrent):
             scores = torch.where(at == NOTHING, scores, by_attention)
         scores = scores / self.temperature
         bounded = self.limits[options] * torch.tanh(scores) if self.bounded else scores
-        return bounded, _Past(cells, output, outputs, options, pointers, taken * waits, count * waits)
+        return bounded, _Past(cells, output, outputs, options, pointers, taken * waits, number * waits)
 
     def _by_attention(
         self, outputs: tuple[Tensor, ...], output: Tensor, asks: Tensor, at: Tensor, to: Tensor
@@ -105,7 +105,7 @@ class _Past(NamedTuple):
     options: Tensor
     pointers: Tensor
     taken: Tensor
-    count: Tensor
+    number: Tensor
 
 
 def _is_yes_or_no(options: Tensor, pointers: Tensor) -> Tensor:
