@@ -12,7 +12,7 @@ OPTIMIZERS = ("sgd", "adam", "rmsprop")
 SCHEDULES = ("cosine", "step", "constant")
 
 
-LATER = {"nesterov": True, "last_rate": 0.0, "cycle": 0}  # fields that were added later, with their defaults
+LATER = {"nesterov": True, "last_rate": 0.0, "cycle": 0, "by_epoch": False}  # added later, with their defaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,8 @@ class Recipe:
     cycle             epochs of the first of several cosines, each twice as long as the one before it; 0: one cosine
     milestones        epochs after which the step schedule applies `gamma`
     warmup            epochs over which the learning rate rises linearly from 0
+    by_epoch          whether learning rate and drop path keep the value of an epoch's beginning throughout it, as in
+                      much published code; else they change at every step
     crop              pixels by which an image is padded with its mean and cropped back at random; 0: none
     flip              whether images are mirrored horizontally at random
     cutout            side in pixels of the square that is blanked at random; 0: none
@@ -60,6 +62,7 @@ class Recipe:
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1
     warmup: float = 0.0
+    by_epoch: bool = False
     crop: int = 0
     flip: bool = False
     cutout: int = 0
@@ -91,6 +94,8 @@ class Recipe:
                             "cycle must be at least 0")  # fmt: skip
         if self.warmup >= self.epochs:
             raise UserError(f"warmup is {self.warmup} of {self.epochs} epochs; leave some epochs after it")
+        if self.warmup and self.by_epoch:
+            raise UserError("a warmup rises at every step, from 0; set warmup=0, or by_epoch=False")
 
     def rate(self, epoch: float) -> float:
         """The learning rate at a moment, given in (fractional) epochs from the start."""
@@ -129,19 +134,20 @@ RECIPES: dict[str, Recipe] = {
     # Liu et al. 2019, section 3.2 and published code
     "darts": Recipe(
         epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, cutout=16, clip_norm=5,
-        drop_path=0.2, auxiliary=0.4,
+        drop_path=0.2, auxiliary=0.4, nesterov=False, by_epoch=True,
     ),
     # Liu et al. 2019, section 3.1 and published code: the training of the weights in the search
     "darts-search": Recipe(
         epochs=50, batch_size=64, learning_rate=0.025, nesterov=False, weight_decay=3e-4, last_rate=1e-3, crop=4,
-        flip=True, clip_norm=5,
+        flip=True, clip_norm=5, by_epoch=True,
     ),
     # Xie et al. 2019, published code
     "snas-search": Recipe(
         epochs=150, batch_size=64, learning_rate=0.025, nesterov=False, weight_decay=3e-4, last_rate=1e-3, crop=4,
-        flip=True, clip_norm=5,
+        flip=True, clip_norm=5, by_epoch=True,
     ),
-    # Dong and Yang 2019, section 4.2: 240 epochs
+    # Dong and Yang 2019, section 4.2: 240 epochs; Nesterov's momentum and rates that change at every step are those of
+    # the authors' code, which has 250 epochs and a weight decay of 5e-4
     "gdas-search": Recipe(
         epochs=240, batch_size=64, learning_rate=0.025, weight_decay=3e-4, last_rate=1e-3, crop=4, flip=True,
         clip_norm=5,
@@ -149,45 +155,46 @@ RECIPES: dict[str, Recipe] = {
     # Xu et al. 2020, section 4.2 and published code
     "pc-darts-search": Recipe(
         epochs=50, batch_size=256, learning_rate=0.1, nesterov=False, weight_decay=3e-4, crop=4, flip=True,
-        clip_norm=5,
+        clip_norm=5, by_epoch=True,
     ),
     "pc-darts": Recipe(
         epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, cutout=16, clip_norm=5,
-        drop_path=0.3, auxiliary=0.4,
+        drop_path=0.3, auxiliary=0.4, nesterov=False, by_epoch=True,
     ),
     # Pham et al. 2018, published code for cells. Its l2 term is not halved, so our weight decay is twice its number.
     "enas-search": Recipe(
         epochs=150, batch_size=160, learning_rate=0.05, last_rate=5e-4, cycle=10, weight_decay=2e-4, crop=4, flip=True,
-        clip_norm=5,
+        clip_norm=5, by_epoch=True,
     ),
     "enas-micro": Recipe(
         epochs=630, batch_size=144, learning_rate=0.05, last_rate=1e-4, cycle=10, weight_decay=4e-4, crop=4, flip=True,
-        clip_norm=5, drop_path=0.4, auxiliary=0.4,
+        clip_norm=5, drop_path=0.4, auxiliary=0.4, by_epoch=True,
     ),
     "enas-macro": Recipe(
         epochs=310, batch_size=100, learning_rate=0.05, last_rate=1e-3, cycle=10, weight_decay=4e-4, crop=4, flip=True,
-        clip_norm=5,
+        clip_norm=5, by_epoch=True,
     ),
     # Real et al. 2019, "Methods"
     "amoebanet": Recipe(
         epochs=600, batch_size=128, learning_rate=0.024, weight_decay=5e-4, crop=4, flip=True, drop_path=0.3,
-        auxiliary=0.5,
+        auxiliary=0.5, nesterov=False,
     ),
     # Liu et al. 2018, section 4.1, in epochs: 5,000 steps of 256 images on 40,000 images, and 80,000 steps on 50,000.
     # The paper crops 24x24 from 32x32 and tests on 32x32; here images are padded and cropped back. The fitness is the
     # mean of four trainings.
     "hierarchical": Recipe(
         epochs=32, batch_size=256, learning_rate=0.1, weight_decay=3e-4, schedule="step", milestones=(26, 29),
-        crop=4, flip=True, trainings=4,
+        crop=4, flip=True, trainings=4, nesterov=False,
     ),
     "hierarchical-final": Recipe(
         epochs=410, batch_size=256, learning_rate=0.1, weight_decay=3e-4, schedule="step", milestones=(205, 307, 358),
-        crop=4, flip=True,
+        crop=4, flip=True, nesterov=False,
     ),
     # Real et al. 2017, section 3: 25,600 steps of 50 images on 45,000 images; the learning rate is the genome's and
-    # constant. The augmentation is that of residual networks. Their momentum is plain, ours is Nesterov's.
+    # constant. The augmentation is that of residual networks.
     "large-scale": Recipe(
         epochs=28, batch_size=50, learning_rate=0.1, weight_decay=1e-4, schedule="constant", crop=4, flip=True,
+        nesterov=False,
     ),
     # Baker et al. 2017, section 5: the learning rate is divided by 5 after every 5 epochs. Their Xavier initialisation
     # is not used here.
@@ -203,6 +210,7 @@ RECIPES: dict[str, Recipe] = {
     # Zoph et al. 2018, section 4.1: cosine over 20 epochs; the paper states neither rate nor batch size of the search
     "nasnet": Recipe(
         epochs=20, batch_size=128, learning_rate=0.025, weight_decay=5e-4, crop=4, flip=True, clip_norm=5,
+        nesterov=False,
     ),
     # Zoph and Le 2017, section 4.1; batch size and schedule of the search are not stated. The reward is based on the
     # best of the last five epochs.
@@ -219,10 +227,11 @@ RECIPES: dict[str, Recipe] = {
     # Lu et al. 2019, published code: the trainings of the search
     "nsga-net": Recipe(
         epochs=25, batch_size=128, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, clip_norm=5,
+        nesterov=False, by_epoch=True,
     ),
     # He et al. 2016 (arXiv:1512.03385), section 4.2: 64,000 steps of 128 images, rate / 10 after 32,000 and 48,000
     "resnet-cifar": Recipe(
         epochs=164, batch_size=128, learning_rate=0.1, weight_decay=1e-4, schedule="step", milestones=(82, 123),
-        crop=4, flip=True,
+        crop=4, flip=True, nesterov=False,
     ),
 }  # fmt: skip

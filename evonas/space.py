@@ -110,7 +110,8 @@ class Space:
         """The decisions that a complete genome answers, in order. Raises CodeError if an answer is not legal."""
         answered = []
         for position, token in enumerate(genome):
-            decision = self.next(genome[:position])
+            asked = self.next_open if isinstance(token, Open) else self.next
+            decision = asked(genome[:position])
             if decision is None:
                 raise CodeError(f"the genome has {len(genome)} tokens; in this space it is complete after {position}")
             illegal = [t for t in (token.options if isinstance(token, Open) else (token,)) if t not in decision.options]
@@ -150,10 +151,15 @@ class Space:
         """The space in the form of its supernet; by default the space itself."""
         return self
 
+    def next_open(self, prefix: Genome) -> Decision | None:
+        """The decision that an open token answers after this prefix; by default that of `next`. A supernet may add an
+        option here that its authors weigh though no genome can take it."""
+        return self.next(prefix)
+
     def open(self) -> tuple[Open, ...]:
         """The genome with every decision open: the whole supernet."""
         genome: tuple[Open, ...] = ()
-        while (decision := self.next(genome)) is not None:
+        while (decision := self.next_open(genome)) is not None:
             genome += (Open(decision.options),)
         return genome
 

@@ -94,6 +94,14 @@ class DARTSSpace(GenotypeSpace):
         options: tuple[str, ...] = OPERATIONS if 0 < missing < left else OPERATIONS[1:] if missing else OPERATIONS[:1]
         return Decision(name, options, (len(prefix), taken))
 
+    def next_open(self, prefix: Genome) -> Decision | None:
+        """In a supernet `none` is among the options of every edge, as in the authors' code: 2 x 14 x 8 of them. No
+        genome leaves out an edge into node 2, which has no third one."""
+        decision = self.next(prefix)
+        if decision is None or not self.search or EDGES[len(prefix) % len(EDGES)] != (0, 2):
+            return decision
+        return replace(decision, options=OPERATIONS)
+
     def genotype(self, genome: Genome) -> Genotype:
         """The cells of a genome in the form in which they are published."""
         self.decisions(genome)

@@ -153,6 +153,7 @@ class Recurrent(Controller):
     units     units of each of the `layers`, and length of the embeddings
     initial   all weights are drawn uniformly from [-initial, initial]
     tanh      C; kinds of decisions may have their own: {kind: C}, with the one of all others under ""
+    bias      whether the LSTM and the linear head have biases
     """
 
     limits: Tensor  # the constant C of each option
@@ -167,6 +168,7 @@ class Recurrent(Controller):
         initial: float = 0.1,
         temperature: float = 1.0,
         tanh: float | Mapping[str, float] | None = None,
+        bias: bool = True,
     ) -> None:
         super().__init__(space, rng=rng)
         bounds = tanh if isinstance(tanh, Mapping) else {} if tanh is None else {"": tanh}
@@ -180,8 +182,8 @@ class Recurrent(Controller):
             limits[number] = bounds.get(kind, bounds.get("", 1.0))
         self.register_buffer("limits", limits, persistent=False)
         self.embedding = nn.Embedding(size, units)
-        self.lstm = nn.LSTM(units, units, layers)
-        self.head = nn.Linear(units, size)
+        self.lstm = nn.LSTM(units, units, layers, bias=bias)
+        self.head = nn.Linear(units, size, bias=bias)
         if self.points:
             self.earlier, self.current = nn.Linear(units, units, bias=False), nn.Linear(units, units, bias=False)
             self.attention = nn.Linear(units, 1, bias=False)

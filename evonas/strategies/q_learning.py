@@ -59,6 +59,8 @@ class QLearning(Strategy):
     discount    gamma, the factor on the value of the next state
     initial     value of a token that was never chosen; best slightly below the accuracy of an average network
     replays     number of evaluated genomes that are drawn and learnt again after each evaluation
+    at_once     a new genome is learnt as it arrives, before the replays, among which it may be as well; otherwise only
+                by replays, as in the papers
     shaping     each of T decisions but the last is rewarded with 1/T of the genome's reward (Block-QNN,
                 arXiv:1708.05552, equation 6); otherwise with 0 (MetaQNN)
     reward      function from an individual with a valid fitness to its reward
@@ -83,6 +85,7 @@ class QLearning(Strategy):
         discount: float = 1.0,
         initial: float = 0.5,
         replays: int = 100,
+        at_once: bool = True,
         shaping: bool = False,
         reward: Reward = accuracy,
         evaluations: int | None = None,
@@ -95,9 +98,13 @@ class QLearning(Strategy):
         if not 0 < rate <= 1 or not 0 <= discount <= 1 or replays < 0:
             raise UserError(f"rate is {rate}, discount {discount} and replays {replays}; use more than 0 to 1, 0 to 1, "
                             "and at least 0")  # fmt: skip
+        if not (replays or at_once):
+            raise UserError(
+                "replays is 0 and at_once False, so nothing would be learnt; use more replays, or at_once=True"
+            )
         self.space, self.rng, self.schedule, self.distinct = space, rng, schedule, distinct
         self.rate, self.discount, self.initial, self.replays = rate, discount, initial, replays
-        self.shaping, self.reward, self.evaluations = shaping, reward, evaluations
+        self.at_once, self.shaping, self.reward, self.evaluations = at_once, shaping, reward, evaluations
         self.values: dict[Hashable, dict[Token, float]] = {}  # state -> {token: value}
         self.known: set[tuple[Token, ...]] = set()  # genomes that were evaluated
         self.told = 0
@@ -151,7 +158,7 @@ class QLearning(Strategy):
                 self.told += 1
                 reward = self.reward(individual)
                 self.worst = reward if self.worst is None else min(self.worst, reward)
-            if self.worst is not None:
+            if self.at_once and self.worst is not None:
                 self._recall(trajectory, reward)
             if self.replays:
                 self.memory.append((trajectory, reward))

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from evonas.errors import UserError
 from evonas.space import Space, Token, Weights
-from evonas.strategies.controllers import Episode, Recurrent
+from evonas.strategies.attentive import Attentive
+from evonas.strategies.controllers import Episode
 from evonas.supernets.policy import Policy
 from evonas.supernets.training import Batch, SupernetTraining
 from evonas.support.streams import number
@@ -26,6 +27,8 @@ class ENAS(Policy):
     steps, samples      steps of the controller after each epoch, and architectures per step
     decay               decay of the baseline, which is updated before it is used
     entropy             weight of the entropy in the reward
+    chosen_entropy      of each decision's entropy, the sum of -p log p over its options, count the chosen option's term
+                        alone, as the authors' code does for the macro space
     candidates          architectures drawn at the end; the best on one held-out batch is derived (section 2.3)
     skips, skip_weight  the desired share of skip connections, and the weight of the KL divergence from it (section
                         2.4); for decisions of the kind "skip"
@@ -48,6 +51,7 @@ class ENAS(Policy):
         learning_rate: float = 3.5e-3,
         decay: float = 0.99,
         entropy: float = 1e-4,
+        chosen_entropy: bool = False,
         candidates: int = 10,
         skips: float = 0.4,
         skip_weight: float = 0.8,
@@ -62,8 +66,9 @@ class ENAS(Policy):
             raise UserError(f"entropy is {entropy} and skip_weight {skip_weight}; use at least 0")
         self.steps, self.samples, self.candidates = steps, samples, candidates
         self.decay, self.entropy, self.skips, self.skip_weight = decay, entropy, skips, skip_weight
+        self.chosen_entropy = chosen_entropy
         usual = {"units": 64, "initial": 0.1, "tanh": 1.1}
-        self.controller = Recurrent(space, rng=rng, **usual | dict(controller or {}))
+        self.controller = Attentive(space, rng=rng, **usual | dict(controller or {}))
         self.optimizer = torch.optim.Adam(self.controller.parameters(), learning_rate, betas=(0.0, 0.999), eps=1e-3)
         self.register_buffer("baseline", torch.zeros((), dtype=torch.float64))
         self._skip_steps = {each.name for each in space.every_decision if each.kind == "skip"}
@@ -95,7 +100,7 @@ class ENAS(Policy):
         episodes = self.controller.sample(self.samples)
         advantages = []
         for episode in episodes:
-            reward = training.reward_on(held_out(), self.space.route(episode.genome)) + self.entropy * episode.entropy
+            reward = training.reward_on(held_out(), self.space.route(episode.genome)) + self.bonus(episode)
             self.baseline -= (1 - self.decay) * (self.baseline - reward)
             advantages.append(reward - self.baseline.item())
         now = self.controller.likelihood(episodes)
@@ -106,17 +111,23 @@ class ENAS(Policy):
         loss.backward()
         self.optimizer.step()
 
+    def bonus(self, episode: Episode) -> float:
+        """The weighted entropy of an episode's decisions."""
+        logs = episode.log_probabilities
+        return self.entropy * (-(logs.exp() * logs).sum().item() if self.chosen_entropy else episode.entropy)
+
     def divergence(self, episodes: list[Episode], log_probabilities: Tensor) -> Tensor:
-        """The KL divergence of the probability of a skip from the desired one, summed over the skips of a layer and
-        averaged over layers (published code)."""
+        """The KL divergence of skips from the desired share, summed over those of a layer and averaged over layers. As
+        in the published code, it is that of sigmoid(q), though a skip with the scores (-q, q) is drawn with the
+        probability sigmoid(2 q)."""
         of_layers: dict[tuple[int, str], Tensor] = {}
         for row, episode in enumerate(episodes):
             for step, (decision, token) in enumerate(
                 zip(self.space.decisions(episode.genome), episode.genome, strict=True)
             ):
                 if decision.name in self._skip_steps:
-                    chosen = log_probabilities[row, step].exp()
-                    p = (chosen if token else 1 - chosen).clamp(1e-6, 1 - 1e-6)
+                    chosen = log_probabilities[row, step].exp().clamp(1e-6, 1 - 1e-6)
+                    p = torch.sigmoid((chosen.logit() if token else -chosen.logit()) / 2)
                     kl = p * (p / self.skips).log() + (1 - p) * ((1 - p) / (1 - self.skips)).log()
                     layer = row, decision.name.rpartition("/")[0]
                     of_layers[layer] = of_layers[layer] + kl if layer in of_layers else kl

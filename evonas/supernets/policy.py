@@ -26,12 +26,14 @@ class Policy(nn.Module, ABC):
     genome     the genome to be searched, with open tokens; None: all are open
     generator  random generator for its draws, independent of the order of the images; reseeded in each epoch
     one_path   whether a step computes one network instead of all of them
+    best_epoch whether the result is what was derived in the epoch that is best by validation, instead of in the last
     optimizer  optimizer of its parameters
 
     Raises UserError if a space has no supernet, or nothing is open.
     """
 
     one_path = False
+    best_epoch = False
     optimizer: torch.optim.Optimizer
 
     def __init__(self, space: Space, *, rng: Random, genome: Genome | None = None) -> None:

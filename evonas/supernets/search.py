@@ -67,9 +67,9 @@ class SupernetSearch(Strategy):
     """Trains the supernet of a policy's genome; after each epoch of the recipe it proposes what the policy derives.
 
     Its fitness is the task's first metric of that route through the supernet, on the validation split: a rough guide,
-    not the value that the network will reach (status `shared`). The genome of the last epoch is the result; the earlier
-    ones are provisional, and can be inspected, trained and compared like any other.
-
+    not the value that the network will reach (status `shared`). The genome of the last epoch is the result, or that of
+    the best one where the policy says so (SNAS). Otherwise the earlier ones are provisional, and can be inspected,
+    trained and compared like any other.
 
     statistics   batch norm statistics for the evaluation of a route: see `SupernetTraining`
 
@@ -162,7 +162,7 @@ class SupernetSearch(Strategy):
         self.handed_out += 1
         individual = Individual(genome)
         individual.operator, individual.proposal = type(self.policy).__name__.lower(), said
-        individual.provisional = self.handed_out < self.training.recipe.epochs
+        individual.provisional = not self.policy.best_epoch and self.handed_out < self.training.recipe.epochs
         return [individual]
 
     @property

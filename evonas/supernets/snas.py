@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
@@ -10,10 +11,13 @@ from torch import Tensor, nn
 from evonas.errors import UserError
 from evonas.gates import Is, Route
 from evonas.graph import Graph
+from evonas.operations import AveragePool, BatchNorm, Crop, MaxPool, ReLU, Zero
 from evonas.supernets.policy import Relaxation
 from evonas.supernets.training import SupernetTraining
 
 CLIP = 10.0  # bound on the gradients of alpha (published code)
+FREE = Zero, ReLU, BatchNorm, Crop  # of no cost in the published code
+POOLING = MaxPool, AveragePool  # with as many FLOPs as a depthwise convolution of their size
 
 
 class SNAS(Relaxation):
@@ -25,8 +29,12 @@ class SNAS(Relaxation):
     A draw is shared by a batch and all cells of a kind. The temperature falls linearly over the epochs, from 1 towards
     `cold` (published code, which trains for 150 epochs).
 
+    The result is the cell of the epoch with the best validation accuracy (section 3.1).
+
     resource   eta, the weight of the cost of the drawn operations (section 2.3)
     """
+
+    best_epoch = True
 
     def __init__(
         self, *args: Any, cold: float = 0.03, resource: float = 0.0, initial: float = 0.01, **settings: Any
@@ -71,8 +79,9 @@ class SNAS(Relaxation):
 
 
 class Costs:
-    """The costs of the options of each decision wherever they occur in a supernet: weights, multiply-adds, and memory
-    access, which counts the inputs, outputs and weights of all operations (section 2.3).
+    """The costs of the options of each decision wherever they occur in a supernet: weights, operations on numbers
+    (FLOPs), and memory access, which counts what is read and written and the weights (section 2.3; units of the
+    published code).
 
     amounts   costs, [3, places, options]; a place is a node where the options of one decision meet
     share     1 / number of places of the decision, [places]
@@ -121,9 +130,10 @@ def _cost(graph: Graph, source: str) -> tuple[float, float, float]:
     size = flops = access = 0.0
     for name in own:
         for _, op, shape in graph.steps(known[name]):
-            weights = op.parameters(shape)
+            if isinstance(op, FREE):
+                continue
+            weights, written = op.parameters(shape), prod(op.shape(shape))
             size += weights
-            flops += op.multiply_adds(shape)
-            moved = torch.Size(shape).numel() + torch.Size(op.shape(shape)).numel()
-            access += weights + moved
+            flops += op.kernel**2 * written if isinstance(op, POOLING) else op.multiply_adds(shape)
+            access += weights + prod(shape) + written
     return size, flops, access

@@ -28,6 +28,7 @@ def block_qnn(
     discount: float = 1.0,
     initial: float = 50.0,
     replays: int = 1,
+    at_once: bool = False,
     evaluations: int = 11_392,
 ) -> QLearning:
     """Q-learning of blocks, with rewards in per cent that are shaped, and reduced by computation and density.
@@ -38,6 +39,7 @@ def block_qnn(
     discount         gamma, of the value of the next state
     initial          value of a token that was never chosen
     replays          genomes that are learnt again after each
+    at_once          a new genome is learnt as it arrives too, not by replays alone
     evaluations      over which the paper's schedule of epsilon is stretched
     """
     if not isinstance(space, BlockQNNSpace):
@@ -48,12 +50,12 @@ def block_qnn(
     one = space.decode(space.parse(ONE_CONVOLUTION)).multiply_adds
     return QLearning(
         space, rng=rng, schedule=scaled(BLOCK_QNN_SCHEDULE, evaluations), distinct=False, rate=rate, discount=discount,
-        initial=initial, replays=replays, shaping=True, evaluations=evaluations,
+        initial=initial, replays=replays, at_once=at_once, shaping=True, evaluations=evaluations,
         reward=lean_block(space, reference=one, flops=flops_weight, density=density_weight),
     )  # fmt: skip
 
 
-_QUICK = {"rate": 0.1, "replays": 20}
+_QUICK = {"rate": 0.1, "replays": 20, "at_once": True}
 
 BLOCK_QNN = System(
     name="block-qnn",

@@ -58,12 +58,12 @@ def enas(
     from evonas.supernets.search import SupernetSearch
 
     supernet = supernet_of(space, supernet_layers, supernet_channels)
+    macro = isinstance(supernet, ENASMacroSpace)  # where the authors' code has another entropy and other statistics
     policy = ENAS(
         supernet, rng=rng, steps=steps, samples=samples, learning_rate=controller_rate, decay=decay, entropy=entropy,
-        candidates=candidates, skips=skips, skip_weight=skip_weight,
+        chosen_entropy=macro, candidates=candidates, skips=skips, skip_weight=skip_weight,
         controller={"units": units, "temperature": temperature, "tanh": {"": tanh, "operation": operation_tanh}},
     )  # fmt: skip
-    macro = isinstance(supernet, ENASMacroSpace)  # there the authors judge by running statistics
     return SupernetSearch(policy, statistics="running" if macro else "batch")
 
 
@@ -72,8 +72,8 @@ _MICRO = {"supernet_layers": 6, "supernet_channels": 20}
 _MACRO = {"steps": 50, "samples": 20, "controller_rate": 1e-3, "tanh": 1.5, "operation_tanh": 1.5,
           "supernet_channels": 36}  # fmt: skip
 # the authors' search has 12 layers, their final network 24 by hand-made repetition
-_SEARCH = replace(RECIPES["enas-search"], epochs=30, batch_size=64, cycle=10)
-_SHORT = replace(RECIPES["enas-micro"], batch_size=64, cycle=0, drop_path=0.0, auxiliary=0.0)
+_SEARCH = replace(RECIPES["enas-search"], epochs=30, batch_size=64, by_epoch=False)
+_SHORT = replace(RECIPES["enas-micro"], batch_size=64, cycle=0, by_epoch=False, drop_path=0.0, auxiliary=0.0)
 
 ENAS = System(
     name="enas",

@@ -175,10 +175,14 @@ def _over_darts_cells(
     """
     paper_size = {"supernet_layers": 8, "supernet_channels": 16}
     short = {"alpha_rate": 0.01} | dict(small or {})
+    # DARTS 15 epochs; those that learn from one path, or sample, a step have more of them, as published
     shrunk = replace(
-        search, epochs=search.epochs * 3 // 10, batch_size=64, learning_rate=min(search.learning_rate, 0.05)
-    )  # DARTS 15 epochs; those that learn from one path, or sample, a step have more of them, as published
-    trained = replace(final, batch_size=64, learning_rate=0.05, cutout=0, drop_path=0.0, auxiliary=0.0)
+        search, epochs=search.epochs * 3 // 10, batch_size=64, learning_rate=min(search.learning_rate, 0.05),
+        by_epoch=False,
+    )  # fmt: skip
+    trained = replace(
+        final, batch_size=64, learning_rate=0.05, nesterov=True, by_epoch=False, cutout=0, drop_path=0.0, auxiliary=0.0
+    )
     return System(
         name=name,
         about=about,
@@ -233,7 +237,7 @@ GDAS = _over_darts_cells(
     about="cells searched by the gradient of one operation an edge, drawn by Gumbel noise",
     paper="Dong and Yang 2019, Searching for a Robust Neural Architecture in Four GPU Hours, arXiv:1910.04465",
     search=RECIPES["gdas-search"],
-    final=replace(RECIPES["darts"], weight_decay=5e-4, clip_norm=0),
+    final=replace(RECIPES["darts"], weight_decay=5e-4, nesterov=True, by_epoch=False, clip_norm=0),
 )
 PC_DARTS = _over_darts_cells(
     name="pc-darts",

@@ -9,7 +9,9 @@ from evonas.operators.by_decision import stepwise_toolbox
 from evonas.recipe import DIGITS_RECIPE, RECIPES, SMALL_RECIPE
 from evonas.systems.system import Baseline, Preset, System
 
-UNIFORM = Baseline(strategy="q-learning", values={"schedule": "uniform", "replays": 0}, toolbox=stepwise_toolbox)
+UNIFORM = Baseline(
+    strategy="q-learning", values={"schedule": "uniform", "replays": 0, "at_once": True}, toolbox=stepwise_toolbox
+)
 _PAPER = {"schedule": "metaqnn", "shaping": False}
 
 METAQNN = System(
@@ -38,7 +40,7 @@ METAQNN = System(
             MetaQNNSpace(),
             RECIPES["metaqnn"],
             replace(RECIPES["metaqnn"], epochs=60, milestones=(15, 30, 45), restarts=0),
-            _PAPER | {"rate": 0.01, "evaluations": 2700},
+            _PAPER | {"rate": 0.01, "at_once": False, "evaluations": 2700},
             about="the paper's CIFAR-10 setting: 2,700 networks of at most 18 layers, 20 epochs each",
         ),
     },

@@ -26,6 +26,7 @@ def q_learning(
     discount: float = 1.0,
     initial: float = 0.5,
     replays: int = 100,
+    at_once: bool = True,
     evaluations: int = 200,
 ) -> QLearning:
     """Tabular Q-learning of the value of each token.
@@ -38,6 +39,7 @@ def q_learning(
     discount      gamma, of the value of the next state
     initial       value of a token that was never chosen
     replays       genomes that are learnt again after each
+    at_once       a new genome is learnt as it arrives too, not by replays alone
     evaluations   in all
     """
     if schedule not in SCHEDULES:
@@ -46,5 +48,5 @@ def q_learning(
         raise UserError(f"evaluations is {evaluations}; use at least 1")
     return QLearning(
         space, rng=rng, schedule=scaled(SCHEDULES[schedule], evaluations), distinct=False, rate=rate,
-        discount=discount, initial=initial, replays=replays, shaping=shaping, evaluations=evaluations,
+        discount=discount, initial=initial, replays=replays, at_once=at_once, shaping=shaping, evaluations=evaluations,
     )  # fmt: skip

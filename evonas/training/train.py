@@ -227,6 +227,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 def keep_schedule(recipe: Recipe, now: float, optimizer: torch.optim.Optimizer, paths: Iterable[DropPath]) -> None:
     """The learning rate, and how often paths are dropped, at this moment in epochs from the start."""
+    now = math.floor(now) if recipe.by_epoch else now
     for group in optimizer.param_groups:
         group["lr"] = recipe.rate(now)
     for path in paths:

@@ -168,6 +168,20 @@ def test_networks_that_cannot_be_are_refused(fields, says):
         DARTSSpace(**fields)
 
 
+@pytest.mark.parametrize("fields", [{}, {"every": True}, {"search": True, "partial": 4}])
+def test_a_supernet_weighs_all_eight_operations_on_every_edge(fields):
+    space = DARTSSpace(**fields).supernet
+    assert sum(len(token.options) for token in space.open()) == 224  # two matrices of 14 x 8 in the authors' code
+    assert [choice.keys() for choice in space.choices(space.open()).values()] == [dict.fromkeys(OPERATIONS).keys()] * 28
+
+
+def test_no_genome_of_a_supernet_leaves_out_an_edge_of_the_first_node():
+    space = DARTSSpace(3, 4, search=True, input_shape=(1, 8, 8))
+    assert space.count() == DARTSSpace().count()
+    with pytest.raises(CodeError, match="token 1 is 'none'; normal/2<-0 takes one of max_pool_3x3"):
+        space.decisions(("none", *space.open()[1:]))
+
+
 def test_edges_are_in_the_order_of_the_published_weights():
     assert len(EDGES) == 14
     assert EDGES[:5] == ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3))

@@ -139,12 +139,12 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path):
 def test_kinds_of_events_that_a_reader_does_not_know_are_skipped(written):
     book = journal(written)
     book.append({"event": "weather", "id": 0, "sun": True})
-    book.append(told(2, 0.1))
+    book.append(asked(3))
     book.close()
     all_lines = lines(written)
     all_lines.insert(3, '{"event": "note", "id": 1, "text": "by hand"}\n')  # another tool's, without a checksum
     written.write_text("".join(all_lines))
-    assert [event["event"] for _, event in journal(written).events] == ["run"] + ["asked", "told"] * 3 + ["told"]
+    assert [event["event"] for _, event in journal(written).events] == ["run"] + ["asked", "told"] * 3 + ["asked"]
 
 
 def test_run_time_goes_on_where_it_stopped(tmp_path):
@@ -177,10 +177,10 @@ def test_a_full_disk_loses_nothing_that_was_written(written, monkeypatch):
 
     monkeypatch.setattr(os, "write", fuller)
     with pytest.raises(RunError, match="No space left on device; everything told so far is kept: make room"):
-        book.append(told(2, 0.5))
+        book.append(asked(3))
     monkeypatch.undo()
     assert written.read_bytes() == before
-    book.append(told(2, 0.5))
+    book.append(asked(3))
     assert len(read(written, SPACE)[0]) == 8
 
 

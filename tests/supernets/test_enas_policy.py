@@ -7,10 +7,12 @@ import pytest
 import torch
 from benches import SHAPE, SMALL, bench, policy
 
+from evonas.genomes.enas_macro import ENASMacroSpace
 from evonas.recipe import Recipe
 from evonas.supernets.enas import ENAS
 from evonas.supernets.training import SupernetTraining
 from evonas.support.streams import stream
+from evonas.systems.enas import enas
 
 
 def test_the_controllers_phase_of_enas_leaves_shared_weights_and_statistics_alone():
@@ -23,6 +25,38 @@ def test_the_controllers_phase_of_enas_leaves_shared_weights_and_statistics_alon
     assert any(not torch.equal(a, b) for a, b in zip(controller, chosen.controller.parameters(), strict=True))
     for name, tensor in training.supernet.state_dict().items():
         assert torch.equal(tensor, before[name]), name
+
+
+def test_the_weights_phase_of_enas_leaves_the_controller_alone_and_rewards_come_from_validation_data(monkeypatch):
+    chosen = policy("enas", SMALL)
+    training = SupernetTraining(SMALL.decode(SMALL.open()), bench())
+    before = [parameter.detach().clone() for parameter in chosen.controller.parameters()]
+    phases, judged = [], []
+    descend, reward_on = training.descend, training.reward_on
+
+    def descending(batch, route):
+        loss = descend(batch, route)
+        assert all(parameter.grad is None for parameter in chosen.controller.parameters())
+        assert all(torch.equal(a, b) for a, b in zip(before, chosen.controller.parameters(), strict=True))
+        phases.append("weights")
+        return loss
+
+    def rewarding(batch, route):
+        phases.append("controller")
+        judged.extend(batch[0])
+        return reward_on(batch, route)
+
+    monkeypatch.setattr(training, "descend", descending)
+    monkeypatch.setattr(training, "reward_on", rewarding)
+    chosen.epoch(training)
+    assert phases == ["weights"] * training.steps + ["controller"] * 8  # two steps of four architectures
+    assert not all(torch.equal(a, b) for a, b in zip(before, chosen.controller.parameters(), strict=True))
+
+    def among(image, split):
+        return any(torch.equal(image, known) for inputs, _ in split.batches() for known in inputs)
+
+    assert all(among(image, training.bench.validation) for image in judged)
+    assert not any(among(image, training.bench.train) for image in judged)
 
 
 def test_the_baseline_of_enas_is_moved_before_it_is_used(monkeypatch):
@@ -42,6 +76,42 @@ def test_the_baseline_of_enas_is_moved_before_it_is_used(monkeypatch):
     chosen.learn_from(training, lambda: None)
     assert chosen.baseline.item() == pytest.approx(0.005)
     assert advantages == pytest.approx([0.495])
+
+
+def episode_of(space, probabilities):
+    """An episode whose choices had these probabilities."""
+    logs = torch.tensor(probabilities).log()
+    controller = ENAS(space, rng=stream(0, "enas")).controller
+    return replace(controller.sample(1)[0], log_probabilities=logs, entropy=2.5)
+
+
+@pytest.mark.parametrize(("of_choices", "entropy"), [(False, 2.5), (True, 0.25 * math.log(4) + 0.5 * math.log(2))])
+def test_the_entropy_in_the_reward_is_that_of_the_decisions_or_of_the_choices_alone(of_choices, entropy):
+    chosen = ENAS(SMALL, rng=stream(0, "enas"), entropy=0.1, chosen_entropy=of_choices)
+    assert chosen.bonus(episode_of(SMALL, [0.25, 0.5])) == pytest.approx(0.1 * entropy)
+
+
+def test_the_authors_entropy_of_whole_networks_is_that_of_the_choices():
+    for space, wanted in ((ENASMacroSpace(4, 4, input_shape=SHAPE), True), (SMALL, False)):
+        assert enas(space, rng=stream(0, "enas")).policy.chosen_entropy is wanted
+
+
+def test_the_divergence_of_skips_is_that_of_the_sigmoid_of_one_score():
+    """Scores (-q, q) with q = 0.5 and -1: KL(sigmoid(q) || 0.4) = 0.1004 and 0.0377, summed over a layer's skips."""
+    space = ENASMacroSpace(3, 4, input_shape=SHAPE)
+    chosen = ENAS(space, rng=stream(0, "enas"))
+    episode = replace(chosen.controller.sample(1)[0], genome=space.parse("0 | 0 1 | 0 0 1"))
+
+    def kl(q):
+        p = 1 / (1 + math.exp(-q))
+        return p * math.log(p / 0.4) + (1 - p) * math.log((1 - p) / 0.6)
+
+    def drawn(q):
+        return math.log(1 / (1 + math.exp(-2 * q)))
+
+    logs = torch.tensor([[0.0, 0.0, drawn(0.5), 0.0, drawn(1.0), drawn(0.5)]])  # the second skip has q = -1
+    assert (kl(0.5), kl(-1.0)) == (pytest.approx(0.1004, abs=1e-4), pytest.approx(0.0377, abs=1e-4))
+    assert chosen.divergence([episode], logs).item() == pytest.approx((kl(0.5) + kl(-1.0) + kl(0.5)) / 2, abs=1e-5)
 
 
 def test_a_controllers_bounded_scores_bound_its_probabilities():

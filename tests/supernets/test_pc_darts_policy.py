@@ -1,5 +1,7 @@
 """PC-DARTS: a part of the channels, and a weight for each edge (Xu et al. 2020)."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from benches import CELLS, SHAPE, policy, prepared, run
@@ -71,6 +73,35 @@ def test_constant_edge_weights_derive_what_alpha_alone_does():
         assert edged.derive(None) == alone
         edged.beta[2:5] = torch.tensor([0.0, 9.0, 0.0])  # into normal/3
     assert edged.weights()["normal/3<-1"][OPERATIONS[4]] > edged.weights()["normal/3<-0"][OPERATIONS[4]]
+
+
+def kept_for_gradients(space, route):
+    """The bytes of what autograd keeps of a forward pass through a supernet, weights apart."""
+    supernet, found = build(space.decode(space.open())), {}
+    weights = {weight.untyped_storage().data_ptr() for weight in supernet.parameters()}
+    held = []  # so that no storage is freed and another one takes its place
+
+    def keep(tensor):
+        held.append(tensor)
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        supernet(torch.randn(4, *SHAPE), route)
+    return sum(found.values())
+
+
+def test_partial_channels_keep_less_of_a_forward_pass_than_all_channels():
+    """The activations inside the operations fall to 1/K; what goes by, and what follows, does not."""
+    whole = DARTSSpace(3, 8, search=True, input_shape=SHAPE)
+    of_all = kept_for_gradients(whole, policy("darts", whole).route())
+    shares = []
+    for k in (2, 4):
+        space = replace(whole, partial=k)
+        shares.append(kept_for_gradients(space, PCDARTS(space, rng=stream(0, "pc")).route()) / of_all)
+    assert shares == [pytest.approx(0.57, abs=0.03), pytest.approx(0.34, abs=0.03)]
 
 
 def test_alpha_and_beta_rest_in_the_first_epochs():

@@ -9,9 +9,39 @@ from benches import RECIPE, SHAPE, SMALL, judged, policy, prepared, run
 from evonas.genomes.darts import OPERATIONS, DARTSSpace
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
+from evonas.ranking import Best, best
 from evonas.supernets.search import SupernetSearch
 from evonas.supernets.snas import SNAS, Costs
 from evonas.support.streams import stream
+
+
+def cost_of(c, y, stride):
+    """The costs of the operations for c channels and an output of y x y in the authors' code, by hand: what a pass of
+    a depthwise and a 1x1 convolution reads and writes is 4 c y^2, and a strided one reads a map of four times the size.
+    """
+    read = c * y * y * stride**2
+    further = c * y * y
+
+    def separable(kernel, passes):
+        size = passes * (c * kernel**2 + c * c)
+        return size, size * y * y, read + (4 * passes - 1) * further + size
+
+    pool = (0, 9 * further, read + further)
+    shifted = c * (2 * y - 1) ** 2  # read by the second of the two convolutions that halve a map
+    halved = (c * c, c * c * y * y, read + shifted + further + c * c)
+    return {
+        "none": (0, 0, 0), "max_pool_3x3": pool, "avg_pool_3x3": pool,
+        "skip_connect": (0, 0, 2 * further) if stride == 1 else halved,
+        "sep_conv_3x3": separable(3, 2), "sep_conv_5x5": separable(5, 2),
+        "dil_conv_3x3": separable(3, 1), "dil_conv_5x5": separable(5, 1),
+    }  # fmt: skip
+
+
+EDGES = {  # the costs in each of its places in three cells of 4 channels, of which 1 and 2 are reductions
+    "normal/2<-0": [cost_of(4, 8, 1)],
+    "reduce/2<-0": [cost_of(8, 4, 2), cost_of(16, 2, 2)],
+    "reduce/5<-4": [cost_of(8, 4, 1), cost_of(16, 2, 1)],
+}
 
 
 def test_samples_of_snas_follow_the_softmax_and_sum_to_one():
@@ -54,50 +84,81 @@ def test_the_temperature_of_snas_falls_to_its_end_whatever_the_epochs():
 
 
 def test_the_gradient_of_the_expected_cost_is_p_times_what_it_lies_above_the_mean():
-    logits = torch.tensor([0.3, -0.2, 0.9], requires_grad=True)
-    costs = torch.tensor([10.0, 2.0, 5.0])
+    """By many draws at a low temperature, where the bias of the relaxation is small; entries are about 1."""
+    logits, costs = torch.tensor([0.3, -0.2, 0.9]), torch.tensor([10.0, 2.0, 5.0])
     p = logits.softmax(0)
-    (gradient,) = torch.autograd.grad((p * costs).sum(), logits)
-    exact = (p * (costs - (p * costs).sum())).detach()
-    assert torch.allclose(gradient, exact, atol=1e-5)
-    # a Monte-Carlo estimate by the samples of a policy, at a temperature that is not too low, has its sign
-    chosen = policy("snas", NASBenchMacroSpace((1,), 4, 8, SHAPE))
+    exact = p * (costs - (p * costs).sum())
+    chosen = policy("snas", NASBenchMacroSpace((200,), 4, 8, SHAPE))  # 200 decisions, each a sample of its own
     with torch.no_grad():
-        chosen.alpha.copy_(logits[None])
-    chosen.temperature = 0.5
-    sampled = torch.zeros(3)
-    for _ in range(3000):
-        sampled += torch.autograd.grad((chosen.draw()[0] * costs).sum(), chosen.alpha)[0][0] / 3000
-    assert torch.equal(sampled.sign(), exact.sign())
-    assert torch.allclose(sampled, exact, atol=0.35)
+        chosen.alpha.copy_(logits.expand(200, 3))
+    chosen.temperature = 0.1
+    sampled = torch.zeros(200, 3)
+    for _ in range(500):
+        sampled += torch.autograd.grad((chosen.draw() @ costs).sum(), chosen.alpha)[0] / 500
+    assert torch.allclose(sampled.mean(0), exact, atol=0.04)  # four standard errors
 
 
-def test_costs_are_those_of_the_operations_in_every_place():
+def test_the_gradient_of_the_resource_term_is_that_of_the_log_of_the_three_costs():
+    """d/d alpha_k log(sum p c) = p_k (c_k - sum p c) / sum p c, averaged over costs and the places of a decision."""
+    space = DARTSSpace(3, 4, search=True, every=True, input_shape=SHAPE)
+    chosen = policy("snas", space, initial=1.0)
+    costs = Costs(chosen, space.decode(space.open()))
+    (found,) = torch.autograd.grad(costs.of(chosen.probabilities()), chosen.alpha)
+    p = chosen.probabilities().detach()
+    for edge, places in EDGES.items():
+        row = [decision.name for decision in chosen.asked].index(edge)
+        c = torch.tensor([[cost[operation] for operation in OPERATIONS] for cost in places])  # [places, options, 3]
+        mean = (p[row][:, None] * c).sum(1, keepdim=True)
+        assert torch.allclose(found[row], (p[row][:, None] * (c - mean) / mean).mean((0, 2)), atol=1e-6)
+
+
+@pytest.mark.parametrize(("edge", "places"), EDGES.items())
+def test_costs_are_those_of_the_operations_in_every_place(edge, places):
     space = DARTSSpace(3, 4, search=True, every=True, input_shape=SHAPE)
     chosen = policy("snas", space)
     costs = Costs(chosen, space.decode(space.open()))
-    places = [place for place, row in enumerate(costs.row.tolist()) if chosen.asked[row].name == "normal/2<-0"]
-    assert len(places) == 1  # cells 1 and 2 of three are reductions
-    size, flops, access = costs.amounts[:, places[0]]
-    of = dict(zip(OPERATIONS, zip(size.tolist(), flops.tolist(), access.tolist(), strict=True), strict=True))
-    assert of["none"][:2] == of["skip_connect"][:2] == (0, 0)
-    assert of["sep_conv_3x3"][0] == 2 * (4 * 9 + 16)
-    assert of["sep_conv_3x3"][1] == of["sep_conv_3x3"][0] * 64
-    assert of["sep_conv_5x5"][2] > of["sep_conv_3x3"][2] > of["max_pool_3x3"][2] > 0
-    halved = [place for place, row in enumerate(costs.row.tolist()) if chosen.asked[row].name == "reduce/2<-0"]
-    skips = costs.amounts[0, halved, OPERATIONS.index("skip_connect")].tolist()
-    assert skips == [8 * 8, 16 * 16]  # a factorized reduction with all of its nodes
+    of_edge = [place for place, row in enumerate(costs.row.tolist()) if chosen.asked[row].name == edge]
+    assert len(of_edge) == len(places)
+    for place, by_hand in zip(of_edge, places, strict=True):
+        found = zip(OPERATIONS, costs.amounts[:, place].T.tolist(), strict=True)
+        assert {operation: tuple(three) for operation, three in found} == by_hand
+
+
+def test_the_resource_alone_leaves_hardly_an_edge():
+    """`none` is the only option that costs nothing, so a strong resource weight drives the edges to it."""
+    space = DARTSSpace(3, 4, search=True, every=True, input_shape=SHAPE)
+    chosen = SNAS(space, rng=stream(0, "resource"), learning_rate=0.05, weight_decay=0.0)
+    costs = Costs(chosen, space.decode(space.open()))
+    for epoch in range(20):
+        chosen.begin(epoch, 20)
+        for _ in range(10):
+            chosen.learn(torch.autograd.grad(costs.of(chosen.draw()), [chosen.alpha]))
+    assert space.likeliest(chosen.weights()).count("none") >= 27
 
 
 def test_a_dearer_resource_gives_a_smaller_network():
     space = NASBench201Space(4, 1, SHAPE)
-    sizes = []
+    found = []
     for resource in (0.0, 0.3, 30.0):
         chosen = SNAS(space, rng=stream(0, "resource"), resource=resource, learning_rate=0.05, weight_decay=0.0)
-        found = run(prepared(SupernetSearch(chosen), recipe=replace(RECIPE, epochs=4)))[-1]
-        sizes.append(space.decode(tuple(found)).parameters)
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] > sizes[-1]
+        genome = run(prepared(SupernetSearch(chosen), recipe=replace(RECIPE, epochs=4)))[-1]
+        costs = Costs(chosen, space.decode(space.open()))
+        places = [options.index(token) for options, token in zip(chosen.options, genome, strict=True)]
+        one_hot = torch.eye(5)[places]
+        found.append((one_hot[costs.row] * costs.amounts).sum((1, 2)).tolist())
+    for cost in zip(*found, strict=True):  # weights, FLOPs, memory access
+        assert list(cost) == sorted(cost, reverse=True)
+        assert cost[0] > cost[-1]
+
+
+@pytest.mark.parametrize(("kind", "result"), [("snas", 1), ("darts", 2)])
+def test_the_result_of_snas_is_the_cell_of_its_best_epoch(kind, result, monkeypatch):
+    search = prepared(SupernetSearch(policy(kind, SMALL, learning_rate=1.0)))
+    values = iter((0.4, 0.8, 0.6))
+    monkeypatch.setattr(search.training, "score", lambda route: next(values))
+    found = run(search)
+    told = [Best(n, tuple(each), judged(search, each).values[0], each.provisional) for n, each in enumerate(found)]
+    assert best(told, 1.0).id == result
 
 
 def test_snas_becomes_certain_and_its_child_comes_near_to_its_samples():

@@ -52,7 +52,8 @@ def test_every_policy_searches_every_space_that_can_be_opened(kind, space):
     before = {name: tensor.clone() for name, tensor in search.policy.state_dict().items()}
     found = run(search)
     assert len(found) == RECIPE.epochs
-    assert [each.provisional for each in found] == [True, True, False]
+    on_the_way = kind != "snas"  # whose result is the best epoch's
+    assert [each.provisional for each in found] == [on_the_way, on_the_way, False]
     for each in found:
         space.decode(tuple(each))
         outcome = judged(search, each)

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from math import log2
 from statistics import fmean, variance
 
@@ -449,6 +450,21 @@ def test_the_learning_rate_of_the_genome_is_that_of_its_training_in_the_search_a
     assert evaluator.identity(slow) != evaluator.identity(fast)
     final = Training(task, recipe, 0, final=True)
     assert final.identity(slow) == final.identity(fast)
+
+
+def test_founders_see_the_mean_colour_alone_and_beat_chance_only_a_little():
+    space = LargeScaleSpace(input_shape=(1, 8, 8))
+    founder = init_trivial(space)
+    network, images = build(space.decode(founder)).eval(), torch.rand(8, 1, 8, 8)
+    with torch.no_grad():
+        assert torch.allclose(network(images), network(images.flip(2).transpose(2, 3)), atol=1e-6)
+    recipe = replace(system("large-scale").preset("digits").search, crop=0, weight_decay=0.0)
+    task = ImageClassification(Source("digits")).identified()
+    found = [
+        Training(task, recipe, seed, objectives=("accuracy",))(Candidate(founder, space)).values[0] for seed in range(4)
+    ]
+    assert 0.1 < fmean(found) < 0.15  # of ten classes
+    assert max(found) < 0.2
 
 
 def test_what_needs_a_sequence_of_decisions_refuses_the_space_at_set_up():

@@ -68,6 +68,21 @@ def test_sizes_of_a_bin_look_alike_to_q_learning():
     assert SPACE.next(one).state != SPACE.next(other).state
 
 
+def test_by_bins_as_in_the_published_code_small_maps_take_fewer_layers():
+    bins, differ = MetaQNNSpace(by_bin=True), 0
+    for decision in SPACE.every_decision:
+        binned = bins._layers(decision.state)
+        assert set(binned) <= set(decision.options)
+        differ += len(binned) < len(decision.options)
+    assert (differ, len(SPACE.every_decision)) == (104, 715)
+    to_seven = ("C(64,3,1)", "P(2,2)", "C(64,3,1)", "P(2,2)")
+    assert "C(64,5,1)" in options(*to_seven)
+    assert "C(64,5,1)" not in bins.next(to_seven).options
+    third = SPACE.parse("C(128,3) C(128,1) C(512,5) P(2,2) C(128,3) P(2,2) C(64,3) C(64,5)")
+    with pytest.raises(CodeError, match="layer8 takes one of"):
+        bins.decisions(third)
+
+
 @pytest.mark.parametrize(
     ("code", "parameters"),
     [
@@ -192,6 +207,18 @@ def test_after_each_genome_as_many_are_replayed_as_are_asked_for():
     strategy.update([Individual(individuals[2])])  # without a fitness: it failed
     assert learnt[2 * (1 + 7)] == 0.0  # as the worst so far
     assert set(learnt) <= {0.0, 0.1}
+
+
+def test_in_the_papers_a_genome_is_learnt_by_replays_alone():
+    strategy = learner(replays=7, at_once=False)
+    learnt = []
+    strategy.learn = lambda trajectory, reward: learnt.append(reward)
+    (individual,) = strategy.generate(1)
+    individual.fitness.values = (0.3,)
+    strategy.update([individual])
+    assert learnt == [0.3] * 7
+    with pytest.raises(UserError, match="nothing would be learnt"):
+        learner(replays=0, at_once=False)
 
 
 @dataclass(frozen=True)

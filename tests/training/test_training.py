@@ -8,11 +8,12 @@ from torch import nn
 from evonas.data.sources import Source
 from evonas.errors import UserError
 from evonas.genomes.genet import DIGITS
+from evonas.modules import DropPath
 from evonas.network import build
-from evonas.recipe import Recipe
+from evonas.recipe import RECIPES, Recipe
 from evonas.tasks.augmentation import cutout, random_crop, random_flip
 from evonas.tasks.classification import ImageClassification
-from evonas.training.train import TrainingFailed, evaluate, train
+from evonas.training.train import TrainingFailed, evaluate, keep_schedule, optimizer_of, train
 
 NETWORK = DIGITS.decode(DIGITS.parse("1-00/1-00-000"))
 QUICK = Recipe(epochs=3, batch_size=64, learning_rate=0.05, crop=1)
@@ -46,8 +47,32 @@ def test_schedules_are_those_of_the_papers():
 
 
 @pytest.mark.parametrize(
+    ("by_epoch", "rates", "dropped"), [(False, (0.1707, 0.0293), (0.1, 0.3)), (True, (0.2, 0.1), (0.0, 0.2))]
+)
+def test_learning_rate_and_drop_path_change_at_every_step_or_once_an_epoch(by_epoch, rates, dropped):
+    recipe = Recipe(epochs=2, learning_rate=0.2, drop_path=0.4, by_epoch=by_epoch)
+    optimizer, path = optimizer_of([nn.Parameter(torch.zeros(1))], recipe), DropPath(1.0)
+    for now, rate, drop in zip((0.5, 1.5), rates, dropped, strict=True):  # in the middle of an epoch
+        keep_schedule(recipe, now, optimizer, [path])
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(rate, abs=1e-4)
+        assert path.rate == pytest.approx(drop)
+
+
+NESTEROV = {"genet-mnist", "genet-cifar10", "gdas-search", "enas-search", "enas-micro", "enas-macro", "nas-rl"}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_momentum_is_nesterovs_where_it_is_in_the_paper_or_its_code(name):
+    """Elsewhere the papers and their code have plain momentum; GeNet's paper does not say which."""
+    recipe = RECIPES[name]
+    if recipe.optimizer == "sgd":
+        assert recipe.nesterov is (name in NESTEROV)
+
+
+@pytest.mark.parametrize(
     ("fields", "says"),
     [
+        ({"warmup": 1, "by_epoch": True}, "set warmup=0"),
         ({"epochs": 0}, "epochs is 0; use at least 1"),
         ({"batch_size": 1}, "at least 2 images"),
         ({"optimizer": "sdg"}, "use one of sgd, adam"),
