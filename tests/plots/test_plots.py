@@ -1,4 +1,5 @@
 import io
+import os
 import random
 import subprocess
 import sys
@@ -169,6 +170,17 @@ def test_a_figure_of_nothing_says_so(name, text):
 def test_plots_load_neither_torch_nor_pyplot():
     code = "import sys, evonas.plots; sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib.pyplot')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("backend", ["module://no_such_module", "no_such_backend"])
+def test_figures_need_no_backend(backend):
+    """A kernel's own backend, such as matplotlib_inline's, need not be installed where a notebook starts a search."""
+    code = ("import io, os, evonas.plots\n"
+            "evonas.plots.history([]).savefig(io.BytesIO(), format='png')\n"
+            "print(os.environ['MPLBACKEND'])")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"MPLBACKEND": backend}, capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stdout.strip()) == (0, backend), done.stderr
 
 
 # ---- numbers with their units -------------------------------------------------------------------------------------
