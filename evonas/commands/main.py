@@ -33,6 +33,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed on the way, 2 wrong use, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):  # names of files may be none of the terminal's encoding, nor of any
+        stream.reconfigure(errors="backslashreplace")
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

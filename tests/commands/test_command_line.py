@@ -344,6 +344,41 @@ def test_limits_objectives_and_first_networks_of_a_search(evonas, tmp_path):
     assert "the Pareto front of run" in evonas("show", "run", "--front").stdout
 
 
+ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "locale"), [("a$^$b", {}), ("фото", ASCII), (os.fsdecode(b"lat\xe9"), {})])
+def test_data_and_runs_of_any_name_are_searched_shown_and_resumed_in_any_locale(tmp_path, name, locale):
+    """About 20 s each: every command in a process of its own, which alone has a locale."""
+
+    def evonas(*arguments):
+        command = [sys.executable, "-m", "evonas", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=os.environ | locale, timeout=240)
+        assert done.returncode == 0, done.stderr
+        assert b"Traceback" not in done.stderr
+        return done.stdout
+
+    npz(tmp_path / f"{name}.npz")
+    evonas("search", "genet", "--data", f"{name}.npz", "--out", name, "--evaluations", "4", "--no-baseline", *TINY)
+    evonas("resume", name, "--evaluations", "6")
+    assert json.loads((tmp_path / name / "summary.json").read_text())["evaluations"] == 6
+    for command in (["show", name], ["show", name, "0"], ["show", name, "--csv"], ["status", name], ["plot", name]):
+        assert evonas(*command)
+    assert "could not be drawn" not in (tmp_path / name / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_names_that_standard_output_cannot_write_are_printed_as_escapes(finished, tmp_path, encoding):
+    name = os.fsdecode(b"lat\xe9")
+    shutil.copytree(finished[0], tmp_path / name)
+    code = f"import sys; from evonas.commands.main import main; sys.argv = ['evonas', 'show', {name!r}]; main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+                          env=os.environ | {"PYTHONIOENCODING": f"{encoding}:strict"}, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"the best of lat\udce9" in done.stdout
+
+
 def test_a_space_of_ones_own_is_searched_by_its_file(evonas, tmp_path):
     (tmp_path / "my_space.py").write_text(OWN_SPACE)
     arguments = ["--out", "run", "--evaluations", "4", "--no-baseline", "--set", "population=2", "epochs=1",

@@ -3,19 +3,39 @@ import os
 import random
 import subprocess
 import sys
+import warnings
 from collections import Counter
+from dataclasses import dataclass
 from itertools import combinations
 from math import isnan
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from evonas.errors import UserError
-from evonas.plots import curves, front, genealogy, history, learning, lineage, logbook, utilisation
+from evonas.graph import INPUT, Draft
+from evonas.operations import ReLU
+from evonas.plots import (
+    architecture,
+    cells,
+    curves,
+    front,
+    genealogy,
+    history,
+    learning,
+    lineage,
+    logbook,
+    regret,
+    relaxation,
+    training_curve,
+    utilisation,
+)
 from evonas.plots.curves import last_population
 from evonas.plots.genealogy import MOST_BESIDE, best_connected, family, generations_between, squeezed
 from evonas.plots.lineage import MOST_ROWS, ancestry, change_of, rows
-from evonas.plots.style import count, quantity, readable_range, winner_id
+from evonas.plots.style import count, literal, quantity, readable_range, winner_id
 from evonas.plots.utilisation import AROUND, in_lanes, running_median
 from evonas.ranking import pareto_front
 
@@ -181,6 +201,57 @@ def test_figures_need_no_backend(backend):
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"MPLBACKEND": backend}, capture_output=True,
                           text=True, check=False)  # fmt: skip
     assert (done.returncode, done.stdout.strip()) == (0, backend), done.stderr
+
+
+# ---- names that a user has chosen ---------------------------------------------------------------------------------
+
+NAMES = ["a$^$b", r"\$x_1$", "a\nb\tc\0d", "lat\udce9", "фото", "写真 🙂", "_hidden", "x" * 300]
+
+
+def named(name):
+    """Each figure with that name wherever one can come from outside."""
+    valued = {"objectives": {name: 1.0, f"{name}2": -1.0}, "title": name}
+    told = [record([0.1 * id, 5.0 + id], id=id, operator=name, parents=[id - 1] if id else [], genome=[name, "1"],
+                   curve=[0.1, 0.1 * id], proposal={"epsilon": 0.5}) for id in range(5)]  # fmt: skip
+    told.append(record([0.9], phase="final", role="winner", parents=[4], id=5))
+    weights = {"epoch": 1, "entropy": 0.3, "skips": (1, 2), "weights": {name: {name: 0.7, "skip_connect": 0.3}}}
+    supernet = [record(0.5, proposal=weights, warning=name)]
+    draft = Draft((1, 8, 8))
+    draft.node("layer", [INPUT], Named(name))
+    yield from (draw(told, **valued) for draw in (history, front, genealogy, lineage, curves, learning))
+    yield learning(told, kinds=lambda genome: [name, "other"], **valued)
+    yield utilisation(told, workers=1, title=name)
+    yield relaxation(supernet, title=name)
+    yield regret({name: np.ones((2, 3))}, title=name)
+    yield training_curve([(1, 0.5, 0.4)], metric=name, title=name)
+    yield cells({name: ([[(name, 0), (f"{name}_3x3", 1)]], [2], [])}, title=name)
+    yield architecture(draft.graph(), title=name)
+    yield architecture(draft.graph())
+
+
+@dataclass(frozen=True)
+class Named(ReLU):
+    """An operation whose text is a user's."""
+
+    text: str = ""
+
+    def __str__(self):
+        return self.text
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_any_name_can_be_drawn_and_stays_what_it_is(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for figure in named(name):
+            assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_name_is_no_formula_and_what_no_font_has_is_a_question_mark():
+    figure = Figure()
+    for name, drawn in (("a$^$b", "a$^$b"), (r"\$x$", r"\$x$"), ("lat\udce9 写", "lat? ?"), ("фото\n1", "фото 1")):
+        text = figure.text(0, 0, literal(name))
+        assert text._preprocess_math(text.get_text()) == (drawn, False)
 
 
 # ---- numbers with their units -------------------------------------------------------------------------------------
