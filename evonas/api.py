@@ -47,6 +47,7 @@ from evonas.run.session import Session
 from evonas.run.store import Run
 from evonas.space import Space
 from evonas.strategies import Strategy
+from evonas.support import files
 from evonas.support.device import choose_device, choose_precision
 from evonas.support.streams import stream
 from evonas.systems import registry
@@ -152,7 +153,7 @@ def search(
     seed, size, threads = whole("seed", seed), *whole_numbers(size=size, threads=threads)
     workers, workers_per_gpu = whole_numbers(workers=workers, workers_per_gpu=workers_per_gpu)
     system, brought = brought_by(what, data, evaluate, strategy)
-    directory = Path(out) if out is not None else free(Path("runs") / name_of_run(system.name, data, seed))
+    directory = free(Path("runs") / name_of_run(system.name, data, seed)) if out is None else files.place(out)
     begun = Run.exists(directory)
     if begun and not resume:
         raise UserError(f"{directory} holds another run; go on with 'evonas resume {directory}' (resume=True in a "
@@ -221,7 +222,7 @@ def open_run(directory: str | Path, space: Space | None = None, *, trust: bool =
     trust   import the space, strategy and task of the user's own that the run names, to decode and train its networks:
             as good as to run a program that whoever wrote the run has chosen
     """
-    return Run.open(directory, Brought(space=space), trust=trust)
+    return Run.open(files.place(directory), Brought(space=space), trust=trust)
 
 
 def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True) -> Run:
@@ -316,8 +317,8 @@ def train(
     Raises UserError for what cannot be used, RunError where the training fails.
     """
     options: dict[str, Any] = {"size": size, "validation": validation, "root": data_dir}
-    folder = None if out is None else Path(out)
-    if (Path(what) / "config.json").exists():
+    folder = None if out is None else files.place(out)
+    if (files.place(what) / "config.json").exists():
         if settings or preset:
             raise UserError("a run has its own preset and settings; give a recipe, epochs or data instead")
         run = Run.open(what, trust=trust)

@@ -559,6 +559,59 @@ def test_wrong_use_is_one_line_and_exit_code_2(evonas, tmp_path, arguments, says
     assert not (tmp_path / "runs").exists()
 
 
+CODE = "1-01/1-01-100"
+PLACES = {
+    "search data": ["search", "genet", "--data", "{}"],
+    "search data-dir": ["search", "genet", "--data", "mnist", "--data-dir", "{}"],
+    "search out": ["search", "genet", "--out", "{}"],
+    "search space": ["search", "{}.py:Space"],
+    "search strategy": ["search", "genet", "--strategy", "{}.py:Climb"],
+    "search task": ["search", "genet", "--data", "{}.py:Task"],
+    "search hostfile": ["search", "genet", "--executor", "scoop", "--hostfile", "{}"],
+    "resume": ["resume", "{}"],
+    "status": ["status", "{}"],
+    "show": ["show", "{}"],
+    "show png": ["show", ".", "0", "--png", "{}"],
+    "plot": ["plot", "{}"],
+    "train": ["train", "{}"],
+    "train data": ["train", "genet", CODE, "--data", "{}"],
+    "train out": ["train", "genet", CODE, "--out", "{}"],
+    "export": ["export", "{}", "--to", "x"],
+    "export to": ["export", ".", "--to", "{}"],
+    "decode png": ["decode", "genet", CODE, "--png", "{}"],
+    "compare table": ["compare", "--space", "nasbench201", "--table", "{}"],
+    "compare out": ["compare", "--space", "genet", "--out", "{}"],
+    "compare png": ["compare", "--space", "genet", "--png", "{}"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("x" * 300, "File name too long"), ("~nosuchuser/x", "Could not determine home directory")],
+    ids=["long", "user"],
+)
+@pytest.mark.parametrize("arguments", PLACES.values(), ids=PLACES)
+def test_what_can_be_no_path_is_one_line_and_exit_code_2(evonas, tmp_path, arguments, name, why):
+    refused(evonas(*(word.format(name) for word in arguments)), "cannot be the path of a file", why)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("command", [["list"], ["show", "run"], ["show", "run", "--csv"]], ids=" ".join)
+def test_standard_output_on_a_full_disk_is_one_line(finished, command):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "evonas", *command], stdout=full, stderr=subprocess.PIPE,
+                              text=True, cwd=finished[0].parent, timeout=60)  # fmt: skip
+    refused(done, "cannot write the output: No space left on device", code=1)
+
+
+@pytest.mark.parametrize("after", ["| head -1", ">&-"])
+def test_standard_output_that_is_closed_is_no_error(after):
+    command = f"{sys.executable} -m evonas list {after}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def npz(path, **changes):
     x, y = np.zeros((20, 8, 8), np.uint8), np.arange(20) % 2
     arrays = {"x_train": x, "y_train": y, "x_test": x, "y_test": y} | changes
