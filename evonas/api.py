@@ -13,7 +13,7 @@ from typing import Any
 
 from evonas.errors import Interrupted, RunError, UserError
 from evonas.evaluation.limits import Limits
-from evonas.executors import Equipment, open_executor, require
+from evonas.executors import Equipment, open_executor, require, serve_if_worker
 from evonas.executors.workplace import workplace
 from evonas.individual import Toolbox
 from evonas.model.final_training import OnEpoch, Request, choose_recipe, train_to_the_end
@@ -149,6 +149,7 @@ def search(
     Ctrl-C is raised. Raises UserError for what cannot be used, before anything is written; RunError where a run fails
     on the way.
     """
+    serve_if_worker()
     check_given(data, evaluate, inherit)
     seed, size, threads = whole("seed", seed), *whole_numbers(size=size, threads=threads)
     workers, workers_per_gpu = whole_numbers(workers=workers, workers_per_gpu=workers_per_gpu)

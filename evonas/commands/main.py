@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import sys
+import threading
 from importlib import import_module
+from typing import Any, NoReturn
 
 import click
 
@@ -57,6 +60,22 @@ def main() -> None:
             raise
         _write_no_more()
         leave(f"cannot write the output: {error.strerror}; make room, or write it elsewhere", 1)
+
+
+def begin() -> NoReturn:
+    """The command `evonas`: the command line, and then the end of the process, for which Python would wait as long as
+    for any thread that a user's own space, task or strategy has left in it."""
+    code: Any = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code or 0
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        atexit._run_exitfuncs()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _write_no_more() -> None:

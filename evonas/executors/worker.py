@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import loky
+from loky.backend import resource_tracker
 
 from evonas.errors import UserError
 from evonas.support.device import gpus
@@ -153,11 +154,10 @@ class Worker:
 
     def _ready(self) -> int:
         """The number of a process that is alive and waits for a task."""
-        if multiprocessing.current_process().daemon:
-            raise UserError("a daemonic process may not start the one that computes; start dask's workers with "
-                            "DASK_DISTRIBUTED__WORKER__DAEMON=False in their environment")  # fmt: skip
+        require_children()
         for _ in range(STARTS):
             if self._process is None:
+                _start_tracker()
                 gpu = None if self._seat is None else self._seat.gpu
                 self._process = loky.ProcessPoolExecutor(
                     1, initializer=_begin, initargs=(os.getpid(),), env=self.equipment.environment(gpu)
@@ -173,6 +173,33 @@ class Worker:
         if self._process is not None:
             self._process.shutdown(wait=False)
             self._process = None
+
+
+def require_children() -> None:
+    """Raises UserError in a daemonic process, such as a worker of multiprocessing.Pool: it may start no other."""
+    process = multiprocessing.current_process()
+    if not process.daemon:
+        return
+    if process.name.startswith("Dask"):
+        raise UserError("a daemonic process may not start the one that computes; start dask's workers with "
+                        "DASK_DISTRIBUTED__WORKER__DAEMON=False in their environment")  # fmt: skip
+    raise UserError(f"{process.name} is a daemonic process, as all of a multiprocessing.Pool are, and may not start "
+                    "those that compute; use concurrent.futures.ProcessPoolExecutor in place of the pool, or search in "
+                    "it with workers=1 and without a timeout")  # fmt: skip
+
+
+def _start_tracker() -> None:
+    """Start the process by which loky removes the locks of a run that was killed. It does so without telling the user
+    that it does, which reads like a fault."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join([*filter(None, [before]), "ignore:resource_tracker"])
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 class Seat:

@@ -612,6 +612,16 @@ def test_standard_output_that_is_closed_is_no_error(after):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(("command", "code"), [(["list"], 0), (["show", "nowhere"], 2)], ids=["done", "refused"])
+def test_a_thread_that_is_left_in_the_process_does_not_keep_the_command(tmp_path, command, code):
+    script = ("import sys, threading, time; from evonas.commands.main import begin\n"
+              "threading.Thread(target=time.sleep, args=(1000,)).start()\n"
+              f"sys.argv = ['evonas', *{command}]; begin()")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert done.returncode == code
+    assert done.stdout or "nowhere holds no run" in done.stderr
+
+
 def npz(path, **changes):
     x, y = np.zeros((20, 8, 8), np.uint8), np.arange(20) % 2
     arrays = {"x_train": x, "y_train": y, "x_test": x, "y_test": y} | changes
