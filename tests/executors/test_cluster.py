@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from clusters import EXECUTORS, begin, parent_of, processes_of, start, told, wait_for
+from clusters import EXECUTORS, begin, parent_of, processes_of, run, start, told, wait_for
 
 SEARCH = ["search", "genet", "--data", "digits", "--out", "run"]
 SMALL = ["--set", "population=4", "generations=1", "epochs=1", "final.epochs=1", "--no-baseline"]
@@ -158,11 +158,8 @@ print("searched", run.config.executor, run.config.workers)
 
 @pytest.mark.parametrize("executor", each(["processes", "scoop", "mpi"]))
 def test_a_script_without_a_main_guard_searches_once(executor, tmp_path):
-    (tmp_path / "script.py").write_text(UNGUARDED)
-    by = {"processes": [], "scoop": ["-m", "scoop", "-q", "-n", "3"], "mpi": ["-m", "mpi4py.futures"]}[executor]
-    before = [str(Path(sys.executable).with_name("mpiexec")), "-n", "3"] if executor == "mpi" else []
     framework = [] if executor == "processes" else ["started by a framework"]
-    process = begin([*before, sys.executable, *by, "script.py", *framework], tmp_path)
+    process = run(UNGUARDED, tmp_path, executor, 2, *framework)
     assert ended(process, tmp_path, 60) == f"searched {executor} 2\n"
     assert len(told(tmp_path)) == 6
 
@@ -209,8 +206,7 @@ if __name__ == "__main__":
     ["serial", "1", "with a timeout"], ["processes", "2"], pytest.param(["dask", "2"], marks=pytest.mark.slow),
 ], ids=lambda arguments: arguments[0])  # fmt: skip
 def test_a_thread_that_an_evaluation_leaves_behind_does_not_keep_the_search(arguments, tmp_path):
-    (tmp_path / "script.py").write_text(LINGERS)
-    process = begin([sys.executable, "script.py", *arguments], tmp_path)
+    process = run(LINGERS, tmp_path, arguments[0], 2, *arguments)
     assert ended(process, tmp_path, 40) == "searched\n"
 
 
