@@ -58,5 +58,5 @@ def command(
         click.echo(json.dumps(found.to_json(), indent=2))
         return
     console = new_console()
-    print_table(console, found.rows(), found.title)
+    print_table(console, found.rows(), found.heading)
     console.print(f"all of it: {found.directory}", soft_wrap=True)

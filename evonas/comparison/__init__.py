@@ -76,7 +76,8 @@ def compare(
         best = read.best_test
     counted = f"{seeds} seeds" + (f" from {first_seed} on" if first_seed else "")
     title = f"{space} on {Path(data).stem}: {counted}, {_counted(limit)}"
-    comparison = Comparison(title, found, best, regret, directory)
+    signal = "validation accuracy" if table is None else "test accuracy"
+    comparison = Comparison(title, signal, found, best, regret, directory)
     comparison.write()
     return comparison
 

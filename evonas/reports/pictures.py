@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from evonas.space import Space
 
 CAPTIONS = {
-    "history": "What each evaluation gave, in the order in which they were asked for.",
+    "history": "What each evaluation gave, in the order in which they were asked for, and the best so far of each "
+    "objective by itself.",
     "front": "What accuracy costs: every network that was evaluated, and those that no other one beats in both of "
     "these, whatever the objectives of the search.",
     "winner": "The winner, from its input to its output, or the cells that it is made of.",
@@ -33,7 +34,7 @@ CAPTIONS = {
     "learning": "How the strategy learnt: what its networks reached and their running mean, how much it left to "
     "chance, and how often it chose each token where it had to make such a choice.",
     "relaxation": "How the supernet's search became certain, what it gave weight to, and what it derived.",
-    "curves": "How the networks of the last population learnt.",
+    "curves": "How the networks of the last population learnt, and the winner beside them.",
     "utilisation": "Which evaluation ran when, and how long evaluations took.",
 }
 
@@ -119,6 +120,7 @@ def _figures(run: Run) -> dict[str, Callable[[], Figure]]:
     elif said:
         kinds = _kinds(run.space) if not run.untrusted_space and run.space.is_sequence else None
         figures["learning"] = partial(plots.learning, kinds=kinds, **valued)
-    figures["curves"] = partial(plots.curves, **valued)
+    if any(record.get("curve") for record in records if record["phase"] == "search"):
+        figures["curves"] = partial(plots.curves, **valued)
     figures["utilisation"] = partial(plots.utilisation, workers=run.config.workers, **common)
     return figures

@@ -127,6 +127,12 @@ def test_a_picture_that_fails_costs_itself_alone(tmp_path, monkeypatch):
     assert "could not be drawn: ZeroDivisionError: nothing to divide by" in (run.directory / "report.html").read_text()
 
 
+def test_a_function_without_learning_curves_has_no_picture_of_them(tmp_path):
+    run = evonas.search(DIGITS, evaluate=sum, budget=3, workers=1, out=tmp_path / "run", progress=False)
+    assert "curves.png" not in {path.name for path in (run.directory / "plots").iterdir()}
+    assert "Curves" not in Reading((run.directory / "report.html").read_text()).texts
+
+
 def test_a_run_is_reported_whatever_its_name(tmp_path):
     name = os.fsdecode(b"r$^$\xe9 \xff")
     run = evonas.search(DIGITS, evaluate=sum, budget=3, workers=1, out=tmp_path / name, progress=False)
