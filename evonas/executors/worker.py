@@ -15,6 +15,7 @@ from concurrent.futures import BrokenExecutor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 import loky
@@ -157,7 +158,7 @@ class Worker:
         require_children()
         for _ in range(STARTS):
             if self._process is None:
-                _start_tracker()
+                start_tracker(resource_tracker)
                 gpu = None if self._seat is None else self._seat.gpu
                 self._process = loky.ProcessPoolExecutor(
                     1, initializer=_begin, initargs=(os.getpid(),), env=self.equipment.environment(gpu)
@@ -188,13 +189,16 @@ def require_children() -> None:
                     "it with workers=1 and without a timeout")  # fmt: skip
 
 
-def _start_tracker() -> None:
-    """Start the process by which loky removes the locks of a run that was killed. It does so without telling the user
-    that it does, which reads like a fault."""
+def start_tracker(tracker: ModuleType) -> None:
+    """Start the process by which loky, or multiprocessing, removes the locks of a run that was killed. It does so
+    without telling the user that it does, which reads like a fault.
+
+    tracker   the module `resource_tracker` of one of the two
+    """
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = ",".join([*filter(None, [before]), "ignore:resource_tracker"])
     try:
-        resource_tracker.ensure_running()
+        tracker.ensure_running()
     finally:
         if before is None:
             del os.environ["PYTHONWARNINGS"]

@@ -231,8 +231,9 @@ class Lingering(GeNetSpace):
 """
 
 
-def test_a_killed_run_says_nothing_of_its_locks(tmp_path):
-    process = start(tmp_path, "processes", count=1000)
+@pytest.mark.parametrize("executor", each(["processes", "dask"]))
+def test_a_killed_run_says_nothing_of_its_locks(executor, tmp_path):
+    process = start(tmp_path, executor, count=1000)
     assert wait_for(lambda: len(told(tmp_path)) > 4, 60)
     process.kill()
     assert ended(process, tmp_path) == ""
