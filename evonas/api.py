@@ -42,6 +42,7 @@ from evonas.run.budget import Budget
 from evonas.run.check import check, check_same
 from evonas.run.config import Config
 from evonas.run.journal import Journal
+from evonas.run.probe import require_time
 from evonas.run.problem import BY_SCRIPT, Brought, fitted
 from evonas.run.session import Session
 from evonas.run.store import Run
@@ -148,6 +149,7 @@ def search(
     Ctrl-C is raised. Raises UserError for what cannot be used, before anything is written; RunError where a run fails
     on the way.
     """
+    entered = time.monotonic()
     check_given(data, evaluate, inherit)
     seed, size, threads = whole("seed", seed), *whole_numbers(size=size, threads=threads)
     workers, workers_per_gpu = whole_numbers(workers=workers, workers_per_gpu=workers_per_gpu)
@@ -210,8 +212,10 @@ def search(
             run = run if budget is None else run.with_budget(Budget.of(budget))
         else:
             check(Run(directory, config, brought, trust=True))
+            if limit.seconds is not None:
+                require_time(Run(directory, config, brought, trust=True), limit.seconds)
             run = Run.new(directory, config, brought)
-    return go_on(run, executor if isinstance(executor, Executor) else None, progress=progress)
+    return go_on(run, executor if isinstance(executor, Executor) else None, progress=progress, since=entered)
 
 
 def open_run(directory: str | Path, space: Space | None = None, *, trust: bool = False) -> Run:
@@ -224,10 +228,11 @@ def open_run(directory: str | Path, space: Space | None = None, *, trust: bool =
     return Run.open(directory, Brought(space=space), trust=trust)
 
 
-def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True) -> Run:
+def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True, since: float | None = None) -> Run:
     """Do what is left of a run, with progress in the terminal or notebook. SIGTERM counts as Ctrl-C.
 
     executor   the script's own, where the run was begun with one; None: the one of the config
+    since      when it was asked for (time.monotonic), from which its time counts; None: now
     """
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in ENDING if main}
@@ -236,7 +241,7 @@ def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True) 
             signal.signal(number, _interrupt)
     try:
         with Progress(run) if progress else Silent() as observer:
-            carry_out(run, observer, executor)
+            carry_out(run, observer, executor, since=since)
     except KeyboardInterrupt:
         run.interrupted = True
     except RunError as error:
@@ -249,9 +254,14 @@ def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True) 
 
 
 def carry_out(
-    run: Run, observer: Any, executor: Executor | None = None, *, clock: Callable[[], float] = time.monotonic
+    run: Run,
+    observer: Any,
+    executor: Executor | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    since: float | None = None,
 ) -> dict[str, Any]:
-    """Search, final training of the winner and the reference, random search, its final training; the summary.
+    """Search, random search, final trainings of the winner, the reference and the best of random search; the summary.
 
     What the journal holds is replayed, and what is left is done. Raises JournalError, RunError; on KeyboardInterrupt
     workers are ended and the run can be resumed.
@@ -261,7 +271,7 @@ def carry_out(
     if missing:
         raise UserError(f"{run.directory} was begun by a script with its own {' and '.join(missing)}; run the script "
                         "again with resume=True")  # fmt: skip
-    journal = Journal(run.journal_path, run.space.to_json(), clock=clock)
+    journal = Journal(run.journal_path, run.space.to_json(), clock=clock, since=since)
     try:
         run.write_config()  # only who holds the journal says how the run goes on
         if b'"event": "told"' in journal.torn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from evonas.evaluation import Candidate, Decoder, Evaluator, Outcome
 from evonas.evaluation.keeper import Keeper
@@ -68,5 +69,8 @@ class Phase:
         valued = [(i, outcome) for i, outcome in self.told() if outcome.values and i.role is None]
         for status in RANKED:
             if found := [(i, outcome) for i, outcome in valued if outcome.status == status]:
-                return [Best(i.id or 0, tuple(i), outcome.values[0], i.provisional) for i, outcome in found]
+                return [
+                    Best(i.id or 0, tuple(i), o.values[0], i.provisional, o.measures.get("parameters", inf))
+                    for i, o in found
+                ]
         return []

@@ -91,6 +91,10 @@ class Summary(Struct):
     wall_s: float
     metric: str | None
     winner: dict[str, Any]
+    counts: tuple[Number, Number, Number] | None
+    final_epochs: tuple[Number, Number] | None
+    by_group: dict[str, float]
+    baseline_evaluations: Number | None
 
 
 EVENTS: dict[str, type[Struct]] = {"run": Head, "asked": Asked, "told": Told, "ended": Ended, "finished": Finished}

@@ -206,8 +206,8 @@ def test_a_time_budget_begins_nothing_that_would_end_late(path):
 
     journal = Journal(path, DIGITS.to_json(), clock=clock)
     part = Phase("search", BestSoFar(0), Timed(slow))
-    Loop(journal, Serial(), 1).run(part, Budget(seconds=100), reserve_s=lambda: 25.0)
-    assert part.trained == 7  # at 70 s, another one would end at 80 s, and 25 s are kept for later
+    Loop(journal, Serial(), 1).run(part, Budget(seconds=75))
+    assert part.trained == 7  # at 70 s, another one would end at 80 s
     assert clock.now == 70
 
 
