@@ -13,6 +13,7 @@ from evonas.errors import UserError
 from evonas.gates import Gate, Is
 from evonas.graph import Graph
 from evonas.recipe import Recipe
+from evonas.support.text import brief
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ class Space:
             illegal = [t for t in (token.options if isinstance(token, Open) else (token,)) if t not in decision.options]
             if illegal:
                 raise CodeError(
-                    f"token {position + 1} is {illegal[0]!r}; {decision.name} takes one of {_listed(decision.options)}"
+                    f"token {position + 1} is {brief(repr(illegal[0]))}; {decision.name} takes one of "
+                    f"{_listed(decision.options)}"
                 )
             answered.append(decision)
         missing = self.next(genome)

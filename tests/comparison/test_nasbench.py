@@ -74,6 +74,8 @@ def test_codes_are_the_official_strings():
         (SPACE, "nor_conv_3x3", "one looks like"),
         (SPACE, A_CELL.replace("avg_pool_3x3", "max_pool_3x3"), "takes one of none, skip_connect"),
         (SPACE, A_CELL.replace("~2", "~1"), "one looks like"),
+        (SPACE, A_CELL.replace("~2", "~٢"), "one looks like"),
+        (SPACE, "xx none~0 junk none~0 none~1 % none~0 none~1 none~2 !!", "one looks like"),
         (MACRO, "2221220", "give 8 digits of 0, 1 and 2"),
         (MACRO, "22212203", "give 8 digits of 0, 1 and 2"),
     ],
