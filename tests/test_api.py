@@ -23,7 +23,9 @@ from evonas.errors import UserError
 from evonas.genomes.genet import DIGITS
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.plain import PlainSpace
+from evonas.graph import Draft
 from evonas.individual import Individual
+from evonas.operations import Flatten, Linear
 from evonas.operators.genet import toolbox
 from evonas.run.budget import Budget
 from evonas.space import Decision, Space
@@ -598,6 +600,13 @@ class Empty(Chain):
         return Decision("layer", (), 0) if not prefix else None
 
 
+class Unnameable(Chain):
+    def decode(self, genome):
+        draft = Draft(self.input_shape)
+        draft.node("train", ["input"], Flatten(), Linear(self.outputs))
+        return draft.graph()
+
+
 class Forgetful(Chain):
     def decode(self, genome):
         pass
@@ -614,7 +623,8 @@ class Broken(Chain):
         (Blurred, r"the state 1 of layer1 .* stands for layer1 with the options .* as well"),
         (Endless, "more than 10,000 tokens; `next` must return None if it is complete"),
         (Repeating, "'layer' is asked twice"),
-        (Empty, "return a Decision with options"),
+        (Empty, "return a Decision with a tuple of options"),
+        (Unnameable, "'train' is what PyTorch calls a method or field of modules"),
         (Forgetful, r"`decode` returns None for the genome \('"),
         (Broken, r"`decode` fails for the genome \('.*ZeroDivisionError: no channels"),
     ],
