@@ -115,8 +115,8 @@ class Space:
             decision = self.next(genome[:position])
             if decision is None:
                 raise CodeError(f"the genome has {len(genome)} tokens; in this space it is complete after {position}")
-            illegal = [t for t in (token.options if isinstance(token, Open) else (token,)) if t not in decision.options]
-            if illegal:
+            tokens = token.options if isinstance(token, Open) else (token,)
+            if illegal := [each for each in tokens if not isinstance(each, Hashable) or each not in decision.options]:
                 raise CodeError(
                     f"token {position + 1} is {brief(repr(illegal[0]))}; {decision.name} takes one of "
                     f"{_listed(decision.options)}"
@@ -127,6 +127,16 @@ class Space:
             raise CodeError(f"the genome ends after {len(genome)} tokens; {missing.name} comes next: one of "
                             f"{_listed(missing.options)}")  # fmt: skip
         return answered
+
+    def plain(self, genome: Genome) -> tuple[Token, ...]:
+        """The genome with each token as the option that it equals: what others write may have numpy's 1, or True, for
+        1, which a journal and a code do not keep. Raises CodeError if a token equals none."""
+        if not self.is_sequence:
+            return tuple(genome)
+        return tuple(
+            token if isinstance(token, Open) else decision.options[decision.options.index(token)]
+            for token, decision in zip(genome, self.decisions(tuple(genome)), strict=True)
+        )
 
     def choices(self, genome: Genome) -> dict[str, dict[Token, Gate]]:
         """decision -> {option: gate}: gates 1 and 0 for a closed token, a symbol for each option of an open one."""
@@ -230,8 +240,8 @@ class Space:
         the first genomes can be decoded.
         """
         if not self.is_sequence:
-            raise UserError(f"{self.name} has no `next`; define it, or a `check` that returns the graph of some genome, "
-                            "where genomes are no sequences of decisions")  # fmt: skip
+            raise UserError(f"{self.name} has no `next`; define it, or a `check` that returns the graph of some "
+                            "genome, where genomes are no sequences of decisions")  # fmt: skip
         futures: dict[Hashable, tuple[str, tuple]] = {}
         genomes = [self._checked_genome(rng, futures) for _ in range(CHECKED)]
         codes = {genome: self._read_back(genome) for genome in genomes}
