@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,6 +136,25 @@ def test_networks_to_begin_with_come_first(tmp_path, run):
     codes = [record["code"] for record in second.records()]
     assert codes[:2] == ["0-00/0-00-000", run.best.code]
     assert [record["operator"] for record in second.records()][:2] == ["init", "init"]
+
+
+def test_a_run_to_begin_with_may_be_of_a_space_that_was_defined_in_a_function(tmp_path):
+    @dataclass(frozen=True)
+    class Local(Chain):
+        def next(self, prefix):  # a code is longer than a path may be
+            return Decision(f"layer{len(prefix)}", ("aa", "bb"), len(prefix)) if len(prefix) < 200 else None
+
+    options = {"evaluate": lambda genome: genome.count("aa"), "settings": {}, "budget": 3}
+    first = search(Local(), None, out=tmp_path / "first", **options)
+    for init in (first.directory, str(first.directory), first.best.code):
+        second = search(Local(), None, out=tmp_path / "second", init=[init], **options)
+        assert second.records()[0]["code"] == first.best.code
+        shutil.rmtree(tmp_path / "second")
+
+
+def test_a_name_longer_than_a_path_is_no_run():
+    with pytest.raises(UserError, match="unknown system 'xxx"):
+        evonas.train("x" * 400, "1-01/1-01-100")
 
 
 def test_several_objectives_give_a_pareto_front(tmp_path):

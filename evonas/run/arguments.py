@@ -131,14 +131,18 @@ def preset_of(system: System, preset: str | None, task: Task | None) -> str:
     return next(iter(system.presets)) if task is None else system.preset_for(task.input_shape)
 
 
-def code_of(given: str | Path, space: Space) -> str:
-    """A code to begin with, or the best of a run in a directory."""
-    if isinstance(given, Path) or _holds_run(given):
-        return space.format(space.parse(Run.open(given).best.code))
+def code_of(given: str | Path, space: Space, system: System, own: Space | None = None) -> str:
+    """A code to begin with, or the best of a run in a directory, which may be of the script's own space too."""
+    if isinstance(given, Path) or holds_run(given):
+        run = Run.open(given)
+        if own is not None and run.config.system == system.name:
+            run = Run.open(given, Brought(own))
+        return space.format(space.parse(run.best.code))
     return space.format(space.parse(given))
 
 
-def _holds_run(directory: str) -> bool:
+def holds_run(directory: str | Path) -> bool:
+    """Whether it is a directory with a run in it, and not a code or the name of a system."""
     try:
         return (Path(directory) / "config.json").exists()
     except OSError:  # a code may be longer than the name of a file
