@@ -103,8 +103,8 @@ class NASBench101Space(Space):
                             f"first and the last; this one has {size} rows and {len(inner)} operations")  # fmt: skip
         if strange := [each for each in inner if each not in OPERATIONS]:
             raise CodeError(f"the operation {brief(repr(strange[0]))} is unknown; use {', '.join(OPERATIONS)}")
-        if strange := [entry for row in matrix for entry in row if entry not in (0, 1)]:
-            raise CodeError(f"the matrix has the entry {brief(repr(strange[0]))}; use 0 and 1")
+        if odd := [entry for row in matrix for entry in row if entry not in (0, 1)]:
+            raise CodeError(f"the matrix has the entry {brief(repr(odd[0]))}; use 0 and 1")
         if any(matrix[a][b] for a in range(size) for b in range(a + 1)):
             raise CodeError("the matrix has an entry that is not above its diagonal; edges lead to later vertices")
         found = {(a, b) for a in range(size) for b in range(a + 1, size) if matrix[a][b]}
