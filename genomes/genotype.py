@@ -21,6 +21,7 @@ from evonas.support.text import brief
 
 CELLS = ("normal", "reduce")
 FORM = ("normal", "normal_concat", "reduce", "reduce_concat")  # the parameters of DARTS's Genotype
+LISTS = ("operations", "hiddenstate_indices", "used_hiddenstates")  # of a cell in slim and tpu
 Node = tuple[tuple[str, int], ...]  # the (operation, input) pairs that a node sums
 Joined = Callable[[Sequence[Node]], tuple[int, ...]]  # which states are concatenated, of the nodes of a cell
 SLIM = {  # names in slim and tpu -> names here
@@ -123,6 +124,8 @@ class Genotype:
         """
 
         def cell(lists: Mapping[str, Sequence]) -> tuple[tuple[Node, ...], tuple[int, ...]]:
+            if missing := [name for name in LISTS if name not in lists]:
+                raise CodeError(f"not lists of slim: there is no {missing[0]}; give {', '.join(LISTS)}")
             named = lists["operations"]
             sources = [_turned(state) for state in _states(lists["hiddenstate_indices"], "hiddenstate_indices")]
             strange = [name for name in named if name not in SLIM]
