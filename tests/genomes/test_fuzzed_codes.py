@@ -1,7 +1,6 @@
 """Codes as people mistype them, cut them off and copy them from elsewhere: they are read rightly, or refused."""
 
 import json
-from functools import partial
 
 import pytest
 
@@ -9,7 +8,8 @@ from evonas.errors import UserError
 from evonas.genomes.genotype import CELLS, GenotypeSpace, published
 from evonas.genomes.mnasnet import PUBLISHED
 from evonas.support.streams import stream
-from evonas.systems import registry
+from evonas.systems.own import imported
+from evonas.systems.registry import SPACES
 
 FEW = {"layers": 3, "channels": 4, "input_shape": (3, 8, 8)}
 SMALL = {  # fields with which every registered space has small networks, often more than one set of them
@@ -50,7 +50,7 @@ WORDS = [
 ]  # fmt: skip
 
 
-EVERY = [partial(registry._load(registry.SPACES[name]), **fields)() for name, sets in SMALL.items() for fields in sets]
+EVERY = [imported(SPACES[name])(**fields) for name, sets in SMALL.items() for fields in sets]
 
 
 def json_text(genotype, rng):
@@ -169,6 +169,10 @@ def campaign(count, name):
         except Exception as error:
             raise AssertionError(f"{space.name}: {code[:3000]!r}: {type(error).__name__}: {error}") from error
     return accepted
+
+
+def test_every_registered_space_has_its_codes_generated():
+    assert set(SMALL) == set(SPACES)
 
 
 def test_a_generated_code_is_read_back_as_what_it_was_read_as_or_refused():
