@@ -27,6 +27,7 @@ from evonas.run.arguments import (
     check_given,
     code_of,
     free,
+    holds_run,
     id_of,
     name_of_run,
     objectives_of,
@@ -327,7 +328,7 @@ def train(
     """
     options: dict[str, Any] = {"size": size, "validation": validation, "root": data_dir}
     folder = None if out is None else Path(out)
-    if (Path(what) / "config.json").exists():
+    if holds_run(what):
         if settings or preset:
             raise UserError("a run has its own preset and settings; give a recipe, epochs or data instead")
         run = Run.open(what, trust=trust)

@@ -38,8 +38,15 @@ from evonas.commands.options import (
 @data_options
 @click.option("--evaluations", type=positive, help="Stop after this many evaluations.")
 @click.option("--epochs", "epochs", type=positive, help="Stop after this many epochs of training.")
-@click.option("--time", "seconds", type=Duration(), help="Time for everything: search, random search, final trainings, pictures. 10m.")
-@click.option("--timeout", type=Duration(), help="Limit for one training: a network that takes longer counts as a failure.")
+@click.option(
+    "--time",
+    "seconds",
+    type=Duration(),
+    help="Time for everything: search, random search, final trainings, pictures. 10m.",
+)
+@click.option(
+    "--timeout", type=Duration(), help="Limit for one training: a network that takes longer counts as a failure."
+)
 @click.option("--memory", type=Count(), help="Bytes for one training: 2G; a network that needs more is a failure. "
               "[default: the device's, shared by the workers]")  # fmt: skip
 @click.option("--accumulate", is_flag=True, help="Train what needs more memory with its batches in parts.")

@@ -179,7 +179,7 @@ class _Course:
 
     def _propose(self) -> Individual | None:
         self.watch.begin("strategy")
-        proposed = self.phase.strategy.generate(1)
+        proposed = self.phase.propose()
         self.watch.begin("other")
         if not proposed:
             return None
