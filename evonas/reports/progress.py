@@ -69,6 +69,8 @@ class Progress:
         self.current = ""
         self.warned = False
         self.lock, self.over = threading.Lock(), threading.Event()
+        self.seen: dict[str, dict[int, Event]] = {}  # phase -> its records, which a further budget adds to
+        self.records: dict[int, Event] = {}
         self._begin(0)
 
     def __enter__(self) -> Progress:
@@ -82,12 +84,15 @@ class Progress:
         self.over.set()
         if self.live:
             self.live.stop()
+        if self.current == "search" and self.fresh:
+            self._say(final=True)
 
     def phase(self, name: str, budget: Budget, already: int) -> None:
         if self.current == "search" and self.fresh:
             self._say(final=True)
         with self.lock:
             self.current, self.budget = name, budget
+            self.records = self.seen.setdefault(name, {})
             self._begin(already)
         if name == "final":
             self.note(f"{self.titles[name]} of {budget.evaluations} network{'s' * (budget.evaluations != 1)} ...")
@@ -95,7 +100,6 @@ class Progress:
     def _begin(self, already: int) -> None:
         """Nothing has been seen of a phase, but that so many had been asked for in a session before."""
         self.already = already
-        self.records: dict[int, Event] = {}
         self.told = self.fresh = self.failed = self.reused = 0
         self.began, self.first = self.clock(), 0.0  # the second: when each worker had told something new
         self.elapsed = 0.0
