@@ -6,12 +6,17 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import evonas
+from evonas.commands.main import cli
+from evonas.data.shared import shared
+from evonas.data.sources import load
 from evonas.errors import UserError
 from evonas.evaluation import Candidate, Function, Job
 from evonas.genomes.genet import DIGITS
@@ -183,6 +188,32 @@ def test_a_thread_that_an_evaluation_has_left_does_not_keep_the_program(tmp_path
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert "fitness" in done.stdout
+
+
+# ---- Data ----
+
+
+def test_a_run_whose_data_have_moved_goes_on_where_they_lie_now(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x, y = np.arange(40 * 64, dtype=np.uint8).reshape(40, 8, 8), np.arange(40) % 2
+    for name, images in (("data.npz", x), ("other.npz", x[::-1])):
+        np.savez(name, x_train=images[:30], y_train=y[:30], x_test=images[30:], y_test=y[30:])
+    evonas.search("genet", "data.npz", budget=2, workers=1, settings=TINY, out="run", progress=False)
+    shared.cache_clear()
+    load.cache_clear()
+    Path("data.npz").rename("moved.npz")
+    done = CliRunner().invoke(cli, ["resume", "run", "--evaluations", "3"])
+    assert "no such file" in str(done.exception)
+    assert "evonas resume run --data PATH" in str(done.exception)
+    done = CliRunner().invoke(cli, ["resume", "run", "--evaluations", "3", "--data", "other.npz"])
+    assert "other.npz holds other data than those that run was begun with" in str(done.exception)
+    done = CliRunner().invoke(
+        cli, ["resume", "run", "--evaluations", "3", "--data", "moved.npz", "--executor", "serial"]
+    )
+    assert done.exit_code == 0, done.exception
+    run = evonas.open_run("run")
+    assert run.summary["evaluations"] == 3
+    assert run.config.data_name == str(tmp_path / "moved.npz")
 
 
 # ---- The directory ----
