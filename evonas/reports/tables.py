@@ -79,6 +79,29 @@ def verdict(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"final trainings had {given} of {usual} epochs, as the time was limited: the winner may be worth more"
 
 
+def smaller(run: Run) -> str:
+    """The smallest network that validation cannot tell from the winner, by one standard error; empty: there is none."""
+    first, counts = next(iter(run.config.objectives)), (run.summary or {}).get("counts")
+    if counts is None:
+        return ""
+    best = run.best
+    spread = standard_error(first, best.values[first], counts[1])
+    size = best.record["measures"].get("parameters")
+    if spread is None or size is None:
+        return ""
+    near = [
+        record
+        for record in comparable(run.records())
+        if record["values"][0] >= best.values[first] - spread and "parameters" in record["measures"]
+    ]
+    least = min(near, key=lambda record: record["measures"]["parameters"])
+    if least["measures"]["parameters"] >= size:
+        return ""
+    return (f"within one standard error of the winner's validation, individual {least['id']} has "
+            f"{least['measures']['parameters']:,.0f} parameters instead of {size:,.0f}: evonas show {run.directory} "
+            f"{least['id']}")  # fmt: skip
+
+
 def group_rows(summary: Mapping[str, Any] | None) -> list[dict[str, str]]:
     """The winner on the test images of each class; of many classes, the worst."""
     found = {} if summary is None else summary["by_group"]

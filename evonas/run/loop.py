@@ -81,6 +81,7 @@ class _Course:
         self.keys: dict[int, str] = {}
         self.running: dict[Future, Individual] = {}
         self.rejected_in_a_row = 0
+        self.proposing = 0.0  # seconds that the last proposal took: a supernet is trained meanwhile
         self.joined: dict[str, list[Individual]] = {}  # key in flight -> individuals that wait for the same result
 
     # ---- the past -------------------------------------------------------------------------------------------------
@@ -179,7 +180,9 @@ class _Course:
 
     def _propose(self) -> Individual | None:
         self.watch.begin("strategy")
+        start = self.loop.journal.seconds
         proposed = self.phase.propose()
+        self.proposing = self.loop.journal.seconds - start
         self.watch.begin("other")
         if not proposed:
             return None
@@ -296,7 +299,7 @@ class _Course:
         if budget.cost_seconds is not None and phase.seconds >= budget.cost_seconds:
             return f"{budget.cost_seconds:g} seconds of evaluation"
         if budget.seconds is not None:
-            expected = phase.seconds / phase.trained if phase.trained else 0.0
+            expected = max(phase.seconds / phase.trained if phase.trained else 0.0, self.proposing)
             if self.loop.journal.seconds + expected >= budget.seconds:
                 return f"{budget.seconds:g} seconds"
         if phase.repeats >= REPEATS_LIMIT:

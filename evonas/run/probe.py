@@ -1,9 +1,9 @@
-"""What an evaluation takes on this machine, before any has been made: by a few steps of the first network."""
+"""What a training takes on this machine, by a few steps of it."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evonas.errors import UserError
 from evonas.evaluation import Decoder
@@ -18,6 +18,8 @@ from evonas.support.streams import number, stream
 from evonas.support.text import duration
 
 if TYPE_CHECKING:
+    from evonas.graph import Graph
+    from evonas.recipe import Recipe
     from evonas.tasks.splits import Split
 
 STEPS = 3  # that are timed, after one that is not
@@ -53,10 +55,12 @@ def evaluation_seconds(problem: Problem, config: Config) -> float:
     genome = problem.space.random(rng) if problem.space.is_sequence else tuple(problem.tools(rng).individual())
     graph = Decoder(problem.space).graph(genome)
     recipe = problem.space.recipe(genome, problem.search)
-    return _training_seconds(graph, bench, recipe) * problem.search.trainings
+    validation = FORWARD * len(bench.validation) / len(bench.train)
+    return epoch_seconds(graph, bench, recipe) * (1 + validation) * recipe.epochs * problem.search.trainings
 
 
-def _training_seconds(graph: Any, bench: RunBench, recipe: Any) -> float:
+def epoch_seconds(graph: Graph, bench: RunBench, recipe: Recipe) -> float:
+    """About what an epoch on the training split takes, by a few steps."""
     from evonas.network import build
     from evonas.training.train import Training as Steps
 
@@ -71,8 +75,7 @@ def _training_seconds(graph: Any, bench: RunBench, recipe: Any) -> float:
             training = Steps(network, bench.train[: steps * size], recipe, seed=0, precision=bench.precision)
             training.epoch()
             took = (time.monotonic() - start) / training.steps
-    steps = len(bench.train) // size + FORWARD * len(bench.validation) / size
-    return took * steps * recipe.epochs
+    return took * (len(bench.train) // size)
 
 
 def _by_itself(problem: Problem, config: Config, bench: RunBench) -> float:

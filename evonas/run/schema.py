@@ -64,6 +64,15 @@ class Told(Struct):
     profile: dict[str, float] = {}
 
 
+class Planned(Struct):
+    """For how many epochs the final trainings go on, where the time is limited."""
+
+    event: Literal["planned"]
+    id: Literal["final"]
+    epochs: Annotated[int, Meta(ge=1)]
+    t: float
+
+
 class Ended(Struct):
     """A phase has come to its end."""
 
@@ -97,4 +106,11 @@ class Summary(Struct):
     baseline_evaluations: Number | None
 
 
-EVENTS: dict[str, type[Struct]] = {"run": Head, "asked": Asked, "told": Told, "ended": Ended, "finished": Finished}
+EVENTS: dict[str, type[Struct]] = {
+    "run": Head,
+    "asked": Asked,
+    "told": Told,
+    "planned": Planned,
+    "ended": Ended,
+    "finished": Finished,
+}

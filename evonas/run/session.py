@@ -17,6 +17,7 @@ from evonas.evaluation.mean import Mean
 from evonas.evaluation.training import AsTrained, Training
 from evonas.executors.launch import read_hosts
 from evonas.genomes import plain
+from evonas.graph import Graph
 from evonas.individual import Individual
 from evonas.model.trained import keep
 from evonas.ranking import Best, best
@@ -28,6 +29,7 @@ from evonas.run.config import Config
 from evonas.run.journal import Event, Journal
 from evonas.run.loop import Loop
 from evonas.run.phase import Phase
+from evonas.run.probe import epoch_seconds
 from evonas.run.shares import Shares, makespan
 from evonas.run.store import Run
 from evonas.strategies import Strategy
@@ -40,7 +42,7 @@ from evonas.support.text import duration
 from evonas.systems import registry
 from evonas.systems.setup import Chosen
 
-FINAL_MARGIN = 1.15  # final trainings beside one another are a little slower than an epoch of the search
+FINAL_MARGIN = 1.25  # final trainings beside one another are a little slower than an epoch of the search
 SHORTEST = 1e-3  # seconds of an epoch
 
 
@@ -102,6 +104,7 @@ class Session:
         self.task = self.problem.task
         if self.task is not None:  # there are final networks
             self.reference = Decoder(plain.reference(self.task.input_shape, self.task.output_shape[0]))
+        self.planned = iter([event["epochs"] for _, event in journal.events if event["event"] == "planned"])
         self.final = self.problem.final  # or shorter, where the time is
         self.tested: dict[str, Outcome] = {}  # by role
 
@@ -249,7 +252,8 @@ class Session:
         """The winner and the best of random search, by role, and the reference: all by one recipe, and beside one
         another."""
         by_hand = [] if baseline is None else [self._individual("reference", ())]
-        self.final = self._final_recipe(found, time)
+        graphs = [self.decoder.graph(each.genome) for each, _ in found.values()]
+        self.final = self._final_recipe([*graphs, *([self.reference.graph(())] * len(by_hand))], time)
         self._test(*by_hand, *(self._individual(role, each.genome, each.id) for role, (each, _) in found.items()))
         for role, (finalist, phase) in found.items():
             self._test_as_trained(f"{role}_as_trained", finalist, phase)
@@ -282,22 +286,22 @@ class Session:
     def _shares(self, seconds: float) -> Shares:
         return Shares.of(seconds, baseline=self.config.baseline, final=self.task is not None)
 
-    def _final_recipe(self, found: dict[str, tuple[Best, Phase]], time: Time) -> Recipe:
-        """The final recipe, or as many epochs of it as there is time for: the same for all that the table compares, and
-        the same again where the run is resumed, as it follows from the journal alone."""
+    def _final_recipe(self, graphs: list[Graph], time: Time) -> Recipe:
+        """The final recipe, or as many epochs of it as there is time for: the same for all that the table compares. The
+        journal says how many, so that they are as many where the run is resumed."""
         whole = self.problem.final
         if time.end is None:
             return whole
         assert self.task is not None, "without data nothing is trained in the end"
-        seconds = [
-            self.evaluator.epoch_seconds(phase.candidate(individual), outcome)
-            for finalist, phase in found.values()
-            for individual, outcome in phase.told()
-            if individual.id == finalist.id or individual.role == "reference"
-        ]
-        train, validation, _ = self.task.counts
-        epoch = FINAL_MARGIN * makespan(seconds, self.config.workers) * (train + validation) / train
-        epochs = max(1, min(whole.epochs, int(max(time.end - self.loop.at, 0.0) / max(epoch, SHORTEST))))
+        epochs = next(self.planned, None)
+        if epochs is None:
+            train, validation, _ = self.task.counts
+            bench = RunBench(self.problem, self.config)
+            seconds = [epoch_seconds(graph, bench, whole) * (train + validation) / train for graph in graphs]
+            epoch = FINAL_MARGIN * makespan(seconds, self.config.workers)
+            left = max(time.end - self.journal.seconds, 0.0)
+            epochs = max(1, min(whole.epochs, int(left / max(epoch, SHORTEST))))
+            self.journal.append({"event": "planned", "id": "final", "epochs": epochs})
         if epochs < whole.epochs:
             self.observer.note(f"there is time for final trainings of {epochs} epochs, where {whole.epochs} are usual")
         return whole.lasting(epochs)
