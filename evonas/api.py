@@ -152,8 +152,9 @@ def search(
     """
     entered = time.monotonic()
     check_given(data, evaluate, inherit)
-    seed, size, threads = whole("seed", seed), *whole_numbers(size=size, threads=threads)
-    workers, workers_per_gpu = whole_numbers(workers=workers, workers_per_gpu=workers_per_gpu)
+    seed, threads, workers_per_gpu = whole_numbers(seed=seed, threads=threads, workers_per_gpu=workers_per_gpu)
+    size = None if size is None else whole("size", size)
+    workers = None if workers is None else whole("workers", workers)
     system, brought = brought_by(what, data, evaluate, strategy)
     directory = Path(out) if out is not None else free(Path("runs") / name_of_run(system.name, data, seed))
     begun = Run.exists(directory)

@@ -131,9 +131,9 @@ def objectives_of(given: Any, evaluate: Any, system: System, task: Task | None) 
     return own_objectives(given)
 
 
-def whole_numbers(**given: Any) -> Iterator[int | None]:
-    """Numbers of Python or numpy, in their order; None stays. Raises UserError for anything else."""
-    return (None if value is None else whole(name, value) for name, value in given.items())
+def whole_numbers(**given: Any) -> Iterator[int]:
+    """Numbers of Python or numpy, in their order. Raises UserError for anything else."""
+    return (whole(name, value) for name, value in given.items())
 
 
 def seconds_in(called: str, given: Any) -> float | None:

@@ -81,7 +81,9 @@ class Phase:
 
     def code(self, individual: Individual) -> str:
         """Of its genome; empty where there is no space, or where it stands for something of another one."""
-        return "" if self.space is None or individual.role in self.roles else self.space.space.format(individual)
+        if not isinstance(self.space, Decoder) or individual.role in self.roles:
+            return ""
+        return self.space.space.format(individual)
 
     def told(self) -> Iterator[tuple[Individual, Outcome]]:
         """Individuals with their outcomes, in the order in which they were asked."""

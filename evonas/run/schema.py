@@ -24,7 +24,7 @@ class Asked(Struct):
 
     event: Literal["asked"]
     id: Number
-    genome: list[Any]
+    genome: list[str | int | float | bool | None]
     code: str
     parents: list[Number]
     operator: str

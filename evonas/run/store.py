@@ -279,7 +279,7 @@ class Run:
         found = run.require_data()
         if found is None or found.identified().fingerprint != fields["fingerprint"]:
             raise UserError(f"{place} holds other data than those that {self.directory} was begun with")
-        return run._with(replace(run.config, data=run.config.data | {"fingerprint": fields["fingerprint"]}))
+        return self._with(replace(self.config, data=fields | {"source": source}))
 
     def require_data(self) -> Task | None:
         """The task, whose data are there. Raises UserError where they are not."""
