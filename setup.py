@@ -53,5 +53,5 @@ setup(
         "mpi": ["mpi4py>=4"],
         "dev": ["ruff>=0.6", "mypy>=1.11", "import-linter>=2.12"],
     },
-    entry_points={"console_scripts": ["evonas = evonas.commands.main:main"]},
+    entry_points={"console_scripts": ["evonas = evonas.commands.main:begin"]},
 )

@@ -1,3 +1,3 @@
-from evonas.commands.main import main
+from evonas.commands.main import begin
 
-main()
+begin()

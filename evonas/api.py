@@ -13,7 +13,7 @@ from typing import Any
 
 from evonas.errors import Interrupted, RunError, UserError
 from evonas.evaluation.limits import Limits
-from evonas.executors import Equipment, open_executor, require
+from evonas.executors import Equipment, open_executor, require, serve_if_worker
 from evonas.executors.workplace import workplace
 from evonas.individual import Toolbox
 from evonas.model.final_training import OnEpoch, Request, choose_recipe, train_to_the_end
@@ -49,6 +49,7 @@ from evonas.run.session import Session
 from evonas.run.store import Run
 from evonas.space import Space
 from evonas.strategies import Strategy
+from evonas.support import files
 from evonas.support.device import choose_device, choose_precision
 from evonas.support.streams import stream
 from evonas.systems import registry
@@ -150,13 +151,14 @@ def search(
     Ctrl-C is raised. Raises UserError for what cannot be used, before anything is written; RunError where a run fails
     on the way.
     """
+    serve_if_worker()
     entered = time.monotonic()
     check_given(data, evaluate, inherit)
     seed, threads, workers_per_gpu = whole_numbers(seed=seed, threads=threads, workers_per_gpu=workers_per_gpu)
     size = None if size is None else whole("size", size)
     workers = None if workers is None else whole("workers", workers)
     system, brought = brought_by(what, data, evaluate, strategy)
-    directory = Path(out) if out is not None else free(Path("runs") / name_of_run(system.name, data, seed))
+    directory = free(Path("runs") / name_of_run(system.name, data, seed)) if out is None else files.place(out)
     begun = Run.exists(directory)
     if begun and not resume:
         raise UserError(f"{directory} holds another run; go on with 'evonas resume {directory}' (resume=True in a "
@@ -227,7 +229,7 @@ def open_run(directory: str | Path, space: Space | None = None, *, trust: bool =
     trust   import the space, strategy and task of the user's own that the run names, to decode and train its networks:
             as good as to run a program that whoever wrote the run has chosen
     """
-    return Run.open(directory, Brought(space=space), trust=trust)
+    return Run.open(files.place(directory), Brought(space=space), trust=trust)
 
 
 def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True, since: float | None = None) -> Run:
@@ -328,8 +330,8 @@ def train(
     Raises UserError for what cannot be used, RunError where the training fails.
     """
     options: dict[str, Any] = {"size": size, "validation": validation, "root": data_dir}
-    folder = None if out is None else Path(out)
-    if holds_run(what):
+    folder = None if out is None else files.place(out)
+    if holds_run(files.place(what)):
         if settings or preset:
             raise UserError("a run has its own preset and settings; give a recipe, epochs or data instead")
         run = Run.open(what, trust=trust)

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from evonas.commands.options import Fields, positive, settings_option
+from evonas.commands.options import Fields, Place, positive, settings_option
 
 
 @click.command(cls=Fields)
 @click.option(
     "--space", required=True, help="nasbench201 or nasbench-macro with a --table; or a system, such as genet."
 )
-@click.option("--table", type=click.Path(path_type=Path), help="A table of trained networks; without one, networks are "
+@click.option("--table", type=Place(), help="A table of trained networks; without one, networks are "
               "trained.")  # fmt: skip
 @click.option("--data", help="cifar10, cifar100 or imagenet16 of a table; any data for training. [default: cifar10, or "
               "digits]")  # fmt: skip
@@ -31,9 +31,9 @@ from evonas.commands.options import Fields, positive, settings_option
 @click.option("--free-repeats", is_flag=True, help="A network that was met before costs nothing.")
 @click.option("--workers", type=positive, help="[default: one a core]")
 @settings_option
-@click.option("--out", type=click.Path(), help="[default: comparisons/SPACE-DATA]")
+@click.option("--out", type=Place(), help="[default: comparisons/SPACE-DATA]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--png", type=click.Path(path_type=Path), help="Draw the regret over queries into this file.")
+@click.option("--png", type=Place(), help="Draw the regret over queries into this file.")
 def command(
     space: str,
     table: Path | None,
@@ -58,5 +58,5 @@ def command(
         click.echo(json.dumps(found.to_json(), indent=2))
         return
     console = new_console()
-    print_table(console, found.rows(), found.title)
+    print_table(console, found.rows(), found.heading)
     console.print(f"all of it: {found.directory}", soft_wrap=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from evonas.commands.options import Fields, InputShape, settings_option
+from evonas.commands.options import Fields, InputShape, Place, settings_option
 from evonas.errors import UserError
 
 
@@ -21,7 +21,7 @@ from evonas.errors import UserError
 @click.option("--input", "input_shape", type=InputShape(), help="Shape of the images: 3x32x32.")
 @click.option("--outputs", type=click.IntRange(min=1), help="Number of outputs, such as classes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--png", type=click.Path(path_type=Path), help="Draw the network, or its cells, into this file.")
+@click.option("--png", type=Place(), help="Draw the network, or its cells, into this file.")
 def command(
     system: str,
     code: str | None,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from evonas.commands.options import Grouped, trust_option
+from evonas.commands.options import Grouped, Place, trust_option
 
 
 @click.command(cls=Grouped)
-@click.argument("what", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("what", metavar="DIR", type=Place())
 @click.argument("which", metavar="[ID]", required=False, type=click.IntRange(0))
-@click.option("--to", "folder", required=True, type=click.Path(path_type=Path), help="The folder to make.")
+@click.option("--to", "folder", required=True, type=Place(), help="The folder to make.")
 @click.option("--onnx", is_flag=True, help="Also network.onnx (pip install 'evonas[onnx]').")
 @trust_option
 def command(what: Path, which: int | None, folder: Path, onnx: bool, trust: bool) -> None:

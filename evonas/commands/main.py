@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import errno
 import os
 import sys
+import threading
 from importlib import import_module
+from typing import Any, NoReturn
 
 import click
 
@@ -13,6 +17,7 @@ from evonas.commands.output import leave
 from evonas.errors import INTERRUPTED, RunError, UserError
 
 COMMANDS = ("search", "resume", "status", "show", "train", "export", "decode", "list", "compare", "plot")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # why standard output may take no more
 
 
 class Commands(click.Group):
@@ -33,8 +38,12 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed on the way, 2 wrong use, 130 interrupted."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # names may not be of its encoding; None: it is closed
+        stream.reconfigure(errors="backslashreplace")
     try:
         cli.main(standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(2)
@@ -45,4 +54,30 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         leave("interrupted", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
+    except OSError as error:
+        if error.errno not in FULL or error.filename is not None:
+            raise
+        _write_no_more()
+        leave(f"cannot write the output: {error.strerror}; make room, or write it elsewhere", 1)
+
+
+def begin() -> NoReturn:
+    """The command `evonas`: the command line, and then the end of the process, for which Python would wait as long as
+    for any thread that a user's own space, task or strategy has left in it."""
+    code: Any = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code or 0
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        atexit._run_exitfuncs()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _write_no_more() -> None:
+    """What is left for standard output goes nowhere, or Python would try to write it again as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -50,6 +51,17 @@ class InputShape(click.ParamType):
         if not re.fullmatch(r"\d+x\d+x\d+", str(value)):
             self.fail(f"{value!r} is not a shape; write channels x height x width, such as 3x32x32", param, ctx)
         return tuple(map(int, value.split("x")))
+
+
+class Place(click.ParamType):
+    """The path of a file or folder."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        from evonas.support.files import place
+
+        return place(value)
 
 
 class Words(click.Option):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from evonas.commands.options import Grouped, trust_option
+from evonas.commands.options import Grouped, Place, trust_option
 
 
 @click.command(cls=Grouped)
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=Place())
 @trust_option
 def command(directory: Path, trust: bool) -> None:
     """Draw the pictures and report.html of the run in DIRECTORY anew, also while it goes on."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from evonas.commands.options import Duration, Grouped, executor_options, positive
+from evonas.commands.options import Duration, Grouped, Place, executor_options, positive
 
 
 @click.command(cls=Grouped)
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=Place())
 @click.option("--evaluations", type=positive, help="Go on to this many evaluations in all.")
 @click.option("--time", "seconds", type=Duration(), help="Go on for this long.")
 @click.option("--data", metavar="PATH", help="Where the data of the run lie now.")

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
-from evonas.commands.options import Grouped, positive, trust_option
+from evonas.commands.options import Grouped, Place, positive, trust_option
 from evonas.errors import UserError
 
 
 @click.command(cls=Grouped)
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=Place())
 @click.argument("which", metavar="[ID]", required=False, type=click.IntRange(0))
 @click.option("--top", type=positive, help="The best N networks of the search.")
 @click.option("--front", is_flag=True, help="The networks that no other one beats in all objectives.")
 @click.option("--csv", "as_csv", is_flag=True, help="Every evaluation as CSV.")
-@click.option("--png", type=click.Path(path_type=Path), help="Draw the individual's network into this file.")
+@click.option("--png", type=Place(), help="Draw the individual's network into this file.")
 @trust_option
 def command(
     directory: Path, which: int | None, top: int | None, front: bool, as_csv: bool, png: Path | None, trust: bool

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from evonas.commands.options import Grouped
+from evonas.commands.options import Grouped, Place
 
 EVERY_S = 2.0
 
 
 @click.command(cls=Grouped)
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=Place())
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object a line.")
 @click.option("--follow", is_flag=True, help="Again every two seconds, until the run ends.")
 def command(directory: Path, as_json: bool, follow: bool) -> None:

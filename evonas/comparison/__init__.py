@@ -13,6 +13,7 @@ from evonas.evaluation.table import read_table
 from evonas.executors import Processes, Serial
 from evonas.run.budget import Budget
 from evonas.support.device import cores
+from evonas.support.files import place
 
 
 def compare(
@@ -54,7 +55,7 @@ def compare(
     if regret is not None and regret < 0:
         raise UserError(f"regret is {regret}; use points of accuracy, 0 or more")
     data = data or ("digits" if table is None else "cifar10")
-    directory = Path(out) if out is not None else Path("comparisons") / f"{space}-{Path(data).stem}"
+    directory = place(out) if out is not None else Path("comparisons") / f"{space}-{Path(data).stem}"
     if table is None:
         found = by_training(
             space, data, contenders, seeds=numbers, budget=limit, settings=settings or {}, workers=workers,
@@ -64,7 +65,7 @@ def compare(
     else:
         if settings:
             raise UserError("a table has no settings; give those of strategies as aging:population=10")
-        read = read_table(space, Path(table), data)
+        read = read_table(space, place(table), data)
         workers = min(workers or cores(), seeds)
         executor = Processes(workers) if workers > 1 else Serial()
         try:
@@ -75,7 +76,8 @@ def compare(
         best = read.best_test
     counted = f"{seeds} seeds" + (f" from {first_seed} on" if first_seed else "")
     title = f"{space} on {Path(data).stem}: {counted}, {_counted(limit)}"
-    comparison = Comparison(title, found, best, regret, directory)
+    signal = "validation accuracy" if table is None else "test accuracy"
+    comparison = Comparison(title, signal, found, best, regret, directory)
     comparison.write()
     return comparison
 

@@ -164,9 +164,15 @@ def by_training(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Trials by strategy, and what they come to; `best` is the accuracy from which regret is counted."""
+    """Trials by strategy, and what they come to.
+
+    signal   what regret is counted in, and shown by the picture: test accuracy on a table, validation accuracy where
+             networks are trained; the rows have the test accuracy of the last incumbents in any case
+    best     the accuracy from which regret is counted
+    """
 
     title: str
+    signal: str
     trials: Mapping[str, Sequence[Trial]]
     best: float
     regret: float | None
@@ -190,9 +196,20 @@ class Comparison:
             rows.append(row)
         return rows
 
+    @property
+    def heading(self) -> str:
+        """Of the rows."""
+        return f"{self.title}: test accuracy of the last incumbents, mean ± std of the trials{self._beside('picture')}"
+
+    def _beside(self, other: str) -> str:
+        """Where the picture and the table show different things, one says what the other shows."""
+        what = {"picture": f"the regret in {self.signal}", "table": "test accuracy"}[other]
+        return "" if self.signal == "test accuracy" else f"; the {other} shows {what}, which may rank otherwise"
+
     def figure(self) -> Figure:
         curves = {text: regret_over_queries(trials, self.best) for text, trials in self.trials.items()}
-        return plots.regret(curves, title=self.title)
+        title = f"{self.title}: regret in {self.signal} of the incumbents{self._beside('table')}"
+        return plots.regret(curves, of=self.signal, title=title)
 
     def write(self) -> None:
         """comparison.json, trials.json and regret.png into the directory."""

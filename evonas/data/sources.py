@@ -13,7 +13,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from evonas.data.npz import read_npz
 from evonas.data.picture import resized
 from evonas.data.splitting import Parts, validation_split, without_test_part
 from evonas.errors import UserError
+from evonas.support.files import place
 from evonas.support.text import reason
 
 DATASETS: dict[str, str] = {
@@ -159,9 +159,9 @@ def load(source: Source) -> ImageData:
 
 
 def _reader(name: str) -> Callable[[Source], Parts]:
-    path = Path(name).expanduser()
     if name in READERS:
         return READERS[name]
+    path = place(name)
     if path.is_dir():
         return lambda source: read_folder(source.name, source.size)
     if path.exists():
@@ -227,7 +227,7 @@ def _read_published(source: Source) -> Parts:
     import torchvision
 
     published = PUBLISHED[source.name]
-    root = Path(source.root or os.environ.get("EVONAS_DATA") or "~/.cache/evonas/data").expanduser()
+    root = place(source.root or os.environ.get("EVONAS_DATA") or "~/.cache/evonas/data")
     loader = getattr(torchvision.datasets, published.loader)
     try:
         with _patient_for(NETWORK_TIMEOUT), contextlib.redirect_stdout(sys.stderr):  # stdout is the caller's

@@ -11,9 +11,9 @@ from typing import Any
 from evonas.errors import UserError
 from evonas.executors.isolated import Isolated, dask_executor, inside_mpi, mpi_executor, require_mpi
 from evonas.executors.pool import Gone, Processes, WorkerPool
-from evonas.executors.scoop import Scoop, inside_scoop, require_scoop
+from evonas.executors.scoop import Scoop, inside_scoop, require_scoop, serve_if_worker
 from evonas.executors.serial import Serial
-from evonas.executors.worker import Equipment, Overdue, Worker, WorkerLost
+from evonas.executors.worker import Equipment, Overdue, Worker, WorkerLost, require_children
 
 __all__ = [
     "Equipment",
@@ -29,6 +29,7 @@ __all__ = [
     "fitting",
     "open_executor",
     "require",
+    "serve_if_worker",
     "started_workers",
     "submit_again",
 ]  # fmt: skip
@@ -57,8 +58,11 @@ def started_workers(name: str) -> int | None:
 
 
 def require(name: str) -> None:
-    """Raises UserError where an executor's framework has not started this process, as it must."""
-    if name == "scoop":
+    """Raises UserError where this process cannot have such an executor: its framework has not started it, as it must,
+    or it may not start workers."""
+    if name == "processes":
+        require_children()
+    elif name == "scoop":
         require_scoop()
     elif name == "mpi":
         require_mpi()

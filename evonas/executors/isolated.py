@@ -9,13 +9,14 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import Any
 
 import cloudpickle
 
 from evonas.errors import UserError
 from evonas.executors.pool import LOSSES
-from evonas.executors.worker import PLAIN, Equipment, Worker, WorkerLost
+from evonas.executors.worker import PLAIN, Equipment, Worker, WorkerLost, start_tracker
 
 _here = threading.local()
 
@@ -82,8 +83,10 @@ def dask_executor(workers: int, equipment: Equipment, scheduler: str | None = No
         raise UserError("dask.distributed is not installed; `pip install 'evonas[dask]'`") from None
     if scheduler is None:
         dask.config.set({"distributed.worker.daemon": False})  # else its workers may not start processes
+        start_tracker(resource_tracker)
+        port = "127.0.0.1:0"  # any that is free: by default a second search on this host would hear of the first
         cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None, silence_logs=logging.ERROR
+            n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=port, silence_logs=logging.ERROR
         )
         client = Client(cluster)
     else:

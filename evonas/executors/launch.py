@@ -105,8 +105,9 @@ def _framework(
         lines = [f"{host}{between}{count}" for host, count in [("127.0.0.1", 1), *hosts]]
         hostfile.write_text("\n".join(lines) + "\n", encoding="utf-8")
     if executor == "scoop":
-        there = ["--hostfile", str(hostfile), "--ssh-executable", ssh] if hosts else []
         others = [host for host, _ in hosts if host not in ("localhost", "127.0.0.1", socket.gethostname())]
+        # without other hosts SCOOP knows all by the address 127.0.0.1, which is that of our own door then too
+        there = ["--hostfile", str(hostfile), "--ssh-executable", ssh] if others else []
         if others and _only_local(socket.gethostname()):  # SCOOP would hand that name to the others
             there += ["--external-hostname", _address_facing(others[0])]
         found = importlib.util.find_spec(root)

@@ -49,6 +49,21 @@ def require_scoop() -> None:
         raise UserError("SCOOP has started the root alone; use -n 2 or more, one more than there are to be workers")
 
 
+def serve_if_worker() -> None:
+    """In a worker of SCOOP, work for the root, and never return; elsewhere, do nothing.
+
+    SCOOP imports the script in each of its workers. Where the search has no main guard
+    (`if __name__ == "__main__":`), the import comes to it before the worker has asked for its first task.
+    """
+    if inside_scoop():
+        import scoop
+
+        if not scoop.IS_ORIGIN:
+            from scoop import futures
+
+            futures._startup(None)  # what SCOOP calls after the import; it hands the worker `serve`
+
+
 class Scoop(WorkerPool):
     """The workers of a SCOOP run, all but the root, where this is. Raises UserError as `require_scoop` does."""
 

@@ -15,9 +15,11 @@ from concurrent.futures import BrokenExecutor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 import loky
+from loky.backend import resource_tracker
 
 from evonas.errors import UserError
 from evonas.support.device import gpus
@@ -156,11 +158,10 @@ class Worker:
 
     def _ready(self) -> int:
         """The number of a process that is alive and waits for a task."""
-        if multiprocessing.current_process().daemon:
-            raise UserError("a daemonic process may not start the one that computes; start dask's workers with "
-                            "DASK_DISTRIBUTED__WORKER__DAEMON=False in their environment")  # fmt: skip
+        require_children()
         for _ in range(STARTS):
             if self._process is None:
+                start_tracker(resource_tracker)
                 gpu = None if self._seat is None else self._seat.gpu
                 self._is_new = True
                 self._process = loky.ProcessPoolExecutor(
@@ -177,6 +178,36 @@ class Worker:
         if self._process is not None:
             self._process.shutdown(wait=False)
             self._process = None
+
+
+def require_children() -> None:
+    """Raises UserError in a daemonic process, such as a worker of multiprocessing.Pool: it may start no other."""
+    process = multiprocessing.current_process()
+    if not process.daemon:
+        return
+    if process.name.startswith("Dask"):
+        raise UserError("a daemonic process may not start the one that computes; start dask's workers with "
+                        "DASK_DISTRIBUTED__WORKER__DAEMON=False in their environment")  # fmt: skip
+    raise UserError(f"{process.name} is a daemonic process, as all of a multiprocessing.Pool are, and may not start "
+                    "those that compute; use concurrent.futures.ProcessPoolExecutor in place of the pool, or search in "
+                    "it with workers=1 and without a timeout")  # fmt: skip
+
+
+def start_tracker(tracker: ModuleType) -> None:
+    """Start the process by which loky, or multiprocessing, removes the locks of a run that was killed. It does so
+    without telling the user that it does, which reads like a fault.
+
+    tracker   the module `resource_tracker` of one of the two
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join([*filter(None, [before]), "ignore:resource_tracker"])
+    try:
+        tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 class Seat:

@@ -10,6 +10,7 @@ from evonas.errors import UserError
 from evonas.executors import fitting, started_workers
 from evonas.executors.launch import read_hosts
 from evonas.support.device import EXECUTORS, cores, gpus
+from evonas.support.files import place
 
 MOST = max(64, 8 * cores())  # worker processes of one host
 
@@ -40,12 +41,12 @@ def workplace(
     here = len(gpus()) * workers_per_gpu if device == "cuda" else cores()
     name = executor or fitting(workers or here)
     _check(name, workers, hostfile, scheduler)
-    hosts = [] if hostfile is None else read_hosts(Path(hostfile))
+    hosts = [] if hostfile is None else read_hosts(place(hostfile))
     there = sum(count for _, count in hosts)
     return {
         "executor": name,
         "workers": started_workers(name) or workers or there or (1 if name == "serial" else here),
-        "hostfile": None if hostfile is None else str(Path(hostfile).resolve()),
+        "hostfile": None if hostfile is None else str(place(hostfile).resolve()),
         "scheduler": scheduler,
     }
 

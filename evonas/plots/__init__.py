@@ -3,6 +3,19 @@
 Nothing is shown or saved, and pyplot is not used. All figures except that of a network are as wide as a page.
 """
 
+import os
+import sys
+from contextlib import suppress
+
+if "MPLBACKEND" in os.environ and "matplotlib" not in sys.modules:
+    # matplotlib refuses to be imported where that backend, of a notebook's kernel, is not installed; figures need none
+    backend = os.environ.pop("MPLBACKEND")
+    import matplotlib
+
+    os.environ["MPLBACKEND"] = backend
+    with suppress(ValueError):
+        matplotlib.rcParams["backend"] = backend
+
 from evonas.plots.architecture import architecture
 from evonas.plots.cells import cells
 from evonas.plots.curves import curves

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -12,6 +11,7 @@ from matplotlib.path import Path
 
 from evonas.graph import Graph
 from evonas.plots.layout import CHARACTER, HEAD, LINE, PADDING, Box, Route, box_texts, layout
+from evonas.plots.style import literal, wrapped
 
 FILLS = {"conv": "#DCEAF7", "pool": "#FBE9CC", "linear": "#D6EFE5"}  # colours of boxes with such an operation
 
@@ -23,7 +23,7 @@ def architecture(graph: Graph, *, title: str | None = None) -> Figure:
     """
     picture = layout(graph)
     width = max(picture.width, 4.0)
-    lines = textwrap.wrap(title or _summary(graph), int(width / 0.085))
+    lines = wrapped(title or _summary(graph), int(width / 0.085))
     above = 0.4 + 0.17 * len(lines)
     figure = Figure(figsize=(width, above + picture.height), dpi=150)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -58,7 +58,7 @@ def _draw_band(axes: Axes, label: str, band: Box) -> None:
     _rounded(axes, band, color="#F3F3F3", linewidth=0, zorder=0)
     letters = int((band.bottom - band.top) / CHARACTER)
     text = label if len(label) <= letters else label[: letters - 1] + "…"
-    axes.text(band.left + 0.12, (band.top + band.bottom) / 2, text, rotation=90, fontsize=7.5, color="#666666",
+    axes.text(band.left + 0.12, (band.top + band.bottom) / 2, literal(text), rotation=90, fontsize=7.5, color="#666666",
               ha="center", va="center", zorder=3)  # fmt: skip
 
 
@@ -75,10 +75,10 @@ def _draw_box(axes: Axes, box: Box, name: str, shape: str, *lines: str) -> None:
     fill = next((color for word, color in FILLS.items() if word in " ".join(lines)), "#FFFFFF")
     _rounded(axes, box, facecolor=fill, edgecolor="#444444", linewidth=0.8, zorder=2)
     left, y = box.left + PADDING, box.top + PADDING + LINE / 2
-    axes.text(left, y, name, fontsize=7.5, weight="bold", va="center_baseline", zorder=3)
+    axes.text(left, y, literal(name), fontsize=7.5, weight="bold", va="center_baseline", zorder=3)
     axes.text(box.right - PADDING, y, shape, fontsize=7, ha="right", va="center_baseline", zorder=3)
     for nth, line in enumerate(lines, 1):
-        axes.text(left, y + nth * LINE, line, fontsize=7.5, va="center_baseline", zorder=3)
+        axes.text(left, y + nth * LINE, literal(line), fontsize=7.5, va="center_baseline", zorder=3)
 
 
 def _draw_join(axes: Axes, box: Box, sign: str) -> None:

@@ -9,7 +9,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
-from evonas.plots.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, WIDTH
+from evonas.plots.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    LETTERS,
+    ORANGE,
+    PURPLE,
+    SKY,
+    TICK,
+    VERMILION,
+    WIDTH,
+    literal,
+    wrapped,
+)
 
 Nodes = Sequence[Sequence[tuple[str, int]]]  # for each node its (operation, earlier state) pairs
 
@@ -26,12 +39,14 @@ def cells(found: Mapping[str, tuple[Nodes, Sequence[int], Sequence[int]]], *, ti
     lanes between rows and up the target's column, so that none passes through a box.
     """
     heights = [_height(nodes) for nodes, _, _ in found.values()]
-    figure = Figure(figsize=(WIDTH, sum(heights) + 0.4), dpi=150)
-    figure.suptitle(title or "", fontsize=10)
+    lines = wrapped(title, LETTERS)
+    whole = sum(heights) + 0.23 + 0.17 * max(1, len(lines))
+    figure = Figure(figsize=(WIDTH, whole), dpi=150)
+    figure.text(0.5, 1 - 0.1 / whole, "\n".join(lines), ha="center", va="top", fontsize=10)
     bottom = sum(heights)
     for (name, (nodes, concat, joins)), height in zip(found.items(), heights, strict=True):
         bottom -= height
-        axes = figure.add_axes((0, bottom / (sum(heights) + 0.4), 1, height / (sum(heights) + 0.4)))
+        axes = figure.add_axes((0, bottom / whole, 1, height / whole))
         axes.set(xlim=(0, WIDTH), ylim=(0, height))  # a unit is an inch
         axes.axis("off")
         _draw_cell(axes, name, nodes, concat, joins, height)
@@ -51,7 +66,7 @@ def _height(nodes: Nodes) -> float:
 
 
 def _draw_cell(axes: Axes, name: str, nodes: Nodes, concat: Sequence[int], joins: Sequence[int], height: float) -> None:
-    axes.text(0.15, height - 0.2, name, fontsize=9, weight="bold", va="center")
+    axes.text(0.15, height - 0.2, literal(name, LETTERS), fontsize=9, weight="bold", va="center")
     shares = [max(len(pairs), 1) for pairs in nodes]
     unit = (WIDTH - 0.3) / sum(shares)
     tops = [(WIDTH / 3, 0.15 + BOX), (2 * WIDTH / 3, 0.15 + BOX)]  # where the edges of each state begin
@@ -110,7 +125,7 @@ def _around(axes: Axes, state: int, top: tuple[float, float], above: float) -> N
 
 
 def _in_two_lines(operation: str) -> str:
-    first, _, last = operation.rpartition("_")
+    first, _, last = literal(operation, TICK).rpartition("_")
     return f"{first}\n{last}".replace("_", " ").lstrip()
 
 

@@ -25,6 +25,7 @@ from evonas.plots.style import (
     page,
     quantity,
     say,
+    winner_id,
 )
 
 LAST = 20  # networks shown for a search without generations
@@ -35,9 +36,10 @@ Curves = dict[int, list[float]]  # id -> per cent after each epoch
 def curves(records: Iterable[Record], *, objectives: Objectives = ACCURACY, title: str | None = None) -> Figure:
     """Draw the first objective after each epoch, of the last generation or otherwise of the LAST most recent networks.
 
-    The network with the best final accuracy is emphasised and labelled with its id. Failed networks are counted but
-    not drawn.
+    The winner, or until there is one the best network so far, is emphasised and labelled with its id, also where it is
+    of an earlier generation. Failed networks are counted but not drawn.
     """
+    records = list(records)
     metric, weight = next(iter(objectives.items()))
     shown = quantity(metric)
     figure = page(4.0, title)
@@ -50,16 +52,27 @@ def curves(records: Iterable[Record], *, objectives: Objectives = ACCURACY, titl
     if not trained:
         say(axes, f"{name}: all {failed} failed" if failed else "there are no learning curves yet")
         return figure
-    best = max(trained, key=lambda id: weight * trained[id][-1])
+    best, role = _emphasised(records, weight)
+    here = len(trained)
+    trained[best["id"]] = [shown.factor * value for value in best["curve"]]
     draw = _draw_curves if max(map(len, trained.values())) > 1 else _draw_dots
-    others, own = draw(axes, trained, best)
+    others, own = draw(axes, trained, best["id"])
     axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
-    entries = {f"{name}: {len(trained)} networks": others} if len(trained) > 1 else {}
-    entries[f"best: #{best} ({shown.text(trained[best][-1])})"] = own
+    entries = {f"{name}: {here} network{'s' * (here > 1)}": others} if len(trained) > 1 else {}
+    entries[f"{role}: #{best['id']} ({shown.text(shown.factor * best['values'][0])})"] = own
     if failed:
         entries[f"failed, not drawn ({failed})"] = Line2D([], [], linestyle="", marker="x", color=GREY, markersize=4)
     legend(figure, entries)
     return figure
+
+
+def _emphasised(records: list[Record], weight: float) -> tuple[Record, str]:
+    """The network that stands out, and what it is. At least one of the search has a curve."""
+    found = [record for record in evaluated(records, "search") if record["values"] and record.get("curve")]
+    drawn = {record["id"]: record for record in found}
+    if (winner := winner_id(records)) in drawn:
+        return drawn[winner], "winner"
+    return max(found, key=lambda record: weight * record["values"][0]), "best so far"
 
 
 def last_population(records: Iterable[Record]) -> tuple[list[Record], str]:

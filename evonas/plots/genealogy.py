@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
@@ -39,9 +38,11 @@ from evonas.plots.style import (
     BLACK,
     BLUE,
     GREEN,
+    LETTERS,
     ORANGE,
     PURPLE,
     SKY,
+    TICK,
     VERMILION,
     WIDTH,
     Objectives,
@@ -49,8 +50,10 @@ from evonas.plots.style import (
     Record,
     blank,
     descendant,
+    literal,
     quantity,
     told,
+    wrapped,
 )
 
 MOST_ROWS, MOST_BESIDE = 15, 8  # most rows shown; most networks in a row
@@ -245,7 +248,7 @@ def _drawn(family: Family, title: str | None, id: int) -> Figure:
     notes = [f"#{id} and its ancestors: parents above their children, founders in grey"]
     if family.rows > MOST_ROWS:
         notes.append(f"the last {MOST_ROWS} of {family.rows} generations of ancestry")
-    heading = textwrap.wrap(title or "", 82)
+    heading = wrapped(title, LETTERS)
     lines = _lines(family)
     above = 0.2 + 0.17 * len(heading) + 0.15 * len(notes)
     below = 0.15 + 0.2 * ceil(len(lines) / 4)
@@ -265,7 +268,8 @@ def _drawn(family: Family, title: str | None, id: int) -> Figure:
         axes.text(WIDTH - SIDE, y, f"+{count} more", ha="right", va="center", fontsize=7.5, color="#555555")
     if lines:
         samples = [Line2D([], [], color=color, linestyle=dashes, linewidth=1.3) for color, dashes in lines.values()]
-        figure.legend(samples, list(lines), loc="lower center", ncols=4, fontsize=8, frameon=False, handlelength=3.5,
+        names = [literal(operator, TICK) for operator in lines]
+        figure.legend(samples, names, loc="lower center", ncols=4, fontsize=8, frameon=False, handlelength=3.5,
                       borderaxespad=0.1)  # fmt: skip
     return figure
 
@@ -293,4 +297,4 @@ def _draw_box(axes: Axes, box: Box, texts: tuple[str, str, str], *, founder: boo
     y = box.top + PADDING + LINE / 2
     axes.text(box.left + PADDING, y, id, fontsize=7.5, weight="bold", va="center_baseline", zorder=3)
     axes.text(box.right - PADDING, y, fitness, fontsize=7.5, ha="right", va="center_baseline", zorder=3)
-    axes.text(box.left + PADDING, y + LINE, operator, fontsize=7.5, va="center_baseline", zorder=3)
+    axes.text(box.left + PADDING, y + LINE, literal(operator), fontsize=7.5, va="center_baseline", zorder=3)

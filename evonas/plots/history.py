@@ -1,4 +1,4 @@
-"""The history of a run: the first objective, evaluation by evaluation."""
+"""The history of a run: its objectives, evaluation by evaluation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from evonas.plots.style import (
     ACCURACY,
@@ -38,14 +38,14 @@ from evonas.plots.style import (
 )
 
 
-def logbook(records: Iterable[Record]) -> tools.Logbook:
+def logbook(records: Iterable[Record], place: int = 0) -> tools.Logbook:
     """A DEAP logbook with a row for each generation of the phase "search": gen, nevals, failed, and min, avg, max, std
-    of the fitness.
+    of the objective at that place.
 
     `nevals` counts all evaluations. Failed ones do not enter the statistics, which are nan for a generation without any
     valid fitness.
     """
-    statistics = tools.Statistics(key=lambda record: record["values"][0])
+    statistics = tools.Statistics(key=lambda record: record["values"][place])
     for name, function in {"min": np.min, "avg": np.mean, "max": np.max, "std": np.std}.items():
         statistics.register(name, _float_or_nan, function)
     generations = defaultdict(list)
@@ -66,38 +66,44 @@ def _float_or_nan(function: Callable[[Sequence[float]], float], values: Sequence
 
 
 def history(records: Iterable[Record], *, objectives: Objectives = ACCURACY, title: str | None = None) -> Figure:
-    """Draw the first objective over evaluations, of the search and of its random baseline.
+    """Draw each objective over evaluations, of the search and of its random baseline, in a panel of its own.
 
-    Evaluations are counted within their phase. The phase "final" and evaluations still in flight are omitted.
+    The best so far is that of each objective by itself. Evaluations are counted within their phase. The phase "final"
+    and evaluations still in flight are omitted.
     """
     records = list(records)
     search, baseline = evaluated(records, "search"), evaluated(records, "baseline")
-    name, weight = next(iter(objectives.items()))
-    shown = quantity(name)
-    figure = page(4.0, title)
-    axes = figure.add_subplot()
-    dress(axes, x="evaluations", y=shown.label)
+    figure = page(4.0 + 2.4 * (len(objectives) - 1), title)
+    panels = figure.subplots(len(objectives), sharex=True, squeeze=False)[:, 0]
+    for axes, name in zip(panels, objectives, strict=True):
+        dress(axes, x="evaluations" if axes is panels[-1] else "", y=quantity(name).label)
     if not search and not baseline:
-        say(axes, "nothing has been evaluated yet")
+        say(panels[0], "nothing has been evaluated yet")
         return figure
     longest = max(len(search), len(baseline))
-    axes.set_xlim(0.5 - 0.01 * longest, longest + 0.5 + 0.01 * longest)
-    axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
-    show_counts(axes, y=shown)
-    scale = _scale(axes, shown, weight, [search, baseline])
-    entries = _draw_generations(axes, search, scale)
-    entries |= _draw_phase(axes, search, scale, BLUE, "-", "search", 0.6)
-    entries |= _draw_phase(axes, baseline, scale, ORANGE, "--", baseline_name(baseline), 0.35)
-    entries |= _draw_worse_edge(axes, scale, {BLUE: search, ORANGE: baseline})
-    legend(figure, entries)
+    panels[-1].set_xlim(0.5 - 0.01 * longest, longest + 0.5 + 0.01 * longest)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    scales = []
+    for place, (axes, (name, weight)) in enumerate(zip(panels, objectives.items(), strict=True)):
+        show_counts(axes, y=quantity(name))
+        scales.append(_scale(axes, place, quantity(name), weight, [search, baseline]))
+    entries: dict[str, Any] = {}
+    for axes, scale in zip(panels, scales, strict=True):
+        entries |= _draw_generations(axes, search, scale)
+        entries |= _draw_phase(axes, search, scale, BLUE, "-", "search", 0.6, _bests(search, scales))
+        name = baseline_name(baseline)
+        entries |= _draw_phase(axes, baseline, scale, ORANGE, "--", name, 0.35, _bests(baseline, scales))
+        entries |= _draw_worse_edge(axes, scale, {BLUE: search, ORANGE: baseline})
+    legend(figure, entries, columns=3 if len(objectives) == 1 else 2)
     return figure
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """How the objective is drawn. Beyond the range from `low` to `high`, on its worse side, is a strip for marks of
-    evaluations outside the range."""
+    """How the objective at a place is drawn. Beyond the range from `low` to `high`, on its worse side, is a strip for
+    marks of evaluations outside the range."""
 
+    place: int
     shown: Quantity
     weight: float
     low: float
@@ -105,7 +111,7 @@ class _Scale:
 
     def numbers(self, records: Sequence[Record]) -> tuple[list[int], list[float]]:
         """The places and numbers of the evaluations that did not fail."""
-        valid = [(at, self.shown.factor * r["values"][0]) for at, r in enumerate(records, 1) if r["values"]]
+        valid = [(at, self.shown.factor * r["values"][self.place]) for at, r in enumerate(records, 1) if r["values"]]
         return [at for at, _ in valid], [number for _, number in valid]
 
     def has(self, number: float) -> bool:
@@ -116,10 +122,19 @@ class _Scale:
         return list(accumulate(numbers, max if self.weight > 0 else min))
 
 
-def _scale(axes: Axes, shown: Quantity, weight: float, phases: Iterable[list[Record]]) -> _Scale:
+def _bests(records: list[Record], scales: Iterable[_Scale]) -> str:
+    """The best number of each objective."""
+    found = [(scale, scale.best(scale.numbers(records)[1])) for scale in scales]
+    return ", ".join(scale.shown.text(best[-1]) for scale, best in found if best)
+
+
+def _scale(axes: Axes, place: int, shown: Quantity, weight: float, phases: Iterable[list[Record]]) -> _Scale:
     """Set the y range, with room at its worse edge for marks of evaluations outside it."""
-    found = [[shown.factor * r["values"][0] for r in records if r["values"]] for records in phases]
-    largest = max((abs(number) for numbers in found for number in numbers), default=100.0)
+    found = [[shown.factor * r["values"][place] for r in records if r["values"]] for records in phases]
+    every = [number for numbers in found for number in numbers]
+    if shown.is_count and every and 0 < 10 * min(every) < max(every):
+        return _log_scale(axes, place, shown, weight, min(every), max(every))
+    largest = max(map(abs, every), default=100.0)
     least = 2.0 if shown.unit == "%" else 0.02 * largest or 1.0
     ranges = [readable_range(numbers, weight=weight, least=least) for numbers in found if numbers]
     low = min((low for low, _ in ranges), default=0.0)
@@ -128,11 +143,22 @@ def _scale(axes: Axes, shown: Quantity, weight: float, phases: Iterable[list[Rec
     axes.set_ylim(low - below * (high - low), high + above * (high - low))
     top = min(high + 0.04 * (high - low), 100) if shown.unit == "%" else high
     axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= top])
-    return _Scale(shown, weight, low, high)
+    return _Scale(place, shown, weight, low, high)
+
+
+def _log_scale(axes: Axes, place: int, shown: Quantity, weight: float, low: float, high: float) -> _Scale:
+    """The scale of counts that differ by more than tenfold, which all lie in the range."""
+    below, above = (0.13, 0.04) if weight > 0 else (0.04, 0.13)
+    axes.set_yscale("log")
+    axes.set_ylim(low / (high / low) ** below, high * (high / low) ** above)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    show_counts(axes, y=shown)  # a scale brings a formatter of its own
+    return _Scale(place, shown, weight, low, high)
 
 
 def _draw_phase(
-    axes: Axes, records: list[Record], scale: _Scale, color: str, line: str, name: str, alpha: float
+    axes: Axes, records: list[Record], scale: _Scale, color: str, line: str, name: str, alpha: float, bests: str
 ) -> dict[str, Any]:
     places, numbers = scale.numbers(records)
     if not places:
@@ -146,7 +172,7 @@ def _draw_phase(
     axes.step([*places, len(records)], [*best, best[-1]], line, where="post", color=color, lw=1.6, zorder=3,
               label=f"{name}: best so far")  # fmt: skip
     dot = Line2D([], [], linestyle="", marker="o", markersize=4, color=color, alpha=alpha, markeredgewidth=0)
-    return {f"{name}: networks": dot, f"{name}: best so far ({scale.shown.text(best[-1])})": axes.lines[-1]}
+    return {f"{name}: networks": dot, f"{name}: best so far ({bests})": axes.lines[-1]}
 
 
 def _draw_generations(axes: Axes, search: list[Record], scale: _Scale) -> dict[str, Any]:
@@ -154,7 +180,7 @@ def _draw_generations(axes: Axes, search: list[Record], scale: _Scale) -> dict[s
     spans: dict[int, list[int]] = defaultdict(list)
     for at, record in enumerate(search, 1):
         spans[record["generation"]].append(at)
-    rows = [row for row in logbook(search) if row["nevals"] > row["failed"]]
+    rows = [row for row in logbook(search, scale.place) if row["nevals"] > row["failed"]]
     factor = scale.shown.factor
     for row in rows:
         span = [min(spans[row["gen"]]) - 0.5, max(spans[row["gen"]]) + 0.5]

@@ -18,6 +18,7 @@ from evonas.plots.style import (
     GREEN,
     ORANGE,
     PURPLE,
+    TICK,
     VERMILION,
     Objectives,
     Record,
@@ -25,6 +26,7 @@ from evonas.plots.style import (
     dress,
     evaluated,
     legend,
+    literal,
     page,
     quantity,
     say,
@@ -127,7 +129,7 @@ def _draw_choices(figure: Figure, axes: Axes, genomes: Sequence[Sequence[Choice]
     edges = [0.5, *(span[-1] + 1.5 for span in spans)]
     mesh = axes.pcolormesh(edges, np.arange(len(names) + 1), shares, cmap="viridis", vmin=0)
     rest = len(whole) - len(names)
-    axes.set_yticks(np.arange(len(names)) + 0.5, [name if len(name) <= 24 else f"{name[:23]}…" for name in names])
+    axes.set_yticks(np.arange(len(names)) + 0.5, [literal(name, TICK) for name in names])
     axes.tick_params(labelsize=7.5)
     axes.invert_yaxis()
     axes.set_ylabel("tokens" + (f" (and {rest} rarer ones)" if rest else ""), fontsize=9)

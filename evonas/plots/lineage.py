@@ -16,6 +16,8 @@ from evonas.plots.style import (
     BLUE,
     GREEN,
     GREY,
+    LETTERS,
+    TICK,
     VERMILION,
     WIDTH,
     Objectives,
@@ -24,8 +26,10 @@ from evonas.plots.style import (
     blank,
     count,
     descendant,
+    literal,
     quantity,
     told,
+    wrapped,
 )
 
 MOST_ROWS = 16  # most ancestors shown, including the network itself
@@ -83,7 +87,7 @@ def _gain(parent: Record, child: Record) -> float | None:
 
 
 def _drawn(shown: list[Row], objective: Quantity, title: str | None) -> Figure:
-    heading = textwrap.wrap(title or "", 82)
+    heading = wrapped(title, LETTERS)
     height = ABOVE + 0.17 * len(heading) + ROW * len(shown) + BELOW
     figure = Figure(figsize=(WIDTH, height), dpi=150)
     top, bottom = 1 - (ABOVE + 0.17 * len(heading) - 0.1) / height, BELOW / height
@@ -93,7 +97,7 @@ def _drawn(shown: list[Row], objective: Quantity, title: str | None) -> Figure:
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.grid(axis="x", color="#E0E0E0", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel(objective.label, fontsize=8)
+    axes.set_xlabel(literal(objective.label, TICK), fontsize=8)
     axes.tick_params(labelsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     figure.text(0.5, 1 - 0.1 / height, "\n".join(heading), ha="center", va="top", fontsize=10)
@@ -129,7 +133,7 @@ def _row(axes: Axes, at: int, row: Row, objective: Quantity, *, itself: bool) ->
         figure.text(x, y, text, ha=side, va="center", fontsize=8, color=color, weight=weight)
 
     write(ID, f"#{record['id']}", "right")
-    write(CHANGE + 0.01, change_of(record), "left")
+    write(CHANGE + 0.01, literal(change_of(record)), "left")
     if row.gain is not None:
         text = objective.text(objective.factor * row.gain)
         write(GAIN, text if row.gain < 0 else f"+{text}", "right", GREEN if row.gain > 0 else GREY)

@@ -16,15 +16,18 @@ from evonas.plots.style import (
     BLUE,
     GREEN,
     GREY,
+    LETTERS,
     ORANGE,
     PURPLE,
     SKY,
+    TICK,
     VERMILION,
     Record,
     beside,
     dress,
     evaluated,
     legend,
+    literal,
     page,
     say,
 )
@@ -74,7 +77,7 @@ def _draw_certainty(axes: Axes, epochs: Sequence[Record]) -> dict[str, Line2D]:
         right.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         label = f"skip connections of {edges} operations derived (right)"
         if warning := epochs[-1].get("warning"):
-            axes.set_title(warning, fontsize=8.5, color=VERMILION, loc="left")
+            axes.set_title(literal(warning, LETTERS), fontsize=8.5, color=VERMILION, loc="left")
         entries[label] = Line2D([], [], color=VERMILION, linewidth=1.4)
     return entries
 
@@ -92,12 +95,14 @@ def _draw_options(axes: Axes, epochs: Sequence[Record]) -> None:
         for option, shares in sums.items():
             found.setdefault(option, []).append(float(np.mean(shares)))
     largest = sorted(found, key=lambda option: -found[option][-1])
+    entries: dict[str, Line2D] = {}
     for number, option in enumerate(largest[:OPTIONS]):
         color, dash = COLORS[number % len(COLORS)], DASHES[number // len(COLORS)]
-        axes.plot(places, found[option], color=color, linestyle=dash, linewidth=1.5, label=option)
+        (entries[literal(option, TICK)],) = axes.plot(places, found[option], color=color, linestyle=dash, linewidth=1.5)
     for option in largest[OPTIONS:]:
         axes.plot(places, found[option], color=GREY, linewidth=0.6)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=7.5, frameon=False)
+    axes.legend(list(entries.values()), list(entries), loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=7.5,
+                frameon=False)  # fmt: skip
 
 
 def _draw_decisions(figure: Figure, axes: Axes, epochs: Sequence[Record], decisions: Sequence[str]) -> None:
@@ -111,11 +116,11 @@ def _draw_decisions(figure: Figure, axes: Axes, epochs: Sequence[Record], decisi
     last = epochs[-1]["proposal"]["weights"]
     step = -(-len(decisions) // ROWS)
     named = range(0, len(decisions), step)
-    axes.set_yticks([row + 0.5 for row in named], [decisions[row] for row in named])
+    axes.set_yticks([row + 0.5 for row in named], [literal(decisions[row], TICK) for row in named])
     axes.tick_params(labelsize=7)
     for row in named:
         likeliest = max(last[decisions[row]], key=last[decisions[row]].__getitem__)
-        axes.text(edges[-1], row + 0.5, f" {likeliest}", va="center", ha="left", fontsize=7)
+        axes.text(edges[-1], row + 0.5, f" {literal(likeliest, TICK)}", va="center", ha="left", fontsize=7)
     bar = figure.colorbar(mesh, ax=axes, pad=0.15)
     bar.set_label("probability of the likeliest (%)", fontsize=8)
     bar.ax.tick_params(labelsize=7.5)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import FuncFormatter
 
 from evonas.errors import UserError
 from evonas.ranking import RANKED
+from evonas.support.text import brief
 
 Record = Mapping[str, Any]
 Objectives = Mapping[str, float]  # name -> weight (+1: maximised, -1: minimised), in the order of a record's values
 
 ACCURACY: Objectives = {"accuracy": 1.0}
 WIDTH = 7.0  # width of a page in inches
+LETTERS = 82  # of a title in a line of that width
+LABEL, TICK = 56, 24  # most letters of a label of an axis or of the legend, and of a tick
 
 # from Okabe and Ito's palette, whose colours colour-blind readers can distinguish
 ORANGE, SKY, GREEN, BLUE = "#E69F00", "#56B4E9", "#009E73", "#0072B2"
@@ -126,6 +132,31 @@ def readable_range(values: Sequence[float], *, weight: float = 1.0, least: float
     return float(low - slack), float(high + slack)
 
 
+# ---- texts from outside -------------------------------------------------------------------------------------------
+
+
+def literal(text: str, longest: int | None = None) -> str:
+    """A text that a user has chosen, such as a name, for matplotlib to draw as it is.
+
+    `$` begins no formula, white space is a space, and a question mark stands for what cannot be printed or is not in
+    the font. What is longer than `longest` is cut off.
+    """
+    fonts = [get_font(findfont(FontProperties(family=[family]))) for family in rcParams["font.family"]]
+
+    def drawn(character: str) -> str:
+        if character.isspace():
+            return " "
+        known = character.isascii() or any(font.get_char_index(ord(character)) for font in fonts)
+        return character if character.isprintable() and known else "?"
+
+    return "".join(map(drawn, text if longest is None else brief(text, longest))).replace("$", r"\$")
+
+
+def wrapped(title: str | None, width: int) -> list[str]:
+    """The lines of a title, each of so many letters at most."""
+    return [literal(line) for line in textwrap.wrap(title or "", width)]
+
+
 # ---- axes ---------------------------------------------------------------------------------------------------------
 
 
@@ -133,14 +164,14 @@ def page(height: float, title: str | None) -> Figure:
     """An empty figure as wide as a page; the height is in inches."""
     figure = Figure(figsize=(WIDTH, height), dpi=150, layout="constrained")
     if title:
-        figure.suptitle(title, fontsize=10, wrap=True)
+        figure.suptitle("\n".join(wrapped(title, LETTERS)), fontsize=10)
     return figure
 
 
 def dress(axes: Axes, *, x: str, y: str) -> None:
     """Add labels, and no more ink than is needed to read the numbers."""
-    axes.set_xlabel(x, fontsize=9)
-    axes.set_ylabel(y, fontsize=9)
+    axes.set_xlabel(literal(x, LABEL), fontsize=9)
+    axes.set_ylabel(literal(y, LABEL), fontsize=9)
     axes.tick_params(labelsize=8.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.6)
@@ -181,5 +212,6 @@ def say(axes: Axes, text: str) -> None:
 def legend(figure: Figure, entries: Mapping[str, Any], *, columns: int = 3) -> None:
     """Place the legend below everything else, so that it hides nothing."""
     if entries:
-        figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns, fontsize=8,
+        names = [literal(name, LABEL) for name in entries]
+        figure.legend(list(entries.values()), names, loc="outside lower center", ncols=columns, fontsize=8,
                       frameon=False)  # fmt: skip

@@ -40,6 +40,7 @@ def page(
     top: Sequence[Mapping[str, str]],
     pictures: Mapping[str, bytes],
     captions: Mapping[str, str],
+    missing: Mapping[str, str],
 ) -> str:
     """The page as text.
 
@@ -48,6 +49,7 @@ def page(
     top         a row each for the best networks
     pictures    PNG at DPI dots an inch, by name, which is the heading
     captions    a sentence or two on each picture, by the same name; it is the alternative text of the picture too
+    missing     why a picture could not be drawn, by its name
 
     A table without rows is left out. Columns stand in the order in which the rows name them.
     """
@@ -57,6 +59,7 @@ def page(
         _table("Winner and baselines", summary),
         _table("Best networks", top),
         *(_figure(name, png, captions.get(name, "")) for name, png in pictures.items()),
+        *(_absence(name, reason) for name, reason in missing.items()),
     ]
     return (
         "<!DOCTYPE html>\n"
@@ -86,6 +89,14 @@ def _table(heading: str, rows: Sequence[Mapping[str, str]]) -> str:
     )
 
 
+def _absence(name: str, reason: str) -> str:
+    return f"{_heading(name)}\n<p>This picture could not be drawn: {escape(reason)}</p>"
+
+
+def _heading(name: str) -> str:
+    return f"<h2>{escape(name[:1].upper() + name[1:])}</h2>"
+
+
 def _wide(name: str) -> str:
     """The start of a frame that scrolls sideways, also by keys."""
     return f'<div class="wide" role="region" aria-label="{escape(name)}" tabindex="0">'
@@ -96,7 +107,7 @@ def _figure(name: str, png: bytes, caption: str) -> str:
     data = base64.b64encode(png).decode()
     width, height = (round(96 / DPI * dots) for dots in struct.unpack(">2I", png[16:24]))  # of the PNG's header
     return (
-        f'<h2>{escape(name[:1].upper() + name[1:])}</h2>\n<figure>{_wide(name)}<img width="{width}" height="{height}" '
+        f'{_heading(name)}\n<figure>{_wide(name)}<img width="{width}" height="{height}" '
         f'alt="{escape(caption or name)}" src="data:image/png;base64,{data}"></div>\n'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )

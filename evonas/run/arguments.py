@@ -20,6 +20,7 @@ from evonas.run.problem import Brought, fitted
 from evonas.run.store import Run
 from evonas.space import Space
 from evonas.strategies import Strategy
+from evonas.support.files import place
 from evonas.systems import registry
 from evonas.systems.own import is_reference, reference_to, resolved
 from evonas.systems.settings import whole
@@ -79,11 +80,11 @@ def task_of(data: Any, arrays: Path | None, **options: Any) -> Task | None:
     if data is None or isinstance(data, Task):
         return None if data is None else data.identified()
     if arrays is not None:
-        place = str(arrays.resolve())
+        file = str(arrays.resolve())
         try:
-            return ImageClassification(Source(place, **options)).identified()
+            return ImageClassification(Source(file, **options)).identified()
         except UserError as error:  # a script knows nothing of the file
-            raise UserError(str(error).replace(place, "the data")) from None
+            raise UserError(str(error).replace(file, "the data")) from None
     return task_on(None, data, **options)
 
 
@@ -92,7 +93,7 @@ def task_on(like: Task | None, data: Any, **options: Any) -> Task:
     if isinstance(data, Task):
         return data.identified()
     name = str(data)
-    if is_reference(name) and not Path(name).exists():
+    if is_reference(name) and not place(name).exists():
         return registry.task_class(resolved(name))().identified()
     kind = type(like) if isinstance(like, ImageTask) else ImageClassification
     return kind(Source(_place(name), **options)).identified()
@@ -100,7 +101,7 @@ def task_on(like: Task | None, data: Any, **options: Any) -> Task:
 
 def _place(data: str) -> str:
     """The data as a later command finds them from any directory: of a file or folder, the whole path."""
-    return str(Path(data).resolve()) if data not in DATASETS and Path(data).exists() else data
+    return str(place(data).resolve()) if data not in DATASETS and place(data).exists() else data
 
 
 def planned(setup: Setup, own: Setup, given: Any) -> int | None:
@@ -179,7 +180,7 @@ def free(path: Path) -> Path:
     """This path, or with the first number after it that is not taken."""
     number = 2
     free = path
-    while free.exists():
+    while place(free).exists():
         free, number = path.with_name(f"{path.name}-{number}"), number + 1
     return free
 

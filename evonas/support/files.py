@@ -24,7 +24,8 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    write_bytes(path, text.encode())
+    """In UTF-8; of a name that is none, the bytes are written as escapes."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -78,8 +79,9 @@ def place(text: str | Path) -> Path:
     """The path that a user means, `~` expanded. Raises UserError for what can be the path of no file."""
     try:
         path = Path(text).expanduser()
-        path.exists()
-    except (OSError, ValueError, RuntimeError) as error:
+        with suppress(FileNotFoundError, NotADirectoryError):  # what is to be made, or is missed where it is read
+            path.stat()
+    except (OSError, ValueError, RuntimeError) as error:  # too long a name, a null, a user who is not known
         shown = str(text) if len(str(text)) < SHOWN else f"{str(text)[:SHOWN]}..."
-        raise UserError(f"{shown!r} is no path of a file: {getattr(error, 'strerror', error)}") from None
+        raise UserError(f"{shown!r} cannot be the path of a file: {getattr(error, 'strerror', error)}") from None
     return path

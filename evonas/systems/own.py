@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from evonas.errors import UserError
+from evonas.support.files import place
 
 _loaded: dict[str, tuple[Path, int, int]] = {}  # module -> file, time of its last change, size
 
@@ -29,7 +30,7 @@ def is_own_code(name: str) -> bool:
 def resolved(name: str) -> str:
     """FILE.py:NAME with the whole path of the file, which a later command finds from any directory."""
     file, _, what = name.rpartition(":")
-    return f"{Path(file).resolve()}:{what}" if file.endswith(".py") and Path(file).exists() else name
+    return f"{place(file).resolve()}:{what}" if file.endswith(".py") and place(file).exists() else name
 
 
 def reference_to(kind: type) -> str:
@@ -60,12 +61,12 @@ def _known_as(file: str | Path) -> str:
 
 
 def _module(where: str) -> ModuleType:
-    folder = str(Path(where).resolve().parent if where.endswith(".py") else Path.cwd())
+    folder = str(place(where).resolve().parent if where.endswith(".py") else Path.cwd())
     try:
         sys.path.insert(0, folder)  # as python does for a script: a space may import what lies beside it
         if not where.endswith(".py"):
             return importlib.import_module(where)
-        path = Path(where).resolve()
+        path = place(where).resolve()
         if not path.exists():
             raise UserError(f"{where}: no such file; write FILE.py:NAME")
         main = sys.modules["__main__"]

@@ -344,6 +344,41 @@ def test_limits_objectives_and_first_networks_of_a_search(evonas, tmp_path):
     assert "the Pareto front of run" in evonas("show", "run", "--front").stdout
 
 
+ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "locale"), [("a$^$b", {}), ("фото", ASCII), (os.fsdecode(b"lat\xe9"), {})])
+def test_data_and_runs_of_any_name_are_searched_shown_and_resumed_in_any_locale(tmp_path, name, locale):
+    """About 20 s each: every command in a process of its own, which alone has a locale."""
+
+    def evonas(*arguments):
+        command = [sys.executable, "-m", "evonas", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=os.environ | locale, timeout=240)
+        assert done.returncode == 0, done.stderr
+        assert b"Traceback" not in done.stderr
+        return done.stdout
+
+    npz(tmp_path / f"{name}.npz")
+    evonas("search", "genet", "--data", f"{name}.npz", "--out", name, "--evaluations", "4", "--no-baseline", *TINY)
+    evonas("resume", name, "--evaluations", "6")
+    assert json.loads((tmp_path / name / "summary.json").read_text())["evaluations"] == 6
+    for command in (["show", name], ["show", name, "0"], ["show", name, "--csv"], ["status", name], ["plot", name]):
+        assert evonas(*command)
+    assert "could not be drawn" not in (tmp_path / name / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_names_that_standard_output_cannot_write_are_printed_as_escapes(finished, tmp_path, encoding):
+    name = os.fsdecode(b"lat\xe9")
+    shutil.copytree(finished[0], tmp_path / name)
+    code = f"import sys; from evonas.commands.main import main; sys.argv = ['evonas', 'show', {name!r}]; main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+                          env=os.environ | {"PYTHONIOENCODING": f"{encoding}:strict"}, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"the best of lat\udce9" in done.stdout
+
+
 def test_a_space_of_ones_own_is_searched_by_its_file(evonas, tmp_path):
     (tmp_path / "my_space.py").write_text(OWN_SPACE)
     arguments = ["--out", "run", "--evaluations", "4", "--no-baseline", "--set", "population=2", "epochs=1",
@@ -522,6 +557,69 @@ def refused(done, *says, code=2):
 def test_wrong_use_is_one_line_and_exit_code_2(evonas, tmp_path, arguments, says):
     refused(evonas(*arguments), *says)
     assert not (tmp_path / "runs").exists()
+
+
+CODE = "1-01/1-01-100"
+PLACES = {
+    "search data": ["search", "genet", "--data", "{}"],
+    "search data-dir": ["search", "genet", "--data", "mnist", "--data-dir", "{}"],
+    "search out": ["search", "genet", "--out", "{}"],
+    "search space": ["search", "{}.py:Space"],
+    "search strategy": ["search", "genet", "--strategy", "{}.py:Climb"],
+    "search task": ["search", "genet", "--data", "{}.py:Task"],
+    "search hostfile": ["search", "genet", "--executor", "scoop", "--hostfile", "{}"],
+    "resume": ["resume", "{}"],
+    "status": ["status", "{}"],
+    "show": ["show", "{}"],
+    "show png": ["show", ".", "0", "--png", "{}"],
+    "plot": ["plot", "{}"],
+    "train": ["train", "{}"],
+    "train data": ["train", "genet", CODE, "--data", "{}"],
+    "train out": ["train", "genet", CODE, "--out", "{}"],
+    "export": ["export", "{}", "--to", "x"],
+    "export to": ["export", ".", "--to", "{}"],
+    "decode png": ["decode", "genet", CODE, "--png", "{}"],
+    "compare table": ["compare", "--space", "nasbench201", "--table", "{}"],
+    "compare out": ["compare", "--space", "genet", "--out", "{}"],
+    "compare png": ["compare", "--space", "genet", "--png", "{}"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("x" * 300, "File name too long"), ("~nosuchuser/x", "Could not determine home directory")],
+    ids=["long", "user"],
+)
+@pytest.mark.parametrize("arguments", PLACES.values(), ids=PLACES)
+def test_what_can_be_no_path_is_one_line_and_exit_code_2(evonas, tmp_path, arguments, name, why):
+    refused(evonas(*(word.format(name) for word in arguments)), "cannot be the path of a file", why)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("command", [["list"], ["show", "run"], ["show", "run", "--csv"]], ids=" ".join)
+def test_standard_output_on_a_full_disk_is_one_line(finished, command):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "evonas", *command], stdout=full, stderr=subprocess.PIPE,
+                              text=True, cwd=finished[0].parent, timeout=60)  # fmt: skip
+    refused(done, "cannot write the output: No space left on device", code=1)
+
+
+@pytest.mark.parametrize("after", ["| head -1", ">&-"])
+def test_standard_output_that_is_closed_is_no_error(after):
+    command = f"{sys.executable} -m evonas list {after}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("command", "code"), [(["list"], 0), (["show", "nowhere"], 2)], ids=["done", "refused"])
+def test_a_thread_that_is_left_in_the_process_does_not_keep_the_command(tmp_path, command, code):
+    script = ("import sys, threading, time; from evonas.commands.main import begin\n"
+              "threading.Thread(target=time.sleep, args=(1000,)).start()\n"
+              f"sys.argv = ['evonas', *{command}]; begin()")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert done.returncode == code
+    assert done.stdout or "nowhere holds no run" in done.stderr
 
 
 def npz(path, **changes):

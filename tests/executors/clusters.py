@@ -54,15 +54,19 @@ if __name__ == "__main__":
 
 def start(folder: Path, executor: str, how: str = "well", count: int = 12, seconds: float = 0.05, workers: int = 2):
     """The script as a process in a session of its own, marked in its environment so that orphans are found."""
-    (folder / "script.py").write_text(SCRIPT)
     workers = 1 if executor == "serial" else workers
+    return run(SCRIPT, folder, executor, workers, executor, how, count, seconds, workers)
+
+
+def run(script: str, folder: Path, executor: str, workers: int, *arguments):
+    """A script under the framework that starts the workers of an executor, where there is one."""
+    (folder / "script.py").write_text(script)
     by = {
         "scoop": ["-m", "scoop", "-q", "-n", str(workers + 1)],
         "mpi": ["-m", "mpi4py.futures"],
     }.get(executor, [])
     before = [str(Path(sys.executable).with_name("mpiexec")), "-n", str(workers + 1)] if executor == "mpi" else []
-    command = [*before, sys.executable, *by, "script.py", executor, how, str(count), str(seconds), str(workers)]
-    return begin(command, folder)
+    return begin([*before, sys.executable, *by, "script.py", *map(str, arguments)], folder)
 
 
 def begin(command, folder: Path):
@@ -76,12 +80,17 @@ def told(folder: Path) -> dict[int, dict]:
     """What the run in the folder was told, by id; each once."""
     found = {}
     path = folder / "run" / "journal.jsonl"
-    for line in path.read_text().splitlines() if path.exists() else ():
-        event = json.loads(line)
+    for event in events(path):
         if event["event"] == "told":
             assert event["id"] not in found
             found[event["id"]] = event
     return found
+
+
+def events(path: Path) -> list[dict]:
+    """The whole lines of a journal, which may be growing or torn."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 def processes_of(folder: Path) -> list[int]:

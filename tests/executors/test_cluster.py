@@ -3,12 +3,13 @@
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from clusters import EXECUTORS, begin, parent_of, processes_of, start, told, wait_for
+from clusters import EXECUTORS, begin, parent_of, processes_of, run, start, told, wait_for
 
 SEARCH = ["search", "genet", "--data", "digits", "--out", "run"]
 SMALL = ["--set", "population=4", "generations=1", "epochs=1", "final.epochs=1", "--no-baseline"]
@@ -155,6 +156,103 @@ def test_a_hostfile_is_read_with_its_numbers(tmp_path):
             read_hosts(path)
     with pytest.raises(UserError, match="cannot read the hostfile"):
         read_hosts(tmp_path / "none")
+
+
+UNGUARDED = """
+import sys
+import evonas
+from evonas.genomes.genet import DIGITS
+
+def evaluate(genome):
+    return sum(genome)
+
+workers = None if sys.argv[1:] else 2
+run = evonas.search(DIGITS, evaluate=evaluate, budget=6, workers=workers, out="run", progress=False)
+print("searched", run.config.executor, run.config.workers)
+"""
+
+
+@pytest.mark.parametrize("executor", each(["processes", "scoop", "mpi"]))
+def test_a_script_without_a_main_guard_searches_once(executor, tmp_path):
+    framework = [] if executor == "processes" else ["started by a framework"]
+    process = run(UNGUARDED, tmp_path, executor, 2, *framework)
+    assert ended(process, tmp_path, 60) == f"searched {executor} 2\n"
+    assert len(told(tmp_path)) == 6
+
+
+def test_scoop_is_told_of_hosts_only_where_there_are_others(tmp_path):
+    from evonas.executors.launch import _framework
+
+    def options(*hosts):
+        return _framework("scoop", "evonas.commands.root", 4, list(hosts), tmp_path / "hosts", "ssh")
+
+    assert "--hostfile" not in options(("localhost", 2), (socket.gethostname(), 2))
+    assert "--hostfile" in options(("localhost", 2), ("node2", 2))
+
+
+@pytest.mark.slow
+def test_the_port_of_evaluations_is_on_loopback_where_scoop_works_here_alone(tmp_path):
+    """And the command line says that SCOOP's own ports are not."""
+    script = "from evonas.executors import Scoop; made = Scoop(); print(made._door.address[0]); made.shutdown(False)"
+    (tmp_path / "script.py").write_text(f"if __name__ == '__main__':\n    {script}\n")
+    process = begin([sys.executable, "-m", "scoop", "-q", "-n", "2", "script.py"], tmp_path)
+    assert ended(process, tmp_path, 60) == "127.0.0.1\n"
+    process = evonas(tmp_path, "search", "genet", "--executor", "scoop", "--workers", "1", "--set", "populations=3")
+    assert "SCOOP listens on all network interfaces" in ended(process, tmp_path)
+
+
+LINGERS = """
+import sys, threading, time
+import evonas
+from evonas.genomes.genet import DIGITS
+
+def evaluate(genome):
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    return sum(genome)
+
+if __name__ == "__main__":
+    executor, workers, timeout = sys.argv[1], int(sys.argv[2]), 60 if sys.argv[3:] else None
+    evonas.search(DIGITS, evaluate=evaluate, budget=4, executor=executor, workers=workers, timeout=timeout, out="run",
+                  progress=False)
+    print("searched", flush=True)
+"""
+
+
+@pytest.mark.parametrize("arguments", [
+    ["serial", "1", "with a timeout"], ["processes", "2"], pytest.param(["dask", "2"], marks=pytest.mark.slow),
+], ids=lambda arguments: arguments[0])  # fmt: skip
+def test_a_thread_that_an_evaluation_leaves_behind_does_not_keep_the_search(arguments, tmp_path):
+    process = run(LINGERS, tmp_path, arguments[0], 2, *arguments)
+    assert ended(process, tmp_path, 40) == "searched\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_command_line_ends_whatever_threads_its_trainings_leave(workers, tmp_path):
+    (tmp_path / "lingering.py").write_text(LINGERING_SPACE)
+    process = evonas(tmp_path, "search", "lingering.py:Lingering", *SEARCH[2:], "--evaluations", "2", "--workers",
+                     workers, "--no-baseline", "--set", "epochs=1", "final.epochs=1")  # fmt: skip
+    assert "the winner as PyTorch weights" in ended(process, tmp_path, 60)
+    assert process.returncode == 0
+
+
+LINGERING_SPACE = """
+import threading, time
+from evonas.genomes.genet import GeNetSpace
+
+class Lingering(GeNetSpace):
+    def decode(self, genome):
+        threading.Thread(target=time.sleep, args=(1000,)).start()
+        return super().decode(genome)
+"""
+
+
+@pytest.mark.parametrize("executor", each(["processes", "dask"]))
+def test_a_killed_run_says_nothing_of_its_locks(executor, tmp_path):
+    process = start(tmp_path, executor, count=1000)
+    assert wait_for(lambda: len(told(tmp_path)) > 4, 60)
+    process.kill()
+    assert ended(process, tmp_path) == ""
 
 
 def killed_now_and_then(folder, executor, *, seconds, every, workers=4):

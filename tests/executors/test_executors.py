@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -6,10 +7,12 @@ import threading
 import time
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from multiprocessing import Pipe
+from types import SimpleNamespace
 
 import cloudpickle
 import pytest
 
+import evonas
 from evonas.errors import UserError
 from evonas.executors import (
     Equipment,
@@ -25,6 +28,7 @@ from evonas.executors import (
 )
 from evonas.executors.scoop import Remote
 from evonas.executors.worker import Seat
+from evonas.genomes.genet import DIGITS
 
 
 def kill_own_process():
@@ -251,6 +255,40 @@ def test_a_host_without_gpus_is_said_to_have_none(monkeypatch):
 def test_an_executor_that_cannot_be_opened_says_how_it_could(name, says):
     with pytest.raises(UserError, match=says):
         open_executor(name, 2, Equipment())
+
+
+def search_in_a_pool(folder):
+    try:
+        evonas.search(DIGITS, evaluate=sum, budget=2, workers=2, out=folder / "run", progress=False)
+    except UserError as error:
+        return str(error)
+
+
+def test_in_a_worker_of_a_pool_the_advice_is_about_pools(tmp_path):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        said = pool.apply(search_in_a_pool, (tmp_path,))
+    assert said.startswith("SpawnPoolWorker-1 is a daemonic process")
+    assert "use concurrent.futures.ProcessPoolExecutor" in said
+    assert "dask" not in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_in_a_worker_of_dask_the_advice_is_about_dask(monkeypatch):
+    name = "Dask Worker process (from Nanny)"
+    monkeypatch.setattr(multiprocessing, "current_process", lambda: SimpleNamespace(daemon=True, name=name))
+    with pytest.raises(UserError, match="DASK_DISTRIBUTED__WORKER__DAEMON=False"):
+        Worker().run(square, 3)
+
+
+def test_the_warnings_of_the_tracker_alone_are_silenced(monkeypatch):
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    seen = []
+    monkeypatch.setattr("loky.backend.resource_tracker.ensure_running",
+                        lambda: seen.append(os.environ["PYTHONWARNINGS"]))  # fmt: skip
+    worker = Worker()
+    assert worker.run(os.getenv, "PYTHONWARNINGS") == "error"
+    assert seen == ["error,ignore:resource_tracker"]
+    worker.close()
 
 
 def test_threads_are_as_many_as_asked_for():

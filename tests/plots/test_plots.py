@@ -1,20 +1,41 @@
 import io
+import os
 import random
 import subprocess
 import sys
+import warnings
 from collections import Counter
+from dataclasses import dataclass
 from itertools import combinations
 from math import isnan
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from evonas.errors import UserError
-from evonas.plots import curves, front, genealogy, history, learning, lineage, logbook, utilisation
+from evonas.graph import INPUT, Draft
+from evonas.operations import ReLU
+from evonas.plots import (
+    architecture,
+    cells,
+    curves,
+    front,
+    genealogy,
+    history,
+    learning,
+    lineage,
+    logbook,
+    regret,
+    relaxation,
+    training_curve,
+    utilisation,
+)
 from evonas.plots.curves import last_population
 from evonas.plots.genealogy import MOST_BESIDE, best_connected, family, generations_between, squeezed
 from evonas.plots.lineage import MOST_ROWS, ancestry, change_of, rows
-from evonas.plots.style import count, quantity, readable_range, winner_id
+from evonas.plots.style import count, literal, quantity, readable_range, winner_id
 from evonas.plots.utilisation import AROUND, in_lanes, running_median
 from evonas.ranking import pareto_front
 
@@ -134,7 +155,10 @@ def png(figure):
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_texts_lie_inside_the_page_and_apart(name, run):
-    figure = FIGURES[name](run, title="genet (digits) on digits, seed 0")
+    lie_inside_and_apart(FIGURES[name](run, title="genet (digits) on digits, seed 0"))
+
+
+def lie_inside_and_apart(figure):
     assert figure.get_figwidth() == 7
     figure.draw_without_rendering()
     places = [(text.get_text(), Text.get_window_extent(text)) for text in texts_of(figure)]  # without arrows
@@ -169,6 +193,84 @@ def test_a_figure_of_nothing_says_so(name, text):
 def test_plots_load_neither_torch_nor_pyplot():
     code = "import sys, evonas.plots; sys.exit(any(name in sys.modules for name in ('torch', 'matplotlib.pyplot')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("backend", ["module://no_such_module", "no_such_backend"])
+def test_figures_need_no_backend(backend):
+    """A kernel's own backend, such as matplotlib_inline's, need not be installed where a notebook starts a search."""
+    code = ("import io, os, evonas.plots\n"
+            "evonas.plots.history([]).savefig(io.BytesIO(), format='png')\n"
+            "print(os.environ['MPLBACKEND'])")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"MPLBACKEND": backend}, capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stdout.strip()) == (0, backend), done.stderr
+
+
+def test_all_of_a_regret_is_inside_the_picture():
+    found = {"aging": np.array([[40.0, 9.0, 0.5], [60.0, 11.0, 0.1]]), "random": np.array([[30.0, 20.0, 10.0]] * 2)}
+    (axes,) = (figure := regret(found, of="validation accuracy")).axes
+    low, high = axes.get_ylim()
+    points = np.concatenate([line.get_ydata() for line in axes.lines])
+    assert low < points.min() <= points.max() < high
+    assert axes.get_xlim()[0] < 1
+    assert axes.get_ylabel() == "mean regret in validation accuracy (points)"
+    assert legend_of(figure) == ["aging (0.30 at the end)", "random (10.00 at the end)"]
+
+
+def test_a_regret_that_comes_down_to_nothing_is_on_a_linear_scale():
+    assert regret({"aging": np.array([[40.0, 9.0, 0.0]])}).axes[0].get_yscale() == "linear"
+    assert regret({"aging": np.array([[40.0, 9.0, 0.1]])}).axes[0].get_yscale() == "log"
+
+
+# ---- names that a user has chosen ---------------------------------------------------------------------------------
+
+NAMES = ["a$^$b", r"\$x_1$", "a\nb\tc\0d", "lat\udce9", "фото", "写真 🙂", "_hidden", "x" * 300]
+
+
+def named(name):
+    """Each figure with that name wherever one can come from outside."""
+    valued = {"objectives": {name: 1.0, f"{name}2": -1.0}, "title": name}
+    told = [record([0.1 * id, 5.0 + id], id=id, operator=name, parents=[id - 1] if id else [], genome=[name, "1"],
+                   curve=[0.1, 0.1 * id], proposal={"epsilon": 0.5}) for id in range(5)]  # fmt: skip
+    told.append(record([0.9], phase="final", role="winner", parents=[4], id=5))
+    weights = {"epoch": 1, "entropy": 0.3, "skips": (1, 2), "weights": {name: {name: 0.7, "skip_connect": 0.3}}}
+    supernet = [record(0.5, proposal=weights, warning=name)]
+    draft = Draft((1, 8, 8))
+    draft.node("layer", [INPUT], Named(name))
+    yield from (draw(told, **valued) for draw in (history, front, genealogy, lineage, curves, learning))
+    yield learning(told, kinds=lambda genome: [name, "other"], **valued)
+    yield utilisation(told, workers=1, title=name)
+    yield relaxation(supernet, title=name)
+    yield regret({name: np.ones((2, 3))}, title=name)
+    yield training_curve([(1, 0.5, 0.4)], metric=name, title=name)
+    yield cells({name: ([[(name, 0), (f"{name}_3x3", 1)]], [2], [])}, title=name)
+    yield architecture(draft.graph(), title=name)
+    yield architecture(draft.graph())
+
+
+@dataclass(frozen=True)
+class Named(ReLU):
+    """An operation whose text is a user's."""
+
+    text: str = ""
+
+    def __str__(self):
+        return self.text
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_any_name_can_be_drawn_and_stays_what_it_is(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for figure in named(name):
+            assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_name_is_no_formula_and_what_no_font_has_is_a_question_mark():
+    figure = Figure()
+    for name, drawn in (("a$^$b", "a$^$b"), (r"\$x$", r"\$x$"), ("lat\udce9 写", "lat? ?"), ("фото\n1", "фото 1")):
+        text = figure.text(0, 0, literal(name))
+        assert text._preprocess_math(text.get_text()) == (drawn, False)
 
 
 # ---- numbers with their units -------------------------------------------------------------------------------------
@@ -517,10 +619,46 @@ def test_without_generations_the_curves_are_of_what_was_told_last():
     assert ([record["id"] for record in members], name) == (list(range(19, -1, -1)), "last 20 evaluations")
 
 
-def test_the_curve_that_ends_best_bears_its_id():
-    figure = curves([record(0.6, id=1, curve=[0.3, 0.6]), record(0.5, id=2, curve=[0.2, 0.7]), record(None, id=3)])
-    assert [text.get_text() for text in figure.axes[0].texts] == ["#2"]
-    assert legend_of(figure) == ["generation 0: 2 networks", "best: #2 (70.0 %)", "failed, not drawn (1)"]
+LEARNT = [record(0.6, id=1, curve=[0.3, 0.6]), record(0.5, id=2, curve=[0.2, 0.7]), record(None, id=3)]
+
+
+def test_the_curve_of_the_best_network_bears_its_id():
+    figure = curves(LEARNT)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["#1"]
+    assert legend_of(figure) == ["generation 0: 2 networks", "best so far: #1 (60.0 %)", "failed, not drawn (1)"]
+
+
+@pytest.mark.parametrize(("id", "value"), [(2, "50.0 %"), (7, "55.0 %")], ids=["of the last generation", "earlier"])
+def test_the_curve_that_stands_out_is_the_winners_and_no_other(id, value):
+    earlier = record(0.55, id=7, curve=[0.1, 0.55], generation=-1)
+    figure = curves([earlier, *LEARNT, winner(id)])
+    assert [text.get_text() for text in figure.axes[0].texts] == [f"#{id}"]
+    assert legend_of(figure)[:2] == ["generation 0: 2 networks", f"winner: #{id} ({value})"]
+    assert len(figure.axes[0].lines) == 2 * (2 if id == 2 else 3)
+
+
+def test_the_history_of_two_objectives_shows_both_each_by_its_own_best():
+    values = [[0.3, 5000.0], [0.5, 9000.0], None, [0.4, 2000.0]]
+    records = [record(each, id=id) for id, each in enumerate(values)]
+    figure = history(records, objectives={"accuracy": 1.0, "parameters": -1.0})
+    upper, lower = figure.axes
+    assert (upper.get_ylabel(), lower.get_ylabel()) == ("validation accuracy (%)", "parameters")
+    lines = [line for axes in figure.axes for line in axes.lines if line.get_label() == "search: best so far"]
+    best = [line.get_ydata().tolist() for line in lines]
+    assert best == [[30, 50, 50, 50], [5000, 5000, 2000, 2000]]
+    assert "search: best so far (50.0 %, 2k)" in legend_of(figure)
+    assert lower.get_yscale() == "linear"
+    assert "failed (1)" in legend_of(figure)
+
+
+def test_counts_that_differ_much_are_on_a_log_scale_and_every_text_has_room():
+    values = [[0.3 + 0.01 * id, 10 ** (4 + id / 10)] for id in range(30)]
+    records = [record(each, id=id) for id, each in enumerate([*values, None])]
+    beside = [record(each, phase="baseline", generation=None) for each in values]
+    figure = history(records + beside, objectives={"accuracy": 1.0, "parameters": -1.0}, title="a run")
+    assert figure.axes[1].get_yscale() == "log"
+    assert "random search: best so far (59.0 %, 10k)" in legend_of(figure)
+    lie_inside_and_apart(figure)
 
 
 def test_curves_of_a_single_epoch_are_dots():

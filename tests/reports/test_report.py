@@ -1,5 +1,6 @@
 import base64
 import io
+import os
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -7,6 +8,8 @@ from html.parser import HTMLParser
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+import evonas
+from evonas.genomes.genet import DIGITS
 from evonas.reports.page import page
 from evonas.reports.pictures import png
 
@@ -46,7 +49,7 @@ def picture():
 
 def written(**others):
     parts = {"title": "a run", "facts": {"data": "digits"}, "summary": [{"network": "winner"}], "top": [{"id": "#7"}],
-             "pictures": {"history": picture()}, "captions": {"history": "how it went"}}  # fmt: skip
+             "pictures": {"history": picture()}, "captions": {"history": "how it went"}, "missing": {}}  # fmt: skip
     return page(**parts | others)
 
 
@@ -105,6 +108,37 @@ def test_every_picture_has_an_alternative_text():
     pictures = {"history": picture(), "front": picture()}
     alternatives = [image["alt"] for image in Reading(written(pictures=pictures)).all("img")]
     assert alternatives == ["how it went", "front"]
+
+
+def test_the_page_says_which_picture_is_missing_and_why():
+    texts = Reading(written(missing={"front": "ValueError: <no> front"})).texts
+    assert texts[-2:] == ["Front", "This picture could not be drawn: ValueError: <no> front"]
+
+
+def test_a_picture_that_fails_costs_itself_alone(tmp_path, monkeypatch):
+    def fails(records, **others):
+        raise ZeroDivisionError("nothing to divide by")
+
+    run = evonas.search(DIGITS, evaluate=sum, budget=3, workers=1, out=tmp_path / "run", progress=False)
+    whole = {path.name for path in run.plot()}
+    monkeypatch.setattr("evonas.plots.history", fails)
+    assert whole - {path.name for path in run.plot()} == {"history.png"}
+    assert not (run.directory / "plots" / "history.png").exists()
+    assert "could not be drawn: ZeroDivisionError: nothing to divide by" in (run.directory / "report.html").read_text()
+
+
+def test_a_function_without_learning_curves_has_no_picture_of_them(tmp_path):
+    run = evonas.search(DIGITS, evaluate=sum, budget=3, workers=1, out=tmp_path / "run", progress=False)
+    assert "curves.png" not in {path.name for path in (run.directory / "plots").iterdir()}
+    assert "Curves" not in Reading((run.directory / "report.html").read_text()).texts
+
+
+def test_a_run_is_reported_whatever_its_name(tmp_path):
+    name = os.fsdecode(b"r$^$\xe9 \xff")
+    run = evonas.search(DIGITS, evaluate=sum, budget=3, workers=1, out=tmp_path / name, progress=False)
+    report = (run.directory / "report.html").read_text(encoding="utf-8")
+    assert "could not be drawn" not in report
+    assert evonas.open_run(tmp_path / name).best.code == run.best.code
 
 
 def test_loading_the_report_loads_no_torch():
