@@ -1,6 +1,7 @@
 """evonas: neural architecture search as evolutionary computation, on DEAP and PyTorch."""
 
 import os as _os
+import random as _random
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 from typing import Any as _Any
@@ -12,6 +13,12 @@ if not _os.path.isdir(_os.path.join(__path__[0], "genomes")) and _os.path.isfile
     _os.path.join(_parent, "genomes", "__init__.py")
 ):
     __path__.append(_parent)
+
+# rich draws from Python's global generator as it is loaded, and torch and scikit-learn load it, within a search or an
+# evaluation; loaded here, nothing is drawn later, neither in this process nor in a worker.
+_state = _random.getstate()
+_import_module("rich.style")
+_random.setstate(_state)
 
 __version__ = "0.1.0"
 
@@ -25,7 +32,7 @@ __all__ = ["RunError", "TrainedNetwork", "UserError", "compare", "open_run", "se
 
 
 def __getattr__(name: str) -> _Any:
-    """Public names are imported when they are used: `import evonas` costs nothing."""
+    """Public names are imported when they are used: `import evonas` costs next to nothing."""
     homes = {"RunError": "errors", "UserError": "errors", "TrainedNetwork": "model.trained"}
     homes |= dict.fromkeys(("open_run", "search", "train"), "api") | {"compare": "comparison"}
     if name not in homes:

@@ -27,6 +27,7 @@ from evonas.run.arguments import (
     check_given,
     code_of,
     free,
+    holds_run,
     id_of,
     name_of_run,
     objectives_of,
@@ -42,6 +43,7 @@ from evonas.run.budget import Budget
 from evonas.run.check import check, check_same
 from evonas.run.config import Config
 from evonas.run.journal import Journal
+from evonas.run.probe import require_time
 from evonas.run.problem import BY_SCRIPT, Brought, fitted
 from evonas.run.session import Session
 from evonas.run.store import Run
@@ -150,9 +152,11 @@ def search(
     on the way.
     """
     serve_if_worker()
+    entered = time.monotonic()
     check_given(data, evaluate, inherit)
-    seed, size, threads = whole("seed", seed), *whole_numbers(size=size, threads=threads)
-    workers, workers_per_gpu = whole_numbers(workers=workers, workers_per_gpu=workers_per_gpu)
+    seed, threads, workers_per_gpu = whole_numbers(seed=seed, threads=threads, workers_per_gpu=workers_per_gpu)
+    size = None if size is None else whole("size", size)
+    workers = None if workers is None else whole("workers", workers)
     system, brought = brought_by(what, data, evaluate, strategy)
     directory = free(Path("runs") / name_of_run(system.name, data, seed)) if out is None else files.place(out)
     begun = Run.exists(directory)
@@ -212,8 +216,10 @@ def search(
             run = run if budget is None else run.with_budget(Budget.of(budget))
         else:
             check(Run(directory, config, brought, trust=True))
+            if limit.seconds is not None:
+                require_time(Run(directory, config, brought, trust=True), limit.seconds)
             run = Run.new(directory, config, brought)
-    return go_on(run, executor if isinstance(executor, Executor) else None, progress=progress)
+    return go_on(run, executor if isinstance(executor, Executor) else None, progress=progress, since=entered)
 
 
 def open_run(directory: str | Path, space: Space | None = None, *, trust: bool = False) -> Run:
@@ -226,10 +232,11 @@ def open_run(directory: str | Path, space: Space | None = None, *, trust: bool =
     return Run.open(files.place(directory), Brought(space=space), trust=trust)
 
 
-def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True) -> Run:
+def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True, since: float | None = None) -> Run:
     """Do what is left of a run, with progress in the terminal or notebook. SIGTERM counts as Ctrl-C.
 
     executor   the script's own, where the run was begun with one; None: the one of the config
+    since      when it was asked for (time.monotonic), from which its time counts; None: now
     """
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in ENDING if main}
@@ -238,7 +245,7 @@ def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True) 
             signal.signal(number, _interrupt)
     try:
         with Progress(run) if progress else Silent() as observer:
-            carry_out(run, observer, executor)
+            carry_out(run, observer, executor, since=since)
     except KeyboardInterrupt:
         run.interrupted = True
     except RunError as error:
@@ -251,9 +258,14 @@ def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True) 
 
 
 def carry_out(
-    run: Run, observer: Any, executor: Executor | None = None, *, clock: Callable[[], float] = time.monotonic
+    run: Run,
+    observer: Any,
+    executor: Executor | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    since: float | None = None,
 ) -> dict[str, Any]:
-    """Search, final training of the winner and the reference, random search, its final training; the summary.
+    """Search, random search, final trainings of the winner, the reference and the best of random search; the summary.
 
     What the journal holds is replayed, and what is left is done. Raises JournalError, RunError; on KeyboardInterrupt
     workers are ended and the run can be resumed.
@@ -263,7 +275,7 @@ def carry_out(
     if missing:
         raise UserError(f"{run.directory} was begun by a script with its own {' and '.join(missing)}; run the script "
                         "again with resume=True")  # fmt: skip
-    journal = Journal(run.journal_path, run.space.to_json(), clock=clock)
+    journal = Journal(run.journal_path, run.space.to_json(), clock=clock, since=since)
     try:
         run.write_config()  # only who holds the journal says how the run goes on
         if b'"event": "told"' in journal.torn:
@@ -319,7 +331,7 @@ def train(
     """
     options: dict[str, Any] = {"size": size, "validation": validation, "root": data_dir}
     folder = None if out is None else files.place(out)
-    if (files.place(what) / "config.json").exists():
+    if holds_run(files.place(what)):
         if settings or preset:
             raise UserError("a run has its own preset and settings; give a recipe, epochs or data instead")
         run = Run.open(what, trust=trust)

@@ -25,6 +25,7 @@ from evonas.support.schema import checked
 
 INPUT = "input"
 LARGEST_SIDE = 1 << 24  # of an input that is read from a file
+RESERVED = ("self", "route_gates", "__debug__")  # what the code of a network has by these names
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=-]*")
 
 
@@ -355,6 +356,10 @@ def _check_name(name: str) -> None:
             raise GraphError(f"{name!r}: use letters, digits and _+=- in node names, with / between folders")
         if keyword.iskeyword(segment):
             raise GraphError(f"{name!r}: {segment!r} is a Python keyword; choose another name")
+        if segment in RESERVED:
+            raise GraphError(
+                f"{name!r}: {segment!r} means something else in the code of a network; choose another name"
+            )
 
 
 def _check_folders(names: Iterable[str], nodes: Iterable[Node]) -> None:

@@ -15,14 +15,18 @@ from deap import base
 COPY = "copy"  # what made a clone that nothing has changed yet
 UNSAID = "given"  # what made an individual of which nobody says how it was made
 DRAWN = "random"  # what made what a toolbox draws
+WORST = 1e100  # worse than all values, and yet a number: some of DEAP's tools take medians, squares and differences
 VARIATION = ("mate", "mutate", "neighbours")  # roles of a toolbox that make children of individuals
 
 
 class Fitness(base.Fitness):
     """Values of an evaluation, one for each weight: positive to be maximised, negative to be minimised.
 
-    A failed evaluation has no values: its fitness stays invalid, compares below every other, and selection gives it no
-    chance. Weights belong to the object, so that a space need not know what it is searched for.
+    It is not valid before an evaluation, when it has no values, and after a failed one (`values = ()`), which is worse
+    in each objective than every other: it compares below the others, is dominated by them, and selection prefers them,
+    which reads values in some of DEAP's tools. So its values are `WORST`, with the sign of what is bad.
+
+    Weights belong to the object, so that a space need not know what it is searched for.
     """
 
     weights: tuple[float, ...] = (1.0,)
@@ -37,13 +41,32 @@ class Fitness(base.Fitness):
         copy.wvalues = self.wvalues
         return copy
 
+    @property
+    def failed(self) -> bool:
+        return bool(self.wvalues) and self.wvalues[0] == -WORST
+
+    @property
+    def valid(self) -> bool:
+        return bool(self.wvalues) and self.wvalues[0] != -WORST
+
+    def getValues(self) -> tuple[float, ...]:
+        values = super().getValues()
+        return tuple(map(_Failure, values)) if self.failed else values
+
     def setValues(self, values: Any) -> None:
         if len(values):
             super().setValues(values)
         else:
-            self.delValues()
+            self.wvalues = (-WORST,) * len(self.weights)
 
-    values = property(base.Fitness.getValues, setValues, base.Fitness.delValues)
+    values = property(getValues, setValues, base.Fitness.delValues)
+
+
+class _Failure(float):
+    """A value of a failure: the worst where values are compared, and nothing where a roulette adds them up."""
+
+    def __radd__(self, other: Any) -> Any:
+        return other
 
 
 class Individual(list):
@@ -90,13 +113,10 @@ class Individual(list):
 
 
 def judge(individual: Individual, values: tuple[float, ...], weights: tuple[float, ...] = (1.0,)) -> None:
-    """Give an individual the fitness of an outcome: values by their weights, or an invalid one where there are none."""
+    """Give an individual the fitness of an outcome: values by their weights, or that of a failure, without any."""
     if individual.fitness.weights != weights:
         individual.fitness = Fitness(weights=weights)
-    if values:
-        individual.fitness.values = values
-    else:
-        del individual.fitness.values
+    individual.fitness.values = values
 
 
 class Recorded:

@@ -40,7 +40,7 @@ def build(graph: Graph, *, seed: int = 0, trust: bool = False) -> fx.GraphModule
 
     trust   run the source that a graph has of operations whose classes are not there; else they are a UserError
     """
-    _check_names(graph)
+    check_names(graph)
     if not trust:
         _refuse_unknown(graph)
     whole, graph = graph, graph.shared()
@@ -180,8 +180,8 @@ def _taken_names() -> frozenset[str]:
     return frozenset(dir(fx.GraphModule(nn.Module(), fx.Graph())))
 
 
-def _check_names(graph: Graph) -> None:
-    """A node becomes a module below its name, which must not hide what modules have."""
+def check_names(graph: Graph) -> None:
+    """A node becomes a module below its name, which must not hide what modules have. Raises GraphError."""
     for node in graph.nodes:
         if taken := [segment for segment in node.name.split("/") if segment in _taken_names()]:
             raise GraphError(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from statistics import fmean
 from typing import Any, TypeVar
 
@@ -30,17 +31,19 @@ def comparable(records: Iterable[Mapping[str, Any]], *, phase: str | None = "sea
 
 @dataclass(frozen=True)
 class Best:
-    """A genome with its value. `provisional`: one on the way, which counts only while there is no other."""
+    """A genome with its value. `provisional`: one on the way, which counts only while there is no other; `parameters`:
+    of its network, where they are known."""
 
     id: int
     genome: tuple
     value: float
     provisional: bool = False
+    parameters: float = inf
 
 
 def best(told: Iterable[Best], weight: float, *, apart: bool = False) -> Best | None:
-    """The genome with the best mean over its evaluations, under its first id; the earlier one where two are equal. Of
-    nothing but provisional ones it is the last. None of nothing.
+    """The genome with the best mean over its evaluations, under its first id; of equal ones that with the fewest
+    parameters, then the earliest. Of nothing but provisional ones it is the last. None of nothing.
 
     apart   each evaluation stands for itself, as where a value is not the genome's alone (weights are inherited)
     """
@@ -49,24 +52,34 @@ def best(told: Iterable[Best], weight: float, *, apart: bool = False) -> Best | 
     if not counting:
         return max(everything, key=lambda found: found.id, default=None)
     if apart:
-        return max(counting, key=lambda found: weight * found.value)
+        return max(counting, key=lambda found: (weight * found.value, -found.parameters))
     values: dict[tuple, list[float]] = defaultdict(list)
-    ids: dict[tuple, int] = {}
+    first: dict[tuple, Best] = {}
     for each in counting:
         values[each.genome].append(each.value)
-        ids.setdefault(each.genome, each.id)
+        first.setdefault(each.genome, each)
     means = {genome: fmean(found) for genome, found in values.items()}  # exact: equal values have an equal mean
-    genome = max(means, key=lambda genome: weight * means[genome])
-    return Best(ids[genome], genome, means[genome])
+    genome = max(means, key=lambda genome: (weight * means[genome], -first[genome].parameters))
+    return replace(first[genome], value=means[genome])
 
 
 def best_of(records: Iterable[Mapping[str, Any]], weight: float, *, apart: bool = False) -> Best | None:
     """The best genome of a search, by its records. `apart` as for `best`."""
     told = comparable(record for record in records if record.get("role") is None)
     return best(
-        (Best(r["id"], tuple(r["genome"]), r["values"][0], r.get("provisional", False)) for r in told),
-        weight, apart=apart,
-    )  # fmt: skip
+        (
+            Best(
+                r["id"],
+                tuple(r["genome"]),
+                r["values"][0],
+                r.get("provisional", False),
+                r.get("measures", {}).get("parameters", inf),
+            )
+            for r in told
+        ),
+        weight,
+        apart=apart,
+    )
 
 
 def pareto_front(records: Iterable[Mapping[str, Any]], objectives: Mapping[str, float]) -> list[Mapping[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import cos, pi
 from typing import Any
 
@@ -111,6 +111,13 @@ class Recipe:
         if self.schedule == "step":
             return self.learning_rate * self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
         return self.learning_rate
+
+    def lasting(self, epochs: int) -> Recipe:
+        """The same for so many epochs; milestones keep their share of the whole."""
+        if epochs == self.epochs:
+            return self
+        milestones = tuple(round(milestone * epochs / self.epochs) for milestone in self.milestones)
+        return replace(self, epochs=epochs, milestones=milestones, warmup=min(self.warmup, epochs - 1))
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values. Fields that were added later are omitted while they have their default, so that

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from enum import Enum
 from functools import cached_property
 from math import isfinite
 from random import Random
@@ -13,6 +14,7 @@ from evonas.errors import UserError
 from evonas.gates import Gate, Is
 from evonas.graph import Graph
 from evonas.recipe import Recipe
+from evonas.support.text import brief
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,11 @@ class Space:
             decision = asked(genome[:position])
             if decision is None:
                 raise CodeError(f"the genome has {len(genome)} tokens; in this space it is complete after {position}")
-            illegal = [t for t in (token.options if isinstance(token, Open) else (token,)) if t not in decision.options]
-            if illegal:
+            tokens = token.options if isinstance(token, Open) else (token,)
+            if illegal := [each for each in tokens if not isinstance(each, Hashable) or each not in decision.options]:
                 raise CodeError(
-                    f"token {position + 1} is {illegal[0]!r}; {decision.name} takes one of {_listed(decision.options)}"
+                    f"token {position + 1} is {brief(repr(illegal[0]))}; {decision.name} takes one of "
+                    f"{_listed(decision.options)}"
                 )
             answered.append(decision)
         missing = self.next(genome)
@@ -125,6 +128,16 @@ class Space:
             raise CodeError(f"the genome ends after {len(genome)} tokens; {missing.name} comes next: one of "
                             f"{_listed(missing.options)}")  # fmt: skip
         return answered
+
+    def plain(self, genome: Genome) -> tuple[Token, ...]:
+        """The genome with each token as the option that it equals: what others write may have numpy's 1, or True, for
+        1, which a journal and a code do not keep. Raises CodeError if a token equals none."""
+        if not self.is_sequence:
+            return tuple(genome)
+        return tuple(
+            token if isinstance(token, Open) else decision.options[decision.options.index(token)]
+            for token, decision in zip(genome, self.decisions(tuple(genome)), strict=True)
+        )
 
     def choices(self, genome: Genome) -> dict[str, dict[Token, Gate]]:
         """decision -> {option: gate}: gates 1 and 0 for a closed token, a symbol for each option of an open one."""
@@ -228,11 +241,16 @@ class Space:
     def check(self, rng: Random) -> Graph:
         """Check `next` against its contract on random genomes, and return the first graph that one of them decodes to.
 
-        Raises UserError if a name occurs twice in a genome, a decision has no options, one state has two futures, a
-        genome has no end, or none of the first genomes can be decoded.
+        Raises UserError if a name occurs twice in a genome, a decision has no options or some that a journal or a code
+        does not keep, one state has two futures, a genome has no end, its code is read back as another one, or none of
+        the first genomes can be decoded.
         """
+        if not self.is_sequence:
+            raise UserError(f"{self.name} has no `next`; define it, or a `check` that returns the graph of some "
+                            "genome, where genomes are no sequences of decisions")  # fmt: skip
         futures: dict[Hashable, tuple[str, tuple]] = {}
         genomes = [self._checked_genome(rng, futures) for _ in range(CHECKED)]
+        codes = {genome: self._read_back(genome) for genome in genomes}
         reasons = []
         for genome in genomes[:DECODED]:
             try:
@@ -241,7 +259,8 @@ class Space:
                 reasons.append(f"fails for the genome {genome}: {type(error).__name__}: {error}")
                 continue
             if isinstance(graph, Graph):
-                self._check_code(genome)
+                if codes[genome] != genome and self.decode(codes[genome]).digest() != graph.digest():
+                    raise self._misread(genome, codes[genome])
                 return graph
             reasons.append(f"returns {graph!r} for the genome {genome}; return a Graph")
         raise UserError(f"{self.name}: `decode` {reasons[0]}")
@@ -250,13 +269,17 @@ class Space:
         genome: tuple[Token, ...] = ()
         names: set[str] = set()
         while (decision := self.next(genome)) is not None:
-            if not isinstance(decision, Decision) or not decision.options:
-                raise UserError(f"{self.name}: `next` gives {decision!r} after {genome}; return a Decision with "
-                                "options, or None if the genome is complete")  # fmt: skip
+            if not (isinstance(decision, Decision) and isinstance(decision.options, tuple | list) and decision.options):
+                raise UserError(f"{self.name}: `next` gives {decision!r} after {genome}; return a Decision with a "
+                                "tuple of options, or None if the genome is complete")  # fmt: skip
             if decision.name in names:
                 raise UserError(f"{self.name}: {decision.name!r} is asked twice, the second time after {genome}; names "
                                 "must be unique in a genome")  # fmt: skip
-            self._check_options(decision)
+            if not isinstance(decision.state, Hashable):
+                raise UserError(f"{self.name}: the state {decision.state!r} of {decision.name} cannot be looked up; "
+                                "give a tuple of plain values")  # fmt: skip
+            if decision.state not in futures:
+                self._check_options(decision)
             future = futures.setdefault(decision.state, (decision.name, decision.options))
             if future != (decision.name, decision.options):
                 raise UserError(f"{self.name}: the state {decision.state!r} of {decision.name} (after {genome}) stands "
@@ -274,26 +297,45 @@ class Space:
 
     def _check_options(self, decision: Decision) -> None:
         """Tokens are what JSON keeps: journals hold them, and genomes that are read must equal those that were
-        written."""
+        written. In the code that a space has by itself they are words, each of one option."""
+        own_notation = type(self).format is not Space.format or type(self).parse is not Space.parse
+        seen: dict[Token, Token] = {}
         for option in decision.options:
-            if not isinstance(option, TOKENS) or (isinstance(option, float) and not isfinite(option)):
-                raise UserError(f"{self.name}: the option {option!r} of {decision.name} is a {type(option).__name__}, "
-                                "which a journal does not keep as it is; use texts, numbers, True, False or None, such "
-                                f"as {_as_text(option)!r}, and give them their meaning in `decode`")  # fmt: skip
+            told = f"{self.name}: the option {option!r} of {decision.name}"
+            if not _is_kept(option):
+                raise UserError(f"{told} is of the type {type(option).__name__}, or no finite number, which a journal "
+                                "does not keep as it is; use texts, numbers, True, False or None, such as "
+                                f"{_plain(option)!r}, and give them their meaning in `decode`")  # fmt: skip
+            if option in seen:
+                raise UserError(f"{told} equals {seen[option]!r}, another of its options; give each once")
+            seen[option] = option
+            if own_notation:
+                continue
+            if len((word := str(option)).split()) != 1 or not word.isprintable():
+                raise UserError(f"{told} is no word that a code could hold; write it without spaces, such as "
+                                f"{'_'.join(word.split()) or 'none'!r}, or give the space a `format` and a `parse` of "
+                                "its own")  # fmt: skip
+            if clash := [other for other in seen if str(other) == word and other != option]:
+                raise UserError(f"{told} is written like {clash[0]!r}, another of its options, in a code; choose "
+                                "another text for one of them, or give the space a `format` and a `parse` of its "
+                                "own")  # fmt: skip
 
-    def _check_code(self, genome: tuple[Token, ...]) -> None:
-        """A code reads back as the genome that it was made of, or as another one of the same network and types."""
+    def _read_back(self, genome: tuple[Token, ...]) -> tuple[Token, ...]:
+        """A code reads back as the genome that it was made of, or as another one of the same code and types."""
         try:
             code = self.format(genome)
             found = tuple(self.parse(code))
+            same = found == genome or self.format(found) == code
         except Exception as error:  # a user's own notation may raise anything
             raise UserError(f"{self.name}: the genome {genome} has no code that can be read back "
                             f"({type(error).__name__}: {error}); mend `format` and `parse`") from None  # fmt: skip
-        same = found == genome or self.decode(found).digest() == self.decode(genome).digest()
         if not same or list(map(type, found)) != list(map(type, genome)):
-            raise UserError(f"{self.name}: the code {code!r} of the genome {genome} is read back as {found}; options "
-                            "of a decision must differ as texts and hold no spaces, or give `format` and `parse` a "
-                            "notation of their own")  # fmt: skip
+            raise self._misread(genome, found)
+        return found
+
+    def _misread(self, genome: tuple[Token, ...], found: tuple[Token, ...]) -> UserError:
+        return UserError(f"{self.name}: the code {self.format(genome)!r} of the genome {genome} is read back as "
+                         f"{found}; mend `format` and `parse`, so that it is read back as it was")  # fmt: skip
 
     def _check_pointer(self, decision: Decision, place: int) -> None:
         if (pointer := decision.pointer) is None:
@@ -375,8 +417,18 @@ def _gate(name: str, option: Token, token: Token) -> Gate:
     return int(option == (token.options[0] if isinstance(token, Open) else token))
 
 
-def _as_text(option: Any) -> str:
-    return "x".join(map(str, option)) if isinstance(option, tuple | list) else str(option)
+def _is_kept(option: Any) -> bool:
+    """Whether JSON keeps an option as it is. A subclass, as numpy's float64 or an IntEnum, comes back plain."""
+    return type(option) in TOKENS and not (isinstance(option, float) and not isfinite(option))
+
+
+def _plain(option: Any) -> Token:
+    """What may stand in place of an option that a journal does not keep: its plain value, or a text."""
+    value = getattr(option, "tolist", lambda: option)()  # of numpy
+    value = value.value if isinstance(value, Enum) else value
+    if _is_kept(value):
+        return value
+    return "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def _listed(options: Iterable[Token]) -> str:

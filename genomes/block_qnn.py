@@ -20,6 +20,7 @@ from itertools import combinations
 from typing import ClassVar
 
 from evonas.errors import UserError
+from evonas.genomes.notation import NUMBER
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import (
     AveragePool,
@@ -33,11 +34,12 @@ from evonas.operations import (
     ReLU,
 )
 from evonas.space import CodeError, Decision, Genome, Space, require_closed
+from evonas.support.text import brief
 
 CONVOLUTION, MAX_POOL, AVERAGE_POOL, IDENTITY, ADD, CONCATENATE, TERMINAL = range(1, 8)
 KERNELS = {CONVOLUTION: (1, 3, 5), MAX_POOL: (1, 3), AVERAGE_POOL: (1, 3), IDENTITY: (0,)}  # table 1
 
-_LAYER = re.compile(r"\((\d+),([1-7]),(\d),(\d+),(\d+)\)")
+_LAYER = re.compile(rf"\(({NUMBER}),([1-7]),([0-9]),({NUMBER}),({NUMBER})\)")
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ class BlockQNNSpace(Space):
         text = "".join(code.split())
         genome = tuple(found[0] for found in _LAYER.finditer(text))
         if "".join(genome) != text:
-            raise CodeError(f"code {code!r} is not a block; write layers of five numbers, as in (1,1,3,0,0)(2,7,0,0,0)")
+            raise CodeError(
+                f"code {brief(code)!r} is not a block; write layers of five numbers, as in (1,1,3,0,0)(2,7,0,0,0)"
+            )
         self.decisions(genome)
         return genome
 

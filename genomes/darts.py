@@ -109,7 +109,8 @@ class DARTSSpace(GenotypeSpace):
         for number, cell in enumerate(CELLS):
             tokens = genome[number * len(EDGES) : (number + 1) * len(EDGES)]
             edges = [(str(token), edge) for token, edge in zip(tokens, EDGES, strict=True) if token != "none"]
-            cells[cell] = tuple(tuple((op, source) for op, (source, end) in edges if end == node) for node in NODES)
+            nodes = (tuple((op, source) for op, (source, end) in edges if end == node) for node in NODES)
+            cells[cell] = tuple(pairs or (("none", 0),) for pairs in nodes)  # a node without edges adds nothing
         return Genotype(cells["normal"], NODES, cells["reduce"], NODES)
 
     def genome(self, genotype: Genotype) -> tuple[Token, ...]:
@@ -123,6 +124,8 @@ class DARTSSpace(GenotypeSpace):
                 raise CodeError(
                     f"the {cell} cell does not consist of nodes 2, 3, 4, 5, all concatenated; decode it as a genotype"
                 )
+            if len(pairs) < sum(map(len, getattr(genotype, cell))):
+                raise CodeError(f"the {cell} cell has a node that takes one input twice; decode it as a genotype")
             genome += [pairs.get(edge, "none") for edge in EDGES]
         self.decisions(genome)
         return tuple(genome)
@@ -171,7 +174,7 @@ class DARTSSpace(GenotypeSpace):
                 for operation, gate in choices[f"{kind}/{target}<-{source}"].items():
                     if gate != 0 and (operation != "none" or gate != 1):  # an absent edge adds nothing
                         edges[target - 2].append((source, str(operation), gate))
-            return [there or [(0, "none", 1)] for there in edges], NODES
+            return edges, NODES
 
         return self._stack(cell)
 
@@ -181,7 +184,8 @@ class DARTSSpace(GenotypeSpace):
         _check(genotype)
 
         def cell(kind: str) -> tuple[list[list], tuple[int, ...]]:
-            edges = [[(source, op, 1) for op, source in pairs] for pairs in getattr(genotype, kind)]
+            nodes = getattr(genotype, kind)
+            edges = [[(source, op, 1) for op, source in pairs if op != "none"] for pairs in nodes]
             return edges, getattr(genotype, f"{kind}_concat")
 
         return self._stack(cell)
@@ -202,7 +206,8 @@ class DARTSSpace(GenotypeSpace):
                 prepared(draft, f"{name}/input1", newer, channels, halve=False, affine=affine),
             ]
             nodes, joined = cell(kind)
-            for target, edges in enumerate(nodes, 2):
+            for target, there in enumerate(nodes, 2):
+                edges = there or [(0, "none", 1)]  # a node without edges is zeros
                 if self.partial > 1:
                     states.append(self._partial_node(draft, name, kind, states, edges))
                     continue

@@ -18,9 +18,11 @@ from evonas.gates import Gate, every, no
 from evonas.genomes.cells import OPERATIONS as KNOWN
 from evonas.genomes.cells import Placement, factorized_reduce
 from evonas.genomes.genotype import CELLS, Genotype, GenotypeSpace, Node, unused
+from evonas.genomes.notation import whole
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import BatchNorm, Convolution, DropPath, GlobalAveragePool, Linear, ReLU
 from evonas.space import CodeError, Decision, Genome, Pointer, Token, require_closed
+from evonas.support.text import brief
 
 MICRO = ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")  # by their published numbers
 SIDES = ("x", "y")  # the two operations that a node adds; they share no weights
@@ -126,14 +128,14 @@ class ENASMicroSpace(GenotypeSpace):
         """The genotype that a code names: the published numbers of both cells, or what `Genotype.read` takes. It may
         lie outside the space."""
         words = code.replace("|", " ").split()
-        if not words or not all(word.isdigit() for word in words):
+        numbers = [number for word in words if (number := whole(word)) is not None]
+        if not words or len(numbers) < len(words):
             return Genotype.read(code, joined=unused)
         if len(words) % (len(CELLS) * ANSWERS):
-            raise CodeError(f"code {code!r} has {len(words)} numbers; give two inputs, each with its operation, for "
-                            "each node of two cells of one length")  # fmt: skip
-        numbers = list(map(int, words))
+            raise CodeError(f"code {brief(code)!r} has {len(words)} numbers; give two inputs, each with its operation, "
+                            "for each node of two cells of one length")  # fmt: skip
         if strange := [place for place in range(1, len(numbers), 2) if numbers[place] >= len(MICRO)]:
-            raise CodeError(f"number {strange[0] + 1} of code {code!r} is {numbers[strange[0]]}; operations are "
+            raise CodeError(f"number {strange[0] + 1} of code {brief(code)!r} is {numbers[strange[0]]}; operations are "
                             f"{numbered(MICRO)}")  # fmt: skip
         pairs = [(MICRO[numbers[at + 1]], numbers[at]) for at in range(0, len(numbers), 2)]
         return _genotype([tuple(pairs[at : at + 2]) for at in range(0, len(pairs), 2)])

@@ -13,6 +13,7 @@ from typing import ClassVar
 from evonas.errors import UserError
 from evonas.genomes.cells import Placement, factorized_reduce
 from evonas.genomes.enas import NO_CODE, NO_NETWORK, check_size, numbered
+from evonas.genomes.notation import whole
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import (
     AveragePool,
@@ -25,6 +26,7 @@ from evonas.operations import (
     ReLU,
 )
 from evonas.space import CodeError, Decision, Genome, Pointer, Space, Token, require_closed
+from evonas.support.text import brief
 
 MACRO = ("conv_3x3", "sep_conv_3x3", "conv_5x5", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3")
 
@@ -103,11 +105,13 @@ class ENASMacroSpace(Space):
         for nth, word in enumerate(code.replace("|", " ").split(), 1):
             decision = self.next(genome)
             if decision is None:
-                raise CodeError(f"code {code!r} goes on behind number {nth - 1}, the last of {self.layers} layers")
-            if not word.isdigit() or int(word) >= len(decision.options):
-                raise CodeError(f"number {nth} of code {code!r} is {word}; {decision.name} takes "
+                raise CodeError(
+                    f"code {brief(code)!r} goes on behind number {nth - 1}, the last of {self.layers} layers"
+                )
+            if (number := whole(word)) is None or number >= len(decision.options):
+                raise CodeError(f"number {nth} of code {brief(code)!r} is {brief(word)!r}; {decision.name} takes "
                                 f"{numbered(decision.options)}")  # fmt: skip
-            genome += (decision.options[int(word)],)
+            genome += (decision.options[number],)
         self.decisions(genome)
         return genome
 

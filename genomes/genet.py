@@ -18,6 +18,7 @@ from evonas.gates import every, no, some
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import BatchNorm, Convolution, Dropout, Flatten, Linear, MaxPool, ReLU
 from evonas.space import CodeError, Decision, Genome, Space
+from evonas.support.text import brief
 
 
 @dataclass(frozen=True)
@@ -102,15 +103,17 @@ class GeNetSpace(Space):
         """The bits of a code. Stages are separated by / (or |, as the paper prints them)."""
         stages = [stage.strip() for stage in code.replace("|", "/").split("/")]
         if len(stages) != len(self.stages):
-            raise CodeError(f"code {code!r} has {len(stages)} stages, not {len(self.stages)}; {self._like()}")
+            raise CodeError(f"code {brief(code)!r} has {len(stages)} stages, not {len(self.stages)}; {self._like()}")
         for number, (stage, nodes) in enumerate(zip(stages, self.stages, strict=True), 1):
             strange = sorted(set(stage) - set("01-"))
             if strange:
-                raise CodeError(f"code {code!r} has {strange[0]!r} in stage {number}; use 0, 1 and -; {self._like()}")
+                raise CodeError(
+                    f"code {brief(code)!r} has {strange[0]!r} in stage {number}; use 0, 1 and -; {self._like()}"
+                )
             groups = stage.split("-") if stage else []
             if list(map(len, groups)) != list(range(1, nodes)):
-                raise CodeError(f"stage {number} of code {code!r} is {stage!r}, which is not a stage of {nodes} nodes; "
-                                f"{self._like()}")  # fmt: skip
+                raise CodeError(f"stage {number} of code {brief(code)!r} is {brief(stage)!r}, which is not a stage of "
+                                f"{nodes} nodes; {self._like()}")  # fmt: skip
         return tuple(int(bit) for bit in code if bit in "01")
 
     def _stage_code(self, bits: Genome) -> str:

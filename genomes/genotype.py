@@ -14,11 +14,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from evonas.genomes.notation import data, whole
 from evonas.graph import Graph
 from evonas.space import CodeError, Genome, Space, Token
+from evonas.support.text import brief
 
 CELLS = ("normal", "reduce")
+FORM = ("normal", "normal_concat", "reduce", "reduce_concat")  # the parameters of DARTS's Genotype
+LISTS = ("operations", "hiddenstate_indices", "used_hiddenstates")  # of a cell in slim and tpu
 Node = tuple[tuple[str, int], ...]  # the (operation, input) pairs that a node sums
+Joined = Callable[[Sequence[Node]], tuple[int, ...]]  # which states are concatenated, of the nodes of a cell
 SLIM = {  # names in slim and tpu -> names here
     "none": "skip_connect", "separable_3x3_2": "sep_conv_3x3", "separable_5x5_2": "sep_conv_5x5",
     "separable_7x7_2": "sep_conv_7x7", "avg_pool_3x3": "avg_pool_3x3", "max_pool_3x3": "max_pool_3x3",
@@ -40,8 +45,8 @@ class Cell(NamedTuple):
 class Genotype:
     """Cells as they are published: the (operation, input) pairs of each node, and the nodes that are concatenated.
 
-    Decoding accepts any number of pairs per node, repeated inputs, and `none`. `joins` are the nodes that concatenate
-    their pairs instead of adding them, as nodes of NASNet may.
+    Decoding accepts any number of pairs per node from one, repeated inputs, and `none`. `joins` are the nodes that
+    concatenate their pairs instead of adding them, as nodes of NASNet may.
     """
 
     normal: tuple[Node, ...]
@@ -57,6 +62,8 @@ class Genotype:
             if strange := [state for state in joins if not 2 <= state < len(nodes) + 2]:
                 raise CodeError(f"{cell} cell: state {strange[0]} cannot join; nodes are 2 to {len(nodes) + 1}")
             for number, pairs in enumerate(nodes, 2):
+                if not pairs:
+                    raise CodeError(f"{cell} cell: node {number} has no input; write 0:none for one that adds nothing")
                 for _, source in pairs:
                     if not 0 <= source < number:
                         raise CodeError(f"{cell} cell: node {number} has the input {source}; use 0 to {number - 1}")
@@ -71,36 +78,41 @@ class Genotype:
         return Cell(*(getattr(self, kind + part) for part in ("", "_concat", "_joins")))
 
     @classmethod
-    def of_pairs(cls, data: Mapping[str, Any]) -> Genotype:
-        """A genotype from the form that DARTS publishes: normal, normal_concat, reduce and reduce_concat, with two
-        pairs per node; normal_joins and reduce_joins are optional."""
+    def of_pairs(cls, form: Mapping[str, Any], joined: Joined | None = None) -> Genotype:
+        """A genotype from the form that DARTS publishes: normal, normal_concat, reduce and reduce_concat.
 
-        def nodes(pairs: Any) -> tuple:
-            pairs = [(str(operation), int(source)) for operation, source in pairs]
-            if len(pairs) % 2:
-                raise CodeError(f"the genotype has {len(pairs)} pairs; give two for each node")
-            return tuple(tuple(pairs[at : at + 2]) for at in range(0, len(pairs), 2))
+        The pairs of a cell follow one another, two for each node, or stand in a list for each node; a third entry of a
+        pair, its weight in the search, says nothing here. normal_joins and reduce_joins are optional, and what else
+        the form has is not of the cells.
 
-        try:
-            return cls(
-                nodes(data["normal"]), tuple(data["normal_concat"]),
-                nodes(data["reduce"]), tuple(data["reduce_concat"]),
-                tuple(data.get("normal_joins", ())), tuple(data.get("reduce_joins", ())),
-            )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, CodeError):
-                raise
-            raise CodeError(
-                f"not a genotype of DARTS: {error}; give normal, normal_concat, reduce, reduce_concat"
-            ) from None
+        joined   says which states are concatenated where the form has None for it, as GDAS's; without it they are
+                 required
+
+        Raises CodeError for another form.
+        """
+
+        def concat(cell: str, nodes: Sequence[Node]) -> tuple[int, ...]:
+            if (found := form.get(f"{cell}_concat")) is None and joined is not None:
+                return joined(nodes)
+            return _states(found, f"{cell}_concat")
+
+        if missing := [name for name in CELLS if name not in form]:
+            raise CodeError(f"not a genotype of DARTS: it has no {missing[0]}; give {', '.join(FORM)}")
+        normal, reduce = (_of_pairs(form[cell], cell) for cell in CELLS)
+        joins = (_states(form.get(f"{cell}_joins", ()), f"{cell}_joins") for cell in CELLS)
+        return cls(normal, concat("normal", normal), reduce, concat("reduce", reduce), *joins)
 
     def to_pairs(self) -> dict[str, Any]:
-        """The inverse of `of_pairs`, for cells with two pairs per node."""
-        flat = {cell: [list(pair) for pairs in getattr(self, cell) for pair in pairs] for cell in CELLS}
+        """The inverse of `of_pairs`. The pairs of a cell stand in a list for each node where not all nodes have two."""
+        pairs: dict[str, list] = {}
+        for cell in CELLS:
+            nodes = [[list(pair) for pair in node] for node in self.cell(cell).nodes]
+            flat = all(len(node) == 2 for node in nodes)
+            pairs[cell] = [pair for node in nodes for pair in node] if flat else nodes
         joins = {f"{cell}_joins": list(self.cell(cell).joins) for cell in CELLS if self.cell(cell).joins}
         return {
-            "normal": flat["normal"], "normal_concat": list(self.normal_concat),
-            "reduce": flat["reduce"], "reduce_concat": list(self.reduce_concat),
+            "normal": pairs["normal"], "normal_concat": list(self.normal_concat),
+            "reduce": pairs["reduce"], "reduce_concat": list(self.reduce_concat),
         } | joins  # fmt: skip
 
     @classmethod
@@ -112,7 +124,10 @@ class Genotype:
         """
 
         def cell(lists: Mapping[str, Sequence]) -> tuple[tuple[Node, ...], tuple[int, ...]]:
-            named, sources = lists["operations"], [_turned(int(state)) for state in lists["hiddenstate_indices"]]
+            if missing := [name for name in LISTS if name not in lists]:
+                raise CodeError(f"not lists of slim: there is no {missing[0]}; give {', '.join(LISTS)}")
+            named = lists["operations"]
+            sources = [_turned(state) for state in _states(lists["hiddenstate_indices"], "hiddenstate_indices")]
             strange = [name for name in named if name not in SLIM]
             if strange or len(named) != len(sources) or len(named) % 2:
                 raise CodeError(f"not lists of slim: {strange or 'two operations and two states make a block'}; "
@@ -143,22 +158,23 @@ class Genotype:
         return lists
 
     @classmethod
-    def read(cls, code: str, joined: Callable[[Sequence[Node]], tuple[int, ...]]) -> Genotype:
-        """Read a code as `str` gives it, the name of a published genotype, or DARTS's form as JSON.
+    def read(cls, code: str, joined: Joined) -> Genotype:
+        """Read a code as `str` gives it, the name of a published genotype, or DARTS's form: as JSON, or as Python
+        prints it, `Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), ...)`.
 
-        joined   function that says which states are concatenated, for the form that does not state it
+        joined   says which states are concatenated, for the form that does not state it
         """
         if code in published():
             return published()[code].genotype
-        if code.lstrip().startswith("{"):
-            try:
-                return cls.of_pairs(json.loads(code))
-            except json.JSONDecodeError as error:
-                raise CodeError(f"the genotype is not valid JSON: {error}") from None
+        if code.lstrip().startswith("{") or "Genotype(" in code:
+            found = data(code, {"Genotype": FORM})
+            if not isinstance(found, dict):
+                raise CodeError(f"{brief(code)!r} is not a genotype of DARTS; give {', '.join(FORM)}")
+            return cls.of_pairs(found, joined)
         normal, found, reduced = code.partition(" reduce ")
         if not code.startswith("normal ") or not found:
-            raise CodeError(f"code {code!r} is not a genotype; give a published one ({', '.join(published())}), its "
-                            "JSON, or `normal 0:op 1:op | ... reduce ...`")  # fmt: skip
+            raise CodeError(f"code {brief(code)!r} is not a genotype; give a published one ({', '.join(published())}), "
+                            "its JSON, or `normal 0:op 1:op | ... reduce ...`")  # fmt: skip
         (first, joins), (second, others) = _nodes(normal.removeprefix("normal ")), _nodes(reduced)
         return cls(first, joined(first), second, joined(second), joins, others)
 
@@ -179,7 +195,7 @@ class Genotype:
         for cell in CELLS:
             for operation, _ in (pair for pairs in getattr(self, cell) for pair in pairs):
                 if operation not in operations:
-                    raise CodeError(f"{cell} cell: unknown operation {operation!r}; use {', '.join(operations)}")
+                    raise CodeError(f"{cell} cell: unknown operation {brief(operation)!r}; use {', '.join(operations)}")
 
     def drawn(self) -> dict[str, Cell]:
         """Both cells by their captions, as `plots.cells` takes them."""
@@ -216,7 +232,8 @@ class GenotypeSpace(Space, ABC):
         return str(self.genotype(genome))
 
     def parse(self, code: str) -> tuple[Token, ...]:
-        """Read a code as `format` gives it, the name of a published genotype (DARTS_V2), or DARTS's form as JSON."""
+        """Read a code as `format` gives it, the name of a published genotype (DARTS_V2), or DARTS's form, as JSON or as
+        Python prints it."""
         return self.genome(self.genotype_of(code))
 
     def read(self, code: str) -> tuple[str, Graph]:
@@ -250,21 +267,57 @@ class Published:
 def published() -> dict[str, Published]:
     """Published genotypes by name."""
     path = Path(__file__).with_name("genotypes.json")
-    data = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Published(Genotype.of_pairs(entry), entry["source"]) for name, entry in data.items()}
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    return {name: Published(Genotype.of_pairs(entry), entry["source"]) for name, entry in entries.items()}
 
 
 def _nodes(text: str) -> tuple[tuple[Node, ...], tuple[int, ...]]:
     """The nodes of a cell in text form, and the numbers of those that join."""
     nodes, joins = [], []
     for state, node in enumerate(text.split("|"), 2):
+        words = [side.strip() for side in node.split("&")] if "&" in node else node.split()
         if "&" in node:
             joins.append(state)
-        pairs = [word.partition(":") for word in node.replace("&", " ").split()]
-        if any(not source.isdigit() for source, _, _ in pairs):
-            raise CodeError(f"{node.strip()!r} is not a node; write input:operation for each edge, like 0:sep_conv_3x3")
-        nodes.append(tuple((operation, int(source)) for source, _, operation in pairs))
+        pairs = [(operation, whole(source)) for source, _, operation in (word.partition(":") for word in words)]
+        if not pairs or any(source is None for _, source in pairs):
+            raise CodeError(f"{brief(node.strip())!r} is not a node; write input:operation for each edge, like "
+                            "0:sep_conv_3x3, and 0:none for a node that adds nothing")  # fmt: skip
+        nodes.append(tuple((operation, source) for operation, source in pairs if source is not None))
     return tuple(nodes), tuple(joins)
+
+
+def _of_pairs(found: Any, cell: str) -> tuple[Node, ...]:
+    """The nodes of a cell from its pairs, or from lists of pairs."""
+    match found:
+        case [[str(), *_], *_]:
+            if len(found) % 2:
+                raise CodeError(f"the {cell} cell has {len(found)} pairs; give two for each node, or a list a node")
+            found = [found[at : at + 2] for at in range(0, len(found), 2)]
+        case [*_]:
+            pass
+        case _:
+            raise CodeError(f"{cell} is {brief(repr(found))}; give a list of pairs such as ['sep_conv_3x3', 0]")
+    nodes: list[Node] = []
+    for node in found:
+        if not isinstance(node, list | tuple):
+            raise CodeError(f"the {cell} cell has the node {brief(repr(node))}; give a list of pairs")
+        nodes.append(tuple(_pair(pair, cell) for pair in node))
+    return tuple(nodes)
+
+
+def _pair(pair: Any, cell: str) -> tuple[str, int]:
+    match pair:
+        case [str() as operation, int() as source] | [str() as operation, int() as source, None | int() | float()]:
+            if not isinstance(source, bool):
+                return operation, source
+    raise CodeError(f"the {cell} cell has {brief(repr(pair))}; a pair is an operation and an input, which is a whole "
+                    "number, such as ['sep_conv_3x3', 0]")  # fmt: skip
+
+
+def _states(found: Any, name: str) -> tuple[int, ...]:
+    if not isinstance(found, list | tuple) or any(type(state) is not int for state in found):
+        raise CodeError(f"{name} is {brief(repr(found))}; give the numbers of states, such as [2, 3, 4, 5]")
+    return tuple(found)
 
 
 def _turned(state: int) -> int:

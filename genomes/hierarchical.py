@@ -29,6 +29,7 @@ from evonas.operations import (
     ReLU,
 )
 from evonas.space import CodeError, Decision, Genome, Open, Space, Token
+from evonas.support.text import brief
 
 NONE = "none"
 PRIMITIVES = ("identity", "conv_1x1", "depthwise_3x3", "separable_3x3", "max_pool_3x3", "avg_pool_3x3")
@@ -113,10 +114,13 @@ class HierarchicalSpace(Space):
     def parse(self, code: str) -> tuple[Token, ...]:
         digits = code.replace("-", "").replace(" ", "")
         if len(digits) != len(self.places) or set(digits) - set("0123456"):
-            raise CodeError(f"code {code!r} is not a genome of this space; give {len(self.places)} digits of 0 to 6, "
-                            f"such as {self.format(self.trivial())}")  # fmt: skip
+            raise CodeError(f"code {brief(code)!r} is not a genome of this space; give {len(self.places)} digits of 0 "
+                            f"to 6, such as {self.format(self.trivial())}")  # fmt: skip
         options = (self.levels[level].options for level, _, _ in self.places)
-        return tuple(each[int(digit)] for each, digit in zip(options, digits, strict=True))
+        genome = tuple(each[int(digit)] for each, digit in zip(options, digits, strict=True))
+        if "-" in code and " ".join(code.split()) != (right := self.format(genome)):
+            raise CodeError(f"code {brief(code)!r} divides its digits in another way than this space; is it {right}?")
+        return genome
 
     # ---- its meaning ----------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from random import Random
 from typing import ClassVar
 
 from evonas.errors import UserError
+from evonas.genomes.notation import NUMBER
 from evonas.graph import INPUT, Draft, Graph, GraphError
 from evonas.operations import (
     BatchNorm,
@@ -40,14 +41,15 @@ from evonas.operations import (
 )
 from evonas.recipe import Recipe
 from evonas.space import CodeError, Genome, Space
+from evonas.support.text import brief
 
 IMAGE, OUT = 0, -1  # the ends of the backbone, which no mutation touches
 KINDS = ("linear", "bn_relu")
 
-_REAL = r"(\d{1,9}(?:\.\d+)?(?:e-\d{1,3})?)"
-_HEAD = re.compile(rf"lr {_REAL} made (\d+)")
-_VERTEX = re.compile(rf"(\d+) (identity|conv {_REAL} {_REAL}x{_REAL} stride (\d+)) (linear|bn_relu)")
-_SKIP = re.compile(r"skip (\d+) (\d+|out)")
+_REAL = r"([0-9]{1,9}(?:\.[0-9]{1,30})?(?:e-[0-9]{1,3})?)"
+_HEAD = re.compile(rf"lr {_REAL} made ({NUMBER})")
+_VERTEX = re.compile(rf"({NUMBER}) (identity|conv {_REAL} {_REAL}x{_REAL} stride ({NUMBER})) (linear|bn_relu)")
+_SKIP = re.compile(rf"skip ({NUMBER}) ({NUMBER}|out)")
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ class DNA:
         first, *rest = [str(gene) for gene in genes] or [""]
         head = _HEAD.fullmatch(first)
         if head is None or not float(head[1]) > 0:
-            raise CodeError(f"the first gene is {first!r}; it must give the learning rate, as in 'lr 0.1 made 0'")
+            raise CodeError(
+                f"the first gene is {brief(first)!r}; it must give the learning rate, as in 'lr 0.1 made 0'"
+            )
         vertices: list[Vertex] = []
         skips: list[tuple[int, int]] = []
         for gene in rest:
@@ -116,7 +120,7 @@ class DNA:
             elif found := _SKIP.fullmatch(gene):
                 skips.append((int(found[1]), OUT if found[2] == "out" else int(found[2])))
             else:
-                raise CodeError(f"gene {gene!r} is not valid; write '1 conv 16.0 3.0x3.0 stride 1 bn_relu', "
+                raise CodeError(f"gene {brief(gene)!r} is not valid; write '1 conv 16.0 3.0x3.0 stride 1 bn_relu', "
                                 "'2 identity linear' or 'skip 0 out'")  # fmt: skip
         dna = cls(float(head[1]), tuple(vertices), tuple(skips), int(head[2]))
         dna._check()

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from evonas.errors import UserError
+from evonas.genomes.notation import NUMBER
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import (
     Convolution,
@@ -31,12 +32,14 @@ from evonas.operations import (
     ReLU,
 )
 from evonas.space import CodeError, Decision, Genome, Space, require_closed
+from evonas.support.text import brief
 
 SOFTMAX, AVERAGE = "SM", "GAP"  # the terminations
 MOST_DENSE = 2  # most fully connected layers in a row
 
-_WORD = re.compile(r"(?:GAP|SM|FC|C|P)(?:\([\d, ]*\))?")
-_LAYER = re.compile(r"(C|P|FC)\((\d+(?:,\d+)*)\)")
+_WORD = rf"(GAP|SM|FC|C|P)(?:\( *({NUMBER}(?: *, *{NUMBER})*) *\))?"
+_CHAIN = re.compile(rf"(?:{_WORD}\s*,?\s*)*")
+_LAYER = re.compile(rf"(C|P|FC)\(({NUMBER}(?:,{NUMBER})*)\)")
 
 
 @dataclass(frozen=True)
@@ -146,16 +149,18 @@ class MetaQNNSpace(Space):
         return f"[{', '.join(ends.get(str(token), str(token)) for token in genome)}]"
 
     def parse(self, code: str) -> tuple[str, ...]:
-        """Read what `format` writes; a stride of 1, the brackets and the termination SM may be omitted."""
-        words = _WORD.findall(code)
-        if _WORD.sub("", code).strip("[], "):
-            raise CodeError(f"code {code!r} is not a chain; write layers as in [C(64,3,1), P(2,2), FC(128), SM]")
+        """Read what `format` writes; a stride of 1, the brackets and the termination SM may be omitted. The numbers of
+        the terminations are the classes of the data for which a code was published, and say nothing here."""
+        chain = code.strip()
+        if chain.startswith("[") and chain.endswith("]"):
+            chain = chain[1:-1].strip()
+        if not _CHAIN.fullmatch(chain):
+            raise CodeError(f"code {brief(code)!r} is not a chain; write layers as in [C(64,3,1), P(2,2), FC(128), SM]")
         genome: list[str] = []
-        for word in words:
-            kind, _, numbers = word.replace(" ", "").rstrip(")").partition("(")
+        for kind, numbers in re.findall(_WORD, chain.replace(" ", "")):
             if kind == "C" and numbers.count(",") == 1:
                 numbers += ",1"
-            if kind in (SOFTMAX, AVERAGE):
+            if kind in (SOFTMAX, AVERAGE) and "," not in numbers:
                 numbers = ""
             if not (kind == SOFTMAX and genome[-1:] == [AVERAGE]):
                 genome.append(f"{kind}({numbers})" if numbers else kind)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from evonas.errors import UserError
+from evonas.genomes.notation import NUMBER
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import (
     AveragePool,
@@ -31,6 +32,7 @@ from evonas.operations import (
     SqueezeExcite,
 )
 from evonas.space import CodeError, Decision, Genome, Space, Token, require_closed
+from evonas.support.text import brief
 
 EXPANSIONS = {"conv": 0, "dconv": 1, "mbconv3": 3, "mbconv6": 6}  # 0: a plain convolution
 KERNELS = (3, 5)
@@ -47,7 +49,11 @@ PUBLISHED = {
     "r2_k3_s11_e6_i80_o96 r4_k5_s22_e6_i96_o192 r1_k3_s11_e6_i192_o320",
 }
 
-_BLOCK = re.compile(r"r(\d+)_k(\d+)_s(\d)(\d)_(?:e(\d+)|c)_i(\d+)_o(\d+)(?:_se(\d*\.?\d+))?(_noskip|_pool)?")
+MOST_LAYERS = 100  # of a block
+_BLOCK = re.compile(
+    rf"r({NUMBER})_k({NUMBER})_s([0-9])([0-9])_(?:e([1-9][0-9]{{0,8}})|c)_i({NUMBER})_o({NUMBER})"
+    r"(?:_se([01]|0?\.[0-9]{1,4}))?(_noskip|_pool)?"
+)
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,11 @@ class Block:
     def read(cls, text: str) -> Block:
         found = _BLOCK.fullmatch(text)
         if found is None or found[3] != found[4]:
-            raise CodeError(f"{text!r} is not a block; write it as in r3_k5_s22_e3_i24_o40_se0.25")
+            raise CodeError(f"{brief(text)!r} is not a block; write it as in r3_k5_s22_e3_i24_o40_se0.25")
         layers, kernel, stride, _, expansion, inputs, outputs = (int(word or 0) for word in found.groups()[:7])
-        if kernel % 2 == 0 or min(layers, stride, outputs) < 1:
+        if kernel % 2 == 0 or min(layers, stride, outputs) < 1 or layers > MOST_LAYERS:
             raise CodeError(f"{text!r} has {layers} layers, kernel {kernel}, stride {stride} and {outputs} filters; "
-                            "use at least 1 of each, and an odd kernel")  # fmt: skip
+                            f"use at least 1 of each, an odd kernel, and at most {MOST_LAYERS} layers")  # fmt: skip
         skip = next(name for name, suffix in SKIPS.items() if suffix == (found[9] or ""))
         return cls(layers, kernel, stride, expansion, inputs, outputs, float(found[8] or 0), skip)
 

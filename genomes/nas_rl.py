@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from evonas.errors import UserError
+from evonas.genomes.notation import NUMBER
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import (
     BatchNorm,
@@ -28,9 +29,12 @@ from evonas.operations import (
     ReLU,
 )
 from evonas.space import CodeError, Decision, Genome, Pointer, Space, Token, require_closed
+from evonas.support.text import brief
 
 OPEN = "layers with open tokens have no network, because sizes and widths depend on them"
-_LAYER = re.compile(r"(\d+)x(\d+)(?:/(\d+)x(\d+))?-(\d+)(?: *<([\d, ]+))?")
+_LAYER = re.compile(
+    rf"({NUMBER})x({NUMBER})(?:/({NUMBER})x({NUMBER}))?-({NUMBER})(?: *< *({NUMBER}(?: *, *{NUMBER})*))?"
+)
 
 
 class Layer(NamedTuple):
@@ -143,13 +147,15 @@ class NASRLSpace(Space):
         """Read what `format` writes. Raises CodeError, which names the faulty place."""
         layers = code.split("|")
         if self._says_length and len(layers) not in self.lengths:
-            raise CodeError(f"code {code!r} has {len(layers)} layers; use one of {', '.join(map(str, self.lengths))}")
+            raise CodeError(
+                f"code {brief(code)!r} has {len(layers)} layers; use one of {', '.join(map(str, self.lengths))}"
+            )
         genome: list[Token] = [len(layers)] * self._says_length
         for number, text in enumerate(layers, 1):
             found = _LAYER.fullmatch(text.strip())
             if found is None:
-                raise CodeError(f"{text.strip()!r} is not a layer; write height x width - filters < inputs, as in "
-                                "3x5-24 <1,2 (with /2x1 before the -, where strides are searched)")  # fmt: skip
+                raise CodeError(f"{brief(text.strip())!r} is not a layer; write height x width - filters < inputs, as "
+                                "in 3x5-24 <1,2 (with /2x1 before the -, where strides are searched)")  # fmt: skip
             height, width, down, across, filters, taken = found.groups()
             inputs = {int(word) for word in (taken or "").replace(",", " ").split()}
             if strange := sorted(inputs - set(range(1, number))):

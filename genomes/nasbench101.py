@@ -27,6 +27,7 @@ from evonas.operations import (
     ReLU,
 )
 from evonas.space import CodeError, Decision, Genome, Open, Space, Token
+from evonas.support.text import brief
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")  # the official names, in the order of the table
 VERTICES, MOST_EDGES = 7, 9
@@ -91,36 +92,54 @@ class NASBench101Space(Space):
     def genome(self, matrix: Sequence[Sequence[int]], operations: Sequence[str]) -> tuple[Token, ...]:
         """The genome of an official matrix with its operations (with or without input and output).
 
-        In a cell with fewer than seven vertices, the missing ones get no edges and the first operation. Raises
-        CodeError for an invalid cell.
+        Vertices off all paths from input to output are left out before anything is counted, as by the official
+        ModelSpec. In a cell with fewer than seven vertices, the missing ones get no edges and the first operation.
+        Raises CodeError for an invalid cell.
         """
         size = len(matrix)
         inner = [each for each in operations if each not in ("input", "output")]
-        if not 2 <= size <= VERTICES or any(len(row) != size for row in matrix) or len(inner) != size - 2:
-            raise CodeError(f"a cell has a square matrix of 2 to {VERTICES} vertices and an operation for each but the "
+        if size < 2 or any(len(row) != size for row in matrix) or len(inner) != size - 2:
+            raise CodeError("a cell has a square matrix of two vertices or more, and an operation for each but the "
                             f"first and the last; this one has {size} rows and {len(inner)} operations")  # fmt: skip
+        if strange := [each for each in inner if each not in OPERATIONS]:
+            raise CodeError(f"the operation {brief(repr(strange[0]))} is unknown; use {', '.join(OPERATIONS)}")
+        if odd := [entry for row in matrix for entry in row if entry not in (0, 1)]:
+            raise CodeError(f"the matrix has the entry {brief(repr(odd[0]))}; use 0 and 1")
         if any(matrix[a][b] for a in range(size) for b in range(a + 1)):
             raise CodeError("the matrix has an entry that is not above its diagonal; edges lead to later vertices")
-        place = {vertex: vertex for vertex in range(size - 1)} | {size - 1: OUTPUT}
-        edges = {(place[a], place[b]) for a in range(size) for b in range(a + 1, size) if matrix[a][b]}
-        genome = (*(int(edge in edges) for edge in EDGES), *inner, *OPERATIONS[:1] * (VERTICES - size))
+        found = {(a, b) for a in range(size) for b in range(a + 1, size) if matrix[a][b]}
+        kept = _on_paths(found, size - 1)
+        if not kept:
+            raise CodeError("no path leads from the input of the cell to its output; put edges on a chain of vertices")
+        place = {vertex: number for number, vertex in enumerate(kept)} | {size - 1: OUTPUT}
+        edges = {(place[a], place[b]) for a, b in found if a in place and b in place}
+        if len(kept) > VERTICES or len(edges) > MOST_EDGES:
+            raise CodeError(f"the cell has {len(kept)} vertices and {len(edges)} edges on paths from its input to its "
+                            f"output; use at most {VERTICES} and {MOST_EDGES}")  # fmt: skip
+        named = [inner[vertex - 1] for vertex in kept[1:-1]]
+        genome = (*(int(edge in edges) for edge in EDGES), *named, *OPERATIONS[:1] * (VERTICES - len(kept)))
         self.decisions(genome)
         return genome
 
     def format(self, genome: Genome) -> str:
         """The edges into each vertex as bits, then the operations: `1-01-001-...-000001 maxpool3x3 ...`."""
         self.decisions(genome)
-        bits = "-".join("".join(str(bit) for (_, t), bit in zip(EDGES, genome, strict=False) if t == target)
-                        for target in range(1, VERTICES))  # fmt: skip
-        return f"{bits} {' '.join(str(each) for each in genome[len(EDGES) :])}"
+        return f"{_grouped(genome[: len(EDGES)])} {' '.join(str(each) for each in genome[len(EDGES) :])}"
 
     def parse(self, code: str) -> tuple[Token, ...]:
+        """Read what `format` writes; of a cell with more than nine edges, as of a matrix, those count that are on paths
+        from input to output."""
         bits, _, named = code.strip().partition(" ")
         digits = bits.replace("-", "")
-        if set(digits) - {"0", "1"} or len(digits) != len(EDGES):
-            raise CodeError(f"code {code!r} is not a cell of NAS-Bench-101; give {len(EDGES)} bits by target, such as "
-                            "1-01-001-0001-00001-000001, and five operations")  # fmt: skip
+        if set(digits) - {"0", "1"} or len(digits) != len(EDGES) or bits not in (digits, _grouped(digits)):
+            raise CodeError(f"code {brief(code)!r} is not a cell of NAS-Bench-101; give {len(EDGES)} bits by target, "
+                            "such as 1-01-001-0001-00001-000001, and five operations")  # fmt: skip
         genome = (*map(int, digits), *named.split())
+        if digits.count("1") > MOST_EDGES:
+            edges = {edge for edge, bit in zip(EDGES, digits, strict=True) if bit == "1"}
+            return self.genome(
+                [[int((a, b) in edges) for b in range(VERTICES)] for a in range(VERTICES)], named.split()
+            )
         self.decisions(genome)
         return genome
 
@@ -222,18 +241,29 @@ def _conv_bn_relu(channels: int, kernel: int) -> tuple[Operation, ...]:
 def _pruned(genome: Genome) -> tuple[Matrix, tuple[int, ...]]:
     """The matrix without the edges of vertices off all paths from input to output, and the vertices on such paths."""
     edges = {edge for edge, bit in zip(EDGES, genome, strict=False) if bit == 1}
-    ahead, back = {0}, {OUTPUT}
-    for vertex in range(1, VERTICES):
-        if any((source, vertex) in edges for source in ahead):
-            ahead.add(vertex)
-    for vertex in reversed(range(OUTPUT)):
-        if any((vertex, target) in edges for target in back):
-            back.add(vertex)
-    kept = tuple(sorted(ahead & back))
+    kept = _on_paths(edges, OUTPUT)
     matrix = tuple(
         tuple(int((a, b) in edges and a in kept and b in kept) for b in range(VERTICES)) for a in range(VERTICES)
     )
     return matrix, kept
+
+
+def _on_paths(edges: set[tuple[int, int]], output: int) -> tuple[int, ...]:
+    """The vertices on paths from vertex 0 to the output, in order; none where there is no such path."""
+    ahead, back = {0}, {output}
+    for vertex in range(1, output + 1):
+        if any((source, vertex) in edges for source in ahead):
+            ahead.add(vertex)
+    for vertex in reversed(range(output)):
+        if any((vertex, target) in edges for target in back):
+            back.add(vertex)
+    return tuple(sorted(ahead & back))
+
+
+def _grouped(bits: Sequence[object]) -> str:
+    """The bits of all edges, with - between those of two targets."""
+    return "-".join("".join(str(bit) for (_, end), bit in zip(EDGES, bits, strict=True) if end == target)
+                    for target in range(1, VERTICES))  # fmt: skip
 
 
 def _md5(text: str) -> str:

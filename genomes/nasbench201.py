@@ -27,6 +27,7 @@ from evonas.operations import (
     Zero,
 )
 from evonas.space import CodeError, Decision, Genome, Space
+from evonas.support.text import brief
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # the official names and order
 EDGES = tuple((source, target) for target in (1, 2, 3) for source in range(target))  # in the order of the official text
@@ -71,11 +72,10 @@ class NASBench201Space(Space):
         return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
 
     def parse(self, code: str) -> tuple[str, ...]:
-        found = re.findall(r"([\w]+)~(\d)", code)
-        genome = tuple(operation for operation, _ in found)
-        if [int(source) for _, source in found] != [source for source, _ in EDGES]:
+        genome = tuple(re.findall(r"(\w+)~", code))
+        if len(genome) != len(EDGES) or "".join(code.split()) != self.key(genome):
             example = self.key(("none",) * len(EDGES))
-            raise CodeError(f"code {code!r} is not a cell of NAS-Bench-201; one looks like {example}")
+            raise CodeError(f"code {brief(code)!r} is not a cell of NAS-Bench-201; one looks like {example}")
         self.decisions(genome)
         return genome
 

@@ -12,6 +12,7 @@ from evonas.gates import Gate
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import BatchNorm, Convolution, GlobalAveragePool, Linear, Operation, ReLU
 from evonas.space import CodeError, Decision, Genome, Space, Token
+from evonas.support.text import brief
 
 BLOCKS = {1: (3, 3), 2: (5, 6)}  # option -> (kernel, expansion)
 
@@ -56,7 +57,7 @@ class NASBenchMacroSpace(Space):
     def parse(self, code: str) -> tuple[int, ...]:
         strange = sorted(set(code) - set("012"))
         if strange or len(code) != sum(self.stages):
-            raise CodeError(f"code {code!r} is not in this space; give {sum(self.stages)} digits of 0, 1 and 2")
+            raise CodeError(f"code {brief(code)!r} is not in this space; give {sum(self.stages)} digits of 0, 1 and 2")
         return tuple(map(int, code))
 
     def decode(self, genome: Genome) -> Graph:

@@ -15,6 +15,7 @@ from evonas.errors import UserError
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import BatchNorm, Convolution, GlobalAveragePool, Linear, MaxPool, ReLU
 from evonas.space import CodeError, Decision, Genome, Open, Space
+from evonas.support.text import brief
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class NSGANetSpace(Space):
         if [[len(group) for group in phase.split("-")] for phase in phases] != [
             [len(group) for group in phase.split("-")] for phase in like.split("/")
         ] or set(code) - set("01-/"):
-            raise CodeError(f"code {code!r} is not a genome of this space; one looks like {like}")
+            raise CodeError(f"code {brief(code)!r} is not a genome of this space; one looks like {like}")
         return tuple(int(bit) for bit in code if bit in "01")
 
     def decode(self, genome: Genome) -> Graph:

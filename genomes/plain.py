@@ -9,6 +9,7 @@ from evonas.errors import UserError
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import BatchNorm, Convolution, Flatten, Linear, MaxPool, ReLU
 from evonas.space import CodeError, Decision, Genome, Space, Token
+from evonas.support.text import brief
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class PlainSpace(Space):
 
     def parse(self, code: str) -> tuple[Token, ...]:
         if code != (only := self.format(())):
-            raise CodeError(f"the only code of this space is {only!r}, not {code!r}")
+            raise CodeError(f"the only code of this space is {only!r}, not {brief(code)!r}")
         return ()
 
     def decode(self, genome: Genome) -> Graph:

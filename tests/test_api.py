@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from evonas.errors import UserError
 from evonas.genomes.genet import DIGITS
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.plain import PlainSpace
+from evonas.graph import Draft
 from evonas.individual import Individual
+from evonas.operations import Flatten, Linear
 from evonas.operators.genet import toolbox
 from evonas.run.budget import Budget
 from evonas.space import Decision, Space
@@ -133,6 +136,25 @@ def test_networks_to_begin_with_come_first(tmp_path, run):
     codes = [record["code"] for record in second.records()]
     assert codes[:2] == ["0-00/0-00-000", run.best.code]
     assert [record["operator"] for record in second.records()][:2] == ["init", "init"]
+
+
+def test_a_run_to_begin_with_may_be_of_a_space_that_was_defined_in_a_function(tmp_path):
+    @dataclass(frozen=True)
+    class Local(Chain):
+        def next(self, prefix):  # a code is longer than a path may be
+            return Decision(f"layer{len(prefix)}", ("aa", "bb"), len(prefix)) if len(prefix) < 200 else None
+
+    options = {"evaluate": lambda genome: genome.count("aa"), "settings": {}, "budget": 3}
+    first = search(Local(), None, out=tmp_path / "first", **options)
+    for init in (first.directory, str(first.directory), first.best.code):
+        second = search(Local(), None, out=tmp_path / "second", init=[init], **options)
+        assert second.records()[0]["code"] == first.best.code
+        shutil.rmtree(tmp_path / "second")
+
+
+def test_a_name_longer_than_a_path_is_no_run():
+    with pytest.raises(UserError, match="unknown system 'xxx"):
+        evonas.train("x" * 400, "1-01/1-01-100")
 
 
 def test_several_objectives_give_a_pareto_front(tmp_path):
@@ -598,6 +620,13 @@ class Empty(Chain):
         return Decision("layer", (), 0) if not prefix else None
 
 
+class Unnameable(Chain):
+    def decode(self, genome):
+        draft = Draft(self.input_shape)
+        draft.node("train", ["input"], Flatten(), Linear(self.outputs))
+        return draft.graph()
+
+
 class Forgetful(Chain):
     def decode(self, genome):
         pass
@@ -614,7 +643,8 @@ class Broken(Chain):
         (Blurred, r"the state 1 of layer1 .* stands for layer1 with the options .* as well"),
         (Endless, "more than 10,000 tokens; `next` must return None if it is complete"),
         (Repeating, "'layer' is asked twice"),
-        (Empty, "return a Decision with options"),
+        (Empty, "return a Decision with a tuple of options"),
+        (Unnameable, "'train' is what PyTorch calls a method or field of modules"),
         (Forgetful, r"`decode` returns None for the genome \('"),
         (Broken, r"`decode` fails for the genome \('.*ZeroDivisionError: no channels"),
     ],

@@ -101,6 +101,8 @@ def node(name, *inputs, ops=(), combine="sum"):
         ([node("a/b", "input"), node("a", "a/b")], "'a' is a node and cannot be a folder"),
         ([node("input/x", "input")], "'input' is a node and cannot be a folder"),
         ([node("class", "input")], "Python keyword"),
+        ([node("self", "input")], "'self' means something else in the code of a network"),
+        ([node("a/route_gates", "input")], "'route_gates' means something else in the code of a network"),
         ([node("a b", "input")], "letters, digits"),
         ([node("", "input")], "letters, digits"),
         ([node("a", "b")], "its input 'b' is not an earlier node"),

@@ -1,13 +1,15 @@
+import enum
 import random
 from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from deap import tools
 
 from evonas.errors import UserError
 from evonas.gates import Is
-from evonas.genomes.genet import GeNetSpace
+from evonas.genomes.genet import DIGITS, GeNetSpace
 from evonas.individual import Individual
 from evonas.operators.by_decision import cx_decisions, init_random, mut_decisions
 from evonas.space import CodeError, Decision, Open, Pointer, Space
@@ -211,3 +213,86 @@ def test_states_with_one_future_may_lead_to_differently_named_ones():
 
     assert Named().count() == 8
     assert len({Named().random(random.Random(seed)) for seed in range(100)}) == 8
+
+
+# ---- options that a journal or a code does not keep ---------------------------------------------------------------
+
+Level = enum.IntEnum("Level", {"LOW": 1, "HIGH": 2})
+
+
+@dataclass(frozen=True)
+class Free(Space):
+    """Two decisions with the same options; every genome is one network."""
+
+    name = "free"
+    options: tuple = ()
+
+    def next(self, prefix):
+        return Decision(f"layer{len(prefix)}", self.options, len(prefix)) if len(prefix) < 2 else None
+
+    def decode(self, genome):
+        self.decisions(genome)
+        return DIGITS.decode(DIGITS.parse("1-01/1-01-100"))
+
+
+@pytest.mark.parametrize("options", [(1, 2), (0.5, 1), ("a", "b", 3), (True, False, None), ("é", "max_pool")])
+def test_plain_options_pass_the_check(options):
+    space = Free(options)
+    space.check(random.Random(0))
+    for genome in space.genomes():
+        assert space.parse(space.format(genome)) == genome
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (tuple(np.arange(1, 3)), r"option np.int64\(1\) of layer0 is of the type int64, .* such as 1, "),
+        (tuple(np.linspace(0, 1, 3)), r"option np.float64\(0.0\) of layer0 is of the type float64, .* such as 0.0, "),
+        (tuple(np.array(["a", "b"])), r"option np.str_\('a'\) of layer0 is of the type str_, .* such as 'a', "),
+        (tuple(Level), "LOW: 1> of layer0 is of the type Level, .* such as 1, "),
+        ((float("nan"), 1.0), "option nan of layer0 is of the type float, or no finite number"),
+        (((3, 3), (5, 5)), r"option \(3, 3\) of layer0 is of the type tuple, .* such as '3x3', "),
+        (("max pool", "conv"), "option 'max pool' of layer0 is no word .* such as 'max_pool'"),
+        (("", "conv"), "option '' of layer0 is no word .* such as 'none'"),
+        (("a\x00", "conv"), "of layer0 is no word that a code could hold"),
+        ((1, "1"), "option '1' of layer0 is written like 1, another of its options"),
+        ((1, True), "option True of layer0 equals 1, another of its options; give each once"),
+        (("conv", "conv"), "option 'conv' of layer0 equals 'conv'"),
+        (np.arange(1, 3), r"`next` gives Decision\(.*return a Decision with a tuple of options"),
+    ],
+)
+def test_options_that_do_not_come_back_are_refused_by_name(options, says):
+    with pytest.raises(UserError, match=says):
+        Free(options).check(random.Random(0))
+
+
+def test_a_notation_that_reads_some_genomes_as_others_is_refused():
+    @dataclass(frozen=True)
+    class Lossy(Free):
+        def format(self, genome):
+            return ",".join(genome)
+
+        def parse(self, code):
+            return tuple(code.replace("c", "b").split(","))
+
+    with pytest.raises(UserError, match=r"the code '.*' of the genome \('.*\) is read back as .*; mend `format`"):
+        Lossy(("a", "b", "c")).check(random.Random(0))
+
+
+def test_a_state_that_cannot_be_looked_up_is_refused():
+    @dataclass(frozen=True)
+    class Listed(Free):
+        def next(self, prefix):
+            return Decision("layer0", (0, 1), list(prefix)) if not prefix else None
+
+    with pytest.raises(UserError, match=r"the state \[\] of layer0 cannot be looked up; give a tuple"):
+        Listed().check(random.Random(0))
+
+
+def test_a_space_that_says_neither_what_follows_nor_how_it_is_checked_is_refused():
+    @dataclass(frozen=True)
+    class Silent(Space):
+        name = "silent"
+
+    with pytest.raises(UserError, match="silent has no `next`; define it, or a `check`"):
+        Silent().check(random.Random(0))

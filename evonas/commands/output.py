@@ -35,14 +35,17 @@ def show_end(run: Any) -> None:
     """The end of a search: a table, or how to go on."""
     from evonas.reports.profile import inside, steering
     from evonas.reports.progress import new_console
-    from evonas.reports.tables import summary_rows
+    from evonas.reports.tables import group_rows, smaller, summary_rows, verdict
     from evonas.support.files import read_json
 
     if run.interrupted:
-        leave(f"interrupted; nothing told is lost: go on with 'evonas resume {run.directory}'", INTERRUPTED)
+        leave(f"interrupted; no finished result is lost: go on with 'evonas resume {run.directory}'", INTERRUPTED)
     console, summary = new_console(), run.summary
     title = f"after {summary['evaluations']} evaluations in {summary['wall_s']:.0f} s"
     print_table(console, summary_rows(summary, run.config.objectives), title)
+    print_table(console, group_rows(summary), "the winner by class")
+    for sentence in filter(None, [*verdict(summary), smaller(run)]):
+        console.print(sentence, soft_wrap=True)
     if summary["failed"]:
         console.print(f"{summary['failed']} of the evaluations failed; journal.jsonl says why")
     if run.config.profile:

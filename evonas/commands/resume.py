@@ -14,12 +14,14 @@ from evonas.commands.options import Duration, Grouped, Place, executor_options, 
 @click.argument("directory", type=Place())
 @click.option("--evaluations", type=positive, help="Go on to this many evaluations in all.")
 @click.option("--time", "seconds", type=Duration(), help="Go on for this long.")
+@click.option("--data", metavar="PATH", help="Where the data of the run lie now.")
 @executor_options
 @click.option("--profile", is_flag=True, help="Say where the time went, from now on.")
 def command(
     directory: Path,
     evaluations: int | None,
     seconds: float | None,
+    data: str | None,
     workers: int | None,
     executor: str | None,
     hostfile: str | None,
@@ -39,6 +41,8 @@ def command(
     from evonas.run.store import Run
 
     run = Run.open(directory, trust=True)
+    run = run if data is None else run.with_data(data)
+    run.require_data()
     if evaluations is not None or seconds is not None:
         run = run.extended(evaluations=evaluations, seconds=seconds)
     elif run.finished():

@@ -26,11 +26,11 @@ from evonas.commands.options import (
               "aging:population=20, or my.py:NAME; `evonas list` shows them.")  # fmt: skip
 @click.option("--objectives", help="The task's metric, and what it is weighed against: accuracy,parameters "
               "[multiply_adds, latency]. Several: NSGA-II.")  # fmt: skip
-@click.option("--max-parameters", type=Count(), help="No network above is trained: 200k.")
-@click.option("--max-multiply-adds", type=Count(), help="No network above is trained, for one image: 20M.")
+@click.option("--max-parameters", type=Count(), help="Train no network with more parameters: 200k.")
+@click.option("--max-multiply-adds", type=Count(), help="Train no network with more multiply-adds for one image: 20M.")
 @click.option("--init", multiple=True, metavar="CODE|DIR", help="A network to begin with, or the best of another run.")
 @click.option("--inherit/--no-inherit", default=None, help="Children begin with their parents' weights. [default: as "
-              "the system does]")  # fmt: skip
+              "the system says]")  # fmt: skip
 @click.option("--baseline/--no-baseline", default=True, help="Also random search and a hand-written network.")
 @click.option("--data", default="digits", show_default=True, metavar="NAME|PATH",
               help="A data set by name, an .npz file, a folder of images, or a task of your own: "
@@ -38,13 +38,20 @@ from evonas.commands.options import (
 @data_options
 @click.option("--evaluations", type=positive, help="Stop after this many evaluations.")
 @click.option("--epochs", "epochs", type=positive, help="Stop after this many epochs of training.")
-@click.option("--time", "seconds", type=Duration(), help="Time for the search and the winner's final training: 10m.")
-@click.option("--timeout", type=Duration(), help="Limit for one training; a network over it is a failure.")
+@click.option(
+    "--time",
+    "seconds",
+    type=Duration(),
+    help="Time for everything: search, random search, final trainings, pictures. 10m.",
+)
+@click.option(
+    "--timeout", type=Duration(), help="Limit for one training: a network that takes longer counts as a failure."
+)
 @click.option("--memory", type=Count(), help="Bytes for one training: 2G; a network that needs more is a failure. "
               "[default: the device's, shared by the workers]")  # fmt: skip
 @click.option("--accumulate", is_flag=True, help="Train what needs more memory with its batches in parts.")
 @click.option("--weights-disk", type=Count(), default="2G", show_default=True,
-              help="Bytes on disk for the weights of those alive.")  # fmt: skip
+              help="Bytes on disk for the weights of the living population, where children inherit them.")  # fmt: skip
 @executor_options
 @click.option("--workers-per-gpu", type=positive, default=1, show_default=True, help="Workers that share a GPU.")
 @click.option("--threads", type=positive, default=1, show_default=True, help="Threads of the CPU for each worker.")

@@ -13,7 +13,7 @@ from evonas.errors import UserError
 @click.command(cls=Grouped)
 @click.argument("directory", type=Place())
 @click.argument("which", metavar="[ID]", required=False, type=click.IntRange(0))
-@click.option("--top", type=positive, help="The best so many networks of the search.")
+@click.option("--top", type=positive, help="The best N networks of the search.")
 @click.option("--front", is_flag=True, help="The networks that no other one beats in all objectives.")
 @click.option("--csv", "as_csv", is_flag=True, help="Every evaluation as CSV.")
 @click.option("--png", type=Place(), help="Draw the individual's network into this file.")
@@ -26,7 +26,7 @@ def command(
     from evonas.reports.pictures import picture_of
     from evonas.reports.pictures import png as drawn
     from evonas.reports.progress import new_console
-    from evonas.reports.tables import csv_text, fact_lines, individual_lines, network_rows, summary_rows
+    from evonas.reports.tables import csv_text, fact_lines, group_rows, individual_lines, network_rows, summary_rows
     from evonas.reports.tables import top as best_of
     from evonas.run.store import Run
     from evonas.support.files import write_bytes
@@ -52,4 +52,5 @@ def command(
         for name, text in fact_lines(run):
             console.print(f"{name}: {text}", soft_wrap=True)
         print_table(console, summary_rows(run.summary, run.config.objectives), "")
+        print_table(console, group_rows(run.summary), "the winner by class")
     print_table(console, network_rows(best_of(run, top or 5), run.config.objectives), f"the best of {directory}")

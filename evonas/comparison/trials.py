@@ -93,6 +93,8 @@ def trial(table: Table, contender: Contender, seed: int, budget: Budget, *, free
     Loop(Unwritten(), Serial(), 1).run(phase, budget)
     best, incumbent = -math.inf, []
     for individual, outcome in phase.told():
+        if outcome.failed:
+            lookup(phase.candidate(individual))  # raises what the loop has written down as a failure
         if outcome.values[0] > best:
             best, key = outcome.values[0], lookup.key(individual)
         incumbent.append(table.test[key])

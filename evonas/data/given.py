@@ -87,6 +87,8 @@ def _arrays(part: Any) -> tuple[np.ndarray, np.ndarray]:
             if _is_list(x)
             else np.asarray(x)
         )
+    except UserError:
+        raise
     except ValueError as error:  # rows of several lengths
         raise UserError(f"the images are no array ({error}); give {_WANTED}") from None
     if y is None:
@@ -116,6 +118,8 @@ def _stacked(given: Sequence[Any]) -> np.ndarray:
         colour = any(upright(image).mode not in GREY for image in pictures)
         mode = "RGB" if colour else "L"
         images = [np.asarray(in_mode(upright(image), mode)) if _is_picture(image) else _image(image) for image in given]
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(f"an image of the dataset cannot be used: {error}") from None
     shapes = sorted({image.shape for image in images}, key=repr)

@@ -118,18 +118,22 @@ class Function(Evaluator):
 
     def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
         returned = self.function(candidate.genome)
+        values = returned.tolist() if hasattr(returned, "tolist") else returned  # of numpy and torch
+        several = isinstance(values, Sequence) and not isinstance(values, str | bytes)
         try:
-            several = not isinstance(returned, str | bytes) and len(returned) is not None
-        except TypeError:  # a number, or an array of no dimension
-            several = False
-        try:
-            numbers = tuple(map(float, returned if several else (returned,)))
+            numbers = tuple(map(_number, values if several else (values,)))
         except (TypeError, ValueError):
             numbers = ()
         if len(numbers) != self.count:
             wanted = "a number" if self.count == 1 else f"{self.count} numbers, one for each objective"
             raise EvaluationError(f"evaluate returned {returned!r} for {candidate.genome}; return {wanted}")
         return Outcome(numbers)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str | bytes):
+        raise TypeError("a text is no number")
+    return float(value)
 
 
 def _is_ctrl_c(raised: BaseException) -> bool:

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
+import math
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -80,7 +83,7 @@ class Table:
 class Lookup(Evaluator):
     """Looks a candidate up: the signal as a fraction, its costs, and what a query takes. Nothing is decoded.
 
-    Raises KeyError for a genome that the table does not hold.
+    Raises UserError for a genome that the table does not hold.
     """
 
     table: Table
@@ -96,7 +99,10 @@ class Lookup(Evaluator):
 
     def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
         key = candidate.identity or self.identity(candidate)
-        value = self.table.signals[key][self.which] / 100
+        try:
+            value = self.table.signals[key][self.which] / 100
+        except KeyError:
+            raise UserError(f"the table has no {key}; a search needs one of all networks of its space") from None
         costs = (self.table.costs[name][key] for name in self.costs)
         return Outcome((value, *costs), epochs=self.table.epochs, seconds=self.table.seconds[key])
 
@@ -115,29 +121,27 @@ def nasbench201(path: Path, data: str = "cifar10", hardware: Path | None = None)
         raise UserError(f"the table knows no data {data!r}; use one of {', '.join(DATA)}")
     short = DATA[data]
     tests = {name: f"e200_{column}_test" for name, column in DATA.items()}
-    rows = _rows(path, "arch", f"e12_{short}_val", tests[data], "est_train_s_per_epoch_c10val")
+    sheet = Sheet.read(path, "arch", f"e12_{short}_val", tests[data], "est_train_s_per_epoch_c10val")
     scale = SECONDS[data] * (EPOCHS + VALIDATION)
     costs: dict[str, Mapping[str, float]] = {}
     if hardware is not None:
-        measured = {row["index"]: row for row in _rows(hardware, "index", f"{short}_edgegpu_latency")}
-        if missing := [row["index"] for row in rows if row["index"] not in measured]:
-            raise UserError(f"{hardware} lacks {len(missing)} cells of {path}; give the file of the same cells")
-        for column in next(iter(measured.values())):
+        measured = Sheet.read(hardware, "index", f"{short}_edgegpu_latency")
+        cell_of = {row["index"]: cell for cell, (_, row) in sheet.rows.items() if "index" in row}
+        if missing := len(sheet.rows) - len(cell_of.keys() & measured.rows.keys()):
+            raise UserError(f"{hardware} lacks {missing} cells of {path}; give the file of the same cells")
+        for column in measured.columns:
             if column.startswith((f"{short}_", "help_")):
-                costs[column.removeprefix(f"{short}_")] = {
-                    row["arch"]: float(measured[row["index"]][column]) for row in rows
-                }
+                found = measured.numbers(column)
+                costs[column.removeprefix(f"{short}_")] = {cell: found[index] for index, cell in cell_of.items()}
     return Table(
         NASBench201Space(outputs={"cifar10": 10, "cifar100": 100, "imagenet16": 120}[data]),
-        {row["arch"]: (float(row[f"e12_{short}_val"]),) for row in rows},
-        {row["arch"]: float(row[tests[data]]) for row in rows},
-        {row["arch"]: scale * float(row["est_train_s_per_epoch_c10val"]) for row in rows},
+        {cell: (accuracy,) for cell, accuracy in sheet.accuracies(f"e12_{short}_val").items()},
+        sheet.accuracies(tests[data]),
+        {cell: scale * each for cell, each in sheet.seconds("est_train_s_per_epoch_c10val").items()},
         epochs=EPOCHS,
         costs=costs,
         elsewhere={
-            name: {row["arch"]: float(row[column]) for row in rows}
-            for name, column in tests.items()
-            if name != data and column in rows[0]
+            name: sheet.accuracies(column) for name, column in tests.items() if name != data and column in sheet.columns
         },
     )
 
@@ -148,13 +152,30 @@ def nasbench101(path: Path, data: str = "cifar10") -> Table:
     if data != "cifar10":
         raise UserError(f"the table knows no data {data!r}; use cifar10")
     try:
-        with np.load(path) as file:
+        with _opened(path) as file:
             keys, accuracies = file["key"], file["test_acc"].astype(float)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zlib.error, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is no such table: {error}") from None
+    if keys.ndim != 1 or keys.shape != accuracies.shape or not len(keys) or keys.dtype.kind not in "iu":
+        raise UserError(f"{path} is no such table: it has keys of {keys.dtype} {keys.shape} and accuracies of "
+                        f"{accuracies.shape}; give one whole number and one accuracy for each network")  # fmt: skip
+    if (keys[1:] <= keys[:-1]).any():
+        raise UserError(f"{path} is no such table: its keys do not ascend, each once; sort it by them")
+    if (strange := ~((accuracies >= 0) & (accuracies <= 100))).any():
+        place = int(strange.argmax())
+        raise UserError(f"{path}: test_acc of the key {int(keys[place]):016x} is {accuracies[place]}; give per cent, "
+                        "from 0 to 100")  # fmt: skip
     test = ByKey(keys, accuracies)
     signals: Mapping[str, tuple[float, ...]] = ByKey(keys, accuracies[:, None])
     return Table(NASBench101Space(), signals, test, ByKey(keys, np.ones(len(keys))), epochs=108)
+
+
+def _opened(path: Path) -> np.lib.npyio.NpzFile:
+    """An .npz file, opened. Raises ValueError for another one."""
+    file = np.load(path)
+    if not isinstance(file, np.lib.npyio.NpzFile):
+        raise ValueError("it is a single array; give an .npz file with the arrays key and test_acc")
+    return file
 
 
 class ByKey(Mapping[str, Any]):
@@ -184,8 +205,9 @@ def nasbench_macro(path: Path, data: str = "cifar10") -> Table:
     if data != "cifar10":
         raise UserError(f"the table knows no data {data!r}; use cifar10")
     columns = ("test_acc_1", "test_acc_2", "test_acc_3")
-    rows = _rows(path, "arch", *columns)
-    signals = {row["arch"]: tuple(float(row[column]) for column in columns) for row in rows}
+    sheet = Sheet.read(path, "arch", *columns)
+    parts = [sheet.accuracies(column) for column in columns]
+    signals = {chain: tuple(part[chain] for part in parts) for chain in sheet.rows}
     test = {key: sum(values) / len(values) for key, values in signals.items()}
     return Table(NASBenchMacroSpace(), signals, test, dict.fromkeys(signals, 1.0), epochs=1)
 
@@ -202,14 +224,61 @@ def read_table(space: str, path: Path, data: str = "cifar10") -> Table:
     return TABLES[space](path, data)
 
 
-def _rows(path: Path, *columns: str) -> list[dict[str, Any]]:
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the table {path}: {error}") from None
-    rows = list(csv.DictReader(text.splitlines()))
-    missing = [column for column in columns if not rows or column not in rows[0]]
-    if missing:
-        raise UserError(f"{path} is no such table: it has no column {', '.join(missing)}")
-    return rows
+@dataclass(frozen=True)
+class Sheet:
+    """Comma-separated text with a header.
+
+    rows   by the first of the columns that were asked for: the number of the line, and its cells by column
+    """
+
+    path: Path
+    columns: Sequence[str]
+    rows: Mapping[str, tuple[int, Mapping[str, str]]]
+
+    @classmethod
+    def read(cls, path: Path, *columns: str) -> Sheet:
+        """Read a file, plain or gzipped. Raises UserError where it has not these columns, is cut off, or names a row
+        twice; a byte order mark is skipped."""
+        try:
+            data = path.read_bytes()
+            text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
+            reader = csv.DictReader(io.StringIO(text, newline=""))
+            lines = [(reader.line_num, row) for row in reader]
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+            raise UserError(f"cannot read the table {path}: {error}") from None
+        has = reader.fieldnames or ()
+        if missing := [column for column in columns if column not in has]:
+            raise UserError(f"{path} is no such table: it has no column {', '.join(missing)}")
+        if not lines:
+            raise UserError(f"{path} is no such table: it has no rows")
+        rows: dict[str, tuple[int, Mapping[str, str]]] = {}
+        for number, row in lines:
+            if None in row or None in row.values():
+                raise UserError(f"{path}, line {number}: it has more or fewer cells than the header; was the file cut "
+                                "off?")  # fmt: skip
+            key = row[columns[0]]
+            if key in rows:
+                raise UserError(f"{path}, line {number}: {key} stands in line {rows[key][0]} already")
+            rows[key] = number, row
+        return cls(path, has, rows)
+
+    def numbers(
+        self, column: str, allowed: Callable[[float], bool] = math.isfinite, wanted: str = "a number"
+    ) -> dict[str, float]:
+        """The numbers of a column. Raises UserError, with the line, for what is none, or is not allowed."""
+        found = {}
+        for key, (number, row) in self.rows.items():
+            try:
+                value = float(row[column])
+            except ValueError:
+                value = math.nan
+            if not allowed(value):
+                raise UserError(f"{self.path}, line {number}: {column} is {row[column]!r}; give {wanted}")
+            found[key] = value
+        return found
+
+    def accuracies(self, column: str) -> dict[str, float]:
+        return self.numbers(column, lambda value: 0 <= value <= 100, "per cent, from 0 to 100")
+
+    def seconds(self, column: str) -> dict[str, float]:
+        return self.numbers(column, lambda value: 0 < value < math.inf, "seconds, above 0")

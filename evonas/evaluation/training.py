@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from evonas.evaluation.candidate import FRESH, Candidate
@@ -30,7 +31,8 @@ class Training(Evaluator):
 
     objectives   the task's first metric (on the validation split), then any of its other metrics, parameters,
                  multiply_adds, latency (ms; not repeatable)
-    timeout_s    a network that needs longer is a recorded failure
+    timeout_s    a network that needs longer is a recorded failure; its process is ended where it hangs
+    allowed_s    the same, where it is the run that has no more time; None: it has
     memory       bytes that a training may take; a network that needs more is a recorded failure, without being built,
     accumulate   or is trained with each batch in parts, as many as it takes
     threads      of the CPU for torch
@@ -48,6 +50,7 @@ class Training(Evaluator):
     device: str = "cpu"
     precision: str = "float32"
     timeout_s: float | None = None
+    allowed_s: float | None = None
     memory: int | None = None
     accumulate: bool = False
     threads: int = 1
@@ -99,6 +102,7 @@ class Training(Evaluator):
             return Outcome.failure("memory", self._too_large(graph))
         training = (candidate.identity or self.identity(candidate)).partition("/")[0]
         seed = number(self.seed, "train", training, replicate)
+        allowed = min(self.timeout_s or inf, self.allowed_s or inf)
         try:
             with torch_threads(self.threads):
                 network = build(graph.simplified(training=True), seed=seed)
@@ -111,12 +115,12 @@ class Training(Evaluator):
                     validation=None if self.final else splits.validation,
                     precision=self.precision,
                     splits=parts,
-                    deadline=None if self.timeout_s is None else start + self.timeout_s,
+                    deadline=None if allowed == inf else start + allowed,
                     watch=watch,
                 )
                 watch.begin("evaluation")
                 if self.final:
-                    measures = evaluate(network, splits.test, precision=self.precision)
+                    measures = evaluate(network, splits.test, precision=self.precision, by_group=True)
                 else:
                     measures = {metric.name: metric.best(curve[-min(recipe.best_of, recipe.epochs) :])}  # none from
                     # before a restart

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -28,6 +29,12 @@ from evonas.support.files import read_json, write_json
 REPORT = "EVONAS_REPORT"  # the file in which the root reports
 ORDERLY_S = 3.0  # for a root to end in order after a signal, and for a framework after its root
 POLL_S = 0.1
+
+_NAME = (
+    r"[\w.@-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f.:]*"  # of a host, or its address in IPv6, which has two colons
+)
+_COUNT = "([1-9][0-9]{0,5})"
+_HOST = re.compile(rf"({_NAME})(?::{_COUNT}|\s+(?:slots=)?{_COUNT})?")
 
 
 def to_be_launched(executor: str | None) -> bool:
@@ -61,22 +68,29 @@ def launch(
 
 
 def read_hosts(hostfile: Path) -> list[tuple[str, int]]:
-    """Hosts with their numbers of workers: one a line, as `node1 4`; without a number: 1.
+    """Hosts with their numbers of workers: one a line, as `node1 4`, or as MPI has it, `node1:4` and `node1 slots=4`;
+    without a number: 1. A byte order mark is skipped.
 
     Raises UserError where the file cannot be read so.
     """
     try:
-        lines = hostfile.read_text(encoding="utf-8").splitlines()
+        lines = hostfile.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise UserError(f"cannot read the hostfile {hostfile}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"the hostfile {hostfile} is no text in UTF-8; save it as such, or as plain ASCII") from None
     hosts = []
     for number, line in enumerate(lines, 1):
-        words = line.partition("#")[0].split()
-        if not words:
+        if not (text := line.partition("#")[0].strip()):
             continue
-        if len(words) > 2 or not (words[1:] or ["1"])[0].isdigit() or words[1:] == ["0"]:
-            raise UserError(f"{hostfile}, line {number}: write a host and its number of workers, such as 'node1 4'")
-        hosts.append((words[0], int((words[1:] or ["1"])[0])))
+        if "[" in text:
+            raise UserError(f"{hostfile}, line {number}: {text!r} stands for several hosts; write them one a line, as "
+                            f"`scontrol show hostnames '{text.split()[0]}'` prints them")  # fmt: skip
+        found = _HOST.fullmatch(text)
+        if found is None:
+            raise UserError(f"{hostfile}, line {number}: {text!r} is no host with its workers; write 'node1 4', or "
+                            "'node1:4'")  # fmt: skip
+        hosts.append((found[1], int(found[2] or found[3] or 1)))
     if not hosts:
         raise UserError(f"{hostfile} names no host; write one a line, with its number of workers after it")
     return hosts

@@ -91,7 +91,7 @@ class Worker:
         self.equipment = equipment
         self._seat = Seat() if equipment.device == "cuda" else None
         self._process: loky.ProcessPoolExecutor | None = None
-        self._ended = False
+        self._ended, self._is_new = False, True
 
     def run(
         self,
@@ -116,6 +116,9 @@ class Worker:
             where = f"process {number} on {socket.gethostname()}"
             assert self._process is not None, "it has just been started"
             try:
+                if limit is not None and self._is_new:
+                    self._process.submit(_received, fn).result()  # libraries are loaded before its time begins
+                self._is_new = False
                 future = self._process.submit(fn, *args, **kwargs)
                 if not self._wait(future, limit, meanwhile):
                     self.end()
@@ -160,6 +163,7 @@ class Worker:
             if self._process is None:
                 start_tracker(resource_tracker)
                 gpu = None if self._seat is None else self._seat.gpu
+                self._is_new = True
                 self._process = loky.ProcessPoolExecutor(
                     1, initializer=_begin, initargs=(os.getpid(),), env=self.equipment.environment(gpu)
                 )
@@ -234,6 +238,10 @@ class Seat:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def _received(fn: Callable[..., Any]) -> None:
+    """In a new process, which has loaded what a task needs as it came."""
 
 
 def _begin(parent: int) -> None:

@@ -12,6 +12,8 @@ from evonas.executors.launch import read_hosts
 from evonas.support.device import EXECUTORS, cores, gpus
 from evonas.support.files import place
 
+MOST = max(64, 8 * cores())  # worker processes of one host
+
 
 def workplace(
     executor: str | Executor | None,
@@ -35,7 +37,7 @@ def workplace(
         raise UserError(f"workers_per_gpu is {workers_per_gpu}; use at least 1")
     if isinstance(executor, Executor):
         has = getattr(executor, "_max_workers", None)  # of the executors of the standard library
-        return {"executor": "own", "workers": workers or has or cores(), "hostfile": None, "scheduler": None}
+        return {"executor": "script", "workers": workers or has or cores(), "hostfile": None, "scheduler": None}
     here = len(gpus()) * workers_per_gpu if device == "cuda" else cores()
     name = executor or fitting(workers or here)
     _check(name, workers, hostfile, scheduler)
@@ -58,5 +60,7 @@ def _check(name: str, workers: int | None, hostfile: str | Path | None, schedule
         raise UserError(f"a scheduler is of dask, not of {name}; add --executor dask")
     if scheduler is not None and workers is None:
         raise UserError("give --workers: how many the dask scheduler has")
+    if name == "processes" and (workers or 1) > MOST:
+        raise UserError(f"workers is {workers}; on this host of {cores()} cores use at most {MOST}")
     if name == "serial" and (workers or 1) > 1:
         raise UserError(f"one worker is all that the executor serial has, not {workers}; use processes")

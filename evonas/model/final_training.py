@@ -174,10 +174,7 @@ def choose_recipe(name: str, epochs: int | None, *, search: Recipe, final: Recip
     if name not in known:
         raise UserError(f"unknown recipe {name!r}; recipes are {', '.join(known)}")
     recipe = replace(known[name], trainings=1)
-    if epochs is None or epochs == recipe.epochs:
-        return recipe
-    milestones = tuple(round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones)
-    return replace(recipe, epochs=epochs, milestones=milestones, warmup=min(recipe.warmup, epochs - 1))
+    return recipe if epochs is None else recipe.lasting(epochs)
 
 
 def check_fit(request: Request) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from evonas.support.text import brief, shown
+from evonas.ranking import best_of
+from evonas.support.text import brief, duration, shown
 
 if TYPE_CHECKING:
     from evonas.run.budget import Budget
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
-PLAIN_EVERY_S = 10.0
+PLAIN_EVERY_S, LIVE_EVERY_S = 10.0, 0.2
+BEAT_S = 30.0  # without a word
 
 CODE = 60  # letters of a code
 
@@ -43,11 +46,14 @@ class Silent:
 
     def event(self, event: Event, replayed: bool) -> None: ...
 
+    def note(self, message: str) -> None: ...
+
     def warn(self, message: str) -> None: ...
 
 
 class Progress:
-    """Counts what it is shown. Best so far, evaluations a minute, failures, time left."""
+    """Counts what it is shown. Best so far, evaluations a minute, failures, time left; and a sign of life where nothing
+    has ended for a while."""
 
     def __init__(
         self, run: Run, console: Console | None = None, *, clock: Callable[[], float] = time.monotonic
@@ -59,93 +65,112 @@ class Progress:
         baseline = run.system.baseline.name.replace("_", " ")
         self.titles = {"search": "search", "baseline": baseline, "final": "final training"}
         self.name, self.weight = next(iter(run.config.objectives.items()))
-        self._shown = -PLAIN_EVERY_S
+        self._shown = self._drawn = -PLAIN_EVERY_S
         self.current = ""
         self.warned = False
-        self.told = self.fresh = self.failed = self.reused = 0
+        self.lock, self.over = threading.Lock(), threading.Event()
+        self.seen: dict[str, dict[int, Event]] = {}  # phase -> its records, which a further budget adds to
+        self.records: dict[int, Event] = {}
+        self._begin(0)
 
     def __enter__(self) -> Progress:
-        self.console.print(self.run.about(), soft_wrap=True)
+        self.note(self.run.about())
         if self.live:
             self.live.start()
+        threading.Thread(target=self._beat, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.over.set()
         if self.live:
             self.live.stop()
+        if self.current == "search" and self.fresh:
+            self._say(final=True)
 
     def phase(self, name: str, budget: Budget, already: int) -> None:
-        if self.current == "search" and self.told:
+        if self.current == "search" and self.fresh:
             self._say(final=True)
-        self.current, self.budget = name, budget
-        self.codes: dict[int, str] = {}
-        self.told = self.fresh = self.failed = self.reused = 0
-        self.already = already
-        self.best: tuple[float, str] | None = None
-        self.began = self.clock()
-        self.elapsed = 0.0
+        with self.lock:
+            self.current, self.budget = name, budget
+            self.records = self.seen.setdefault(name, {})
+            self._begin(already)
         if name == "final":
-            self.console.print(
-                f"{self.titles[name]} of {budget.evaluations} network{'s' * (budget.evaluations != 1)} ..."
-            )
+            self.note(f"{self.titles[name]} of {budget.evaluations} network{'s' * (budget.evaluations != 1)} ...")
+
+    def _begin(self, already: int) -> None:
+        """Nothing has been seen of a phase, but that so many had been asked for in a session before."""
+        self.already = already
+        self.told = self.fresh = self.failed = self.reused = 0
+        self.began, self.first = self.clock(), 0.0  # the second: when each worker had told something new
+        self.elapsed = 0.0
 
     def event(self, event: Event, replayed: bool) -> None:
         if event["event"] == "asked":
             if event["role"] is None:
-                self.codes[event["id"]] = event["code"]
+                self.records[event["id"]] = event
         elif event["event"] == "told" and event["status"] != "rejected":
-            self.told += 1
-            self.fresh += not replayed
-            self.reused += event["reused"]
-            self.failed += event["status"] == "failed"
+            with self.lock:
+                self.told += 1
+                self.fresh += not replayed
+                self.reused += event["reused"]
+                self.failed += event["status"] == "failed"
+                self.elapsed = event.get("t", self.elapsed)
+                if self.fresh == self.run.config.workers and not replayed:
+                    self.first = self.clock()
+                if event["id"] in self.records:
+                    self.records[event["id"]] = self.records[event["id"]] | event
             if event.get("warning") and not self.warned:  # the first one; the others are in the journal
                 self.warned = True
                 self.warn(f"#{event['id']}: {event['warning']}")
-            self.elapsed = event.get("t", self.elapsed)
-            code = self.codes.pop(event["id"], None)
-            if code is not None and event["values"]:
-                value = event["values"][0]
-                if self.best is None or self.weight * value > self.weight * self.best[0]:
-                    self.best = value, brief(code, CODE)
             if not replayed and self.current != "final":
                 self._say()
 
+    def note(self, message: str) -> None:
+        self.console.print(message, soft_wrap=True)
+
     def warn(self, message: str) -> None:
-        self.console.print(f"warning: {message}", soft_wrap=True)
+        self.note(f"warning: {message}")
 
     def _say(self, *, final: bool = False) -> None:
         now = self.clock()
-        if self.live:
+        if self.live and (final or now - self._drawn >= LIVE_EVERY_S):
+            self._drawn = now
             self.live.update(Text(self._line(now)), refresh=True)
         if (final or not self.live) and (final or now - self._shown >= PLAIN_EVERY_S):
             self._shown = now
-            self.console.print(self._line(now), soft_wrap=True)
+            self.note(self._line(now))
+
+    def _beat(self) -> None:
+        """Where nothing has ended for a while, the same line again, with the time."""
+        start = self.clock()
+        while not self.over.wait(BEAT_S / 10):
+            now = self.clock()
+            if not self.live and now - max(self._shown, start) >= BEAT_S:
+                self._shown = now
+                with self.lock:
+                    line = self._line(now) if self.current else "preparing"
+                self.note(f"{line}; {duration(now - self.began)} since this began")
 
     def _line(self, now: float) -> str:
-        seconds = max(now - self.began, 1e-9)
         total = self.budget.evaluations
         done = f"{self.already + self.told}/{total}" if total else f"{self.already + self.told}"
         parts = [f"{self.titles[self.current]}: {done} evaluations"]
-        if self.best:
-            parts.append(f"best {shown(self.name, self.best[0])} {self.best[1]}")
-        parts.append(f"{60 * self.fresh / seconds:.0f} a minute")
+        best = best_of(self.records.values(), self.weight, apart=self.run.config.inherit)
+        if best is not None:
+            parts.append(f"best {shown(self.name, best.value)} {brief(self.records[best.id]['code'], CODE)}")
+        parts.append(f"{60 * self.fresh / max(now - self.began, 1e-9):.0f} a minute")
         parts += [f"{self.reused} reused"] * bool(self.reused) + [f"{self.failed} failed"] * bool(self.failed)
-        left = self._seconds_left(seconds)
-        parts += [f"{_duration(left)} left"] * (left is not None)
+        if (left := self._seconds_left(now)) is not None:
+            parts.append(f"{duration(left)} left")
         return ", ".join(parts)
 
-    def _seconds_left(self, seconds: float) -> float | None:
+    def _seconds_left(self, now: float) -> float | None:
+        """None until more has ended than the workers began with: they load libraries and data first."""
         estimates = []
-        if self.budget.evaluations and self.fresh:
+        further = self.fresh - self.run.config.workers
+        if self.budget.evaluations and further > 0:
             missing = self.budget.evaluations - self.already - self.told
-            estimates.append(missing * seconds / self.fresh)
+            estimates.append(missing * (now - self.first) / further)
         if self.budget.seconds:
             estimates.append(self.budget.seconds - self.elapsed)
         return max(min(estimates), 0.0) if estimates else None
-
-
-def _duration(seconds: float | None) -> str:
-    minutes, rest = divmod(round(seconds or 0), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -72,12 +72,12 @@ def lines(run: Run, found: dict[str, Any]) -> Iterator[str]:
     """The status as lines for people."""
     yield f"{run.directory}: {found['state']}" + (f", {found['phase']}" if found["state"] == "running" else "")
     yield (f"{found['evaluations']} evaluations in {found['elapsed_s']:.0f} s, {found['a_minute']['whole'] or 0:.1f} a "
-           f"minute, {found['a_minute']['lately'] or 0:.1f} of late")  # fmt: skip
+           f"minute, {found['a_minute']['lately'] or 0:.1f} a minute lately")  # fmt: skip
     used = "" if found["utilisation"] is None else f"; {found['utilisation']:.0%} of their time so far in evaluations"
     yield f"workers: {found['busy']} busy, {found['idle']} idle{used}"
     if found["in_flight"]:
         ages = ", ".join(f"{each['id']} ({each['age_s']:.0f} s)" for each in found["in_flight"])
-        yield ("in flight: " if found["state"] == "running" else "to be begun again: ") + ages
+        yield ("in flight: " if found["state"] == "running" else "to be repeated: ") + ages
     if found["failures"]:
         yield "failures: " + ", ".join(f"{count} {kind}" for kind, count in found["failures"].items())
     if found["best"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from evonas.ranking import comparable
@@ -13,6 +14,7 @@ from evonas.support.text import brief, shown, words
 if TYPE_CHECKING:
     from evonas.run.store import Found, Run
 
+GROUPS = 10  # so many classes are told
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -25,13 +27,86 @@ def summary_rows(summary: Mapping[str, Any] | None, objectives: Mapping[str, flo
              f"test_{metric}": "test", first: first, "parameters": "parameters",
              "multiply_adds": "multiply-adds"}  # fmt: skip
     units = {f"as_trained_test_{metric}": metric, f"test_{metric}": metric, f"validation_{first}": first}
-    rows = [(role, row) for role, row in summary.items() if isinstance(row, dict) and "code" in row]
+    rows = compared(summary)
     columns = [name for name in names if any(name in row for _, row in rows)]
+    _, validation, test = summary["counts"] or (0, 0, 0)
+    images = {f"validation_{first}": validation} | dict.fromkeys((f"as_trained_test_{metric}", f"test_{metric}"), test)
+
+    def cell(name: str, row: Mapping[str, Any]) -> str:
+        unit = units.get(name, name)
+        spread = standard_error(unit, row[name], images.get(name, 0))
+        return shown(unit, row[name]) + ("" if spread is None else f" ±{100 * spread:.1f}")
+
     return [
         {"": role.replace("_", " "), "code": brief(row["code"])}
-        | {names[name]: shown(units.get(name, name), row[name]) if name in row else "" for name in columns}
+        | {names[name]: cell(name, row) if name in row else "" for name in columns}
         for role, row in rows
     ]
+
+
+def compared(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The winner and what it is compared with, by role."""
+    return [(role, row) for role, row in summary.items() if isinstance(row, dict) and "code" in row]
+
+
+def standard_error(name: str, value: float | None, count: int) -> float | None:
+    """Of an accuracy over so many examples; None for other values."""
+    return sqrt(value * (1 - value) / count) if count and value is not None and name == "accuracy" else None
+
+
+def verdict(summary: Mapping[str, Any]) -> Iterator[str]:
+    """What the table is worth, in sentences: leads within the noise of the test split, and what was cut short."""
+    metric, (_, _, test) = summary["metric"], summary["counts"] or (0, 0, 0)
+    value = summary["winner"].get(f"test_{metric}")
+    own = standard_error(metric or "", value, test)
+    for role, row in compared(summary):
+        other = row.get(f"test_{metric}")
+        if role == "winner" or own is None or other is None or value is None:
+            continue
+        noise = 2 * sqrt(own**2 + (standard_error(metric, other, test) or 0) ** 2)
+        against = role.replace("_", " ")
+        lead = "ahead of" if value > other else "behind"
+        if abs(value - other) <= noise:
+            yield (f"winner and {against} cannot be told apart: {100 * abs(value - other):.1f} points on {test} test "
+                   f"images, where chance makes up to {100 * noise:.1f}")  # fmt: skip
+        else:
+            yield f"the winner is {lead} {against} by {100 * abs(value - other):.1f} points, more than by chance"
+    evaluations, made = summary["baseline_evaluations"], summary["evaluations"]
+    if evaluations is not None and evaluations < made:
+        yield f"random search had time for {evaluations} evaluations, the search for {made}"
+    if summary["final_epochs"] and summary["final_epochs"][0] < summary["final_epochs"][1]:
+        given, usual = summary["final_epochs"]
+        yield f"final trainings had {given} of {usual} epochs, as the time was limited: the winner may be worth more"
+
+
+def smaller(run: Run) -> str:
+    """The smallest network that validation cannot tell from the winner, by one standard error; empty: there is none."""
+    first, counts = next(iter(run.config.objectives)), (run.summary or {}).get("counts")
+    if counts is None:
+        return ""
+    best = run.best
+    spread = standard_error(first, best.values[first], counts[1])
+    size = best.record["measures"].get("parameters")
+    if spread is None or size is None:
+        return ""
+    near = [
+        record
+        for record in comparable(run.records())
+        if record["values"][0] >= best.values[first] - spread and "parameters" in record["measures"]
+    ]
+    least = min(near, key=lambda record: record["measures"]["parameters"])
+    if least["measures"]["parameters"] >= size:
+        return ""
+    return (f"within one standard error of the winner's validation, individual {least['id']} has "
+            f"{least['measures']['parameters']:,.0f} parameters instead of {size:,.0f}: evonas show {run.directory} "
+            f"{least['id']}")  # fmt: skip
+
+
+def group_rows(summary: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    """The winner on the test images of each class; of many classes, the worst."""
+    found = {} if summary is None else summary["by_group"]
+    worst = sorted(found.items(), key=lambda each: each[1])[:GROUPS]
+    return [{"class": name, "test": shown(summary["metric"], value)} for name, value in worst] if summary else []
 
 
 def top(run: Run, count: int) -> list[Mapping[str, Any]]:

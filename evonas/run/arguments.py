@@ -132,9 +132,9 @@ def objectives_of(given: Any, evaluate: Any, system: System, task: Task | None) 
     return own_objectives(given)
 
 
-def whole_numbers(**given: Any) -> Iterator[int | None]:
-    """Numbers of Python or numpy, in their order; None stays. Raises UserError for anything else."""
-    return (None if value is None else whole(name, value) for name, value in given.items())
+def whole_numbers(**given: Any) -> Iterator[int]:
+    """Numbers of Python or numpy, in their order. Raises UserError for anything else."""
+    return (whole(name, value) for name, value in given.items())
 
 
 def seconds_in(called: str, given: Any) -> float | None:
@@ -154,13 +154,13 @@ def preset_of(system: System, preset: str | None, task: Task | None) -> str:
 
 
 def code_of(given: str | Path, space: Space) -> str:
-    """A code to begin with, or the best of a run in a directory."""
-    if isinstance(given, Path) or _holds_run(given):
-        return space.format(space.parse(Run.open(given).best.code))
-    return space.format(space.parse(given))
+    """A code to begin with, or the best of a run in a directory, whose journal has its code."""
+    code = Run.open(given).best.code if isinstance(given, Path) or holds_run(given) else given
+    return space.format(space.parse(code))
 
 
-def _holds_run(directory: str) -> bool:
+def holds_run(directory: str | Path) -> bool:
+    """Whether it is a directory with a run in it, and not a code or the name of a system."""
     try:
         return (Path(directory) / "config.json").exists()
     except OSError:  # a code may be longer than the name of a file

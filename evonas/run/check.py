@@ -19,6 +19,7 @@ from evonas.run.store import Run
 from evonas.space import Space
 from evonas.strategies import Strategy
 from evonas.support.streams import stream
+from evonas.systems.own import is_reference
 
 DRAWN = 10  # random networks whose operations are tried
 
@@ -35,6 +36,8 @@ def check(run: Run) -> None:
         toolbox.individual()  # raises for a space that evonas has no operators for
     if some_are_added():
         _check_operations([graph, *_decoded(problem.space, stream(config.seed, "check"))])
+    if run.task is not None and is_reference(config.system):
+        _check_names(graph)
     _check_signs(run)
     strategy = problem.make(toolbox, stream(config.seed, "check"))
     strategy.check(problem, inherit=config.inherit)
@@ -100,6 +103,13 @@ def _check_operations(graphs: Iterable[Graph]) -> None:
 
     for graph in graphs:
         check(graph)
+
+
+def _check_names(graph: Graph) -> None:
+    """The nodes of a space of the user's own can be modules of a network."""
+    from evonas.network import check_names
+
+    check_names(graph)
 
 
 def _check_signs(run: Run) -> None:

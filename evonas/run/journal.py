@@ -40,14 +40,19 @@ class Journal:
     torn       the last line, where it was damaged: its event counts as one that never was
     elapsed    seconds of run time up to the last event that was read
 
+    since      when the session began, by the clock: what it did before it came here counts as run time; None: now
+
     One process at a time holds a journal.
 
     Raises JournalError for a changed line, another schema or another space, and where another process holds it;
     RunError when an event cannot be written.
     """
 
-    def __init__(self, path: Path, space: Event, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: Path, space: Event, *, clock: Callable[[], float] = time.monotonic, since: float | None = None
+    ) -> None:
         self.path, self.clock = path, clock
+        self._started = clock() if since is None else since
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
@@ -66,7 +71,6 @@ class Journal:
         path = self.path
         self.events, self._check, whole, self.torn = read(path, space)
         self.elapsed = max((event.get("t", 0.0) for _, event in self.events), default=0.0)
-        self._started = self.clock()
         os.ftruncate(self._file, whole)  # a torn last line goes: its event was never acted on
         if not self.events:
             self.append({"event": "run", "id": "run", "schema": VERSION, "space": space})

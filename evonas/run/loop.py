@@ -49,16 +49,14 @@ class Loop:
         self.journal, self.executor, self.workers = journal, executor, workers
         self.on_event, self.watch, self.wait = on_event, watch, wait
         self._past = iter([(line, event) for line, event in journal.events if event["event"] in LOOP_EVENTS])
+        self.at = 0.0  # run time of the last event, replayed ones included
         self._next_id = 0
         self._known: dict[str, Outcome] = {}  # by key: results that can be used again
         self._replicates: dict[str, int] = {}  # identity -> trainings asked for
 
-    def run(self, phase: Phase, budget: Budget, *, reserve_s: Callable[[], float] = lambda: 0.0) -> Phase:
-        """Ask and tell until the budget is spent or the strategy has no more to propose.
-
-        reserve_s   seconds of the budget to be kept for what comes after the phase
-        """
-        course = _Course(self, phase, budget, reserve_s)
+    def run(self, phase: Phase, budget: Budget) -> Phase:
+        """Ask and tell until the budget is spent or the strategy has no more to propose."""
+        course = _Course(self, phase, budget)
         if not course.replay():
             course.go()
         return phase
@@ -67,21 +65,23 @@ class Loop:
         """Write down that all phases are done, unless the journal says so already."""
         line, event = next(self._past, (0, None))
         if event is None:
-            self.journal.append({"event": "finished", "id": "run"})
+            event = self.journal.append({"event": "finished", "id": "run"})
         elif event["event"] != "finished":
             raise JournalError(f"{self.journal.path}, line {line}: it goes on after the end of the run; resume "
                                "with the settings and the evonas that began the run")  # fmt: skip
+        self.at = event["t"]
 
 
 class _Course:
     """One phase, from its replayed past to its end."""
 
-    def __init__(self, loop: Loop, phase: Phase, budget: Budget, reserve_s: Callable[[], float]) -> None:
-        self.loop, self.phase, self.budget, self.reserve_s = loop, phase, budget, reserve_s
+    def __init__(self, loop: Loop, phase: Phase, budget: Budget) -> None:
+        self.loop, self.phase, self.budget = loop, phase, budget
         self.watch = loop.watch
         self.keys: dict[int, str] = {}
         self.running: dict[Future, Individual] = {}
         self.rejected_in_a_row = 0
+        self.proposing = 0.0  # seconds that the last proposal took: a supernet is trained meanwhile
         self.joined: dict[str, list[Individual]] = {}  # key in flight -> individuals that wait for the same result
 
     # ---- the past -------------------------------------------------------------------------------------------------
@@ -90,6 +90,7 @@ class _Course:
         """Replay what the journal holds of this phase; True where it had ended."""
         waiting: dict[int, Individual] = {}
         for line, event in self.loop._past:
+            self.loop.at = event["t"]
             if event["event"] == "ended" and event["id"] == self.phase.name:
                 self.phase.ended_because = event["because"]
                 self.loop.on_event(event, True)
@@ -179,7 +180,9 @@ class _Course:
 
     def _propose(self) -> Individual | None:
         self.watch.begin("strategy")
-        proposed = self.phase.strategy.generate(1)
+        start = self.loop.journal.seconds
+        proposed = self.phase.propose()
+        self.proposing = self.loop.journal.seconds - start
         self.watch.begin("other")
         if not proposed:
             return None
@@ -282,6 +285,7 @@ class _Course:
     def _write(self, event: Event) -> None:
         self.watch.begin("journal")
         written = self.loop.journal.append(event)
+        self.loop.at = written.get("t", 0.0)
         self.watch.begin("other")
         self.loop.on_event(written, False)
 
@@ -295,8 +299,8 @@ class _Course:
         if budget.cost_seconds is not None and phase.seconds >= budget.cost_seconds:
             return f"{budget.cost_seconds:g} seconds of evaluation"
         if budget.seconds is not None:
-            expected = phase.seconds / phase.trained if phase.trained else 0.0
-            if self.loop.journal.seconds + expected + self.reserve_s() >= budget.seconds:
+            expected = max(phase.seconds / phase.trained if phase.trained else 0.0, self.proposing)
+            if self.loop.journal.seconds + expected >= budget.seconds:
                 return f"{budget.seconds:g} seconds"
         if phase.repeats >= REPEATS_LIMIT:
             return f"the last {REPEATS_LIMIT:,} genomes had all been evaluated before"
@@ -315,7 +319,7 @@ def _outcome(future: Future) -> Outcome:
 
 
 def _broken(broken: BrokenExecutor) -> RunError:
-    return RunError(f"the executor has broken down, nothing told is lost: {broken}")
+    return RunError(f"the executor has broken down, no finished result is lost: {broken}")
 
 
 def _id(individual: Individual) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
+from evonas.errors import UserError
 from evonas.evaluation import Candidate, Decoder, Evaluator, Outcome
 from evonas.evaluation.keeper import Keeper
 from evonas.individual import Individual
 from evonas.ranking import RANKED, Best
-from evonas.space import Space
+from evonas.space import CodeError, Space
 from evonas.strategies import Strategy, adopt
 
 
@@ -51,13 +53,37 @@ class Phase:
         if isinstance(self.space, Space):
             self.space = Decoder(self.space)
 
+    def propose(self) -> list[Individual]:
+        """What the strategy proposes next, if anything, its tokens as its space has them. Raises UserError for what is
+        not of the space, of which there would be no code."""
+        proposed = self.strategy.generate(1)
+        if not isinstance(proposed, list | tuple) or len(proposed) > 1:
+            raise UserError(f"the strategy gives {proposed!r:.100}, and one was asked for; generate(n) gives a list of "
+                            "at most n individuals")  # fmt: skip
+        for individual in proposed:
+            if not isinstance(individual, Individual):
+                raise UserError(f"the strategy proposes {individual!r:.100}; give evonas.individual.Individual(tokens)")
+            if (decoder := self._decoder(individual)) is not None:
+                try:
+                    individual[:] = decoder.space.plain(individual)
+                except CodeError as error:
+                    raise UserError(f"the strategy proposes what is not of {decoder.space.name}: {error}") from None
+        return proposed
+
     def candidate(self, individual: Individual) -> Candidate:
         """What an evaluator sees of an individual."""
-        return Candidate.of(individual, self.roles.get(individual.role or "", self.space))
+        return Candidate.of(individual, self._decoder(individual))
+
+    def _decoder(self, individual: Individual) -> Decoder | None:
+        found = self.roles.get(individual.role or "", self.space)
+        assert not isinstance(found, Space), "they are decoders from the beginning"
+        return found
 
     def code(self, individual: Individual) -> str:
         """Of its genome; empty where there is no space, or where it stands for something of another one."""
-        return "" if self.space is None or individual.role in self.roles else self.space.space.format(individual)
+        if not isinstance(self.space, Decoder) or individual.role in self.roles:
+            return ""
+        return self.space.space.format(individual)
 
     def told(self) -> Iterator[tuple[Individual, Outcome]]:
         """Individuals with their outcomes, in the order in which they were asked."""
@@ -68,5 +94,8 @@ class Phase:
         valued = [(i, outcome) for i, outcome in self.told() if outcome.values and i.role is None]
         for status in RANKED:
             if found := [(i, outcome) for i, outcome in valued if outcome.status == status]:
-                return [Best(i.id or 0, tuple(i), outcome.values[0], i.provisional) for i, outcome in found]
+                return [
+                    Best(i.id or 0, tuple(i), o.values[0], i.provisional, o.measures.get("parameters", inf))
+                    for i, o in found
+                ]
         return []

@@ -24,7 +24,7 @@ class Asked(Struct):
 
     event: Literal["asked"]
     id: Number
-    genome: list[Any]
+    genome: list[str | int | float | bool | None]
     code: str
     parents: list[Number]
     operator: str
@@ -64,6 +64,15 @@ class Told(Struct):
     profile: dict[str, float] = {}
 
 
+class Planned(Struct):
+    """For how many epochs the final trainings go on, where the time is limited."""
+
+    event: Literal["planned"]
+    id: Literal["final"]
+    epochs: Annotated[int, Meta(ge=1)]
+    t: float
+
+
 class Ended(Struct):
     """A phase has come to its end."""
 
@@ -91,6 +100,17 @@ class Summary(Struct):
     wall_s: float
     metric: str | None
     winner: dict[str, Any]
+    counts: tuple[Number, Number, Number] | None
+    final_epochs: tuple[Number, Number] | None
+    by_group: dict[str, float]
+    baseline_evaluations: Number | None
 
 
-EVENTS: dict[str, type[Struct]] = {"run": Head, "asked": Asked, "told": Told, "ended": Ended, "finished": Finished}
+EVENTS: dict[str, type[Struct]] = {
+    "run": Head,
+    "asked": Asked,
+    "told": Told,
+    "planned": Planned,
+    "ended": Ended,
+    "finished": Finished,
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,9 +17,11 @@ from evonas.evaluation.mean import Mean
 from evonas.evaluation.training import AsTrained, Training
 from evonas.executors.launch import read_hosts
 from evonas.genomes import plain
+from evonas.graph import Graph
 from evonas.individual import Individual
 from evonas.model.trained import keep
 from evonas.ranking import Best, best
+from evonas.recipe import Recipe
 from evonas.reports.profile import profile
 from evonas.run.bench import RunBench
 from evonas.run.budget import Budget
@@ -27,6 +29,8 @@ from evonas.run.config import Config
 from evonas.run.journal import Event, Journal
 from evonas.run.loop import Loop
 from evonas.run.phase import Phase
+from evonas.run.probe import epoch_seconds
+from evonas.run.shares import Shares, makespan
 from evonas.run.store import Run
 from evonas.strategies import Strategy
 from evonas.strategies.first import First
@@ -34,10 +38,12 @@ from evonas.support.device import memory_of, sharing
 from evonas.support.files import write_json
 from evonas.support.stopwatch import UNWATCHED, Stopwatch
 from evonas.support.streams import stream
+from evonas.support.text import duration
 from evonas.systems import registry
 from evonas.systems.setup import Chosen
 
-FINAL_MARGIN = 1.15  # final training beside the reference network is a little slower than an epoch of the search
+FINAL_MARGIN = 1.25  # final trainings beside one another are a little slower than an epoch of the search
+SHORTEST = 1e-3  # seconds of an epoch
 
 
 class Observer(Protocol):
@@ -47,7 +53,19 @@ class Observer(Protocol):
 
     def event(self, event: Event, replayed: bool) -> None: ...
 
+    def note(self, message: str) -> None: ...
+
     def warn(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Time:
+    """What the parts of a run have of its budget; `end`: the run time at which final trainings are to be done, None
+    where there is no limit."""
+
+    search: Budget
+    baseline: Budget
+    end: float | None
 
 
 class WinnersKeeper(Keeper):
@@ -86,6 +104,8 @@ class Session:
         self.task = self.problem.task
         if self.task is not None:  # there are final networks
             self.reference = Decoder(plain.reference(self.task.input_shape, self.task.output_shape[0]))
+        self.planned = iter([event["epochs"] for _, event in journal.events if event["event"] == "planned"])
+        self.final = self.problem.final  # or shorter, where the time is
         self.tested: dict[str, Outcome] = {}  # by role
 
     def go(self) -> dict[str, Any]:
@@ -98,27 +118,26 @@ class Session:
         other = self.problem.system.baseline.name
         summary: dict[str, Any] = {}
         for budget in self.config.budgets:
-            self.observer.phase("search", budget, len(search.asked))
-            self.loop.run(search, budget, reserve_s=lambda: self._final_seconds(search))
-            winner = self._best(search)
-            baselines: dict[str, Any] = {}
-            by_hand = self._individual("reference", ())
-            if self.task is not None:
-                self._test(self._individual("winner", winner.genome, winner.id), *[by_hand] * self.config.baseline)
-                self._test_as_trained("winner_as_trained", winner, search)
+            time = self._time(budget)
+            self.observer.phase("search", time.search, len(search.asked))
+            self.loop.run(search, time.search)
+            winner, lucky = self._best(search), None
             if baseline is not None:
-                as_many = Budget(len(search.outcomes) + self.compares)  # and the reference
+                as_many = replace(time.baseline, evaluations=len(search.outcomes) + self.compares)  # and the reference
                 self.observer.phase("baseline", as_many, len(baseline.asked))
                 self.loop.run(baseline, as_many)
-                lucky = self._best(baseline)
-                if self.task is not None:
-                    self._test(self._individual(other, lucky.genome, lucky.id))
-                    self._test_as_trained(f"{other}_as_trained", lucky, baseline)
+                lucky = best(baseline.ranked(), self.problem.weights[0], apart=self.config.inherit)
+            if self.task is not None:
+                finalists = {"winner": (winner, search)} | ({other: (lucky, baseline)} if lucky and baseline else {})
+                self._test_finalists(finalists, baseline, time)
+            baselines: dict[str, Any] = {}
+            if lucky is not None:
                 baselines[other] = self._result(other, lucky.genome, lucky.value)
-                if self.task is not None:
-                    values = next(baseline.told())[1].values if self.compares else ()
-                    baselines["reference"] = self._result("reference", (), values[0] if values else None)
+            if baseline is not None and self.task is not None:
+                values = next(baseline.told())[1].values if self.compares else ()
+                baselines["reference"] = self._result("reference", (), values[0] if values else None)
             summary = self._summary(search, self._result("winner", winner.genome, winner.value), baselines)
+            summary |= {"baseline_evaluations": None if baseline is None else len(baseline.outcomes) - self.compares}
             write_json(self.run.directory / "summary.json", summary)
             self.loop.finish()
             if self.config.profile:
@@ -192,7 +211,11 @@ class Session:
         problem, limit = self.problem, self.config.timeout_s
         if problem.evaluate is not None:
             return Function(problem.evaluate, len(problem.objectives), limit)
-        trained = self._training(problem.search, objectives=tuple(problem.objectives), timeout_s=limit)
+        first = self.config.budgets[0].seconds
+        allowed = None if first is None else self._shares(first).search
+        trained = self._training(
+            problem.search, objectives=tuple(problem.objectives), timeout_s=limit, allowed_s=allowed
+        )
         return trained if problem.search.trainings == 1 else Mean(trained, problem.search.trainings)
 
     def _training(self, recipe: Any, **options: Any) -> Training:
@@ -216,7 +239,7 @@ class Session:
         phase = Phase(
             "final",
             First(individuals),
-            evaluator or self._training(self.problem.final, final=True),
+            evaluator or self._training(self.final, final=True),
             self.decoder,
             roles={"reference": self.reference},
             keeper=WinnersKeeper(self, origin),
@@ -224,6 +247,16 @@ class Session:
         self.observer.phase("final", Budget(len(individuals)), 0)
         self.loop.run(phase, Budget())
         self.tested |= {individual.role or "": outcome for individual, outcome in phase.told()}
+
+    def _test_finalists(self, found: dict[str, tuple[Best, Phase]], baseline: Phase | None, time: Time) -> None:
+        """The winner and the best of random search, by role, and the reference: all by one recipe, and beside one
+        another."""
+        by_hand = [] if baseline is None else [self._individual("reference", ())]
+        graphs = [self.decoder.graph(each.genome) for each, _ in found.values()]
+        self.final = self._final_recipe([*graphs, *([self.reference.graph(())] * len(by_hand))], time)
+        self._test(*by_hand, *(self._individual(role, each.genome, each.id) for role, (each, _) in found.items()))
+        for role, (finalist, phase) in found.items():
+            self._test_as_trained(f"{role}_as_trained", finalist, phase)
 
     def _test_as_trained(self, role: str, found: Best, phase: Phase) -> None:
         """The test split by the weights that the search has left a network with, where it kept them."""
@@ -235,22 +268,50 @@ class Session:
         individual = self._individual(role, found.genome, found.id)
         self._test(individual, evaluator=as_trained, origin=origin)
 
-    def _final_seconds(self, search: Phase) -> float:
-        """An estimate of the final training of the best network so far, from what its search evaluation took."""
-        told = [(i, outcome) for i, outcome in search.told() if outcome.values and outcome.epochs]
-        if not told or self.task is None:
-            return 0.0
-        found, outcome = max(told, key=lambda each: self.problem.weights[0] * each[1].values[0])
-        train, validation, _ = self.task.counts
-        seconds = self.evaluator.epoch_seconds(search.candidate(found), outcome)
-        return FINAL_MARGIN * seconds * self.problem.final.epochs * (train + validation) / train
+    # ---- the time -------------------------------------------------------------------------------------------------
+
+    def _time(self, budget: Budget) -> Time:
+        """What of a budget each part of the run has, from now on."""
+        if budget.seconds is None:
+            return Time(budget, Budget(), None)
+        begun, parts = self.loop.at, self._shares(budget.seconds - self.loop.at)
+        self.observer.note(f"{duration(budget.seconds - begun)}: {parts}")
+        searched = begun + parts.search
+        return Time(
+            replace(budget, seconds=searched),
+            Budget(seconds=searched + parts.baseline) if parts.baseline else Budget(),
+            budget.seconds - parts.closing,
+        )
+
+    def _shares(self, seconds: float) -> Shares:
+        return Shares.of(seconds, baseline=self.config.baseline, final=self.task is not None)
+
+    def _final_recipe(self, graphs: list[Graph], time: Time) -> Recipe:
+        """The final recipe, or as many epochs of it as there is time for: the same for all that the table compares. The
+        journal says how many, so that they are as many where the run is resumed."""
+        whole = self.problem.final
+        if time.end is None:
+            return whole
+        assert self.task is not None, "without data nothing is trained in the end"
+        epochs = next(self.planned, None)
+        if epochs is None:
+            train, validation, _ = self.task.counts
+            bench = RunBench(self.problem, self.config)
+            seconds = [epoch_seconds(graph, bench, whole) * (train + validation) / train for graph in graphs]
+            epoch = FINAL_MARGIN * makespan(seconds, self.config.workers)
+            left = max(time.end - self.journal.seconds, 0.0)
+            epochs = max(1, min(whole.epochs, int(left / max(epoch, SHORTEST))))
+            self.journal.append({"event": "planned", "id": "final", "epochs": epochs})
+        if epochs < whole.epochs:
+            self.observer.note(f"there is time for final trainings of {epochs} epochs, where {whole.epochs} are usual")
+        return whole.lasting(epochs)
 
     def keep_winner(self, individual: Individual, outcome: Outcome) -> None:
         """A folder of its own: best/, and as_trained/ for the weights that the search has left."""
         problem, left = self.problem, individual.role == "winner_as_trained"
         assert outcome.weights is not None, "there is nothing else to keep"
         assert self.task is not None, "only a run with a task has a winner to keep"
-        recipe = problem.space.recipe(individual, problem.search) if left else problem.final
+        recipe = problem.space.recipe(individual, problem.search) if left else self.final
         metric = self.task.metric.name
         keep(
             self.run.directory / ("as_trained" if left else "best"),
@@ -305,6 +366,12 @@ class Session:
                 shown[f"as_trained_test_{metric}"] = left.values[0] if left.values else None
         return shown | {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
 
+    def _by_group(self) -> dict[str, float]:
+        """What the winner is worth for each class, or whatever groups the task has, on the test split."""
+        tested = self.tested.get("winner")
+        found = {} if tested is None else tested.measures
+        return {name.partition("/")[2]: value for name, value in found.items() if "/" in name}
+
     def _summary(self, search: Phase, winner: dict[str, Any], baselines: dict[str, Any]) -> dict[str, Any]:
         failures = [outcome for outcome in search.outcomes.values() if outcome.failed]
         return {
@@ -313,12 +380,15 @@ class Session:
             "data": None if self.task is None else self.task.data,
             "seed": self.config.seed,
             "metric": None if self.task is None else self.task.metric.name,
+            "counts": None if self.task is None else list(self.task.counts),
+            "final_epochs": None if self.task is None else [self.final.epochs, self.problem.final.epochs],
             "objectives": self.config.objectives,
             "evaluations": len(search.outcomes),
             "trained": search.trained,
             "failed": len(failures),
             "rejected": search.rejected + self.guard.rejected,
             "ended_because": search.ended_because,
+            "by_group": self._by_group(),
             "wall_s": round(self.journal.seconds, 1),
             "winner": winner,
             **baselines,

@@ -268,6 +268,29 @@ class Run:
             raise UserError("a run goes on to a number of evaluations or for a time, not to a number of epochs")
         return self.extended(evaluations=wanted.evaluations, seconds=wanted.seconds)
 
+    def with_data(self, place: str) -> Run:
+        """The same run with its data somewhere else. Raises UserError where they are other data there, or the run has
+        none that lie anywhere."""
+        fields = self.config.data or {}
+        if not isinstance(fields.get("source"), dict):
+            raise UserError(f"{self.directory} has no data that could lie somewhere else")
+        source = fields["source"] | {"name": str(Path(place).resolve())}
+        run = self._with(replace(self.config, data=fields | {"source": source, "fingerprint": None}))
+        found = run.require_data()
+        if found is None or found.identified().fingerprint != fields["fingerprint"]:
+            raise UserError(f"{place} holds other data than those that {self.directory} was begun with")
+        return self._with(replace(self.config, data=fields | {"source": source}))
+
+    def require_data(self) -> Task | None:
+        """The task, whose data are there. Raises UserError where they are not."""
+        try:
+            if self.task is not None:
+                _ = self.task.counts
+            return self.task
+        except UserError as error:
+            raise UserError(f"{error}; where they have moved, go on with evonas resume {self.directory} --data "
+                            "PATH") from None  # fmt: skip
+
     def moved(self, **where: Any) -> Run:
         """The same run with other workers, executor, device...; None leaves a field as it is."""
         config = replace(self.config, **{name: value for name, value in where.items() if value is not None})

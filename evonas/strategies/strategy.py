@@ -18,8 +18,9 @@ class Strategy(ABC):
     """DEAP's generate-update contract, as `deap.algorithms.eaGenerateUpdate` uses it: other libraries call it ask and
     tell.
 
-    generate(n)          at most n individuals to evaluate; n=None: what the strategy calls one generation. [] says:
-                         nothing before something has been told, and leaves the strategy as it was.
+    generate(n)          at most n individuals to evaluate, of tokens that equal options of the space; n=None: what the
+                         strategy calls one generation. [] says: nothing before something has been told, and leaves the
+                         strategy as it was.
     update(individuals)  individuals that `generate` gave, in any order and with any delay, each with its fitness set;
                          a failed one has an invalid fitness.
 

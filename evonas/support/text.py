@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 
 def shown(name: str, value: float | None) -> str:
     """A value with its unit: accuracies in per cent, latency in ms, counts with separators."""
@@ -22,6 +24,19 @@ def words(name: str) -> str:
 def brief(code: str, longest: int = 100) -> str:
     """A code as far as there is room for it in a line of many things."""
     return code if len(code) <= longest else code[: longest - 2] + " …"
+
+
+def duration(seconds: float, *, up: bool = False) -> str:
+    """In hours, minutes and seconds: 4 min 20 s; `up` to what somebody would ask for: 5 min."""
+    if up:
+        unit = next(unit for limit, unit in ((100, 10), (3600, 60), (float("inf"), 600)) if seconds < limit)
+        seconds = unit * ceil(seconds / unit)
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    if minutes and not rest:
+        return f"{minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def reason(error: Exception) -> str:

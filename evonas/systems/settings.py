@@ -143,7 +143,9 @@ class Resolver:
 def whole(called: str, value: Any) -> int:
     """A whole number, of Python or numpy. Raises UserError for anything else."""
     try:
-        return operator.index(None if isinstance(value, bool) else value)
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
     except TypeError:
         raise UserError(f"{called} is {value!r}; use a whole number") from None
 

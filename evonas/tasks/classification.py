@@ -46,6 +46,10 @@ class ImageClassification(ImageTask):
 
         return F.cross_entropy(outputs, targets, label_smoothing=recipe.label_smoothing)
 
+    def groups(self, targets: Tensor) -> dict[str, Tensor]:
+        """The classes."""
+        return {name: targets == label for label, name in enumerate(self.images.classes)}
+
     def about(self) -> str:
         """The images, and how many there are of each class."""
         import numpy as np

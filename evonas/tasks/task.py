@@ -117,6 +117,11 @@ class Task(ABC):
         """A batch as it is trained on, inputs and targets changed together."""
         return inputs, targets
 
+    def groups(self, targets: Tensor) -> dict[str, Tensor]:
+        """Groups of examples for which the first metric of a final test is told too, such as classes: each by its name,
+        as a mask over the targets. By default there are none."""
+        return {}
+
     def preprocessing(self) -> dict[str, Any]:
         """What goes with a trained network: how an input becomes what the network takes, and what its outputs mean
         (`classes`: their names; None: plain numbers)."""
@@ -136,14 +141,28 @@ class DataDiffer(RuntimeError):
     """A host holds other data than those that a run began with."""
 
 
-def measure(outputs: Iterable[tuple[Tensor, Tensor]], split: Split) -> dict[str, float]:
-    """Every metric over batches of (outputs, targets) that go once through a split."""
-    metrics = split.task.metrics
+def measure(outputs: Iterable[tuple[Tensor, Tensor]], split: Split, *, by_group: bool = False) -> dict[str, float]:
+    """Every metric over batches of (outputs, targets) that go once through a split.
+
+    by_group   the first metric for each group of the task too, as accuracy/cat
+    """
+    import torch
+
+    metrics, groups = split.task.metrics, split.task.groups(split.targets) if by_group else {}
     totals: list[Tensor | None] = [None] * len(metrics)
+    each: list[Tensor] = []
     for found, targets in outputs:
         totals = [metric.add(total, found, targets) for metric, total in zip(metrics, totals, strict=True)]
-    return {
+        if groups:
+            each.append(metrics[0].each(found, targets).double())
+    measures = {
         metric.name: metric.value(total, len(split))
         for metric, total in zip(metrics, totals, strict=True)
         if total is not None
+    }
+    values = torch.cat(each) if groups else None
+    return measures | {
+        f"{metrics[0].name}/{name}": values[mask].mean().item()
+        for name, mask in groups.items()
+        if values is not None and bool(mask.any())
     }

@@ -207,8 +207,10 @@ def _auxiliary(
 
 
 @torch.inference_mode()
-def evaluate(network: nn.Module, split: Split, *, precision: str = "float32") -> dict[str, float]:
-    """Every metric of the task, for the network in evaluation mode."""
+def evaluate(
+    network: nn.Module, split: Split, *, precision: str = "float32", by_group: bool = False
+) -> dict[str, float]:
+    """Every metric of the task, for the network in evaluation mode; `by_group` as of `measure`."""
     network.eval()
 
     def outputs() -> Iterator[tuple[Tensor, Tensor]]:
@@ -217,7 +219,7 @@ def evaluate(network: nn.Module, split: Split, *, precision: str = "float32") ->
                 found = network(inputs)
             yield found, targets
 
-    return measure(outputs(), split)
+    return measure(outputs(), split, by_group=by_group)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -18,9 +18,16 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "all.py": (".", "network.py"),
     "gradients.py": (TABLE, IMAGES),
     "tables.py": (TABLE,),
+    "time_limit.py": ("rows.csv",),
 }
 NEEDS = {"dispatch.py": "scoop", "epoch.py": "torchvision", "pareto.py": "moocore"}
-SLOW = {"all.py", "epoch.py", "pareto.py", "supernets.py"}  # several processes that load torch; the others, seconds
+SLOW = {
+    "all.py",
+    "epoch.py",
+    "pareto.py",
+    "supernets.py",
+    "time_limit.py",
+}  # several processes that load torch; the others, seconds
 
 
 def parameter(script, *arguments):

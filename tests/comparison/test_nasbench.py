@@ -74,6 +74,8 @@ def test_codes_are_the_official_strings():
         (SPACE, "nor_conv_3x3", "one looks like"),
         (SPACE, A_CELL.replace("avg_pool_3x3", "max_pool_3x3"), "takes one of none, skip_connect"),
         (SPACE, A_CELL.replace("~2", "~1"), "one looks like"),
+        (SPACE, A_CELL.replace("~2", "~٢"), "one looks like"),
+        (SPACE, "xx none~0 junk none~0 none~1 % none~0 none~1 none~2 !!", "one looks like"),
         (MACRO, "2221220", "give 8 digits of 0, 1 and 2"),
         (MACRO, "22212203", "give 8 digits of 0, 1 and 2"),
     ],
@@ -219,6 +221,91 @@ def test_one_of_three_trainings_is_the_signal_and_their_mean_the_worth(tables):
 def test_tables_that_cannot_be_used_are_refused(tables, space, file, data, says):
     with pytest.raises(evonas.UserError, match=says):
         read_table(space, tables[file], data)
+
+
+def test_a_byte_order_mark_is_skipped(tables):
+    path = tables["nasbench201"]
+    plain = read_table("nasbench201", path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_table("nasbench201", path).signals == plain.signals
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "says"),
+    [
+        (1, "", "line 2: e12_c10_val is ''; give per cent, from 0 to 100"),
+        (2, "N/A", "line 2: e200_c10_test is 'N/A'; give per cent"),
+        (2, "nan", "line 2: e200_c10_test is 'nan'; give per cent"),
+        (1, "101", "line 2: e12_c10_val is '101'; give per cent"),
+        (1, "-1", "line 2: e12_c10_val is '-1'; give per cent"),
+        (3, "0", "line 2: est_train_s_per_epoch_c10val is '0'; give seconds, above 0"),
+        (3, "inf", "line 2: est_train_s_per_epoch_c10val is 'inf'; give seconds, above 0"),
+        (3, "8,8", "line 2: it has more or fewer cells than the header"),
+    ],
+)
+def test_a_cell_that_is_no_number_is_named_with_its_line(tables, column, cell, says):
+    path = tables["nasbench201"]
+    head, first, *others = path.read_text().splitlines()
+    cells = first.split(",")
+    path.write_text("\n".join([head, ",".join([*cells[:column], cell, *cells[column + 1 :]]), *others]))
+    with pytest.raises(UserError, match=says):
+        read_table("nasbench201", path)
+
+
+def test_a_table_that_is_cut_off_or_names_a_network_twice_is_refused(tables):
+    path = tables["nasbench201"]
+    whole = path.read_text()
+    for text, says in (
+        (whole[: whole.rindex(",")], "line 15626: it has more or fewer cells than the header; was the file cut off"),
+        (whole + whole.splitlines()[1], r"line 15627: \|none~0.* stands in line 2 already"),
+        (whole.splitlines()[0], "it has no rows"),
+        ("", "it has no column arch"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=says):
+            read_table("nasbench201", path)
+    for data in (gzip.compress(whole.encode())[:-20], gzip.compress(whole.encode())[:2000] + b"0" * 99, b"arch\xff"):
+        path.write_bytes(data)
+        with pytest.raises(UserError, match="cannot read the table"):
+            read_table("nasbench201", path)
+
+
+def test_a_network_that_the_table_lacks_is_named(tables, tmp_path):
+    path = tables["nasbench201"]
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:1] + lines[:0:-2]))
+    with pytest.raises(UserError, match=r"^the table has no \|.*\|; a search needs one of all networks of its space$"):
+        evonas.compare("nasbench201", table=path, strategies="random", seeds=1, budget=30, workers=1,
+                       out=tmp_path / "compared")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"key": [1, 2], "test_acc": [90, np.nan]}, "test_acc of the key 0000000000000002 is nan; give per cent"),
+        ({"key": [2, 1], "test_acc": [90, 91]}, "its keys do not ascend"),
+        ({"key": [1, 2], "test_acc": [90]}, "one whole number and one accuracy"),
+        ({"key": [0.5], "test_acc": [90]}, "one whole number and one accuracy"),
+        ({"key": [1], "test_acc": ["high"]}, "is no such table: could not convert"),
+        ({"key": [1]}, "is no such table: .*test_acc"),
+    ],
+)
+def test_arrays_that_are_no_table_are_refused(tmp_path, arrays, says):
+    np.savez(tmp_path / "table.npz", **arrays)
+    with pytest.raises(UserError, match=says):
+        read_table("nasbench101", tmp_path / "table.npz")
+
+
+def test_files_of_other_kinds_are_no_table_of_nasbench101(tmp_path):
+    np.save(tmp_path / "table.npy", np.arange(3))
+    with pytest.raises(UserError, match=r"it is a single array; give an .npz file"):
+        read_table("nasbench101", tmp_path / "table.npy")
+    np.savez(tmp_path / "whole.npz", key=np.arange(9), test_acc=np.ones(9))
+    whole = (tmp_path / "whole.npz").read_bytes()
+    for data in (b"", b"arch,test", whole[:100], whole[:60] + b"0" * 40 + whole[100:]):
+        (tmp_path / "table.npz").write_bytes(data)
+        with pytest.raises(UserError, match="is no such table"):
+            read_table("nasbench101", tmp_path / "table.npz")
 
 
 def test_a_missing_table_is_refused(tmp_path):

@@ -134,9 +134,25 @@ def test_a_hostfile_is_read_with_its_numbers(tmp_path):
     path = tmp_path / "hosts"
     path.write_text("# ours\nnode1 4\n\nnode2  # one\n")
     assert read_hosts(path) == [("node1", 4), ("node2", 1)]
-    for wrong, says in (("node1 many", "line 1"), ("", "names no host"), ("node1 0", "line 1")):
+    path.write_text("node1:4\nme@node2.cluster slots=12\n10.0.0.7\t2\nfe80::1 3\n", encoding="utf-8-sig")
+    assert read_hosts(path) == [("node1", 4), ("me@node2.cluster", 12), ("10.0.0.7", 2), ("fe80::1", 3)]
+    for wrong, says in (
+        ("node1 many", "line 1: 'node1 many' is no host with its workers; write 'node1 4'"),
+        ("", "names no host"),
+        ("node1 0", "line 1"),
+        ("node1 4 5", "line 1"),
+        ("node1:", "line 1"),
+        ("node1:4 2", "line 1"),
+        ("node1 4\nnode2 ²", "line 2"),
+        ("node1,node2", "line 1"),
+        ("node[1-4] 2", r"line 1: .* one a line, as `scontrol show hostnames 'node\[1-4\]'` prints them"),
+    ):
         path.write_text(wrong)
         with pytest.raises(UserError, match=says):
+            read_hosts(path)
+    for data in ("knöt 4".encode("latin-1"), "node1 4".encode("utf-16")):
+        path.write_bytes(data)
+        with pytest.raises(UserError, match="is no text in UTF-8"):
             read_hosts(path)
     with pytest.raises(UserError, match="cannot read the hostfile"):
         read_hosts(tmp_path / "none")

@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 
 from evonas.genomes.darts import EDGES, NODES, OPERATIONS, DARTSSpace
-from evonas.genomes.genotype import Genotype, published
+from evonas.genomes.genotype import CELLS, Genotype, published
 from evonas.space import CodeError, UserError
 from evonas.support.streams import stream
 
 SHEETS = Path(os.environ.get("EVONAS_SHEETS", Path(__file__).parents[3] / "shared" / "systems"))
 CLASSES = {"CIFAR-10": 10, "CIFAR-100": 100, "ImageNet": 1000}
 V2 = published()["DARTS_V2"].genotype
+PAIRS = [("skip_connect", 0), ("skip_connect", 1)] * 4
+
+
+def form(pair, **others):
+    """DARTS's form as JSON, with this pair throughout."""
+    cells = {"normal": [pair] * 8, "normal_concat": list(NODES), "reduce": [pair] * 8, "reduce_concat": list(NODES)}
+    return json.dumps(cells | others)
 
 
 def parameters(name, channels, layers, **fields):
@@ -138,12 +145,69 @@ def test_published_cells_outside_the_space_are_read_but_no_genomes_of_it():
     assert (code, graph.parameters) == ("NASNet-A", 3_061_738)
 
 
+@pytest.mark.parametrize("kind", ["{}", "V2 = {}", "genotypes.{}", "  {}\n"])
+def test_a_genotype_is_read_as_python_prints_it(kind):
+    cells = (f"{cell}={list(map(tuple, V2.to_pairs()[cell]))!r}, {cell}_concat=range(2, 6)" for cell in CELLS)
+    space = DARTSSpace(8, 16)
+    assert space.parse(kind.format(f"Genotype({', '.join(cells)})")) == space.parse("DARTS_V2")
+
+
+def test_a_genotype_is_read_from_pairs_by_node_with_weights_and_without_its_output():
+    nodes = tuple(tuple((*pair, 0.25) for pair in node) for node in V2.normal)
+    others = tuple(tuple((*pair, None) for pair in node) for node in V2.reduce)
+    code = f"Genotype(normal={nodes}, normal_concat=None, reduce={others}, reduce_concat=None, connects=None)"
+    assert DARTSSpace().parse(code) == DARTSSpace().parse("DARTS_V2")
+
+
+def test_nodes_of_three_and_one_pairs_are_written_and_read_back_as_they_were():
+    cell = ((("skip_connect", 0), ("skip_connect", 1), ("sep_conv_3x3", 0)), (("max_pool_3x3", 2),))
+    genotype, space = Genotype(cell, (2, 3), cell, (2, 3)), DARTSSpace(3, 4)
+    assert Genotype.of_pairs(genotype.to_pairs()) == genotype
+    code, graph = space.read(json.dumps(genotype.to_pairs()))
+    assert Genotype.of_pairs(json.loads(code)) == genotype
+    assert space.read(code)[1].digest() == graph.digest()
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_cells_with_empty_nodes_are_written_as_the_network_that_was_read(every):
+    space = DARTSSpace(3, 4, every=every)
+    code, graph = space.read("SNAS_aggressive")
+    assert code.startswith("normal") == every  # it is of the space where each edge may be absent
+    again, same = space.read(code)
+    assert (again, same.digest()) == (code, graph.digest())
+    if every:
+        assert space.decode(space.parse(code)).digest() == graph.digest()
+
+
+def test_a_node_that_takes_one_input_twice_is_no_genome():
+    twice = form(["skip_connect", 0])
+    with pytest.raises(CodeError, match="takes one input twice; decode it as a genotype"):
+        DARTSSpace(every=True).parse(twice)
+    _, graph = DARTSSpace(3, 4, every=True).read(twice)
+    assert [len(node.inputs) for node in graph.nodes if node.name == "cell0/node2"] == [2]
+
+
 @pytest.mark.parametrize(
     ("code", "says"),
     [
         ("DARTS_V3", "is not a genotype; give a published one"),
         ('{"normal": []}', "not a genotype of DARTS"),
-        ("{normal", "the genotype is not valid JSON"),
+        ("{normal", "is not valid JSON, nor Python text"),
+        ("{" + "[" * 100_000, "is not valid JSON, nor Python text"),
+        ('{"normal": [], "normal": []}', "'normal' is given twice"),
+        (form(["skip_connect", 0.5]), "an input, which is a whole number"),
+        (form(["skip_connect", True]), "an input, which is a whole number"),
+        (form(["skip_connect", float("nan")]), "'NaN' is not plain data"),
+        (form(["skip_connect", 7]).replace("7", "1e999"), "an input, which is a whole number"),
+        (form([None, 0]), "an input, which is a whole number"),
+        (form(["skip_connect", 0], normal_concat=[2, 3.0]), r"normal_concat is \[2, 3.0\]; give the numbers"),
+        (form(["skip_connect", 0], normal_concat="23"), "normal_concat is '23'; give the numbers"),
+        (f"Genotype({PAIRS}, range(2, 10**9))", "'10 \\*\\* 9' is not plain data"),
+        (f"Genotype({PAIRS}, range(2, 1000000000))", "a range has more than 1,000 numbers"),
+        (f"Genotype({PAIRS}, __import__('os').getcwd())", "is not plain data"),
+        ("normal | 0:none reduce 0:none", "0:none for a node that adds nothing"),
+        ("normal ²:none reduce 0:none", "write input:operation"),
+        ("normal " + "9" * 5000 + ":none reduce 0:none", "write input:operation"),
         ("normal 0:conv 1:conv reduce 0:conv 1:conv", "unknown operation 'conv'"),
         ("normal 5:none reduce 0:none", "node 2 has the input 5; use 0 to 1"),
         ("normal x:none reduce 0:none", "write input:operation"),

@@ -24,6 +24,7 @@ BEST = (  # the cell of the paper's figure 1
      (0, 0, 0, 0, 0, 0, 1), (0, 0, 0, 0, 0, 0, 0)),
     ("input", "conv1x1-bn-relu", "conv3x3-bn-relu", "conv3x3-bn-relu", "conv3x3-bn-relu", "maxpool3x3", "output"),
 )  # fmt: skip
+TEN = [[0, 1, 1, 1, 1, 1, 0], *[[0, 0, 0, 0, 0, 0, 1]] * 5, [0] * 7]
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +73,35 @@ def test_a_full_matrix_comes_back_as_it_was():
     [
         ([[0, 1], [1, 0]], [], "not above its diagonal"),
         ([[0, 1], [0, 0]], ["maxpool3x3"], "an operation for each but the first and the last"),
-        ([[0, 0], [0, 0]], [], "takes one of 1"),
-        ([[0, 1, 1], [0, 0, 1], [0, 0, 0]], ["conv5x5"], "conv5x5"),
-        ([[int(a < b) for b in range(7)] for a in range(7)], ["maxpool3x3"] * 5, "takes one of 0"),
+        ([[0, 0], [0, 0]], [], "no path leads from the input"),
+        ([[0, 0, 1], [0, 0, 1], [0, 0, 0]], ["conv5x5"], "'conv5x5' is unknown"),  # on no path, and yet
+        ([[0, 0.5], [0, 0]], [], "the entry 0.5; use 0 and 1"),
+        ([[int(a < b) for b in range(7)] for a in range(7)], ["maxpool3x3"] * 5, "7 vertices and 21 edges .* 7 and 9"),
+        ([[int(a + 1 == b) for b in range(8)] for a in range(8)], ["maxpool3x3"] * 6, "8 vertices .* at most 7"),
+        (TEN, ["maxpool3x3"] * 5, "and 10 edges on paths .* at most 7 and 9"),
     ],
 )
 def test_cells_outside_the_space_are_refused(matrix, operations, says):
     with pytest.raises(CodeError, match=says):
         SPACE.genome(matrix, operations)
+
+
+def test_only_edges_and_vertices_on_paths_count():
+    matrix = [[0] * 8 for _ in range(8)]
+    matrix[0][1:7], matrix[1][7] = [1] * 6, 1  # eight vertices, of which only one lies on a path
+    matrix[2][3:6] = [1] * 3  # ten edges
+    chain = SPACE.genome([[0, 1, 0], [0, 0, 1], [0, 0, 0]], ["maxpool3x3"])
+    assert SPACE.genome(matrix, ["maxpool3x3", *["conv1x1-bn-relu"] * 5]) == chain
+
+
+def test_a_code_of_ten_edges_is_read_where_some_lead_from_nowhere():
+    named = ["maxpool3x3", *["conv3x3-bn-relu"] * 4]
+    wide = [[0, 1, 1, 1, 1, 0], *[[0, 0, 0, 0, 0, 1]] * 4, [0] * 6]  # four vertices beside each other
+    code = "0-11-110-1000-10000-001111 "  # and vertex 1, which nothing leads to, before two of them
+    assert code.count("1") == 10
+    assert SPACE.parse(code + " ".join(named)) == SPACE.genome(wide, named[1:])
+    with pytest.raises(CodeError, match="10 edges on paths"):
+        SPACE.parse("1-10-100-1000-10000-011111 " + " ".join(named))
 
 
 def test_widths_are_the_official_ones():

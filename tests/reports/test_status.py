@@ -63,7 +63,7 @@ def test_a_run_is_watched_while_it_goes_on_and_after_it_was_killed(tmp_path):
     assert len(after["in_flight"]) == 2
     assert after["evaluations"] == found["evaluations"]
     told = list(lines(evonas.open_run(tmp_path / "run"), after))
-    assert any(line.startswith("to be begun again: ") for line in told)
+    assert any(line.startswith("to be repeated: ") for line in told)
     assert told[-1].startswith("to go on: evonas resume ")
 
 

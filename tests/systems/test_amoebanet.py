@@ -138,9 +138,17 @@ def test_lists_of_slim_and_tpu_come_back_with_their_inputs_turned():
         assert Genotype.from_lists(*genotype.to_lists().values()) == genotype
 
 
-def test_lists_that_are_none_are_refused():
-    lists = {"operations": ["conv"], "hiddenstate_indices": [0], "used_hiddenstates": [0, 0, 0]}
-    with pytest.raises(CodeError, match="not lists of slim"):
+@pytest.mark.parametrize(
+    ("lists", "says"),
+    [
+        ({"operations": ["conv"], "hiddenstate_indices": [0], "used_hiddenstates": [0, 0, 0]}, "not lists of slim"),
+        ({"operations": ["none"] * 2, "hiddenstate_indices": [0, 1]}, "there is no used_hiddenstates"),
+        ({"operations": ["none"] * 2, "hiddenstate_indices": [0, 0.5], "used_hiddenstates": [0, 0, 0]},
+         r"hiddenstate_indices is \[0, 0.5\]; give the numbers of states"),
+    ],
+)  # fmt: skip
+def test_lists_that_are_none_are_refused(lists, says):
+    with pytest.raises(CodeError, match=says):
         Genotype.from_lists(lists, lists)
 
 

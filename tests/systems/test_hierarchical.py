@@ -139,6 +139,9 @@ def test_the_flat_space_is_one_motif_of_eleven_nodes_of_primitives():
     assert FLAT.count() == 7**55
     assert FLAT.format(FLAT.trivial()) == "1-01-001-0001-00001-000001-0000001-00000001-000000001-0000000001"
     assert FLAT.parse(FLAT.format(FLAT.trivial())) == FLAT.trivial()
+    assert FLAT.parse(FLAT.format(FLAT.trivial()).replace("-", "")) == FLAT.trivial()
+    with pytest.raises(CodeError, match="divides its digits in another way"):
+        FLAT.parse(FLAT.format(FLAT.trivial()).replace("1-01-", "10-1-", 1))
     rng, individual, seen = stream(0, "flat"), Individual(FLAT.trivial()), set()
     for _ in range(5000):
         before = tuple(individual)

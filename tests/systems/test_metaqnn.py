@@ -116,7 +116,10 @@ def test_codes_are_written_as_in_the_paper_and_read_back():
         assert SPACE.parse(SPACE.format(genome)) == genome
 
 
-@pytest.mark.parametrize("code", ["D(3)", "C(64,3,1) and more", "P(2,2)", "C(64,7)", "C()", "FC(128)"])
+@pytest.mark.parametrize(
+    "code",
+    ["D(3)", "C(64,3,1) and more", "P(2,2)", "C(64,7)", "C()", "FC(128)", "C(6 4,3,1)", "[C(64,3,1)", "C(٦٤,3,1)"],
+)
 def test_what_is_no_chain_is_refused(code):
     with pytest.raises(CodeError):
         SPACE.parse(code)

@@ -105,6 +105,8 @@ def test_squeeze_and_excite_weighs_channels_by_their_means():
     [("r1_k4_s11_e1_i32_o16", "an odd kernel"), ("r0_k3_s11_e1_i32_o16", "0 layers"),
      ("r1_k3_s00_e1_i32_o16", "stride 0"), ("r1_k3_s11_e1_i32_o0", "0 filters"),
      ("r1_k3_s12_e1_i32_o16", "is not a block"), ("r1 k3", "is not a block"), ("", "no blocks"),
+     ("r1_k3_s11_e0_i32_o16", "is not a block"), ("r1_k3_s11_e1_i32_o16_se0.123456789", "is not a block"),
+     ("r999999999_k3_s11_e1_i32_o16", "at most 100 layers"), ("r1_k3_s11_e1_i32_o" + "9" * 5000, "is not a block"),
      ("r1_k3_s11_e1_i32_o16", "1 blocks"), (PUBLISHED["MnasNet-A1"].replace("s22_e6", "s22_e5"), "operation")],
 )  # fmt: skip
 def test_codes_outside_the_space_are_refused_with_a_reason(code, said):

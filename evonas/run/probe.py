@@ -1,0 +1,107 @@
+"""What a training takes on this machine, by a few steps of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from evonas.errors import UserError
+from evonas.evaluation import Decoder
+from evonas.evaluation.training import Training
+from evonas.run.bench import RunBench
+from evonas.run.config import Config
+from evonas.run.problem import Problem
+from evonas.run.shares import Shares
+from evonas.run.store import Run
+from evonas.support.device import torch_threads
+from evonas.support.streams import number, stream
+from evonas.support.text import duration
+
+if TYPE_CHECKING:
+    from evonas.graph import Graph
+    from evonas.recipe import Recipe
+    from evonas.tasks.splits import Split
+
+STEPS = 3  # that are timed, after one that is not
+FORWARD = 1 / 3  # of what a step of training takes: an evaluation looks at the validation split after each epoch
+MARGIN = 1.1
+
+
+def require_time(run: Run, seconds: float) -> None:
+    """Raises UserError where nothing could be searched in a run of so many seconds, with what it would need."""
+    config, problem = run.config, run.problem
+    if problem.task is None or problem.evaluate is not None:
+        return
+    parts = {"baseline": config.baseline, "final": True}
+    evaluation = MARGIN * evaluation_seconds(problem, config)
+    if evaluation <= Shares.of(seconds, **parts).search:
+        return
+    needed = Shares.needed(evaluation, **parts)
+    raise UserError(f"{duration(seconds)} are not enough: an evaluation of {config.system} ({config.preset}) takes "
+                    f"about {duration(evaluation)} on this machine, and with random search and final trainings all "
+                    f"needs {duration(needed, up=True)} at least; give as much time, or a smaller preset or fewer "
+                    "epochs")  # fmt: skip
+
+
+def evaluation_seconds(problem: Problem, config: Config) -> float:
+    """About how long the first evaluation of a search takes, data and libraries being loaded."""
+    bench = RunBench(problem, config)
+    rng = stream(config.seed, "probe")
+    usual = Training(problem.task, problem.search, config.seed, device=config.device)  # type: ignore[arg-type]
+    ready = problem.strategy is not None and problem.maker is None  # it would hear of a proposal that is never made
+    strategy = None if ready else problem.make(problem.tools(rng), rng)
+    if strategy is not None and strategy.evaluator(usual) is not usual:
+        return _by_itself(problem, config, bench)
+    genome = problem.space.random(rng) if problem.space.is_sequence else tuple(problem.tools(rng).individual())
+    graph = Decoder(problem.space).graph(genome)
+    recipe = problem.space.recipe(genome, problem.search)
+    validation = FORWARD * len(bench.validation) / len(bench.train)
+    return epoch_seconds(graph, bench, recipe) * (1 + validation) * recipe.epochs * problem.search.trainings
+
+
+def epoch_seconds(graph: Graph, bench: RunBench, recipe: Recipe) -> float:
+    """About what an epoch on the training split takes, by a few steps."""
+    from evonas.network import build
+    from evonas.training.train import Training as Steps
+
+    size = min(recipe.batch_size, len(bench.train))
+    took = 0.0
+    with torch_threads(1):
+        network = build(graph.simplified(training=True), seed=number(bench.seed, "probe"))
+        for steps in (1, STEPS):
+            if took > 1.0:  # it is long enough to be known by its first step
+                break
+            start = time.monotonic()
+            training = Steps(network, bench.train[: steps * size], recipe, seed=0, precision=bench.precision)
+            training.epoch()
+            took = (time.monotonic() - start) / training.steps
+    return took * (len(bench.train) // size)
+
+
+def _by_itself(problem: Problem, config: Config, bench: RunBench) -> float:
+    """Of a strategy that trains before it proposes: its epochs have a part that grows with the data, and one that does
+    not."""
+    seconds = []
+    for batches in (1, 1, STEPS):
+        rng = stream(config.seed, "probe")
+        strategy = problem.make(problem.tools(rng), rng)
+        strategy.prepare(_Cut(bench, batches))
+        start = time.monotonic()
+        strategy.generate(1)
+        seconds.append(time.monotonic() - start)
+    _, one, several = seconds
+    batch = max(several - one, 0.0) / (STEPS - 1)
+    return one + batch * (len(bench.train) / min(bench.recipe.batch_size, len(bench.train)) - 1)
+
+
+class _Cut:
+    """A bench with so many batches of its data."""
+
+    def __init__(self, bench: RunBench, batches: int) -> None:
+        self.recipe, self.seed, self.precision, self.memory = bench.recipe, bench.seed, bench.precision, bench.memory
+        share = batches * min(bench.recipe.batch_size, len(bench.train)) / len(bench.train)
+        self.train, self.validation = _first(bench.train, share), _first(bench.validation, share)
+
+
+def _first(split: Split, share: float) -> Split:
+    return split[: max(round(share * len(split)), 1)]

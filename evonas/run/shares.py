@@ -1,0 +1,55 @@
+"""Into what the time of a run goes, where it has a limit: all of it, from the first proposal to the last picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evonas.support.text import duration
+
+CLOSING_S, CLOSING_SHARE = 5.0, 0.1  # of pictures and report: so long, and no more than this share of the whole
+SEARCH, BASELINE, FINAL = 0.4, 0.4, 0.2  # of the rest; random search makes as many evaluations as the search has made
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Seconds for each part of a run, one after the other; they add up to the whole.
+
+    search     until no more is asked that would probably end later
+    baseline   random search and the reference; 0: none
+    final      the final trainings of all that the table compares; 0: nothing is trained in the end
+    closing    pictures and report
+    """
+
+    search: float
+    baseline: float
+    final: float
+    closing: float
+
+    @classmethod
+    def of(cls, seconds: float, *, baseline: bool, final: bool) -> Shares:
+        closing = min(CLOSING_S, CLOSING_SHARE * seconds)
+        parts = (SEARCH, BASELINE * baseline, FINAL * final)
+        scale = (seconds - closing) / sum(parts)
+        search, random, trainings = (part * scale for part in parts)
+        return cls(search, random, trainings, closing)
+
+    @classmethod
+    def needed(cls, evaluation: float, *, baseline: bool, final: bool) -> float:
+        """The least whole of which the search's share is enough for one evaluation of so many seconds."""
+        return evaluation * (SEARCH + BASELINE * baseline + FINAL * final) / SEARCH + CLOSING_S
+
+    def __str__(self) -> str:
+        parts = {"search": self.search, "random search": self.baseline, "final trainings": self.final}
+        named = [f"{duration(seconds)} {name}" for name, seconds in parts.items() if seconds]
+        return ", ".join([*named, f"{duration(self.closing)} pictures"])
+
+
+def makespan(seconds: Sequence[float], workers: int) -> float:
+    """About how long jobs of so many seconds take on so many workers, the longest first."""
+    if not seconds:
+        return 0.0
+    loads = [0.0] * workers
+    for job in sorted(seconds, reverse=True):
+        loads[loads.index(min(loads))] += job
+    return max(loads)
