@@ -33,7 +33,7 @@ def main(evaluations: int = 40) -> None:
             for individual in strategy.generate(1):  # ask
                 individual.id = number  # by which its children name it
                 candidate = Candidate.of(individual, SPACE)
-                journal.append(asked(individual, "search", evaluator.identity(candidate)))
+                journal.append(asked(individual, "search", evaluator.identity(candidate), SPACE.format(individual)))
                 outcome = evaluator.job(candidate)()
                 judge(individual, outcome.values)
                 journal.append(told(individual, outcome))

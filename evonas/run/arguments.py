@@ -162,8 +162,8 @@ def code_of(given: str | Path, space: Space) -> str:
 def holds_run(directory: str | Path) -> bool:
     """Whether it is a directory with a run in it, and not a code or the name of a system."""
     try:
-        return (Path(directory) / "config.json").exists()
-    except OSError:  # a code may be longer than the name of a file
+        return (place(directory) / "config.json").exists()
+    except (OSError, UserError):  # a code may be longer than the name of a file
         return False
 
 

@@ -31,7 +31,9 @@ def test_a_run_says_where_its_time_went(tmp_path):
     assert found["evaluations"] == sum(bool(record.get("profile")) for record in run.records()) >= 3
     assert set(found["seconds"]) == set(SECTIONS)
     assert min(found["seconds"][name] for name in SECTIONS[:3]) > 0
-    assert sum(found["seconds"].values()) <= found["total"] * 1.01 + 0.005  # milliseconds are rounded
+    assert (
+        sum(found["seconds"].values()) <= found["total"] * 1.05 + 0.05
+    )  # milliseconds are rounded, and a busy machine looks at two clocks
     assert sum(found["seconds"].values()) > 0.9 * found["total"]
     assert set(found["steering"]) == {"other", "strategy", "identity", "journal", "hand out", "waiting"}
     assert 0 < found["utilisation"] <= 1
