@@ -51,7 +51,8 @@ def compared(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 def standard_error(name: str, value: float | None, count: int) -> float | None:
     """Of an accuracy over so many examples; None for other values."""
-    return sqrt(value * (1 - value) / count) if count and value is not None and name == "accuracy" else None
+    known = count > 0 and value is not None and 0 <= value <= 1 and name == "accuracy"
+    return sqrt(value * (1 - value) / count) if known else None
 
 
 def verdict(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -145,8 +146,8 @@ def fact_lines(run: Run) -> Iterator[tuple[str, str]]:
     if config.strategy is not None:
         yield "strategy", config.strategy
     if config.data_name is not None:
-        share = (config.data or {}).get("source", {}).get("validation")
-        held_out = "" if share is None else f", {share:.0%} of the training images for validation"
+        share = config.source.get("validation")
+        held_out = "" if not isinstance(share, float) else f", {share:.0%} of the training images for validation"
         yield "data", f"{config.data_name}{held_out}"
     yield (
         "objectives",

@@ -72,8 +72,13 @@ class Config(ProblemText):
     @property
     def data_name(self) -> str | None:
         """The name of the data; None where there are none."""
+        return self.source.get("name", self.task)
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """What names the images of the task and says how they are split; empty where it has none that evonas reads."""
         found = (self.data or {}).get("source")
-        return found["name"] if isinstance(found, dict) else None if self.task is None else self.task
+        return found if isinstance(found, dict) else {}
 
     def to_json(self) -> dict[str, Any]:
         versions = {name: metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()}
@@ -98,7 +103,9 @@ def read(directory: Path) -> Config:
         raise UserError(f"{directory} holds no run: there is no {path.name}; name the --out of a search") from None
     check_version(written, str(path))
     config = checked(written, Config, str(path))
-    source = (config.data or {}).get("source")
-    if isinstance(source, dict) and source.get("name") == OWN_DATA:
+    source = config.source
+    if source and not isinstance(source.get("name"), str):
+        raise UserError(f"{path} cannot be read (its data have no name); put the original back")
+    if source.get("name") == OWN_DATA:
         source["name"] = str((directory / OWN_DATA).resolve())
     return config

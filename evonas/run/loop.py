@@ -107,6 +107,8 @@ class _Course:
                     self.phase.asked.append(individual)
             elif event["event"] != "told" or event["id"] not in waiting:
                 raise self._not_ours(line, f"{event['event']} of {event['id']} is of no phase {self.phase.name}")
+            elif (event["status"] == "rejected") != (event["id"] not in self.keys):
+                raise self._not_ours(line, f"{event['id']} was {'not ' * (event['id'] in self.keys)}rejected before")
             elif event["status"] == "rejected":
                 self._hear_rejection(waiting.pop(event["id"]))
             elif len(event["values"]) not in (0, len(self.phase.weights)):

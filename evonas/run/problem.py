@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
 from random import Random
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from evonas.evaluation.limits import Limits
 from evonas.individual import Toolbox
@@ -22,6 +24,7 @@ from evonas.tasks.task import Task
 
 BY_SCRIPT = "script"  # stands for what only the script that began a run can give again
 
+Shape = Annotated[tuple[Annotated[int, Meta(ge=1, le=1 << 24)], ...], Meta(min_length=1)]
 Evaluate = Callable[[Sequence[Any]], Any]  # genome -> a number, or one for each objective
 Maker = Callable[..., Strategy]  # of a toolbox and a generator, which it may call rng
 
@@ -66,7 +69,7 @@ class ProblemText:
     strategy: str | None = None
     task: str | None = None
     data: dict[str, Any] | None = None
-    shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    shapes: tuple[Shape, Shape] | None = None
     evaluate: str | None = None
     limits: Limits = field(default_factory=Limits)
 

@@ -30,7 +30,7 @@ from evonas.systems import registry
 
 TINY = {"population": 2, "epochs": 1, "final.epochs": 1}
 REFUSED = (UserError, RunError)
-MANY = pytest.param(20_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
+MANY = pytest.param(5_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_a_forged_config_or_summary_is_refused_or_read(copy, name, count):
     assert refused > count / 20
 
 
-@pytest.mark.parametrize("count", [60, MANY])
+@pytest.mark.parametrize("count", [60, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_forged_journal_is_replayed_or_refused(tmp_path, count):
     """Of a cheap search, which is resumed for each."""
 
