@@ -331,7 +331,7 @@ def train(
     """
     options: dict[str, Any] = {"size": size, "validation": validation, "root": data_dir}
     folder = None if out is None else files.place(out)
-    if holds_run(what):
+    if holds_run(files.place(what)):
         if settings or preset:
             raise UserError("a run has its own preset and settings; give a recipe, epochs or data instead")
         run = Run.open(what, trust=trust)
