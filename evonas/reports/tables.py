@@ -51,8 +51,9 @@ def compared(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 def standard_error(name: str, value: float | None, count: int) -> float | None:
     """Of an accuracy over so many examples; None for other values."""
-    known = count > 0 and value is not None and 0 <= value <= 1 and name == "accuracy"
-    return sqrt(value * (1 - value) / count) if known else None
+    if count <= 0 or value is None or not 0 <= value <= 1 or name != "accuracy":
+        return None
+    return sqrt(value * (1 - value) / count)
 
 
 def verdict(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -394,7 +394,8 @@ def test_pictures_and_tables_know_the_lineage(run):
 
 def test_a_child_of_identity_trains_on_and_is_no_duplicate_of_its_parent(tmp_path):
     found = evonas.search(
-        "large-scale", data="digits", budget=6, seed=1, workers=1, out=tmp_path / "run", settings=TINY | {"population": 2},
+        "large-scale", data="digits", budget=6, seed=1, workers=1, out=tmp_path / "run",
+        settings=TINY | {"population": 2},
         strategy=lambda toolbox, rng: Tournament(only_identity(toolbox), rng=rng, population=2),
     )  # fmt: skip
     told = [r for r in told_of(found.directory) if r["phase"] == "search"]
