@@ -64,7 +64,7 @@ def one(system: str, seconds: int, options: list[str]) -> dict:
 
 
 def commit() -> str:
-    """Of the checkout that this file stands in."""
+    """The commit of the checkout in which this file stands."""
     command = ["git", "rev-parse", "--short", "HEAD"]
     return subprocess.run(
         command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False

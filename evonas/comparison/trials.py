@@ -198,7 +198,7 @@ class Comparison:
 
     @property
     def heading(self) -> str:
-        """Of the rows."""
+        """What stands above the rows."""
         return f"{self.title}: test accuracy of the last incumbents, mean ± std of the trials{self._beside('picture')}"
 
     def _beside(self, other: str) -> str:

@@ -195,5 +195,5 @@ def _is_picture(value: Any) -> bool:
 
 
 def _is_list(value: Any) -> bool:
-    """Of images, of which each may be a picture, an array or a tensor."""
+    """Whether it lists images, each a picture, an array or a tensor."""
     return isinstance(value, list | tuple) and any(hasattr(each, "shape") or _is_picture(each) for each in value)

@@ -65,7 +65,7 @@ def keep(folder: Path, *, weights: bytes, graph: Graph, preprocessing: dict[str,
 
 
 def _checksum(facts: dict[str, Any]) -> str:
-    """Of training.json itself, but for this field."""
+    """The checksum of training.json itself, without this field."""
     return checksum(as_json({name: value for name, value in facts.items() if name != "checksum"}))
 
 

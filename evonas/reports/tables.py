@@ -50,7 +50,7 @@ def compared(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def standard_error(name: str, value: float | None, count: int) -> float | None:
-    """Of an accuracy over so many examples; None for other values."""
+    """The standard error of an accuracy over so many examples; None for other values."""
     if count <= 0 or value is None or not 0 <= value <= 1 or name != "accuracy":
         return None
     return sqrt(value * (1 - value) / count)

@@ -80,7 +80,7 @@ class Phase:
         return found
 
     def code(self, individual: Individual) -> str:
-        """Of its genome; empty where there is no space, or where it stands for something of another one."""
+        """The code of its genome; empty where there is no space, or where it stands for something of another one."""
         if not isinstance(self.space, Decoder) or individual.role in self.roles:
             return ""
         return self.space.space.format(individual)
