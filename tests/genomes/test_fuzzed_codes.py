@@ -166,7 +166,7 @@ def campaign(count, name):
             code = broken(code, rng)
         try:
             accepted += check(space, code)
-        except Exception as error:
+        except Exception as error:  # whatever a reader raises, the assertion tells which it may
             raise AssertionError(f"{space.name}: {code[:3000]!r}: {type(error).__name__}: {error}") from error
     return accepted
 
