@@ -13,7 +13,7 @@ import torch
 from paired import sized
 
 from evonas.data.sources import Source
-from evonas.genomes import plain
+from evonas.genomes import residual
 from evonas.network import build
 from evonas.recipe import Recipe
 from evonas.tasks.classification import ImageClassification
@@ -29,7 +29,7 @@ def main() -> None:
     recipe = Recipe(epochs=epochs, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
     task = ImageClassification(source)
     splits = task.splits("cpu")
-    graph = plain.reference(task.input_shape, *task.output_shape).decode(())
+    graph = residual.reference(task.input_shape, *task.output_shape).decode(())
     ratios, found = [], {"float32": [], "bfloat16": []}
     for seed in range(SEEDS):
         took = {}

@@ -8,7 +8,6 @@ machine before it. Rows that are there are not made again. OPTIONs go to `evonas
 EVONAS_SMALL=1: one system, 12 seconds.
 """
 
-import csv
 import json
 import os
 import subprocess
@@ -16,6 +15,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from rows import commit, opened
 
 from evonas.systems import registry
 
@@ -63,14 +64,6 @@ def one(system: str, seconds: int, options: list[str]) -> dict:
     }
 
 
-def commit() -> str:
-    """The commit of the checkout in which this file stands."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(
-        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    ).stdout.strip()
-
-
 def main(rows: str, *arguments: str) -> None:
     words = [*arguments, "--"]
     seconds = [int(word) for word in words[: words.index("--")]] or [60, 300]
@@ -78,20 +71,12 @@ def main(rows: str, *arguments: str) -> None:
     systems = list(registry.systems())
     if os.environ.get("EVONAS_SMALL"):
         seconds, systems = [12], ["genet"]
-    path = Path(rows)
-    known = list(csv.DictReader(path.open())) if path.exists() else []
-    made = {(row["system"], int(row["asked"])) for row in known}
-    with path.open("a", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS)
-        if not known:
-            table.writeheader()
+    with opened(Path(rows), COLUMNS) as (known, append):
+        made = {(row["system"], int(row["asked"])) for row in known}
         for asked in seconds:
             for system in systems:
                 if (system, asked) not in made:
-                    row = one(system, asked, options)
-                    table.writerow(row)
-                    file.flush()
-                    print(row)
+                    append(one(system, asked, options))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -168,7 +169,8 @@ def search(
         preset = preset_of(system, preset, task)
         named = strategy if isinstance(strategy, str) else None
         shapes = None if task is None else (task.input_shape, task.output_shape)
-        setup = fitted(registry.setup(system, preset, named), shapes, settings or {})
+        suited = registry.setup(system, preset, named).suited({} if task is None else task.augmentation())
+        setup = fitted(suited, shapes, settings or {})
         limit = Budget.of(budget, planned(setup, registry.setup(system, preset), strategy))
         number = Run.open(directory).config.settings.get("strategy.evaluations") if begun else limit.evaluations
         setup = scheduled(setup, settings or {}, number)
@@ -176,12 +178,16 @@ def search(
         device = choose_device(device)
         place = workplace(executor, workers, hostfile, scheduler, device=device, workers_per_gpu=workers_per_gpu)
         require(place["executor"])
+        wanted = objectives_of(objectives, evaluate, system, task)
+        if task is not None and evaluate is None:
+            task = task.deciding(next(iter(wanted)))
+            brought = replace(brought, task=brought.task and task)
         kind, fields = problems.task_text(task)
         config = Config(
             system=system.name,
             preset=preset,
             settings=setup.settings(),
-            objectives=objectives_of(objectives, evaluate, system, task),
+            objectives=wanted,
             strategy=named if strategy is None or named else BY_SCRIPT,
             task=kind,
             data=fields,
@@ -278,6 +284,7 @@ def carry_out(
     journal = Journal(run.journal_path, run.space.to_json(), clock=clock, since=since)
     try:
         run.write_config()  # only who holds the journal says how the run goes on
+        journal.resume()
         if b'"event": "told"' in journal.torn:
             observer.warn("the last line of the journal was damaged, and with it a result: that evaluation is repeated")
         if executor is None:
@@ -347,7 +354,8 @@ def train(
     data, seed = data or "digits", seed or 0
     task = task_on(None, data, seed=seed, **options)
     shapes = (task.input_shape, task.output_shape)
-    setup = fitted(registry.setup(system, preset_of(system, preset, task)), shapes, settings or {})
+    suited = registry.setup(system, preset_of(system, preset, task)).suited(task.augmentation())
+    setup = fitted(suited, shapes, settings or {})
     space = setup.space
     code, graph = space.read(str(which))
     searched = setup.search if space.is_sequence else space.recipe(space.parse(code), setup.search)

@@ -17,7 +17,7 @@ COSTS: dict[str, float] = {"parameters": -1.0, "multiply_adds": -1.0, "latency":
 def read_objectives(names: str | Sequence[str], task: Task) -> dict[str, float]:
     """["accuracy", "parameters"], or "accuracy,parameters" -> {name: weight}, in this order.
 
-    The first is the task's first metric; its other metrics, parameters, multiply_adds and latency (ms for one input,
+    The first is a metric of the task; its other metrics, parameters, multiply_adds and latency (ms for one input,
     measured) may follow. Raises UserError for an unknown or repeated name, or none.
     """
     known = {metric.name: float(metric.sign) for metric in task.metrics} | COSTS
@@ -28,7 +28,7 @@ def read_objectives(names: str | Sequence[str], task: Task) -> dict[str, float]:
             raise UserError(f"unknown objective {name!r}; use some of {', '.join(known)}")
     if len(set(names)) < len(names) or not names:
         raise UserError(f"objectives are {', '.join(names) or 'none'}; name each once, such as {first},parameters")
-    if names[0] != first:
+    if names[0] in COSTS:
         raise UserError(f"the first objective is {names[0]}; put {first} first: by it the winner is chosen")
     return {name: known[name] for name in names}
 

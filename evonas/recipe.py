@@ -12,7 +12,16 @@ OPTIMIZERS = ("sgd", "adam", "rmsprop")
 SCHEDULES = ("cosine", "step", "constant")
 
 
-LATER = {"nesterov": True, "last_rate": 0.0, "cycle": 0, "by_epoch": False}  # added later, with their defaults
+LATER = {
+    "nesterov": True,
+    "last_rate": 0.0,
+    "cycle": 0,
+    "by_epoch": False,
+    "class_weights": False,
+    "balanced": False,
+    "longest": 0,
+    "average": 0.0,
+}  # added later, with their defaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +29,7 @@ class Recipe:
     """A training recipe.
 
     epochs            passes over the training images
+    longest           epochs that a final training may have where a limit of time leaves room; 0: no more than `epochs`
     batch_size        images per step
     optimizer         sgd, adam, or rmsprop (decay 0.9, as mobile networks are trained)
     learning_rate     peak learning rate
@@ -37,6 +47,11 @@ class Recipe:
     flip              whether images are mirrored horizontally at random
     cutout            side in pixels of the square that is blanked at random; 0: none
     label_smoothing   share of the target that is spread over all classes
+    class_weights     whether the loss of an image is weighted by how rare its class is: as if all classes were equal
+    balanced          whether images are drawn so that all classes are equally frequent in an epoch, in place of each
+                      image once
+    average           decay of a moving average of the weights, step by step: it is judged and kept in place of the
+                      weights themselves; 0: none
     clip_norm         bound on the norm of the gradients; 0: none
     drop_path         probability at the end of training with which a path of a cell is dropped for an image, growing
                       linearly from 0 (and with depth in NASNet's skeleton); for networks that have such paths
@@ -50,6 +65,7 @@ class Recipe:
     """
 
     epochs: int = 3
+    longest: int = 0
     batch_size: int = 64
     optimizer: str = "sgd"
     learning_rate: float = 0.1
@@ -67,6 +83,9 @@ class Recipe:
     flip: bool = False
     cutout: int = 0
     label_smoothing: float = 0.0
+    class_weights: bool = False
+    balanced: bool = False
+    average: float = 0.0
     clip_norm: float = 0.0
     drop_path: float = 0.0
     auxiliary: float = 0.0
@@ -86,12 +105,14 @@ class Recipe:
             raise UserError(f"schedule is {self.schedule!r}; use one of {', '.join(SCHEDULES)}")
         if not self.learning_rate > 0:
             raise UserError(f"learning_rate is {self.learning_rate}; use a positive number")
-        if not all(0 <= each < 1 for each in (self.label_smoothing, self.momentum, self.drop_path)):
-            raise UserError("label_smoothing, momentum and drop_path must be at least 0 and below 1")
+        if not all(0 <= each < 1 for each in (self.label_smoothing, self.momentum, self.drop_path, self.average)):
+            raise UserError("label_smoothing, momentum, drop_path and average must be at least 0 and below 1")
         if min(self.weight_decay, self.warmup, self.crop, self.cutout, self.clip_norm, self.gamma, self.auxiliary,
                self.restarts, self.last_rate, self.cycle) < 0:  # fmt: skip
             raise UserError("weight_decay, warmup, crop, cutout, clip_norm, gamma, auxiliary, restarts, last_rate and "
                             "cycle must be at least 0")  # fmt: skip
+        if 0 < self.longest < self.epochs:
+            raise UserError(f"longest is {self.longest}, fewer than the {self.epochs} epochs; use more, or 0")
         if self.warmup >= self.epochs:
             raise UserError(f"warmup is {self.warmup} of {self.epochs} epochs; leave some epochs after it")
         if self.warmup and self.by_epoch:
@@ -112,12 +133,18 @@ class Recipe:
             return self.learning_rate * self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
         return self.learning_rate
 
+    @property
+    def most_epochs(self) -> int:
+        """Those of a final training that has all the time that it wants."""
+        return self.longest or self.epochs
+
     def lasting(self, epochs: int) -> Recipe:
-        """The same for so many epochs; milestones keep their share of the whole."""
+        """The same for so many epochs; milestones and warm-up keep their share of the whole."""
         if epochs == self.epochs:
-            return self
-        milestones = tuple(round(milestone * epochs / self.epochs) for milestone in self.milestones)
-        return replace(self, epochs=epochs, milestones=milestones, warmup=min(self.warmup, epochs - 1))
+            return replace(self, longest=0)
+        share = epochs / self.epochs
+        milestones = tuple(round(milestone * share) for milestone in self.milestones)
+        return replace(self, epochs=epochs, longest=0, milestones=milestones, warmup=self.warmup * share)
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values. Fields that were added later are omitted while they have their default, so that
@@ -126,9 +153,15 @@ class Recipe:
         return {name: value for name, value in plain.items() if name not in LATER or value != LATER[name]}
 
 
-# For searches on small machines, on 8x8 digits and on larger images.
+# For small machines, on 8x8 digits and on larger images. What each part of the final recipes is worth is measured by
+# benchmarks/recipes.py. Crop and flip are those of the preset's own data; others bring theirs (`Task.augmentation`).
 DIGITS_RECIPE = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1)
 SMALL_RECIPE = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
+SMALL_FINAL = Recipe(
+    epochs=40, longest=200, batch_size=64, learning_rate=0.1, warmup=12, crop=4, flip=True, label_smoothing=0.1,
+    clip_norm=5,
+)  # fmt: skip
+DIGITS_FINAL = replace(SMALL_FINAL, crop=1, flip=False)
 
 # Named recipes: the papers', under the name of the system, and one for residual networks on CIFAR.
 RECIPES: dict[str, Recipe] = {

@@ -23,7 +23,7 @@ from evonas.data.sources import load
 from evonas.errors import UserError
 from evonas.genomes.genet import DIGITS
 from evonas.genomes.nasbench201 import NASBench201Space
-from evonas.genomes.plain import PlainSpace
+from evonas.genomes.residual import ResidualSpace
 from evonas.graph import Draft
 from evonas.individual import Individual
 from evonas.operations import Flatten, Linear
@@ -427,9 +427,9 @@ def test_wrong_use_is_said_before_anything_is_written(tmp_path, options, says):
 
 
 def test_a_space_that_does_not_fit_the_data_is_refused(tmp_path):
-    class Stubborn(PlainSpace):
+    class Stubborn(ResidualSpace):
         def decode(self, genome):
-            return PlainSpace((4,), input_shape=(1, 8, 8), outputs=7).decode(genome)
+            return ResidualSpace((4,), input_shape=(1, 8, 8), outputs=7).decode(genome)
 
     with pytest.raises(evonas.UserError, match=r"to \(7,\), but the data have inputs of .* and outputs of"):
         search(Stubborn(), out=tmp_path / "run", settings={})
@@ -561,7 +561,7 @@ def test_limits_may_be_texts_and_a_short_training_needs_no_warm_up_setting(tmp_p
                    settings={"population": 2, "epochs": 1, "final.epochs": 1, "filters": (2, 2, 2)},
                    max_parameters="2k")  # fmt: skip
     assert found.config.preset == "small"
-    assert found.config.settings["search.warmup"] == 0
+    assert found.config.settings["search.warmup"] == 1 / 3
     assert found.config.limits.parameters == 2000
 
 
@@ -577,7 +577,7 @@ def test_classes_of_a_subset_are_those_of_its_dataset(tmp_path):
 # ---- spaces with mistakes in them ---------------------------------------------------------------------------------
 
 
-class Chain(PlainSpace):
+class Chain(ResidualSpace):
     """Two kinds of layers; options of the second depend on the first. Subclasses make one mistake each."""
 
     def next(self, prefix):
@@ -591,7 +591,7 @@ class Chain(PlainSpace):
 
     def decode(self, genome):
         self.decisions(genome)
-        return PlainSpace((4, 4), 1, self.input_shape, self.outputs).decode(())
+        return ResidualSpace((4, 4), 1, input_shape=self.input_shape, outputs=self.outputs).decode(())
 
     def format(self, genome):
         return Space.format(self, genome)

@@ -46,8 +46,8 @@ def command(
     """Strategies beside each other, over many seeds: on a table of trained networks, or by training."""
     from evonas.commands.output import print_table
     from evonas.comparison import compare
-    from evonas.reports.pictures import png as drawn
     from evonas.reports.progress import new_console
+    from evonas.reports.report import png as drawn
     from evonas.support.files import write_bytes
     from evonas.systems.settings import read_words
 

@@ -31,21 +31,35 @@ def print_table(console: Any, rows: Any, title: str) -> None:
     console.print(table)
 
 
+def print_tables(console: Any, run: Any, title: str) -> None:
+    """What a run that has come to its end has found, and the winner class by class."""
+    from evonas.reports.tables import class_rows, summary_rows
+
+    print_table(console, summary_rows(run.summary, run.config.objectives), title)
+    classes = class_rows(run.summary["winner"].get("judgement"))
+    print_table(console, classes, "the winner on the test images, by class")
+
+
+def print_verdict(console: Any, run: Any) -> None:
+    """What that is worth, in sentences."""
+    from evonas.reports.tables import judgement_line, smaller, verdict
+
+    judged = judgement_line(run.summary["winner"].get("judgement"))
+    for sentence in filter(None, [judged, smaller(run), *verdict(run.summary)]):
+        console.print(sentence, soft_wrap=True)
+
+
 def show_end(run: Any) -> None:
     """The end of a search: a table, or how to go on."""
     from evonas.reports.profile import inside, steering
     from evonas.reports.progress import new_console
-    from evonas.reports.tables import group_rows, smaller, summary_rows, verdict
     from evonas.support.files import read_json
 
     if run.interrupted:
         leave(f"interrupted; no finished result is lost: go on with 'evonas resume {run.directory}'", INTERRUPTED)
     console, summary = new_console(), run.summary
-    title = f"after {summary['evaluations']} evaluations in {summary['wall_s']:.0f} s"
-    print_table(console, summary_rows(summary, run.config.objectives), title)
-    print_table(console, group_rows(summary), "the winner by class")
-    for sentence in filter(None, [*verdict(summary), smaller(run)]):
-        console.print(sentence, soft_wrap=True)
+    done = f"after {summary['evaluations']} evaluations in {summary['wall_s']:.0f} s; in brackets, 95 % intervals"
+    print_tables(console, run, done)
     if summary["failed"]:
         console.print(f"{summary['failed']} of the evaluations failed; journal.jsonl says why")
     if run.config.profile:
@@ -61,3 +75,4 @@ def show_end(run: Any) -> None:
         )
     console.print(f"the winner as PyTorch weights: {run.directory}/best; all pictures: {run.directory}/report.html",
                   soft_wrap=True)  # fmt: skip
+    print_verdict(console, run)

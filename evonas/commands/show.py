@@ -22,11 +22,11 @@ def command(
     directory: Path, which: int | None, top: int | None, front: bool, as_csv: bool, png: Path | None, trust: bool
 ) -> None:
     """What the run in DIRECTORY has found so far, or all about its individual ID."""
-    from evonas.commands.output import print_table
-    from evonas.reports.pictures import picture_of
-    from evonas.reports.pictures import png as drawn
+    from evonas.commands.output import print_table, print_tables, print_verdict
     from evonas.reports.progress import new_console
-    from evonas.reports.tables import csv_text, fact_lines, group_rows, individual_lines, network_rows, summary_rows
+    from evonas.reports.report import picture_of
+    from evonas.reports.report import png as drawn
+    from evonas.reports.tables import csv_text, fact_lines, individual_lines, network_rows
     from evonas.reports.tables import top as best_of
     from evonas.run.store import Run
     from evonas.support.files import write_bytes
@@ -51,6 +51,7 @@ def command(
     if top is None:
         for name, text in fact_lines(run):
             console.print(f"{name}: {text}", soft_wrap=True)
-        print_table(console, summary_rows(run.summary, run.config.objectives), "")
-        print_table(console, group_rows(run.summary), "the winner by class")
+        if run.summary is not None:
+            print_tables(console, run, "")
+            print_verdict(console, run)
     print_table(console, network_rows(best_of(run, top or 5), run.config.objectives), f"the best of {directory}")

@@ -20,7 +20,7 @@ from evonas.errors import UserError
 from evonas.evaluation.table import Table
 from evonas.executors import Serial
 from evonas.operators.by_decision import one_change_toolbox
-from evonas.reports.pictures import png
+from evonas.reports.report import png
 from evonas.run.budget import Budget
 from evonas.run.journal import Unwritten
 from evonas.run.loop import Loop

@@ -21,6 +21,7 @@ class Outcome:
     curve     the first metric on the validation split after each epoch
     error     of a failure: its kind (nan, memory, time, worker, error) and what happened
     weights   that were trained, as safetensors, where somebody wants to keep them; then
+    answers   arrays by name, what the task keeps of the answers to the test split, where weights are kept too
     kept      the name under which they are kept, until they are deleted
     lineage   where weights were inherited: `from`, the id of whom; `epochs` trained along the whole ancestry, these
               included; `copied` tensors of so many `tensors`
@@ -37,6 +38,7 @@ class Outcome:
     error: str | None = None
     measures: dict[str, float] = field(default_factory=dict)
     weights: bytes | None = field(default=None, repr=False)
+    answers: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     kept: str | None = None
     lineage: dict[str, Any] = field(default_factory=dict)
     warning: str | None = None

@@ -84,7 +84,7 @@ class Training(Evaluator):
     def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
         from evonas.network import build
         from evonas.training.latency import latency, wait
-        from evonas.training.train import TrainingFailed, evaluate, train
+        from evonas.training.train import TrainingFailed, final_test, train
         from evonas.training.weights import inherit, saved
 
         splits, metric, origin = splits_of(self.task, self.device), self.task.metric, candidate.origin
@@ -119,13 +119,12 @@ class Training(Evaluator):
                     watch=watch,
                 )
                 watch.begin("evaluation")
+                answers = None
                 if self.final:
-                    measures = evaluate(network, splits.test, precision=self.precision, by_group=True)
+                    measures, answers = final_test(network, splits.test, precision=self.precision)
                 else:
-                    measures = {metric.name: metric.best(curve[-min(recipe.best_of, recipe.epochs) :])}  # none from
-                    # before a restart
-                    if len(self.task.metrics) > 1:
-                        measures = evaluate(network, splits.validation, precision=self.precision) | measures
+                    last = curve[-min(recipe.best_of, recipe.epochs) :]  # none from before a restart
+                    measures = curve[-1] | {metric.name: metric.best(each[metric.name] for each in last)}
                 measures |= {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
                 if "latency" in self.objectives and not self.final:
                     one = next(splits.validation[:1].batches())[0]
@@ -140,9 +139,10 @@ class Training(Evaluator):
             tuple(measures[name] for name in wanted),
             epochs=epochs,
             seconds=_since(start),
-            curve=tuple(curve),
+            curve=tuple(each[metric.name] for each in curve),
             measures=measures,
             weights=saved(network) if candidate.keeps else None,
+            answers=answers if candidate.keeps else None,
             lineage=lineage if candidate.keeps and not self.final else {},
             warning=origin.warning,
             profile=watch.stop(),
@@ -180,7 +180,7 @@ class AsTrained(Evaluator):
         import torch
 
         from evonas.network import build
-        from evonas.training.train import evaluate
+        from evonas.training.train import final_test
         from evonas.training.weights import inherit
 
         origin = candidate.origin
@@ -194,11 +194,11 @@ class AsTrained(Evaluator):
             if copied < tensors:
                 return Outcome.failure("weights", f"only {copied} of {tensors} tensors are those of this network")
             network.to(device=test.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            measures = evaluate(network, test, precision=self.precision)
+            measures, answers = final_test(network, test, precision=self.precision)
         value = measures[self.task.metric.name]
         measures |= {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
         lineage = {"from": origin.parent, "epochs": origin.epochs}
-        return Outcome((value,), measures=measures, weights=origin.weights, lineage=lineage)
+        return Outcome((value,), measures=measures, weights=origin.weights, answers=answers, lineage=lineage)
 
 
 def splits_of(task: Task, device: str) -> Splits:

@@ -94,7 +94,7 @@ def train_to_the_end(
 
     from evonas.network import build
     from evonas.training import checkpoint
-    from evonas.training.train import Training, TrainingFailed, evaluate
+    from evonas.training.train import Training, TrainingFailed, evaluate, final_test
 
     request = replace(request, task=request.task.identified())
     check_fit(request)
@@ -111,7 +111,7 @@ def train_to_the_end(
             network = build(request.graph.simplified(training=True), seed=seed)
 
             def measured(split: Any) -> float:
-                return evaluate(network, split, precision=request.precision)[metric.name]
+                return evaluate(training.judged, split, precision=request.precision)[metric.name]
 
             training = Training(network, split, request.recipe, seed=seed, precision=request.precision)
             curve: list[Epoch] = []
@@ -130,7 +130,10 @@ def train_to_the_end(
                 value = None if request.all_data else measured(splits.validation)
                 curve.append(Epoch(training.epochs, loss, value, metric.name))
                 if best is None or value is None or metric.better(value, best[0]):
-                    best = (value or 0.0, {k: v.detach().cpu().clone() for k, v in network.state_dict().items()})
+                    best = (
+                        value or 0.0,
+                        {k: v.detach().cpu().clone() for k, v in training.judged.state_dict().items()},
+                    )
                 rows = [(row.epoch, row.loss, row.value) for row in curve]
                 checkpoint.write(kept, {"training": training.state(), "curve": rows, "best": best})
                 write_text(folder / "curve.csv", _table(curve, metric.name))
@@ -141,7 +144,7 @@ def train_to_the_end(
             assert best is not None, "a recipe has at least one epoch"
             chosen = curve[-1] if request.all_data else max(curve, key=lambda row: metric.sign * (row.value or 0.0))
             network.load_state_dict(best[1])
-            tested = measured(splits.test)
+            tested, answers = final_test(network, splits.test, precision=request.precision)
     except TrainingFailed as failure:
         raise RunError(f"{request.code}: {failure}; try another recipe, such as a lower learning rate") from failure
     _draw(folder / "curve.png", curve, chosen, request)
@@ -150,11 +153,12 @@ def train_to_the_end(
         weights=save({name: tensor.contiguous() for name, tensor in best[1].items()}),
         graph=request.graph.simplified(),
         preprocessing=request.task.preprocessing(),
+        answers=answers,
         facts=asked
         | {
             "data": request.task.data,
             "metric": metric.name,
-            f"test_{metric.name}": tested,
+            f"test_{metric.name}": tested[metric.name],
             f"validation_{metric.name}": chosen.value,
             "epochs": len(curve),
             "epoch": chosen.epoch,
@@ -174,7 +178,7 @@ def choose_recipe(name: str, epochs: int | None, *, search: Recipe, final: Recip
     if name not in known:
         raise UserError(f"unknown recipe {name!r}; recipes are {', '.join(known)}")
     recipe = replace(known[name], trainings=1)
-    return recipe if epochs is None else recipe.lasting(epochs)
+    return recipe.lasting(recipe.epochs if epochs is None else epochs)
 
 
 def check_fit(request: Request) -> None:
@@ -214,7 +218,7 @@ def _table(curve: list[Epoch], metric: str) -> str:
 
 def _draw(path: Path, curve: list[Epoch], chosen: Epoch | None, request: Request) -> None:
     from evonas import plots
-    from evonas.reports.pictures import png
+    from evonas.reports.report import png
 
     rows = [(row.epoch, row.loss, row.value) for row in curve]
     figure = plots.training_curve(

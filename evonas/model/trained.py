@@ -5,11 +5,14 @@ graph.json            the architecture, as `Graph.to_json` gives it
 weights.safetensors   weights and statistics, by name
 preprocessing.json    mean and std of each channel, the value of one step of a file's pixels, whether values are whole
                       numbers, class names; the network takes (x - mean) / std
+answers.npz           what the network said of the test split, where the task keeps it: predictions (N, ...), targets
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +20,17 @@ from msgspec import Struct
 
 from evonas.errors import UserError
 from evonas.graph import Graph
+from evonas.judgement import Judgement
 from evonas.support.device import require_memory
 from evonas.support.files import as_json, checksum, json_of, read_bytes, read_json, write_bytes, write_json
 from evonas.support.schema import VERSION, check_version, checked
 from evonas.support.text import reason, shown, words
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor, nn
 
-WEIGHTS = "weights.safetensors"
+WEIGHTS, ANSWERS = "weights.safetensors", "answers.npz"
 FLOAT = 4  # bytes
 
 
@@ -54,14 +59,32 @@ class Preprocessing(Struct):
     classes: list[str] | None
 
 
-def keep(folder: Path, *, weights: bytes, graph: Graph, preprocessing: dict[str, Any], facts: dict[str, Any]) -> None:
+def keep(
+    folder: Path,
+    *,
+    weights: bytes,
+    graph: Graph,
+    preprocessing: dict[str, Any],
+    facts: dict[str, Any],
+    answers: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Write a folder. Raises RunError where it cannot be written."""
     files = {"graph.json": as_json(graph.to_json()), "preprocessing.json": as_json(preprocessing), WEIGHTS: weights}
+    if answers is not None:
+        files[ANSWERS] = _packed(answers)
     for name, data in files.items():
         write_bytes(folder / name, data)
     facts = {"schema": VERSION} | facts | {"checksums": {name: checksum(data) for name, data in files.items()}}
     # the last one: with it the folder is whole
     write_json(folder / "training.json", facts | {"checksum": _checksum(facts)})
+
+
+def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    import numpy as np
+
+    file = BytesIO()
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
 
 
 def _checksum(facts: dict[str, Any]) -> str:
@@ -157,6 +180,25 @@ class TrainedNetwork:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"{path} cannot be read ({reason(error)}); {_AGAIN}") from None
+
+    @property
+    def answers(self) -> dict[str, np.ndarray] | None:
+        """What the network said of the test split: `predictions` and `targets`, in its order; None where its task keeps
+        nothing of it. Raises UserError where they are damaged."""
+        import numpy as np
+
+        if ANSWERS not in self.facts["checksums"]:
+            return None
+        with np.load(BytesIO(_whole(self.folder / ANSWERS, self.facts["checksums"][ANSWERS]))) as file:
+            return dict(file)
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """What the test split says of a classifier; None of another network. Raises UserError where it is damaged."""
+        answers, classes = self.answers, self.preprocessing["classes"]
+        if answers is None or classes is None:
+            return None
+        return Judgement(tuple(classes), answers["targets"], answers["predictions"])
 
 
 _AGAIN = "put the original back, or train the network again"

@@ -22,6 +22,8 @@ from evonas.plots.curves import curves
 from evonas.plots.front import front
 from evonas.plots.genealogy import genealogy
 from evonas.plots.history import history, logbook
+from evonas.plots.importance import importance
+from evonas.plots.judgement import confusion, pictures
 from evonas.plots.learning import learning
 from evonas.plots.lineage import lineage
 from evonas.plots.regret import regret
@@ -32,13 +34,16 @@ from evonas.plots.utilisation import utilisation
 __all__ = [
     "architecture",
     "cells",
+    "confusion",
     "curves",
     "front",
     "genealogy",
     "history",
+    "importance",
     "learning",
     "lineage",
     "logbook",
+    "pictures",
     "regret",
     "relaxation",
     "training_curve",

@@ -33,12 +33,16 @@ class Job(NamedTuple):
         return self.end - self.start
 
 
-def utilisation(records: Iterable[Record], *, workers: int, title: str | None = None) -> Figure:
+def utilisation(
+    records: Iterable[Record], *, workers: int, resumed: Sequence[float] = (), title: str | None = None
+) -> Figure:
     """Draw two panels: above, what ran on each worker and when; below, the seconds of each evaluation, with a running
     median.
 
     Reused results took no time and are omitted. The worker of an evaluation is not recorded; the lanes show one
     possible assignment to `workers` workers.
+
+    resumed   when the run was taken up again, in seconds of run time
     """
     records = told(records)
     jobs = in_lanes(records, workers)
@@ -58,6 +62,10 @@ def utilisation(records: Iterable[Record], *, workers: int, title: str | None = 
     upper.set_xlim(-0.01 * span / second, 1.01 * span / second)
     names = {"search": "search", "baseline": baseline_name(records), "final": "final training"}
     entries = _draw_lanes(upper, jobs, workers, second, names) | _draw_seconds(lower, jobs, second, names)
+    for at in resumed:
+        for axes in (upper, lower):
+            line = axes.axvline(at / second, color=BLACK, linewidth=1, linestyle=":")
+        entries["resumed"] = line
     legend(figure, entries, columns=5)
     return figure
 

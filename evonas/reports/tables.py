@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from math import sqrt
+from math import inf, sqrt
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from evonas.judgement import interval
 from evonas.ranking import comparable
 from evonas.support.text import brief, shown, words
 
 if TYPE_CHECKING:
-    from evonas.run.store import Found, Run
+    from evonas.run.found import Found
+    from evonas.run.store import Run
 
-GROUPS = 10  # so many classes are told
+CLASSES = 10  # so many are told, of many those with the lowest recall
+UNEQUAL = 0.01  # balanced accuracy is told where it differs from the accuracy by so much
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -24,18 +28,18 @@ def summary_rows(summary: Mapping[str, Any] | None, objectives: Mapping[str, flo
         return []
     first, metric = next(iter(objectives)), summary["metric"]
     names = {f"validation_{first}": "validation", f"as_trained_test_{metric}": "test, as trained",
-             f"test_{metric}": "test", first: first, "parameters": "parameters",
+             f"test_{metric}": "test", "balanced": "test, balanced", first: first, "parameters": "parameters",
              "multiply_adds": "multiply-adds"}  # fmt: skip
-    units = {f"as_trained_test_{metric}": metric, f"test_{metric}": metric, f"validation_{first}": first}
-    rows = compared(summary)
+    units = {f"as_trained_test_{metric}": metric, f"test_{metric}": metric, f"validation_{first}": first,
+             "balanced": "balanced_accuracy"}  # fmt: skip
+    rows = [(role, row | _balanced(row, metric)) for role, row in compared(summary)]
     columns = [name for name in names if any(name in row for _, row in rows)]
     _, validation, test = summary["counts"] or (0, 0, 0)
     images = {f"validation_{first}": validation} | dict.fromkeys((f"as_trained_test_{metric}", f"test_{metric}"), test)
 
     def cell(name: str, row: Mapping[str, Any]) -> str:
         unit = units.get(name, name)
-        spread = standard_error(unit, row[name], images.get(name, 0))
-        return shown(unit, row[name]) + ("" if spread is None else f" ±{100 * spread:.1f}")
+        return shown(unit, row[name]) + _reach(unit, row[name], images.get(name, 0))
 
     return [
         {"": role.replace("_", " "), "code": brief(row["code"])}
@@ -44,41 +48,112 @@ def summary_rows(summary: Mapping[str, Any] | None, objectives: Mapping[str, flo
     ]
 
 
-def compared(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def compared(summary: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The winner and what it is compared with, by role."""
     return [(role, row) for role, row in summary.items() if isinstance(row, dict) and "code" in row]
 
 
-def standard_error(name: str, value: float | None, count: int) -> float | None:
-    """The standard error of an accuracy over so many examples; None for other values."""
-    if count <= 0 or value is None or not 0 <= value <= 1 or name != "accuracy":
-        return None
-    return sqrt(value * (1 - value) / count)
+def _balanced(row: Mapping[str, Any], metric: str | None) -> dict[str, float]:
+    judged = row.get("judgement")
+    if judged is None or metric == "balanced_accuracy":
+        return {}
+    return (
+        {"balanced": judged["balanced_accuracy"]}
+        if abs(judged["balanced_accuracy"] - judged["accuracy"]) >= UNEQUAL
+        else {}
+    )
+
+
+def _reach(name: str, value: float | None, count: int) -> str:
+    """The interval of an accuracy over so many examples; nothing for other values."""
+    if name != "accuracy" or value is None or count < 1:
+        return ""
+    low, high = interval(value, count)
+    return f" ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def verdict(summary: Mapping[str, Any]) -> Iterator[str]:
-    """What the table is worth, in sentences: leads within the noise of the test split, and what was cut short."""
-    metric, (_, _, test) = summary["metric"], summary["counts"] or (0, 0, 0)
-    value = summary["winner"].get(f"test_{metric}")
-    own = standard_error(metric or "", value, test)
-    for role, row in compared(summary):
-        other = row.get(f"test_{metric}")
-        if role == "winner" or own is None or other is None or value is None:
-            continue
-        noise = 2 * sqrt(own**2 + (standard_error(metric, other, test) or 0) ** 2)
-        against = role.replace("_", " ")
-        lead = "ahead of" if value > other else "behind"
-        if abs(value - other) <= noise:
-            yield (f"winner and {against} cannot be told apart: {100 * abs(value - other):.1f} points on {test} test "
-                   f"images, where chance makes up to {100 * noise:.1f}")  # fmt: skip
-        else:
-            yield f"the winner is {lead} {against} by {100 * abs(value - other):.1f} points, more than by chance"
+    """What the search was worth, in sentences: what it gained, how sure that is, and what was cut short; the last one
+    holds it against the network by hand."""
+    first, metric = summary["first"], summary["metric"]
+    if first is not None:
+        name = next(iter(summary["objectives"]))
+        value = summary["winner"].get(f"validation_{name}", summary["winner"].get(name))
+        yield (f"The best of the first {first['networks']} networks had {words(name)} {shown(name, first['best'])} on "
+               f"the validation split, the best of all {summary['evaluations']} {shown(name, value)}.")  # fmt: skip
     evaluations, made = summary["baseline_evaluations"], summary["evaluations"]
     if evaluations is not None and evaluations < made:
-        yield f"random search had time for {evaluations} evaluations, the search for {made}"
+        yield f"Random search had time for {evaluations} evaluations, the search for {made}."
     if summary["final_epochs"] and summary["final_epochs"][0] < summary["final_epochs"][1]:
         given, usual = summary["final_epochs"]
-        yield f"final trainings had {given} of {usual} epochs, as the time was limited: the winner may be worth more"
+        yield f"Final trainings had {given} of {usual} epochs, as the time was limited: the winner may be worth more."
+    rows = dict(compared(summary))
+    for role in sorted((role for role in rows if role != "winner"), key=lambda role: role == "reference"):
+        against = "the reference by hand" if role == "reference" else role.replace("_", " ")
+        found = summary["differences"].get(role)
+        sentence = _as_it_is(rows["winner"], rows[role], against, metric) if found is None else _proven(found, against)
+        if sentence:
+            yield sentence + _sizes(rows["winner"], rows[role])
+
+
+def _proven(found: Mapping[str, Any], against: str) -> str:
+    """By the interval of the difference on the same test images."""
+    lead, low, high = (f"{100 * found[name]:+.1f}" for name in ("value", "low", "high"))
+    beats = "beats" if found["low"] > 0 else "does not beat"
+    noise = "" if found["low"] > 0 else ", more than the noise" if found["high"] < 0 else ", within the noise"
+    return f"The winner {beats} {against}: {lead} points ({low} to {high}){noise}"
+
+
+def _as_it_is(winner: Mapping[str, Any], row: Mapping[str, Any], against: str, metric: str | None) -> str:
+    """Of values whose noise is not known."""
+    own, other = (each.get(f"test_{metric}") for each in (winner, row))
+    if metric is None or own is None or other is None:
+        return ""
+    return f"On the test split the winner has {words(metric)} {shown(metric, own)}, {against} {shown(metric, other)}"
+
+
+def _sizes(winner: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    return (f"; {winner['parameters']:,} parameters to {row['parameters']:,}, {winner['multiply_adds']:,} "
+            f"multiply-adds to {row['multiply_adds']:,}.")  # fmt: skip
+
+
+def class_rows(judged: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    """A judgement class by class, as `Judgement.to_json` gives it; of many classes, the worst."""
+    if judged is None:
+        return []
+    names, mistaken = list(judged["classes"]), judged["confusion"]
+
+    def row(label: int) -> dict[str, str]:
+        found, others = judged["classes"][names[label]], mistaken[label]
+        most = (
+            max((count, -other) for other, count in enumerate(others) if other != label) if len(names) > 1 else (0, 0)
+        )
+        return {
+            "class": names[label],
+            "images": str(found["examples"]),
+            "recall": _share(found["recall"]),
+            "precision": _share(found["precision"]),
+            "F1": _share(found["f1"]),
+            "most often taken for": f"{names[-most[1]]} ({most[0]})" if most[0] else "",
+        }
+
+    worst = sorted(range(len(names)), key=lambda label: judged["classes"][names[label]]["recall"] or 0.0)
+    return [row(label) for label in (worst[:CLASSES] if len(names) > CLASSES else sorted(worst))]
+
+
+def judgement_line(judged: Mapping[str, Any] | None) -> str:
+    """What a test says beyond the accuracy, in one line; empty where it says nothing."""
+    if judged is None:
+        return ""
+    low, high = judged["accuracy_interval"]
+    return (f"On {judged['examples']:,} test images: accuracy {judged['accuracy']:.1%} ({100 * low:.1f} to "
+            f"{100 * high:.1f}), balanced accuracy {judged['balanced_accuracy']:.1%}, macro F1 "
+            f"{judged['macro_f1']:.1%}; {judged['confidence']:.0%} sure in the mean, calibration error "
+            f"{100 * judged['calibration_error']:.1f} points.")  # fmt: skip
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
 
 
 def smaller(run: Run) -> str:
@@ -87,7 +162,8 @@ def smaller(run: Run) -> str:
     if counts is None:
         return ""
     best = run.best
-    spread = standard_error(first, best.values[first], counts[1])
+    value = best.values[first]
+    spread = sqrt(value * (1 - value) / counts[1]) if first == "accuracy" and counts[1] else None
     size = best.record["measures"].get("parameters")
     if spread is None or size is None:
         return ""
@@ -99,29 +175,28 @@ def smaller(run: Run) -> str:
     least = min(near, key=lambda record: record["measures"]["parameters"])
     if least["measures"]["parameters"] >= size:
         return ""
-    return (f"within one standard error of the winner's validation, individual {least['id']} has "
+    return (f"Within one standard error of the winner's validation, individual {least['id']} has "
             f"{least['measures']['parameters']:,.0f} parameters instead of {size:,.0f}: evonas show {run.directory} "
             f"{least['id']}")  # fmt: skip
 
 
-def group_rows(summary: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """The winner on the test images of each class; of many classes, the worst."""
-    found = {} if summary is None else summary["by_group"]
-    worst = sorted(found.items(), key=lambda each: each[1])[:GROUPS]
-    return [{"class": name, "test": shown(summary["metric"], value)} for name, value in worst] if summary else []
-
-
 def top(run: Run, count: int) -> list[Mapping[str, Any]]:
-    """Records of the best networks of the search by the first objective; a genome once, by its first evaluation, or by
-    its best one where weights are inherited."""
-    weight = next(iter(run.config.objectives.values()))
-    records = list(comparable(run.records()))
-    if run.config.inherit:  # then its worth depends on its ancestors: the best one of each genome
-        records.sort(key=lambda record: -weight * record["values"][0])
-    once: dict[tuple, Mapping[str, Any]] = {}
-    for record in records:
-        once.setdefault(tuple(record["genome"]), record)
-    return sorted(once.values(), key=lambda record: -weight * record["values"][0])[:count]
+    """Records of the best networks of the search by the first objective, as the winner is chosen: each genome once, by
+    the mean of its evaluations, or by its best one where weights are inherited; of equal ones the smaller first."""
+    weight, apart = next(iter(run.config.objectives.values())), run.config.inherit
+    evaluations: dict[tuple, list[Mapping[str, Any]]] = {}
+    for record in comparable(run.records()):
+        evaluations.setdefault(tuple(record["genome"]), []).append(record)
+
+    def one(records: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+        if apart:  # then its worth depends on its ancestors
+            return max(records, key=lambda record: weight * record["values"][0])
+        return {**records[0], "values": [fmean(each) for each in zip(*(r["values"] for r in records), strict=True)]}
+
+    def order(record: Mapping[str, Any]) -> tuple[float, float]:
+        return -weight * record["values"][0], record.get("measures", {}).get("parameters", inf)
+
+    return sorted(map(one, evaluations.values()), key=order)[:count]
 
 
 def network_rows(records: Sequence[Mapping[str, Any]], objectives: Mapping[str, float]) -> list[dict[str, str]]:
@@ -168,6 +243,8 @@ def fact_lines(run: Run) -> Iterator[tuple[str, str]]:
     yield "cost of the search", f"{epochs} epochs, {seconds:.0f} s of evaluation"
     if summary:
         yield "run time", f"{summary['wall_s']:.0f} s; the search ended after {summary['ended_because']}"
+    if run.resumed:
+        yield "resumed", "after " + ", ".join(f"{seconds:.0f} s" for seconds in run.resumed)
     yield "machine", f"{config.workers} worker{'s' * (config.workers > 1)} on {config.device} in {config.precision}"
     yield "seed", str(config.seed)
 

@@ -39,6 +39,7 @@ def check(run: Run) -> None:
     if run.task is not None and is_reference(config.system):
         _check_names(graph)
     _check_signs(run)
+    _check_classes(run)
     strategy = problem.make(toolbox, stream(config.seed, "check"))
     strategy.check(problem, inherit=config.inherit)
     if config.inherit:
@@ -121,6 +122,15 @@ def _check_signs(run: Run) -> None:
         ways = ", then ".join(f"one to be {'maximised' if sign > 0 else 'minimised'}" for sign in wanted)
         raise UserError(f"{run.system.name} searches for several objectives only as {ways}, such as accuracy,latency; "
                         f"not for {', '.join(problem.objectives)}")  # fmt: skip
+
+
+def _check_classes(run: Run) -> None:
+    """Who weights or balances classes has some."""
+    problem = run.problem
+    for group, recipe in (("search", problem.search), ("final", problem.final)):
+        if (recipe.class_weights or recipe.balanced) and (run.task is None or run.task.class_counts() is None):
+            which = "class_weights" if recipe.class_weights else "balanced"
+            raise UserError(f"{group}.{which} is set, but what is learnt has no classes; leave it out")
 
 
 def _check_inheritance(run: Run, childless: bool) -> None:

@@ -102,6 +102,11 @@ class Journal:
         self._check = check
         return event
 
+    def resume(self) -> None:
+        """Write down that another session goes on, where one has begun the run and none has ended it."""
+        if self.events and self.events[-1][1]["event"] not in ("run", "finished"):
+            self.append({"event": "resumed", "id": "run"})
+
     def close(self) -> None:
         os.close(self._file)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evonas.errors import UserError
 from evonas.evaluation import Decoder
 from evonas.evaluation.training import Training
+from evonas.genomes.residual import reference
 from evonas.run.bench import RunBench
 from evonas.run.config import Config
 from evonas.run.problem import Problem
-from evonas.run.shares import Shares
+from evonas.run.shares import Shares, makespan
 from evonas.run.store import Run
 from evonas.support.device import torch_threads
 from evonas.support.streams import number, stream
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 STEPS = 3  # that are timed, after one that is not
 FORWARD = 1 / 3  # of what a step of training takes: an evaluation looks at the validation split after each epoch
 MARGIN = 1.1
+BESIDE = 1.15  # trainings beside one another are a little slower than one by itself
 
 
 def require_time(run: Run, seconds: float) -> None:
@@ -32,11 +35,11 @@ def require_time(run: Run, seconds: float) -> None:
     config, problem = run.config, run.problem
     if problem.task is None or problem.evaluate is not None:
         return
-    parts = {"baseline": config.baseline, "final": True}
     evaluation = MARGIN * evaluation_seconds(problem, config)
-    if evaluation <= Shares.of(seconds, **parts).search:
+    parts = Shares.of(seconds, baseline=config.baseline, final=final_seconds(problem, config))
+    if evaluation <= parts.search:
         return
-    needed = Shares.needed(evaluation, **parts)
+    needed = Shares.needed(evaluation, baseline=config.baseline, final=True)
     raise UserError(f"{duration(seconds)} are not enough: an evaluation of {config.system} ({config.preset}) takes "
                     f"about {duration(evaluation)} on this machine, and with random search and final trainings all "
                     f"needs {duration(needed, up=True)} at least; give as much time, or a smaller preset or fewer "
@@ -57,6 +60,27 @@ def evaluation_seconds(problem: Problem, config: Config) -> float:
     recipe = problem.space.recipe(genome, problem.search)
     validation = FORWARD * len(bench.validation) / len(bench.train)
     return epoch_seconds(graph, bench, recipe) * (1 + validation) * recipe.epochs * problem.search.trainings
+
+
+def final_seconds(problem: Problem, config: Config) -> float:
+    """About how long the final trainings take by the whole recipe, of networks as large as the reference; 0: there are
+    none."""
+    if problem.task is None:
+        return 0.0
+    by_hand = Decoder(reference(problem.task.input_shape, problem.task.output_shape[0])).graph(())
+    finalists = 3 if config.baseline else 1  # the winner; the best of random search, and the reference
+    return final_epoch_seconds([by_hand] * finalists, problem, config) * problem.final.epochs
+
+
+def final_epoch_seconds(graphs: Sequence[Graph], problem: Problem, config: Config) -> float:
+    """About how long one epoch of final trainings of these networks takes, beside one another."""
+    assert problem.task is not None, "without data nothing is trained in the end"
+    train, validation, _ = problem.task.counts
+    bench = RunBench(problem, config)
+    once = {graph.digest(): graph for graph in graphs}
+    took = {digest: epoch_seconds(graph, bench, problem.final) for digest, graph in once.items()}
+    seconds = [took[graph.digest()] * (train + validation) / train for graph in graphs]
+    return BESIDE * makespan(seconds, config.workers)
 
 
 def epoch_seconds(graph: Graph, bench: RunBench, recipe: Recipe) -> float:

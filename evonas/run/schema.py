@@ -73,6 +73,14 @@ class Planned(Struct):
     t: float
 
 
+class Resumed(Struct):
+    """Another session goes on with the run, which had not come to its end."""
+
+    event: Literal["resumed"]
+    id: Literal["run"]
+    t: float
+
+
 class Ended(Struct):
     """A phase has come to its end."""
 
@@ -90,27 +98,12 @@ class Finished(Struct):
     t: float
 
 
-class Summary(Struct):
-    """summary.json, as far as every one has it; with a row for each network in the table."""
-
-    evaluations: Number
-    failed: Number
-    rejected: Number
-    ended_because: str
-    wall_s: float
-    metric: str | None
-    winner: dict[str, Any]
-    counts: tuple[Number, Number, Number] | None
-    final_epochs: tuple[Number, Number] | None
-    by_group: dict[str, float]
-    baseline_evaluations: Number | None
-
-
 EVENTS: dict[str, type[Struct]] = {
     "run": Head,
     "asked": Asked,
     "told": Told,
     "planned": Planned,
+    "resumed": Resumed,
     "ended": Ended,
     "finished": Finished,
 }

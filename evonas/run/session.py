@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from evonas.errors import RunError
-from evonas.evaluation import Candidate, Decoder, Evaluator, Function, Genome, Outcome
+from evonas.evaluation import Candidate, Decoder, Evaluator, Function, Genome
 from evonas.evaluation.inheritance import Inheritance, WeightStore
 from evonas.evaluation.keeper import Keeper
 from evonas.evaluation.limits import Guard
 from evonas.evaluation.mean import Mean
-from evonas.evaluation.training import AsTrained, Training
+from evonas.evaluation.training import Training
 from evonas.executors.launch import read_hosts
-from evonas.genomes import plain
+from evonas.genomes import residual
 from evonas.graph import Graph
 from evonas.individual import Individual
-from evonas.model.trained import keep
 from evonas.ranking import Best, best
 from evonas.recipe import Recipe
 from evonas.reports.profile import profile
 from evonas.run.bench import RunBench
 from evonas.run.budget import Budget
 from evonas.run.config import Config
+from evonas.run.finals import Finals, standing_for
 from evonas.run.journal import Event, Journal
 from evonas.run.loop import Loop
 from evonas.run.phase import Phase
-from evonas.run.probe import epoch_seconds
-from evonas.run.shares import Shares, makespan
+from evonas.run.probe import final_epoch_seconds, final_seconds
+from evonas.run.shares import Shares
 from evonas.run.store import Run
 from evonas.strategies import Strategy
 from evonas.strategies.first import First
@@ -42,8 +42,8 @@ from evonas.support.text import duration
 from evonas.systems import registry
 from evonas.systems.setup import Chosen
 
-FINAL_MARGIN = 1.25  # final trainings beside one another are a little slower than an epoch of the search
 SHORTEST = 1e-3  # seconds of an epoch
+FIRST = 10  # networks of a search that stand for what it began with: few strategies learn from fewer
 
 
 class Observer(Protocol):
@@ -68,26 +68,6 @@ class Time:
     end: float | None
 
 
-class WinnersKeeper(Keeper):
-    """The winner's weights are on disk before the journal says that it was trained.
-
-    origin   candidates whose weights a search has left begin with them
-    """
-
-    def __init__(self, session: Session, origin: Any = None) -> None:
-        self.session, self.origin = session, origin
-
-    def begin(self, individual: Individual, candidate: Candidate) -> None:
-        candidate.keeps = individual.role == "winner"
-        if self.origin is not None:
-            candidate.origin = self.origin
-
-    def keep(self, individual: Individual, outcome: Outcome) -> Outcome:
-        if individual.role in ("winner", "winner_as_trained") and outcome.weights is not None:
-            self.session.keep_winner(individual, outcome)
-        return replace(outcome, weights=None)
-
-
 class Session:
     """What the journal holds is replayed, in the same order, and what is left is done."""
 
@@ -102,11 +82,20 @@ class Session:
         self.store = WeightStore(run.directory / "weights", self.config.weights_disk)
         self.heirs: list[Inheritance] = []
         self.task = self.problem.task
+        self.finals: Finals | None = None
         if self.task is not None:  # there are final networks
-            self.reference = Decoder(plain.reference(self.task.input_shape, self.task.output_shape[0]))
+            self.reference = Decoder(residual.reference(self.task.input_shape, self.task.output_shape[0]))
+            self.finals = Finals(
+                run,
+                self.loop,
+                self.task,
+                lambda recipe: self._training(recipe, final=True),
+                self.decoder,
+                self.reference,
+                observer.phase,
+                self.problem.final,
+            )
         self.planned = iter([event["epochs"] for _, event in journal.events if event["event"] == "planned"])
-        self.final = self.problem.final  # or shorter, where the time is
-        self.tested: dict[str, Outcome] = {}  # by role
 
     def go(self) -> dict[str, Any]:
         self.watch.begin("other")
@@ -127,9 +116,11 @@ class Session:
                 self.observer.phase("baseline", as_many, len(baseline.asked))
                 self.loop.run(baseline, as_many)
                 lucky = best(baseline.ranked(), self.problem.weights[0], apart=self.config.inherit)
-            if self.task is not None:
+            if self.finals is not None:
                 finalists = {"winner": (winner, search)} | ({other: (lucky, baseline)} if lucky and baseline else {})
-                self._test_finalists(finalists, baseline, time)
+                by_hand = [self.reference.graph(())] * (baseline is not None)
+                graphs = [self.decoder.graph(each.genome) for each, _ in finalists.values()]
+                self.finals.test(finalists, baseline is not None, self._final_recipe([*graphs, *by_hand], time))
             baselines: dict[str, Any] = {}
             if lucky is not None:
                 baselines[other] = self._result(other, lucky.genome, lucky.value)
@@ -138,6 +129,8 @@ class Session:
                 baselines["reference"] = self._result("reference", (), values[0] if values else None)
             summary = self._summary(search, self._result("winner", winner.genome, winner.value), baselines)
             summary |= {"baseline_evaluations": None if baseline is None else len(baseline.outcomes) - self.compares}
+            if self.finals is not None:
+                summary["differences"] = self.finals.held_against(summary["winner"], baselines)
             write_json(self.run.directory / "summary.json", summary)
             self.loop.finish()
             if self.config.profile:
@@ -177,7 +170,7 @@ class Session:
     def _phase(self, name: str, strategy: Strategy) -> Phase:
         listed = strategy
         if name == "baseline" and self.compares:
-            listed = First([self._individual("reference", ())], then=strategy)
+            listed = First([standing_for("reference", ())], then=strategy)
         keeper = Keeper()
         if self.config.inherit:
             keeper = Inheritance(
@@ -234,40 +227,6 @@ class Session:
             **options,
         )
 
-    def _test(self, *individuals: Individual, evaluator: Evaluator | None = None, origin: Any = None) -> None:
-        """By default as the table shows a network: the final recipe, all but the test split, which is read, once."""
-        phase = Phase(
-            "final",
-            First(individuals),
-            evaluator or self._training(self.final, final=True),
-            self.decoder,
-            roles={"reference": self.reference},
-            keeper=WinnersKeeper(self, origin),
-        )
-        self.observer.phase("final", Budget(len(individuals)), 0)
-        self.loop.run(phase, Budget())
-        self.tested |= {individual.role or "": outcome for individual, outcome in phase.told()}
-
-    def _test_finalists(self, found: dict[str, tuple[Best, Phase]], baseline: Phase | None, time: Time) -> None:
-        """The winner and the best of random search, by role, and the reference: all by one recipe, and beside one
-        another."""
-        by_hand = [] if baseline is None else [self._individual("reference", ())]
-        graphs = [self.decoder.graph(each.genome) for each, _ in found.values()]
-        self.final = self._final_recipe([*graphs, *([self.reference.graph(())] * len(by_hand))], time)
-        self._test(*by_hand, *(self._individual(role, each.genome, each.id) for role, (each, _) in found.items()))
-        for role, (finalist, phase) in found.items():
-            self._test_as_trained(f"{role}_as_trained", finalist, phase)
-
-    def _test_as_trained(self, role: str, found: Best, phase: Phase) -> None:
-        """The test split by the weights that the search has left a network with, where it kept them."""
-        origin = phase.keeper.left(found.id)
-        if origin is None:
-            return
-        assert self.task is not None, "only a run with a task inherits"
-        as_trained = AsTrained(self.task, self.config.device, self.config.precision, self.config.threads)
-        individual = self._individual(role, found.genome, found.id)
-        self._test(individual, evaluator=as_trained, origin=origin)
-
     # ---- the time -------------------------------------------------------------------------------------------------
 
     def _time(self, budget: Budget) -> Time:
@@ -284,58 +243,27 @@ class Session:
         )
 
     def _shares(self, seconds: float) -> Shares:
-        return Shares.of(seconds, baseline=self.config.baseline, final=self.task is not None)
+        return Shares.of(seconds, baseline=self.config.baseline, final=self._usual_final_s)
+
+    @cached_property
+    def _usual_final_s(self) -> float:
+        return final_seconds(self.problem, self.config)
 
     def _final_recipe(self, graphs: list[Graph], time: Time) -> Recipe:
-        """The final recipe, or as many epochs of it as there is time for: the same for all that the table compares. The
+        """The final recipe, for as many epochs as there is time for: the same for all that the table compares. The
         journal says how many, so that they are as many where the run is resumed."""
         whole = self.problem.final
         if time.end is None:
-            return whole
-        assert self.task is not None, "without data nothing is trained in the end"
+            return whole.lasting(whole.epochs)
         epochs = next(self.planned, None)
         if epochs is None:
-            train, validation, _ = self.task.counts
-            bench = RunBench(self.problem, self.config)
-            seconds = [epoch_seconds(graph, bench, whole) * (train + validation) / train for graph in graphs]
-            epoch = FINAL_MARGIN * makespan(seconds, self.config.workers)
+            epoch = final_epoch_seconds(graphs, self.problem, self.config)
             left = max(time.end - self.journal.seconds, 0.0)
-            epochs = max(1, min(whole.epochs, int(left / max(epoch, SHORTEST))))
+            epochs = max(1, min(whole.most_epochs, int(left / max(epoch, SHORTEST))))
             self.journal.append({"event": "planned", "id": "final", "epochs": epochs})
-        if epochs < whole.epochs:
+        if epochs != whole.epochs:
             self.observer.note(f"there is time for final trainings of {epochs} epochs, where {whole.epochs} are usual")
         return whole.lasting(epochs)
-
-    def keep_winner(self, individual: Individual, outcome: Outcome) -> None:
-        """A folder of its own: best/, and as_trained/ for the weights that the search has left."""
-        problem, left = self.problem, individual.role == "winner_as_trained"
-        assert outcome.weights is not None, "there is nothing else to keep"
-        assert self.task is not None, "only a run with a task has a winner to keep"
-        recipe = problem.space.recipe(individual, problem.search) if left else self.final
-        metric = self.task.metric.name
-        keep(
-            self.run.directory / ("as_trained" if left else "best"),
-            weights=outcome.weights,
-            graph=self.decoder.graph(individual).simplified(),
-            preprocessing=self.task.preprocessing(),
-            facts={
-                "id": individual.parents[0],
-                "code": problem.space.format(individual),
-                "metric": metric,
-                f"test_{metric}": outcome.values[0],
-                "epochs": outcome.lineage["epochs"] if left else outcome.epochs,
-                "trained_on": "train" if left else "train+validation",
-                "recipe": recipe.to_json(),
-                "data": self.task.data,
-                "precision": self.config.precision,
-            },
-        )
-
-    def _individual(self, role: str, genome: Genome, parent: int | None = None) -> Individual:
-        individual = Individual(genome)
-        individual.role, individual.operator = role, role
-        individual.parents = () if parent is None else (parent,)
-        return individual
 
     # ---- the end --------------------------------------------------------------------------------------------------
 
@@ -351,26 +279,24 @@ class Session:
         return found
 
     def _result(self, role: str, genome: Genome, value: float | None) -> dict[str, Any]:
-        outcome, decoder = self.tested.get(role), self.reference if role == "reference" else self.decoder
-        graph, first = decoder.graph(genome), self.problem.first
-        shown: dict[str, Any] = {"code": decoder.space.format(genome)}
+        decoder = self.reference if role == "reference" else self.decoder
+        graph, first, code = decoder.graph(genome), self.problem.first, decoder.space.format(genome)
+        shown: dict[str, Any] = {"code": code}
         if self.problem.evaluate is None and (role != "reference" or self.compares):
             shown[f"validation_{first}"] = value
         elif role != "reference":
             shown[first] = value
-        if self.task is not None:
-            metric = self.task.metric.name
-            if outcome is not None:
-                shown |= {f"test_{metric}": outcome.values[0] if outcome.values else None, "error": outcome.error}
-            if (left := self.tested.get(f"{role}_as_trained")) is not None:
-                shown[f"as_trained_test_{metric}"] = left.values[0] if left.values else None
+        if self.finals is not None:
+            shown |= self.finals.row(role, code)
         return shown | {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
 
-    def _by_group(self) -> dict[str, float]:
-        """What the winner is worth for each class, or whatever groups the task has, on the test split."""
-        tested = self.tested.get("winner")
-        found = {} if tested is None else tested.measures
-        return {name.partition("/")[2]: value for name, value in found.items() if "/" in name}
+    def _first(self, phase: Phase) -> dict[str, float] | None:
+        """What the search began with: so many networks, and the best value among them."""
+        values = [outcome.values[0] for _, outcome in phase.told() if outcome.values]
+        if len(values) < 2 * FIRST:
+            return None
+        sign = 1 if self.problem.weights[0] > 0 else -1
+        return {"networks": FIRST, "best": max(values[:FIRST], key=lambda value: sign * value)}
 
     def _summary(self, search: Phase, winner: dict[str, Any], baselines: dict[str, Any]) -> dict[str, Any]:
         failures = [outcome for outcome in search.outcomes.values() if outcome.failed]
@@ -381,15 +307,16 @@ class Session:
             "seed": self.config.seed,
             "metric": None if self.task is None else self.task.metric.name,
             "counts": None if self.task is None else list(self.task.counts),
-            "final_epochs": None if self.task is None else [self.final.epochs, self.problem.final.epochs],
+            "final_epochs": None if self.finals is None else [self.finals.recipe.epochs, self.problem.final.epochs],
             "objectives": self.config.objectives,
             "evaluations": len(search.outcomes),
             "trained": search.trained,
             "failed": len(failures),
             "rejected": search.rejected + self.guard.rejected,
             "ended_because": search.ended_because,
-            "by_group": self._by_group(),
             "wall_s": round(self.journal.seconds, 1),
+            "first": self._first(search),
+            "differences": {},
             "winner": winner,
             **baselines,
         }

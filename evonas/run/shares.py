@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from evonas.support.text import duration
 
 CLOSING_S, CLOSING_SHARE = 5.0, 0.1  # of pictures and report: so long, and no more than this share of the whole
-SEARCH, BASELINE, FINAL = 0.4, 0.4, 0.2  # of the rest; random search makes as many evaluations as the search has made
+FINAL_SHARE = (
+    0.5  # of the rest, at most, for final trainings; what they do not need is the search's and random search's
+)
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,18 @@ class Shares:
     closing: float
 
     @classmethod
-    def of(cls, seconds: float, *, baseline: bool, final: bool) -> Shares:
+    def of(cls, seconds: float, *, baseline: bool, final: float) -> Shares:
+        """`final`: seconds that usual final trainings would take."""
         closing = min(CLOSING_S, CLOSING_SHARE * seconds)
-        parts = (SEARCH, BASELINE * baseline, FINAL * final)
-        scale = (seconds - closing) / sum(parts)
-        search, random, trainings = (part * scale for part in parts)
-        return cls(search, random, trainings, closing)
+        trainings = min(final, FINAL_SHARE * (seconds - closing))
+        search = (seconds - closing - trainings) / (1 + baseline)  # random search makes as many evaluations
+        return cls(search, search * baseline, trainings, closing)
 
     @classmethod
     def needed(cls, evaluation: float, *, baseline: bool, final: bool) -> float:
-        """The least whole of which the search's share is enough for one evaluation of so many seconds."""
-        return evaluation * (SEARCH + BASELINE * baseline + FINAL * final) / SEARCH + CLOSING_S
+        """The least whole of which the search's share is enough for one evaluation of so many seconds, however long
+        final trainings take."""
+        return evaluation * (1 + baseline) / (1 - FINAL_SHARE * final) + CLOSING_S
 
     def __str__(self) -> str:
         parts = {"search": self.search, "random search": self.baseline, "final trainings": self.final}

@@ -4,6 +4,8 @@ config.json      everything that was chosen, with versions and device
 journal.jsonl    every event; the truth from which all else can be made again
 summary.json     the winner beside its baselines
 best/            the winner, trained: see `evonas.model.trained`
+reference/       what it is held against, trained as it is: the network by hand, and the best of random search
+random_search/
 as_trained/      the winner with the weights that the search has left it with, where weights are inherited
 weights/         of those that are alive, by their checksums
 trained/ID/      others that were trained afterwards
@@ -15,34 +17,33 @@ data.npz         the images, where a script gave them as arrays
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from evonas.errors import RunError, UserError
-from evonas.graph import Graph
-from evonas.model.final_training import OnEpoch, Request, choose_recipe, train_to_the_end
 from evonas.model.trained import TrainedNetwork
 from evonas.ranking import best_of, pareto_front
-from evonas.reports.pictures import draw
+from evonas.reports.report import draw
 from evonas.run import config as configs
+from evonas.run import summary as summaries
 from evonas.run.budget import Budget
 from evonas.run.config import Config
+from evonas.run.found import Found
 from evonas.run.journal import Event, JournalError, is_held, read
 from evonas.run.problem import NOTHING, Brought, Problem, read_setup
 from evonas.run.problem import read as read_problem
-from evonas.run.schema import Summary
 from evonas.space import Space
-from evonas.support.device import choose_device, choose_precision
 from evonas.support.files import read_json
-from evonas.support.schema import checked
 from evonas.systems.own import is_own_code, is_reference
 from evonas.systems.system import System
 from evonas.tasks.task import Task
 
 Read = TypeVar("Read")
+
+FOLDERS = {"winner": "best", "winner_as_trained": "as_trained"}  # of finalists; others have the name of their role
 
 
 class Run:
@@ -197,12 +198,7 @@ class Run:
             found = read_json(path)
         except FileNotFoundError:
             return None
-        checked(found, Summary, str(path))
-        for row in found.values():
-            if isinstance(row, dict) and "code" in row:
-                numbers = {name: value for name, value in row.items() if name not in ("code", "error")}
-                checked(numbers, dict[str, float | None], str(path))
-                checked(row["code"], str, str(path))
+        summaries.check(found, path)
         return found
 
     def records(self) -> list[dict[str, Any]]:
@@ -220,6 +216,11 @@ class Run:
             elif event["event"] == "told":
                 records[event["id"]] = records[event["id"]] | event
         return list(records.values())
+
+    @property
+    def resumed(self) -> list[float]:
+        """When the run was taken up again before its end, in seconds of run time."""
+        return [event["t"] for event in self.events() if event["event"] == "resumed"]
 
     def to_pandas(self) -> Any:
         """The records as a pandas DataFrame, with a column for each objective and each measure."""
@@ -317,6 +318,12 @@ class Run:
         """The networks of the search that no other one beats in all objectives (the Pareto front), best first."""
         return [Found(self, record) for record in pareto_front(self.records(), self.config.objectives)]
 
+    def finalist(self, role: str = "winner") -> TrainedNetwork | None:
+        """The winner as it was trained in the end, or what it was held against (reference, random_search); None: it is
+        not there. Raises UserError where it is damaged."""
+        folder = self.directory / FOLDERS.get(role, role)
+        return TrainedNetwork.open(folder) if TrainedNetwork.exists(folder) else None
+
     def __getitem__(self, number: int) -> Found:
         """Raises UserError for an id that the run does not have."""
         records = {record["id"]: record for record in self.records()}
@@ -328,113 +335,3 @@ class Run:
     def plot(self) -> list[Path]:
         """Draw the pictures of the run into plots/, and report.html, from the journal alone."""
         return draw(self)
-
-
-@dataclass(frozen=True)
-class Found:
-    """An individual of a run, with what is known of it. `record` is as in `Run.records`."""
-
-    run: Run
-    record: Mapping[str, Any]
-
-    def __repr__(self) -> str:
-        values = ", ".join(f"{name} {value:g}" for name, value in self.values.items())
-        return f"<{self.id}: {self.code}{', ' if values else ''}{values}>"
-
-    @property
-    def id(self) -> int:
-        return self.record["id"]
-
-    @property
-    def genome(self) -> tuple:
-        return tuple(self.record["genome"])
-
-    @property
-    def code(self) -> str:
-        return self.record["code"]
-
-    @property
-    def values(self) -> dict[str, float]:
-        """Objective -> value; empty where it failed or has not been told."""
-        return dict(zip(self.run.config.objectives, self.record.get("values", ()), strict=False))
-
-    @property
-    def graph(self) -> Graph:
-        """The network that its genome means; without trust in the run's own code, as it lies trained in its folder."""
-        if self.record["role"] == "reference":
-            raise UserError("the reference network is not of the space; see `evonas.genomes.plain`")
-        if self.run.untrusted_space and self.folder is not None:
-            return TrainedNetwork.open(self.folder).graph
-        return self.run.space.decode(self.genome)
-
-    @property
-    def folder(self) -> Path | None:
-        """Where its trained network lies: best/ for the winner, as the search left it, else trained/ID; None: nowhere.
-
-        What `train` makes of the winner lies in trained/ID, and is opened from there.
-        """
-        best = self.run.directory / "best"
-        if TrainedNetwork.exists(best) and TrainedNetwork.open(best).facts.get("code") == self.code:
-            return best
-        trained = self.run.directory / "trained" / str(self.id)
-        return trained if TrainedNetwork.exists(trained) else None
-
-    def network(self) -> Any:
-        """The trained network, a torch.nn.Module in evaluation mode; it takes normalised images (see `trained`).
-
-        Raises UserError where it has not been trained beyond the search.
-        """
-        return self.trained().network()
-
-    def trained(self) -> Any:
-        """The folder of its trained network, as a TrainedNetwork: weights, accuracy, preprocessing."""
-        if self.folder is None:
-            ended = self.run.summary is not None
-            first = "" if ended else f"the run has not come to its end ('evonas resume {self.run.directory}'); "
-            failed = [r["error"] for r in self.run.records() if r["role"] == "winner" and r["parents"] == [self.id]
-                      and r.get("status") == "failed"]  # fmt: skip
-            if failed:
-                first = f"its final training failed ({failed[-1].splitlines()[-1]}); "
-            raise UserError(f"individual {self.id} has no trained network yet: {first}call .train(), or "
-                            f"'evonas train {self.run.directory} {self.id}'")  # fmt: skip
-        return TrainedNetwork.open(self.folder)
-
-    def train(
-        self,
-        *,
-        recipe: str = "final",
-        epochs: int | None = None,
-        task: Task | None = None,
-        all_data: bool = False,
-        seed: int | None = None,
-        device: str | None = None,
-        precision: str | None = None,
-        out: Path | None = None,
-        resume: bool = False,
-        on_epoch: OnEpoch = lambda epoch: None,
-    ) -> TrainedNetwork:
-        """Train it to the end into trained/ID of the run's directory, or into `out`.
-
-        recipe   final or search, as the run has them, or a name of `evonas.recipe.RECIPES`
-        task     another one than the run's, with inputs and outputs of the same shapes
-        others   as of `evonas.train`
-        """
-        config, problem, graph = self.run.config, self.run.problem, self.graph
-        task = task or problem.task
-        if task is None:
-            raise UserError("the run has no data to train on; give some (--data)")
-        device = choose_device(device) if device else config.device
-        searched = problem.space.recipe(self.genome, problem.search)
-        request = Request(
-            graph=graph,
-            code=self.code,
-            task=task,
-            recipe=choose_recipe(recipe, epochs, search=searched, final=problem.final),
-            seed=config.seed if seed is None else seed,
-            device=device,
-            precision=choose_precision(precision, device, lambda: graph) if precision else config.precision,
-            all_data=all_data,
-            id=self.id,
-        )
-        folder = out or self.run.directory / "trained" / str(self.id)
-        return train_to_the_end(request, folder, resume=resume, on_epoch=on_epoch)

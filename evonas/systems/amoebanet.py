@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from evonas.genomes.nasnet import NASNetSpace
 from evonas.operators.amoebanet import toolbox
-from evonas.recipe import DIGITS_RECIPE, RECIPES, SMALL_RECIPE
+from evonas.recipe import DIGITS_FINAL, DIGITS_RECIPE, RECIPES, SMALL_FINAL, SMALL_RECIPE
 from evonas.systems.system import Preset, System
 
 _DIGITS, _SMALL = replace(DIGITS_RECIPE, clip_norm=5), replace(SMALL_RECIPE, clip_norm=5)
@@ -22,16 +22,18 @@ AMOEBANET = System(
         "small": Preset(
             NASNetSpace(normals=1, channels=8),
             _SMALL,
-            replace(_SMALL, epochs=20),
+            SMALL_FINAL,
             {"population": 20, "sample": 5, "evaluations": 60},
             about="five cells on pictures of 16x16 and more, on a small machine",
+            adapts=True,
         ),
         "digits": Preset(
             NASNetSpace(normals=1, channels=8, input_shape=(1, 8, 8)),
             _DIGITS,
-            replace(_DIGITS, epochs=40),
+            DIGITS_FINAL,
             {"population": 10, "sample": 5, "evaluations": 40},
             about="five cells on 8x8 pictures, in minutes",
+            adapts=True,
         ),
         "cifar10": Preset(
             NASNetSpace(normals=3, channels=24),

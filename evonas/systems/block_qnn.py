@@ -8,7 +8,7 @@ from random import Random
 from evonas.errors import UserError
 from evonas.genomes.block_qnn import BlockQNNSpace
 from evonas.operators.by_decision import stepwise_toolbox
-from evonas.recipe import DIGITS_RECIPE, RECIPES, SMALL_RECIPE
+from evonas.recipe import DIGITS_FINAL, DIGITS_RECIPE, RECIPES, SMALL_FINAL, SMALL_RECIPE
 from evonas.space import Space
 from evonas.strategies.q_learning import BLOCK_QNN_SCHEDULE, QLearning, scaled
 from evonas.strategies.rewards import lean_block
@@ -68,16 +68,18 @@ BLOCK_QNN = System(
         "digits": Preset(
             BlockQNNSpace(longest=7, blocks=1, channels=8, input_shape=(1, 8, 8)),
             DIGITS_RECIPE,
-            replace(DIGITS_RECIPE, epochs=40),
+            DIGITS_FINAL,
             _QUICK | {"evaluations": 100},
             about="one block a stage on 8x8 pictures, in minutes",
+            adapts=True,
         ),
         "small": Preset(
             BlockQNNSpace(longest=10, blocks=1, channels=16),
             SMALL_RECIPE,
-            replace(SMALL_RECIPE, epochs=20),
+            SMALL_FINAL,
             _QUICK | {"evaluations": 200},
             about="one block a stage on pictures of 16x16 and more, on a small machine",
+            adapts=True,
         ),
         "cifar10": Preset(
             BlockQNNSpace(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from evonas.genomes.enas import ENASMicroSpace
 from evonas.genomes.enas_macro import ENASMacroSpace
 from evonas.operators.by_decision import uniform_toolbox
-from evonas.recipe import RECIPES
+from evonas.recipe import DIGITS_FINAL, RECIPES, SMALL_FINAL
 from evonas.space import Space
 from evonas.systems.gradients import supernet_of
 from evonas.systems.system import Preset, System
@@ -73,7 +73,6 @@ _MACRO = {"steps": 50, "samples": 20, "controller_rate": 1e-3, "tanh": 1.5, "ope
           "supernet_channels": 36}  # fmt: skip
 # the authors' search has 12 layers, their final network 24 by hand-made repetition
 _SEARCH = replace(RECIPES["enas-search"], epochs=30, batch_size=64, by_epoch=False)
-_SHORT = replace(RECIPES["enas-micro"], batch_size=64, cycle=0, by_epoch=False, drop_path=0.0, auxiliary=0.0)
 
 ENAS = System(
     name="enas",
@@ -83,23 +82,26 @@ ENAS = System(
         "small": Preset(
             ENASMicroSpace(layers=3, channels=12),
             _SEARCH,
-            replace(_SHORT, epochs=20),
+            SMALL_FINAL,
             _QUICK,
             about="cells; five of them on pictures of 16x16 and more, on a small machine",
+            adapts=True,
         ),
         "digits": Preset(
             ENASMicroSpace(layers=1, channels=8, nodes=3, input_shape=(1, 8, 8)),
             replace(_SEARCH, crop=1, flip=False),
-            replace(_SHORT, epochs=40, crop=1, flip=False),
+            DIGITS_FINAL,
             _QUICK,
             about="cells; three of them on 8x8 pictures, in minutes",
+            adapts=True,
         ),
         "digits-macro": Preset(
             ENASMacroSpace(layers=6, channels=12, input_shape=(1, 8, 8)),
             replace(_SEARCH, crop=1, flip=False),
-            replace(_SHORT, epochs=40, crop=1, flip=False),
+            DIGITS_FINAL,
             _QUICK | {"tanh": 1.5, "operation_tanh": 1.5},
             about="whole networks of six layers on 8x8 pictures, in minutes",
+            adapts=True,
         ),
         "cifar10": Preset(
             ENASMicroSpace(layers=15, channels=36),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from evonas.genomes import genet as space
 from evonas.operators.genet import toolbox
-from evonas.recipe import DIGITS_RECIPE, RECIPES, SMALL_RECIPE
+from evonas.recipe import DIGITS_FINAL, DIGITS_RECIPE, RECIPES, SMALL_FINAL, SMALL_RECIPE
 from evonas.systems.system import Preset, System
 
 GENET = System(
@@ -19,16 +17,18 @@ GENET = System(
         "digits": Preset(
             space.DIGITS,
             DIGITS_RECIPE,
-            replace(DIGITS_RECIPE, epochs=40),
+            DIGITS_FINAL,
             {"generations": 4, "bit_flip_rate": 0.1},
             about="8x8 pictures in about a minute, baselines included",
+            adapts=True,
         ),
         "small": Preset(
             space.SMALL,
             SMALL_RECIPE,
-            replace(SMALL_RECIPE, epochs=20),
+            SMALL_FINAL,
             {"population": 12, "generations": 5},
             about="pictures of 16x16 and more on a small machine, in tens of minutes",
+            adapts=True,
         ),
         "mnist": Preset(
             space.MNIST,

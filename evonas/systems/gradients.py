@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from evonas.errors import UserError
 from evonas.genomes.darts import DARTSSpace
 from evonas.operators.by_decision import uniform_toolbox
-from evonas.recipe import RECIPES, Recipe
+from evonas.recipe import DIGITS_FINAL, RECIPES, SMALL_FINAL, Recipe
 from evonas.space import Space
 from evonas.systems.system import Preset, System
 
@@ -180,9 +180,6 @@ def _over_darts_cells(
         search, epochs=search.epochs * 3 // 10, batch_size=64, learning_rate=min(search.learning_rate, 0.05),
         by_epoch=False,
     )  # fmt: skip
-    trained = replace(
-        final, batch_size=64, learning_rate=0.05, nesterov=True, by_epoch=False, cutout=0, drop_path=0.0, auxiliary=0.0
-    )
     return System(
         name=name,
         about=about,
@@ -194,16 +191,18 @@ def _over_darts_cells(
             "small": Preset(
                 DARTSSpace(layers=5, channels=8, every=every),
                 shrunk,
-                replace(trained, epochs=20),
+                SMALL_FINAL,
                 short,
                 about="five cells on pictures of 16x16 and more, on a small machine",
+                adapts=True,
             ),
             "digits": Preset(
                 DARTSSpace(layers=3, channels=8, every=every, input_shape=(1, 8, 8)),
                 replace(shrunk, crop=1, flip=False),
-                replace(trained, epochs=40, crop=1, flip=False),
+                DIGITS_FINAL,
                 short,
                 about="three cells on 8x8 pictures, in minutes",
+                adapts=True,
             ),
             "cifar10": Preset(
                 DARTSSpace(layers=20, channels=36, every=every),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from evonas.genomes.hierarchical import HierarchicalSpace
 from evonas.operators.hierarchical import toolbox
-from evonas.recipe import DIGITS_RECIPE, RECIPES, SMALL_RECIPE
+from evonas.recipe import DIGITS_FINAL, DIGITS_RECIPE, RECIPES, SMALL_FINAL, SMALL_RECIPE
 from evonas.systems.system import Preset, System
 
 HIERARCHICAL = System(
@@ -19,16 +17,18 @@ HIERARCHICAL = System(
         "small": Preset(
             HierarchicalSpace(channels=8),
             SMALL_RECIPE,
-            replace(SMALL_RECIPE, epochs=20),
+            SMALL_FINAL,
             {"population": 20, "share": 0.25, "evaluations": 60},
             about="pictures of 16x16 and more, on a small machine",
+            adapts=True,
         ),
         "digits": Preset(
             HierarchicalSpace(channels=8, input_shape=(1, 8, 8)),
             DIGITS_RECIPE,
-            replace(DIGITS_RECIPE, epochs=40),
+            DIGITS_FINAL,
             {"population": 10, "share": 0.3, "evaluations": 40},
             about="8x8 pictures, in minutes",
+            adapts=True,
         ),
         "cifar10": Preset(
             HierarchicalSpace(channels=16),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.operators.large_scale import toolbox
-from evonas.recipe import DIGITS_RECIPE, RECIPES, SMALL_RECIPE
+from evonas.recipe import DIGITS_FINAL, DIGITS_RECIPE, RECIPES, SMALL_FINAL, SMALL_RECIPE
 from evonas.systems.system import Baseline, Preset, System
 
 LARGE_SCALE = System(
@@ -21,16 +21,18 @@ LARGE_SCALE = System(
         "digits": Preset(
             LargeScaleSpace(input_shape=(1, 8, 8)),
             replace(DIGITS_RECIPE, epochs=12, schedule="constant", weight_decay=1e-4),
-            replace(DIGITS_RECIPE, epochs=40),
+            DIGITS_FINAL,
             {"population": 40, "evaluations": 1000, "mutations": 3, "resets": (400, 800)},
             about="8x8 pictures, in minutes",
+            adapts=True,
         ),
         "small": Preset(
             LargeScaleSpace(least=16),
             replace(SMALL_RECIPE, epochs=2, warmup=0, weight_decay=1e-4),
-            replace(SMALL_RECIPE, epochs=20),
+            SMALL_FINAL,
             {"population": 16, "evaluations": 500, "mutations": 3},
             about="pictures of 16x16 and more on a small machine, in an hour",
+            adapts=True,
         ),
         "cifar10": Preset(
             LargeScaleSpace(),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from evonas.genomes.metaqnn import MetaQNNSpace
 from evonas.operators.by_decision import stepwise_toolbox
-from evonas.recipe import DIGITS_RECIPE, RECIPES, SMALL_RECIPE
+from evonas.recipe import DIGITS_FINAL, DIGITS_RECIPE, RECIPES, SMALL_FINAL, SMALL_RECIPE
 from evonas.systems.system import Baseline, Preset, System
 
 UNIFORM = Baseline(
@@ -25,16 +25,18 @@ METAQNN = System(
         "digits": Preset(
             MetaQNNSpace(longest=6, filters=(8, 16, 32, 64), dense=(64, 32, 16), input_shape=(1, 8, 8)),
             replace(DIGITS_RECIPE, optimizer="adam", learning_rate=3e-3, weight_decay=0.0, restarts=5),
-            replace(DIGITS_RECIPE, epochs=40, optimizer="adam", learning_rate=3e-3, weight_decay=0.0),
+            replace(DIGITS_FINAL, optimizer="adam", learning_rate=3e-3, weight_decay=0.0),
             _PAPER | {"evaluations": 100},
             about="8x8 pictures, in minutes",
+            adapts=True,
         ),
         "small": Preset(
             MetaQNNSpace(longest=10, filters=(16, 32, 64, 128), dense=(128, 64, 32)),
             replace(SMALL_RECIPE, optimizer="adam", learning_rate=2e-3, weight_decay=0.0, restarts=5),
-            replace(SMALL_RECIPE, epochs=20, optimizer="adam", learning_rate=2e-3, weight_decay=0.0),
+            replace(SMALL_FINAL, optimizer="adam", learning_rate=2e-3, weight_decay=0.0),
             _PAPER | {"evaluations": 200},
             about="pictures of 16x16 and more on a small machine, in hours",
+            adapts=True,
         ),
         "cifar10": Preset(
             MetaQNNSpace(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from evonas.errors import UserError
 from evonas.genomes.mnasnet import MnasNetSpace
 from evonas.operators.by_decision import uniform_toolbox
-from evonas.recipe import DIGITS_RECIPE, RECIPES, SMALL_RECIPE
+from evonas.recipe import DIGITS_FINAL, DIGITS_RECIPE, RECIPES, SMALL_FINAL, SMALL_RECIPE
 from evonas.space import Space
 from evonas.systems.system import Preset, System
 
@@ -79,9 +79,10 @@ MNASNET = System(
                 input_shape=(1, 8, 8), outputs=10,
             ),
             DIGITS_RECIPE,
-            replace(DIGITS_RECIPE, epochs=40),
+            DIGITS_FINAL,
             _QUICK | {"target": 1.0},
             about="three blocks on 8x8 pictures, in minutes",
+            adapts=True,
         ),
         "small": Preset(
             MnasNetSpace(
@@ -89,9 +90,10 @@ MNASNET = System(
                 input_shape=(3, 32, 32), outputs=10,
             ),
             _SMALL,
-            replace(_SMALL, epochs=20),
+            SMALL_FINAL,
             _QUICK | {"target": 4.0},
             about="four blocks on pictures of 16x16 and more, on a small machine",
+            adapts=True,
         ),
         "imagenet": Preset(
             MnasNetSpace(),

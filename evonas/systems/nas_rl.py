@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from evonas.errors import UserError
 from evonas.genomes.nas_rl import NASRLSpace
 from evonas.operators.by_decision import stepwise_toolbox
-from evonas.recipe import DIGITS_RECIPE, RECIPES, SMALL_RECIPE
+from evonas.recipe import DIGITS_FINAL, DIGITS_RECIPE, RECIPES, SMALL_FINAL, SMALL_RECIPE
 from evonas.space import Genome, Space
 from evonas.systems.system import Baseline, Preset, System
 
@@ -77,16 +77,18 @@ NAS_RL = System(
         "digits": Preset(
             NASRLSpace(lengths=(3, 4, 5, 6), filters=(8, 12, 16, 24), input_shape=(1, 8, 8)),
             replace(DIGITS_RECIPE, weight_decay=1e-4, best_of=2),
-            replace(DIGITS_RECIPE, weight_decay=1e-4, epochs=40),
+            DIGITS_FINAL,
             _QUICK,
             about="three to six layers on 8x8 pictures, in minutes",
+            adapts=True,
         ),
         "small": Preset(
             NASRLSpace(lengths=(4, 6, 8), strides=(1, 2), filters=(16, 24, 32, 48)),
             _SMALL,
-            replace(_SMALL, epochs=20),
+            SMALL_FINAL,
             _QUICK,
             about="four to eight layers on pictures of 16x16 and more, on a small machine",
+            adapts=True,
         ),
         "cifar10": Preset(
             NASRLSpace(),

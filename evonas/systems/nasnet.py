@@ -7,7 +7,7 @@ from dataclasses import replace
 from evonas.genomes.nasnet import COMBINATIONS, NASNetSpace
 from evonas.genomes.nasnet import NASNET as OPERATIONS
 from evonas.operators.by_decision import uniform_toolbox
-from evonas.recipe import DIGITS_RECIPE, RECIPES, SMALL_RECIPE
+from evonas.recipe import DIGITS_FINAL, DIGITS_RECIPE, RECIPES, SMALL_FINAL, SMALL_RECIPE
 from evonas.systems.system import Preset, System
 
 _DIGITS, _SMALL = replace(DIGITS_RECIPE, clip_norm=5), replace(SMALL_RECIPE, clip_norm=5)
@@ -24,16 +24,18 @@ NASNET = System(
         "digits": Preset(
             NASNetSpace(normals=1, channels=8, operations=OPERATIONS, combinations=COMBINATIONS, input_shape=(1, 8, 8)),
             _DIGITS,
-            replace(_DIGITS, epochs=40),
+            DIGITS_FINAL,
             _QUICK,
             about="five cells on 8x8 pictures, in minutes",
+            adapts=True,
         ),
         "small": Preset(
             NASNetSpace(normals=1, channels=8, operations=OPERATIONS, combinations=COMBINATIONS),
             _SMALL,
-            replace(_SMALL, epochs=20),
+            SMALL_FINAL,
             _QUICK,
             about="five cells on pictures of 16x16 and more, on a small machine",
+            adapts=True,
         ),
         "cifar10": Preset(
             NASNetSpace(normals=2, channels=24, operations=OPERATIONS, combinations=COMBINATIONS),

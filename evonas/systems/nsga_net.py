@@ -9,7 +9,7 @@ from deap import base
 
 from evonas.genomes.nsga_net import NSGANetSpace
 from evonas.operators.nsga_net import toolbox
-from evonas.recipe import DIGITS_RECIPE, RECIPES, SMALL_RECIPE
+from evonas.recipe import DIGITS_FINAL, DIGITS_RECIPE, RECIPES, SMALL_FINAL, SMALL_RECIPE
 from evonas.strategies.nsga2 import NSGA2
 from evonas.systems.system import Preset, System
 
@@ -40,16 +40,18 @@ NSGA_NET = System(
         "small": Preset(
             NSGANetSpace(channels=16),
             SMALL_RECIPE,
-            replace(SMALL_RECIPE, epochs=20),
+            SMALL_FINAL,
             {"population": 12, "generations": 5, "crossover_rate": 0.5},
             about="pictures of 16x16 and more, on a small machine",
+            adapts=True,
         ),
         "digits": Preset(
             NSGANetSpace(phases=(4, 4), channels=8, input_shape=(1, 8, 8)),
             DIGITS_RECIPE,
-            replace(DIGITS_RECIPE, epochs=40),
+            DIGITS_FINAL,
             {"population": 12, "generations": 4, "crossover_rate": 0.5},
             about="8x8 pictures, in minutes",
+            adapts=True,
         ),
         "cifar10": Preset(
             NSGANetSpace(phases=(6, 6, 6), channels=32),

@@ -12,7 +12,7 @@ from typing import Any
 from evonas.errors import UserError
 from evonas.individual import Toolbox
 from evonas.operators import by_decision
-from evonas.recipe import Recipe
+from evonas.recipe import SMALL_FINAL, Recipe
 from evonas.space import Space
 from evonas.systems.own import imported, is_reference
 from evonas.systems.settings import near, read_words, settings_of
@@ -125,7 +125,7 @@ def over(space: Space, name: str) -> System:
     if not isinstance(getattr(space, "name", None), str):
         raise UserError(f"{type(space).__name__} has no name; give it one: name: ClassVar[str] = 'my space'")
     about = (inspect.getdoc(type(space)) or "a space of your own").splitlines()[0]
-    preset = Preset(space, DEFAULT, replace(DEFAULT, epochs=40), about=about)
+    preset = Preset(space, DEFAULT, replace(SMALL_FINAL, learning_rate=0.05), about=about, adapts=True)
     toolbox = by_decision.toolbox if space.is_sequence else by_decision.without_operators
     return System(name, about, "", {"own": preset}, "nsga2", toolbox, preset_for=lambda input_shape: "own")
 
@@ -177,7 +177,7 @@ def setup(found: System, preset: str, strategy: str | None = None) -> Setup:
     values = found.preset(preset)
     own = chosen(found.strategy, found.toolbox).having(**values.strategy)
     using = own if strategy is None else chosen(strategy, found.toolbox)
-    return Setup(values.space, using, values.search, values.final, values.about)
+    return Setup(values.space, using, values.search, values.final, values.about, values.adapts)
 
 
 def task_class(name: str) -> type:

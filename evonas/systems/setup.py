@@ -82,13 +82,17 @@ class Chosen:
 class Setup:
     """All that is to be chosen before a search. A setting is a field of the space, a setting of the strategy, or a
     field of the search recipe or of the final one: `space.layers`, `strategy.population`, `search.epochs`,
-    `final.epochs`. A bare name is enough where it is not ambiguous; a bare field of a recipe is the search's."""
+    `final.epochs`. A bare name is enough where it is not ambiguous; a bare field of a recipe is the search's.
+
+    adapts   both recipes leave crop and flip to the data
+    """
 
     space: Space
     strategy: Chosen
     search: Recipe
     final: Recipe
     about: str = ""
+    adapts: bool = False
 
     def __post_init__(self) -> None:
         if self.final.trainings > 1:
@@ -113,6 +117,12 @@ class Setup:
             for name, setting in found.items()
         }
 
+    def suited(self, augmentation: Mapping[str, Any]) -> Setup:
+        """With what suits the data (`Task.augmentation`), where the recipes leave it to them."""
+        if not self.adapts:
+            return self
+        return replace(self, search=replace(self.search, **augmentation), final=replace(self.final, **augmentation))
+
     def having(self, settings: Mapping[str, Any], **from_task: Any) -> Setup:
         """With these settings changed; texts are read as the kind of the setting.
 
@@ -129,16 +139,17 @@ class Setup:
             if name in changed[group]:
                 raise UserError(f"setting {group}.{name} is given twice; give it once")
             changed[group][name] = groups[group][name].read(value, called)
-        for recipe in ("search", "final"):  # a shorter training has no room for a long warm-up
+        for recipe, own in (("search", self.search), ("final", self.final)):
             if "epochs" in changed[recipe]:
-                warmup = groups[recipe]["warmup"].default
-                changed[recipe].setdefault("warmup", min(warmup, max(changed[recipe]["epochs"] - 1, 0)))
-        own = {each.name for each in fields(self.space)}
-        here = {name: value for name, value in from_task.items() if name in own}
-        return Setup(
-            replace(self.space, **changed["space"], **here),
-            self.strategy.having(**changed["strategy"]),
-            replace(self.search, **changed["search"]),
-            replace(self.final, **changed["final"]),
-            self.about,
+                share = changed[recipe]["epochs"] / own.epochs
+                changed[recipe].setdefault("warmup", own.warmup * share)  # a shorter training has a shorter one
+                changed[recipe].setdefault("longest", 0)  # who says how many wants so many
+        known = {each.name for each in fields(self.space)}
+        here = {name: value for name, value in from_task.items() if name in known}
+        return replace(
+            self,
+            space=replace(self.space, **changed["space"], **here),
+            strategy=self.strategy.having(**changed["strategy"]),
+            search=replace(self.search, **changed["search"]),
+            final=replace(self.final, **changed["final"]),
         )

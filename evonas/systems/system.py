@@ -15,13 +15,17 @@ from evonas.space import Space
 
 @dataclass(frozen=True)
 class Preset:
-    """A named set-up of a system: a space, what its strategy has otherwise than by default, and two recipes."""
+    """A named set-up of a system: a space, what its strategy has otherwise than by default, and two recipes.
+
+    adapts   crop and flip of the recipes are left to the data (`Task.augmentation`)
+    """
 
     space: Space
     search: Recipe
     final: Recipe
     strategy: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
+    adapts: bool = False
 
 
 @dataclass(frozen=True)

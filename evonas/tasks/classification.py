@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evonas.tasks.images import ImageTask
 from evonas.tasks.task import Metric
 
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
     from torch import Tensor
 
     from evonas.recipe import Recipe
@@ -30,12 +33,55 @@ class Accuracy(Metric):
         return int(targets.bincount().max()) / len(targets)
 
 
+class OfConfusion(Metric):
+    """A metric of the confusion matrix, which grows batch by batch: classes (rows), and what was said (columns)."""
+
+    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        raise NotImplementedError(f"{self.name} is no mean over examples")
+
+    def add(self, total: Tensor | None, outputs: Tensor, targets: Tensor) -> Tensor:
+        size = outputs.shape[1]
+        found = (targets * size + outputs.argmax(1)).bincount(minlength=size * size).view(size, size)
+        return found if total is None else total + found
+
+
+class BalancedAccuracy(OfConfusion):
+    """The mean, over the classes that occur, of the share of their images that are put into the right class: a class
+    counts as much as any other, however few images it has."""
+
+    name = "balanced_accuracy"
+
+    def value(self, total: Tensor, count: int) -> float:
+        each = total.sum(1)
+        return (total.diagonal()[each > 0] / each[each > 0]).double().mean().item()
+
+    def null(self, targets: Tensor) -> float:
+        """One class is right throughout, the others never."""
+        return 1 / int((targets.bincount() > 0).sum())
+
+
+class MacroF1(OfConfusion):
+    """The mean, over the classes that occur or were said, of the harmonic mean of precision and recall."""
+
+    name = "macro_f1"
+
+    def value(self, total: Tensor, count: int) -> float:
+        both = total.sum(0) + total.sum(1)
+        return (2 * total.diagonal()[both > 0] / both[both > 0]).double().mean().item()
+
+    def null(self, targets: Tensor) -> float:
+        """Whoever always says the most frequent class has its F1, and 0 for the others."""
+        counts = targets.bincount()
+        share = int(counts.max()) / len(targets)
+        return 2 * share / (1 + share) / int((counts > 0).sum())
+
+
 @dataclass(frozen=True)
 class ImageClassification(ImageTask):
     """A class for each image, by the cross-entropy of logits (B, classes)."""
 
     name: ClassVar[str] = "image-classification"
-    metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
+    metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(), BalancedAccuracy(), MacroF1())
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -44,11 +90,17 @@ class ImageClassification(ImageTask):
     def loss(self, outputs: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
         import torch.nn.functional as F
 
-        return F.cross_entropy(outputs, targets, label_smoothing=recipe.label_smoothing)
+        weight = _class_weights(self, outputs.device) if recipe.class_weights else None
+        return F.cross_entropy(outputs, targets, weight, label_smoothing=recipe.label_smoothing)
 
-    def groups(self, targets: Tensor) -> dict[str, Tensor]:
-        """The classes."""
-        return {name: targets == label for label, name in enumerate(self.images.classes)}
+    def class_counts(self) -> np.ndarray:
+        import numpy as np
+
+        return np.bincount(self.images.y, minlength=len(self.images.classes))
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """The probability of each class."""
+        return outputs.float().softmax(1)
 
     def about(self) -> str:
         """The images, and how many there are of each class."""
@@ -65,3 +117,13 @@ class ImageClassification(ImageTask):
 
     def preprocessing(self) -> dict[str, Any]:
         return super().preprocessing() | {"classes": self.images.classes}
+
+
+@lru_cache(maxsize=4)
+def _class_weights(task: ImageClassification, device: torch.device) -> Tensor:
+    """Inverse to how often a class occurs; 1 in the mean over the images (King and Zeng 2001, and scikit-learn's
+    `balanced`)."""
+    import torch
+
+    counts = torch.as_tensor(task.class_counts(), device=device, dtype=torch.float32)
+    return counts.sum() / (counts.count_nonzero() * counts.clamp(min=1))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from evonas.data.shared import shared
 from evonas.data.sources import ImageData, Source
+from evonas.data.symmetry import mirrors
 from evonas.tasks.task import DataDiffer, Task
 
 if TYPE_CHECKING:
@@ -28,11 +30,13 @@ class ImageTask(Task):
     """A task on labelled images. A subclass gives `name`, `metrics`, `output_shape` and `loss`, and, where labels are
     not what is learnt, `targets`.
 
-    source   what names the data, and how they are split
+    source    what names the data, and how they are split
+    decides   the name of the metric by which networks are selected; None: the first
     """
 
     source: Source
     fingerprint: str | None = None
+    decides: str | None = None
 
     @property
     def images(self) -> ImageData:
@@ -80,10 +84,30 @@ class ImageTask(Task):
 
         return augmented(inputs, recipe, generator), targets
 
+    def augmentation(self) -> dict[str, Any]:
+        """Pictures are shifted by an eighth of their smaller side, and mirrored where that leaves what they show."""
+        return {"crop": round(min(self.input_shape[1:]) / 8), "flip": _mirrors(self)}
+
+    def shown(self, chosen: Sequence[int]) -> np.ndarray:
+        """Test pictures, without what is transparent in them; values of no known range from the least to the most."""
+        import numpy as np
+
+        found = self.images
+        images = found.x_test[list(chosen)].astype(np.float64)
+        images = images[:, :1] if found.input_shape[0] < 3 else images[:, :3]
+        low, high = (0.0, 255 * found.pixel) if found.pixel else (images.min(), images.max())
+        images = ((images - low) / ((high - low) or 1.0)).clip(0, 1).transpose(0, 2, 3, 1)
+        return images[..., 0] if images.shape[-1] == 1 else images
+
     def preprocessing(self) -> dict[str, Any]:
         found = self.images
         whole = found.x.dtype == "uint8"
         return {"mean": found.mean, "std": found.std, "pixel": found.pixel, "whole": whole, "classes": None}
+
+
+@lru_cache(maxsize=4)
+def _mirrors(task: ImageTask) -> bool:
+    return mirrors(task.images)
 
 
 @lru_cache(maxsize=4)

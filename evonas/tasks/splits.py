@@ -79,8 +79,13 @@ class Split:
 
     def shuffled(self, size: int, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch in a random order, augmented, in channels-last format. A smaller last batch is left out: its
-        statistics would be poorer."""
-        order = torch.randperm(len(self), generator=generator, device=self.device)
+        statistics would be poorer. Where the recipe balances the classes, as many examples are drawn with replacement,
+        of each class as often as of any other."""
+        if recipe.balanced:
+            each = 1 / self.targets.bincount().double()
+            order = torch.multinomial(each[self.targets], len(self), replacement=True, generator=generator)
+        else:
+            order = torch.randperm(len(self), generator=generator, device=self.device)
         steps = len(self) // size
         chosen = order[: steps * size].view(steps, size)
         for inputs, rows in zip(self._taken(chosen), chosen, strict=True):

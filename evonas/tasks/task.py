@@ -8,11 +8,14 @@ of `ImageTask` (`evonas.tasks.images`) where its inputs are images that evonas c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from evonas.errors import UserError
+
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor
 
@@ -63,7 +66,8 @@ class Task(ABC):
     """What networks learn, as a plain value that travels to workers and stands in a run's config.
 
     name         of this kind of task
-    metrics      the first one decides: networks are selected by it
+    metrics      all are measured, and one decides: networks are selected by it
+    decides      its name; None: the first of them
     fingerprint  of the data, which every worker must have alike; None: whatever it finds
 
     A task keeps its data on a device once per process; `splits` gives them.
@@ -71,12 +75,27 @@ class Task(ABC):
 
     name: ClassVar[str]
     metrics: ClassVar[tuple[Metric, ...]]
+    decides: str | None = None
     fingerprint: str | None
 
     @property
     def metric(self) -> Metric:
-        """The first metric, which decides."""
-        return self.metrics[0]
+        """The metric that decides."""
+        return next((metric for metric in self.metrics if metric.name == self.decides), self.metrics[0])
+
+    def deciding(self, name: str) -> Task:
+        """The same task, whose networks are selected by another of its metrics.
+
+        Raises UserError where it has none of this name, or a task of one's own has no field `decides`.
+        """
+        if name not in (known := [metric.name for metric in self.metrics]):
+            raise UserError(f"{self.name} has no metric {name!r}; it has {', '.join(known)}")
+        if name == self.metric.name:
+            return self
+        if "decides" not in {each.name for each in fields(self)}:  # type: ignore[arg-type]
+            raise UserError(f"networks of {self.name} are selected by {self.metric.name}; give the class of the task a "
+                            "field `decides: str | None = None`, or put another metric first")  # fmt: skip
+        return replace(self, decides=name)  # type: ignore[type-var]
 
     @property
     @abstractmethod
@@ -117,10 +136,24 @@ class Task(ABC):
         """A batch as it is trained on, inputs and targets changed together."""
         return inputs, targets
 
-    def groups(self, targets: Tensor) -> dict[str, Tensor]:
-        """Groups of examples for which the first metric of a final test is told too, such as classes: each by its name,
-        as a mask over the targets. By default there are none."""
+    def augmentation(self) -> dict[str, Any]:
+        """Fields of a recipe that suit these data, such as crop and flip, for recipes that leave them to the data."""
         return {}
+
+    def class_counts(self) -> np.ndarray | None:
+        """How many examples there are of each class, by its number in the targets (N,); None: there are no classes, and
+        a recipe can neither weight nor balance them."""
+        return None
+
+    def predictions(self, outputs: Tensor) -> Tensor | None:
+        """What is kept of a batch of outputs on the test split, (B, ...) as float32, so that it can be said what a
+        network is worth beyond its metrics: of a task with classes, the probability of each (B, classes). None:
+        nothing."""
+        return None
+
+    def shown(self, chosen: Sequence[int]) -> np.ndarray | None:
+        """Some examples of the test split as pictures, (N, H, W) or (N, H, W, 3) from 0 to 1; None: they are none."""
+        return None
 
     def preprocessing(self) -> dict[str, Any]:
         """What goes with a trained network: how an input becomes what the network takes, and what its outputs mean
@@ -141,28 +174,14 @@ class DataDiffer(RuntimeError):
     """A host holds other data than those that a run began with."""
 
 
-def measure(outputs: Iterable[tuple[Tensor, Tensor]], split: Split, *, by_group: bool = False) -> dict[str, float]:
-    """Every metric over batches of (outputs, targets) that go once through a split.
-
-    by_group   the first metric for each group of the task too, as accuracy/cat
-    """
-    import torch
-
-    metrics, groups = split.task.metrics, split.task.groups(split.targets) if by_group else {}
+def measure(outputs: Iterable[tuple[Tensor, Tensor]], split: Split) -> dict[str, float]:
+    """Every metric over batches of (outputs, targets) that go once through a split."""
+    metrics = split.task.metrics
     totals: list[Tensor | None] = [None] * len(metrics)
-    each: list[Tensor] = []
     for found, targets in outputs:
         totals = [metric.add(total, found, targets) for metric, total in zip(metrics, totals, strict=True)]
-        if groups:
-            each.append(metrics[0].each(found, targets).double())
-    measures = {
+    return {
         metric.name: metric.value(total, len(split))
         for metric, total in zip(metrics, totals, strict=True)
         if total is not None
-    }
-    values = torch.cat(each) if groups else None
-    return measures | {
-        f"{metrics[0].name}/{name}": values[mask].mean().item()
-        for name, mask in groups.items()
-        if values is not None and bool(mask.any())
     }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch._dynamo  # optimizers load it where they are first used: more than a second, in the midst of a training
 from torch import Tensor, fx, nn
@@ -20,6 +21,7 @@ from evonas.support.streams import number
 from evonas.tasks.splits import Split
 from evonas.tasks.task import measure
 from evonas.training.auxiliary import head
+from evonas.training.average import averaged
 
 RESTARTED = 0.4  # times the learning rate (Baker et al. 2017; Zhong et al. 2018)
 
@@ -44,8 +46,8 @@ def train(
     deadline: float | None = None,
     clock: Callable[[], float] = time.monotonic,
     watch: Unwatched = UNWATCHED,
-) -> list[float]:
-    """Train in place; the task's first metric on `validation` after each epoch, those before a restart included
+) -> list[dict[str, float]]:
+    """Train in place; every metric of the task on `validation` after each epoch, those before a restart included
     (nothing where there is no validation split, and then no restart either).
 
     A restart, of the recipe's `restarts`, follows a first epoch that has learnt nothing or whose loss was not finite.
@@ -56,7 +58,7 @@ def train(
     training = Training(network, split, recipe, **settings)
     restarts = recipe.restarts if validation is not None else 0
     begun = copy.deepcopy(network.state_dict()) if restarts else {}
-    curve: list[float] = []
+    curve: list[dict[str, float]] = []
     while training.epochs < recipe.epochs:
         learnt = True
         try:
@@ -69,13 +71,15 @@ def train(
             if validation is not None:
                 watch.begin("evaluation")
                 metric = validation.task.metric
-                curve.append(evaluate(network, validation, precision=precision)[metric.name])
-                learnt = training.epochs > 1 or metric.better(curve[-1], validation.null)
+                curve.append(evaluate(training.judged, validation, precision=precision))
+                learnt = training.epochs > 1 or metric.better(curve[-1][metric.name], validation.null)
         if restarts and not learnt:
             restarts -= 1
             network.load_state_dict(begun)
             recipe = replace(recipe, learning_rate=recipe.learning_rate * RESTARTED)
             training = Training(network, split, recipe, **settings)
+    if training.judged is not network:
+        network.load_state_dict(training.judged.state_dict())
     return curve
 
 
@@ -115,20 +119,33 @@ class Training:
         self.batch_size = min(recipe.batch_size, len(split))
         self.steps = len(split) // self.batch_size
         self.paths = [module for module in network.modules() if isinstance(module, DropPath)]
+        self.average = averaged(network, recipe.average) if recipe.average else None
         self.epochs = 0
 
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is judged and kept: with the moving average of the weights, where the recipe has one."""
+        return self.network if self.average is None else self.average.module
+
     def state(self) -> dict[str, Any]:
-        return {
+        found = {
             "epochs": self.epochs,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-        } | ({"auxiliary": self.head.state_dict()} if self.head else {})
+        }
+        if self.head:
+            found["auxiliary"] = self.head.state_dict()
+        if self.average:
+            found["average"] = self.average.state_dict()
+        return found
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.epochs = state["epochs"]
         self.network.load_state_dict(state["network"])
         if self.head:
             self.head.load_state_dict(state["auxiliary"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
 
     def epoch(self, *, deadline: float | None = None, clock: Callable[[], float] = time.monotonic) -> float:
@@ -171,6 +188,8 @@ class Training:
                 if recipe.clip_norm:
                     nn.utils.clip_grad_norm_(self.weights, recipe.clip_norm)
                 self.optimizer.step()
+                if self.average:
+                    self.average.update_parameters(network)
                 watch.begin("data")
                 if deadline is not None and clock() > deadline:
                     raise TrainingFailed("time", f"over its time limit {where}")
@@ -206,20 +225,37 @@ def _auxiliary(
     return made.to(device=device, memory_format=torch.channels_last), tapped(network, graph.auxiliary)  # type: ignore[call-overload]
 
 
+def evaluate(network: nn.Module, split: Split, *, precision: str = "float32") -> dict[str, float]:
+    """Every metric of the task, for the network in evaluation mode."""
+    return measure(_answers(network, split, precision), split)
+
+
+def final_test(
+    network: nn.Module, split: Split, *, precision: str = "float32"
+) -> tuple[dict[str, float], dict[str, np.ndarray] | None]:
+    """The same, and what the task keeps of the answers: `predictions` (N, ...) and `targets` (N, ...), in the order of
+    the split; None: nothing."""
+    kept: list[Tensor] = []
+
+    def answers() -> Iterator[tuple[Tensor, Tensor]]:
+        for outputs, targets in _answers(network, split, precision):
+            if (predictions := split.task.predictions(outputs)) is not None:
+                kept.append(predictions.cpu())
+            yield outputs, targets
+
+    measures = measure(answers(), split)
+    if not kept:
+        return measures, None
+    return measures, {"predictions": torch.cat(kept).numpy(), "targets": split.targets.cpu().numpy()}
+
+
 @torch.inference_mode()
-def evaluate(
-    network: nn.Module, split: Split, *, precision: str = "float32", by_group: bool = False
-) -> dict[str, float]:
-    """Every metric of the task, for the network in evaluation mode; `by_group` as of `measure`."""
+def _answers(network: nn.Module, split: Split, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
     network.eval()
-
-    def outputs() -> Iterator[tuple[Tensor, Tensor]]:
-        for inputs, targets in split.batches():
-            with autocast(split.device, precision):
-                found = network(inputs)
-            yield found, targets
-
-    return measure(outputs(), split, by_group=by_group)
+    for inputs, targets in split.batches():
+        with autocast(split.device, precision):
+            found = network(inputs)
+        yield found, targets
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

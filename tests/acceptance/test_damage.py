@@ -113,7 +113,7 @@ def test_a_forged_config_or_summary_is_refused_or_read(copy, name, count):
     assert refused > count / 20
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [60, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_a_forged_journal_is_replayed_or_refused(tmp_path, count):
     """Of a cheap search, which is resumed for each."""
 

@@ -16,17 +16,23 @@ LIMIT_S = 280
 SCRIPTS = [path for path in sorted((ROOT / "benchmarks").glob("*.py")) if "__main__" in path.read_text()]
 ARGUMENTS = {  # what a script cannot do without; the others have none
     "all.py": (".", "network.py"),
+    "gpu.py": ("cpu",),
     "gradients.py": (TABLE, IMAGES),
+    "ranking.py": ("rows.csv", "digits"),
+    "recipes.py": ("rows.csv", "digits"),
     "tables.py": (TABLE,),
     "time_limit.py": ("rows.csv",),
+    "unequal.py": ("rows.csv",),
 }
 NEEDS = {"dispatch.py": "scoop", "epoch.py": "torchvision", "pareto.py": "moocore"}
 SLOW = {
     "all.py",
     "epoch.py",
+    "gpu.py",
     "pareto.py",
     "supernets.py",
     "time_limit.py",
+    "unequal.py",
 }  # several processes that load torch; the others, seconds
 
 

@@ -138,9 +138,11 @@ def test_a_run_leaves_everything_in_its_directory(finished):
     directory, _ = finished
     found = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
     assert found == {
-        "config.json", "journal.jsonl", "summary.json", "report.html", "best/training.json", "best/graph.json",
-        "best/preprocessing.json", "best/weights.safetensors",
-        *(f"plots/{name}.png" for name in ("history", "front", "winner", "genealogy", "curves", "utilisation")),
+        "config.json", "journal.jsonl", "summary.json", "report.html",
+        *(f"{folder}/{name}" for folder in ("best", "reference", "random_search") for name in
+          ("training.json", "graph.json", "preprocessing.json", "weights.safetensors", "answers.npz")),
+        *(f"plots/{name}.png" for name in ("history", "front", "winner", "confusion", "mistakes", "examples",
+                                           "importance", "genealogy", "curves", "utilisation")),
     }  # fmt: skip
 
 

@@ -155,8 +155,8 @@ def test_objectives_are_values_in_their_order_and_cost_nothing_more():
     outcome = replace(TRAINED, objectives=("accuracy", "parameters", "multiply_adds"))(of(GENOME))
     graph = DIGITS.decode(GENOME)
     assert outcome.values == (TRAINED(of(GENOME)).values[0], graph.parameters, graph.multiply_adds)
-    assert outcome.measures == {"accuracy": outcome.values[0], "parameters": graph.parameters,
-                                "multiply_adds": graph.multiply_adds}  # fmt: skip
+    assert set(outcome.measures) == {"accuracy", "balanced_accuracy", "macro_f1", "parameters", "multiply_adds"}
+    assert outcome.values == tuple(outcome.measures[name] for name in ("accuracy", "parameters", "multiply_adds"))
 
 
 def test_latency_is_a_measurement_in_milliseconds():

@@ -114,7 +114,8 @@ def test_with_all_data_the_last_epoch_is_kept_and_there_is_no_validation(tmp_pat
 def test_what_a_training_leaves(whole):
     found = {path.name for path in whole.folder.iterdir()}
     assert found == {"request.json", "training.json", "graph.json", "weights.safetensors", "preprocessing.json",
-                     "curve.csv", "curve.png"}  # fmt: skip
+                     "answers.npz", "curve.csv", "curve.png"}  # fmt: skip
+    assert whole.judgement.accuracy == whole.test
 
 
 def test_a_finished_training_is_returned_as_it_is(whole):

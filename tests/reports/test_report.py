@@ -10,8 +10,8 @@ from matplotlib.image import imread
 
 import evonas
 from evonas.genomes.genet import DIGITS
-from evonas.reports.page import page
-from evonas.reports.pictures import png
+from evonas.reports import page as html
+from evonas.reports.report import png
 
 VOID = {"meta", "link", "img"}
 
@@ -47,72 +47,74 @@ def picture():
     return png(figure)
 
 
-def written(**others):
-    parts = {"title": "a run", "facts": {"data": "digits"}, "summary": [{"network": "winner"}], "top": [{"id": "#7"}],
-             "pictures": {"history": picture()}, "captions": {"history": "how it went"}, "missing": {}}  # fmt: skip
-    return page(**parts | others)
+def test_a_page_has_what_it_is_given_in_order():
+    text = html.page("a run", [html.items(["it went well", ""])],
+                     {"Results": [html.table("results", [{"network": "winner"}]), html.figure("a", picture(), "how")],
+                      "Facts": [html.definitions({"data": "digits"})]})  # fmt: skip
+    texts = Reading(text).texts
+    assert texts[2:] == ["a run", "it went well", "Results", "Facts", "Results", "network", "winner", "how", "Facts",
+                         "data", "digits", html.SCRIPT.strip()]  # fmt: skip
+    links = [link["href"].removeprefix("#") for link in Reading(text).all("a")]
+    assert links == [heading["id"] for heading in Reading(text).all("h2")] == ["results", "facts"]
 
 
-def test_page_holds_what_it_is_given_in_order():
-    texts = Reading(written()).texts
-    wanted = ["a run", "data", "digits", "network", "winner", "id", "#7", "History", "how it went"]
-    places = [len(texts) - 1 - texts[::-1].index(text) for text in wanted]
-    assert places == sorted(places)
+def test_nothing_empty_is_shown():
+    sections = {"Empty": ["", html.table("t", []), html.definitions({}), html.items([])], "Full": [html.code("x")]}
+    texts = Reading(html.page("a run", [""], sections)).texts
+    assert "Empty" not in texts
+    assert texts.count("Full") == 2
 
 
-def test_page_runs_nothing_and_asks_for_nothing():
-    reading = Reading(written())
-    assert not {"script", "iframe", "object", "embed"} & {tag for tag, _ in reading.tags}
+def test_a_page_asks_for_nothing_and_runs_only_what_sorts_its_tables():
+    text = html.page("a run", [], {"Picture": [html.figure("a", picture(), "how it went")]})
+    reading = Reading(text)
+    assert not {"iframe", "object", "embed"} & {tag for tag, _ in reading.tags}
+    assert reading.all("script") == [{}]
     addresses = [value for _, attributes in reading.tags for key, value in attributes.items() if key in ("src", "href")]
-    assert len(addresses) == 2  # the picture, and the icon that keeps a browser from asking for one
-    assert all(address.startswith("data:") for address in addresses)
-    assert "url(" not in written()
-    assert "@import" not in written()
+    assert len(addresses) == 3  # the picture, the icon that keeps a browser from asking for one, and a section
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    for way in ("url(", "@import", "fetch(", "XMLHttp", "import("):
+        assert way not in text
 
 
 def test_everything_is_escaped():
     evil = '<script>alert("1")</script>&\''
-    row = [{evil: evil}]
-    text = written(
-        title=evil, facts={evil: evil}, summary=row, top=row, pictures={evil: picture()}, captions={evil: evil}
-    )
-    assert "<script" not in text
-    assert Reading(text).texts.count(evil) == 2 + 2 + 2 * 2 + 2  # title and heading, fact, tables, figure
+    parts = [html.definitions({evil: evil}), html.table(evil, [{evil: evil}], sortable=True), html.items([evil]),
+             html.figure(evil, picture(), evil), html.paragraphs(evil), html.code(evil), html.absence(evil),
+             html.subheading(evil)]  # fmt: skip
+    text = html.page(evil, [html.paragraphs(evil)], {evil: parts})
+    assert text.count("<script") == 1
+    assert Reading(text).texts.count(evil) == 2 + 1 + 2 + 2 + 2 + 1 + 1 + 1 + 1 + 1
     (image,) = Reading(text).all("img")
     assert image["alt"] == evil
 
 
-def test_an_empty_table_is_left_out():
-    assert len(Reading(written()).all("table")) == 2
-    assert len(Reading(written(top=[])).all("table")) == 1
-    assert Reading(written(top=[], summary=[], facts={})).all("table") == []
-
-
 def test_a_cell_that_a_row_does_not_name_is_empty():
-    text = written(
-        summary=[{"network": "winner", "test": "97 %"}, {"network": "reference", "validation": "98 %"}], top=[]
-    )
+    text = html.table("t", [{"network": "winner", "test": "97 %"}, {"network": "reference", "validation": "98 %"}])
     assert len(Reading(text).all("th")) == 3
     assert len(Reading(text).all("td")) == 6
     assert "<td>reference</td><td></td><td>98 %</td>" in text
 
 
+def test_a_sortable_table_has_headings_to_press():
+    text = html.table("t", [{"id": "1"}], sortable=True)
+    assert Reading(text).all("button") == [{}]
+    assert Reading(text).all("table") == [{"class": "sortable"}]
+    assert Reading(html.table("t", [{"id": "1"}])).all("button") == []
+
+
+def test_texts_of_docstrings_keep_their_examples():
+    text = html.paragraphs("One\ntwo.\n\n    a  b\n    c\n\nThree.")
+    assert text == "<p>One two.</p>\n<pre>a  b\nc</pre>\n<p>Three.</p>"
+
+
 def test_pictures_are_fine_enough_for_print_and_shown_in_their_own_size():
-    (image,) = Reading(written()).all("img")
+    (image,) = Reading(html.figure("a", picture(), "how it went")).all("img")
     assert (image["width"], image["height"]) == ("672", "96")
+    assert image["alt"] == "how it went"
+    assert Reading(html.figure("a", picture(), "")).all("img")[0]["alt"] == "a"
     data = base64.b64decode(image["src"].removeprefix("data:image/png;base64,"))
     assert imread(io.BytesIO(data)).shape[:2] == (150, 1050)
-
-
-def test_every_picture_has_an_alternative_text():
-    pictures = {"history": picture(), "front": picture()}
-    alternatives = [image["alt"] for image in Reading(written(pictures=pictures)).all("img")]
-    assert alternatives == ["how it went", "front"]
-
-
-def test_the_page_says_which_picture_is_missing_and_why():
-    texts = Reading(written(missing={"front": "ValueError: <no> front"})).texts
-    assert texts[-2:] == ["Front", "This picture could not be drawn: ValueError: <no> front"]
 
 
 def test_a_picture_that_fails_costs_itself_alone(tmp_path, monkeypatch):
@@ -124,7 +126,7 @@ def test_a_picture_that_fails_costs_itself_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("evonas.plots.history", fails)
     assert whole - {path.name for path in run.plot()} == {"history.png"}
     assert not (run.directory / "plots" / "history.png").exists()
-    assert "could not be drawn: ZeroDivisionError: nothing to divide by" in (run.directory / "report.html").read_text()
+    assert "could not be shown: ZeroDivisionError: nothing to divide by" in (run.directory / "report.html").read_text()
 
 
 def test_a_function_without_learning_curves_has_no_picture_of_them(tmp_path):
@@ -137,10 +139,30 @@ def test_a_run_is_reported_whatever_its_name(tmp_path):
     name = os.fsdecode(b"r$^$\xe9 \xff")
     run = evonas.search(DIGITS, evaluate=sum, budget=3, workers=1, out=tmp_path / name, progress=False)
     report = (run.directory / "report.html").read_text(encoding="utf-8")
-    assert "could not be drawn" not in report
+    assert "could not be shown" not in report
     assert evonas.open_run(tmp_path / name).best.code == run.best.code
 
 
 def test_loading_the_report_loads_no_torch():
     code = "import sys, evonas.reports.page; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_report_shows_what_the_winner_made_of_the_test_pictures(tmp_path):
+    settings = {"population": 2, "epochs": 1, "final.epochs": 1}
+    run = evonas.search("genet", "digits", budget=3, settings=settings, executor="serial", out=tmp_path / "run",
+                        baseline=True, progress=False)  # fmt: skip
+    drawn = {path.name for path in (run.directory / "plots").iterdir()}
+    assert {"confusion.png", "examples.png", "mistakes.png"} <= drawn
+    texts = Reading((run.directory / "report.html").read_text()).texts
+    for wanted in ("Winner and baselines", "The winner on test pictures", "How to use it", "Candidates",
+                   "What the words mean", "Drawn at random."):  # fmt: skip
+        assert wanted in texts
+    assert any(text.startswith("GeNet's binary strings") for text in texts)
+    assert [text for text in texts if text.startswith("The winner") and "the reference by hand: " in text]
+    assert [text for text in texts if text.startswith("On 360 test images: accuracy ")]
+    for folder in ("best", "reference", "random_search"):  # without its answers, a report is what is left
+        (run.directory / folder / "answers.npz").unlink()
+    run.plot()
+    assert "mistakes.png" not in {path.name for path in (run.directory / "plots").iterdir()}
+    assert "is missing" in (run.directory / "report.html").read_text()

@@ -188,3 +188,21 @@ def test_a_journal_that_cannot_be_opened_for_writing_is_an_error(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(RunError, match="cannot write"):
         Journal(tmp_path / "missing" / "journal.jsonl", SPACE, clock=Clock())
+
+
+def test_a_journal_says_when_a_run_was_taken_up_again_before_its_end(written):
+    clock = Clock()
+    again = Journal(written, SPACE, clock=clock)
+    clock.now = 7.0
+    again.resume()
+    again.append({"event": "finished", "id": "run"})
+    again.close()
+    ended = journal(written)
+    ended.resume()  # nothing is said where it had ended
+    ended.close()
+    found = [json.loads(line) for line in lines(written)][7:]
+    assert [(event["event"], event["t"]) for event in found] == [("resumed", 7.0), ("finished", 7.0)]
+    fresh = journal(written.with_name("fresh.jsonl"))
+    fresh.resume()  # nor where it begins
+    fresh.close()
+    assert len(lines(written.with_name("fresh.jsonl"))) == 1

@@ -16,13 +16,15 @@ TINY = {"population": 4, "epochs": 1}
 
 
 @pytest.mark.parametrize("seconds", [12, 60, 3600])
-@pytest.mark.parametrize(("baseline", "final"), [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("baseline", [True, False])
+@pytest.mark.parametrize("final", [0, 3, 100, 10**6])
 def test_shares_add_up_to_the_whole(seconds, baseline, final):
     parts = Shares.of(seconds, baseline=baseline, final=final)
     assert parts.search + parts.baseline + parts.final + parts.closing == pytest.approx(seconds)
-    assert (parts.baseline > 0, parts.final > 0) == (baseline, final)
+    assert (parts.baseline > 0, parts.final > 0) == (baseline, final > 0)
     assert parts.baseline in (0, parts.search)  # random search has as long as the search
-    needed = Shares.needed(parts.search, baseline=baseline, final=final)
+    assert parts.final == min(final, (seconds - parts.closing) / 2)  # what they need, and half at most
+    needed = Shares.needed(parts.search, baseline=baseline, final=final > 0)
     assert Shares.of(needed, baseline=baseline, final=final).search >= 0.999 * parts.search
 
 
@@ -48,8 +50,9 @@ def test_a_shorter_recipe_keeps_the_shares_of_its_milestones():
     whole = RECIPES["genet-cifar10"]
     half = whole.lasting(120)
     assert (half.epochs, half.milestones) == (120, (60, 90, 110))
-    assert whole.lasting(240) is whole
-    assert Recipe(epochs=10, warmup=5).lasting(3).warmup == 2
+    assert whole.lasting(240) == whole
+    assert Recipe(epochs=10, warmup=5).lasting(3).warmup == 1.5
+    assert Recipe(epochs=10, longest=40).lasting(25) == Recipe(epochs=25)
 
 
 def test_what_cannot_begin_in_the_time_is_refused_with_the_time_that_it_needs(tmp_path):

@@ -1,0 +1,90 @@
+"""How well short trainings rank networks: their validation accuracy against the test accuracy after the final recipe.
+
+    python benchmarks/ranking.py ROWS.csv DATA [SYSTEM [NETWORKS]]
+
+DATA is as for `evonas search --data`, SYSTEM genet by default, NETWORKS 30. Each row of ROWS.csv is one random network
+of the system's preset: its code, parameters, the validation accuracy after 3, 6 and 12 epochs of the search recipe
+(each a training of its own), and the test accuracy after the final recipe on all other images. Rows that are there are
+not made again. At the end Spearman's rank correlation of each with the final accuracy is printed, with a bootstrap
+interval of 95 %, and that of the number of parameters alone. With EVONAS_SMALL=1: three networks, for an epoch.
+"""
+
+import csv
+import os
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from rows import commit, opened
+from scipy.stats import spearmanr
+
+from evonas.data.sources import Source
+from evonas.network import build
+from evonas.run.problem import fitted
+from evonas.support.device import choose_precision
+from evonas.systems import registry
+from evonas.tasks.classification import ImageClassification
+from evonas.training.train import evaluate, train
+
+EPOCHS = (3, 6, 12)
+COLUMNS = ("data", "system", "network", "code", "parameters", *(f"after_{epochs}" for epochs in EPOCHS), "final",
+           "core_s", "commit", "load")  # fmt: skip
+SEED, RESAMPLED = 1000, 2000  # of the networks, apart from any search; times
+
+
+def main(rows: str, data: str, name: str = "genet", networks: str = "30") -> None:
+    torch.set_num_threads(1)
+    small, count = bool(os.environ.get("EVONAS_SMALL")), int(networks)
+    task = ImageClassification(Source(data))
+    system = registry.system(name)
+    suited = registry.setup(system, system.preset_for(task.input_shape)).suited(task.augmentation())
+    setup = fitted(suited, (task.input_shape, task.output_shape), {})
+    splits, rng = task.splits("cpu"), Random(SEED)
+    epochs, count = ((1,) * 3, 3) if small else (EPOCHS, count)
+    genomes = [setup.space.random(rng) for _ in range(count)]
+    with opened(Path(rows), COLUMNS) as (known, append):
+        made = {(row["data"], row["system"], int(row["network"])) for row in known}
+        for number, genome in enumerate(genomes):
+            if (task.data, name, number) in made:
+                continue
+            graph = setup.space.decode(genome)
+            precision = choose_precision("auto", "cpu", lambda graph=graph: graph)
+            load, start = os.getloadavg()[0], time.process_time()
+            found = {"data": task.data, "system": name, "network": number, "code": setup.space.format(genome),
+                     "parameters": graph.parameters}  # fmt: skip
+            for column, each in zip(EPOCHS, epochs, strict=True):
+                network = build(graph, seed=number)
+                train(network, splits.train, setup.search.lasting(each), seed=number, precision=precision)
+                found[f"after_{column}"] = evaluate(network, splits.validation, precision=precision)["accuracy"]
+            network = build(graph, seed=number)
+            final = setup.final.lasting(1 if small else setup.final.epochs)
+            train(network, splits.whole, final, seed=number, precision=precision)
+            found["final"] = evaluate(network, splits.test, precision=precision)["accuracy"]
+            took = round(time.process_time() - start, 1)
+            append(found | {"core_s": took, "commit": commit(), "load": round(load, 2)})
+    report(Path(rows), task.data, name)
+
+
+def report(rows: Path, data: str, system: str) -> None:
+    """Rank correlations with the final accuracy."""
+    with rows.open() as file:
+        found = [row for row in csv.DictReader(file) if (row["data"], row["system"]) == (data, system)]
+    final = np.array([float(row["final"]) for row in found])
+    print(
+        f"{len(found)} networks of {system} on {Path(data).stem}: {100 * final.mean():.2f} ± {100 * final.std():.2f} %"
+    )
+    rng = np.random.default_rng(0)
+    for column in (*(f"after_{epochs}" for epochs in EPOCHS), "parameters"):
+        values = np.array([float(row[column]) for row in found])
+        draws = [rng.integers(len(found), size=len(found)) for _ in range(RESAMPLED)]
+        each = [spearmanr(values[draw], final[draw]).statistic for draw in draws if np.ptp(values[draw]) > 0]
+        low, high = np.nanpercentile(each, [2.5, 97.5])
+        whole = spearmanr(values, final).statistic
+        print(f"{column}: rank correlation {whole:.2f} ({low:.2f} to {high:.2f}) with the final accuracy")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

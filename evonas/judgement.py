@@ -1,0 +1,198 @@
+"""What a classifier's answers are worth: by class, against chance, against another classifier on the same examples.
+
+Without torch: it reads what a test has left, the probability that a network gave each class for each example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+LEVEL = 0.95  # of every interval
+BINS = 15  # of the calibration error (Guo et al. 2017, section 5)
+
+
+def quantile(level: float = LEVEL) -> float:
+    """How many standard errors an interval of this level reaches to either side."""
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def interval(share: float, count: int) -> tuple[float, float]:
+    """The Wilson interval of a share of `count` independent examples, which stays within 0 and 1 (Wilson 1927;
+    Brown, Cai and DasGupta 2001)."""
+    if count < 1:
+        return 0.0, 1.0
+    z = quantile()
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    reach = z / (1 + z * z / count) * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, min(centre - reach, share)), min(1.0, max(centre + reach, share))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much one classifier is more accurate than another on the same examples, with its interval.
+
+    Of chance it knows the choice of the examples, and not that of the seed of either training.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def words(self) -> str:
+        """better, worse, or within the noise: as the interval lies above 0, below, or around it."""
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "within the noise"
+
+
+def difference(right: Sequence[bool] | np.ndarray, other: Sequence[bool] | np.ndarray) -> Difference:
+    """Of two classifiers, which examples each one had right. Only those tell that one of them alone had right, as in
+    McNemar's test (1947): the interval is Wilson's of the share of the first among them.
+
+    Raises ValueError where they were not judged on as many examples, or on none.
+    """
+    ours, theirs = np.asarray(right, bool), np.asarray(other, bool)
+    if ours.shape != theirs.shape or not ours.size:
+        raise ValueError(f"{ours.size} and {theirs.size} examples are no pairs")
+    count, won, lost = ours.size, int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    if not won + lost:
+        most = interval(0.0, count)[1]
+        return Difference(0.0, -most, most)
+    low, high = ((2 * share - 1) * (won + lost) / count for share in interval(won / (won + lost), won + lost))
+    return Difference((won - lost) / count, low, high)
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """A classifier on labelled examples.
+
+    classes         their names
+    targets         (N,) the class of each example, as its number
+    probabilities   (N, classes) that the classifier gave
+    """
+
+    classes: tuple[str, ...]
+    targets: np.ndarray
+    probabilities: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.probabilities.shape != (len(self.targets), len(self.classes)) or not len(self.targets):
+            raise ValueError(f"probabilities of {self.probabilities.shape} are not those of {len(self.targets)} "
+                             f"examples and {len(self.classes)} classes")  # fmt: skip
+
+    @cached_property
+    def said(self) -> np.ndarray:
+        """(N,) the likeliest class of each example; of equally likely ones the first."""
+        return self.probabilities.argmax(1)
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        """(N,) whether that is its class."""
+        return self.said == self.targets
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """(classes, classes) how many examples of a class (row) were said to be of a class (column)."""
+        size = len(self.classes)
+        return np.bincount(self.targets * size + self.said, minlength=size * size).reshape(size, size)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(classes,) examples of each class."""
+        return self.confusion.sum(1)
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.right.mean())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of the accuracy, as that of all such examples."""
+        return interval(self.accuracy, len(self.targets))
+
+    @property
+    def recall(self) -> np.ndarray:
+        """(classes,) the share of a class's examples that were said to be of it; nan for a class without examples."""
+        return _shares(self.confusion.diagonal(), self.counts)
+
+    @property
+    def precision(self) -> np.ndarray:
+        """(classes,) the share of a class among what was said to be of it; nan for a class that was never said."""
+        return _shares(self.confusion.diagonal(), self.confusion.sum(0))
+
+    @property
+    def f1(self) -> np.ndarray:
+        """(classes,) the harmonic mean of precision and recall; nan for a class that neither occurs nor was said."""
+        return _shares(2 * self.confusion.diagonal(), self.counts + self.confusion.sum(0))
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall of the classes that occur."""
+        return float(np.nanmean(self.recall))
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the classes that occur or were said."""
+        return float(np.nanmean(self.f1))
+
+    @property
+    def confidence(self) -> float:
+        """The mean probability of what was said: of a calibrated classifier, its accuracy."""
+        return float(self.probabilities.max(1).mean())
+
+    @property
+    def calibration_error(self) -> float:
+        """The expected calibration error (Guo et al. 2017, Eq. 3): by how much confidence and accuracy differ, in the
+        mean over bins of equally wide confidences, weighted by their examples."""
+        sure = self.probabilities.max(1)
+        bins = np.minimum((sure * BINS).astype(int), BINS - 1)
+        gaps = np.bincount(bins, weights=self.right - sure, minlength=BINS)
+        return float(np.abs(gaps).sum() / len(sure))
+
+    @property
+    def taken_for(self) -> list[tuple[str, int]]:
+        """For each class, as what its examples were most often mistaken, and how many; ("", 0) where none was."""
+        wrong = self.confusion - np.diag(self.confusion.diagonal())
+        return [(self.classes[row.argmax()], int(row.max())) if row.any() else ("", 0) for row in wrong]
+
+    def most_wrong(self, count: int) -> list[int]:
+        """The examples that were most surely said to be of another class than theirs, the surest first."""
+        order = np.argsort(-self.probabilities.max(1), kind="stable")
+        return [int(each) for each in order if not self.right[each]][:count]
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the single examples, as plain values; None for a share of nothing."""
+        low, high = self.interval
+        return {
+            "examples": len(self.targets),
+            "accuracy": self.accuracy,
+            "accuracy_interval": [low, high],
+            "balanced_accuracy": self.balanced_accuracy,
+            "macro_f1": self.macro_f1,
+            "confidence": self.confidence,
+            "calibration_error": self.calibration_error,
+            "classes": {
+                name: {
+                    "examples": int(self.counts[label]),
+                    "recall": _plain(self.recall[label]),
+                    "precision": _plain(self.precision[label]),
+                    "f1": _plain(self.f1[label]),
+                }
+                for label, name in enumerate(self.classes)
+            },
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def _shares(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,30 @@
+"""The moving average of a network's weights along its training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def averaged(network: nn.Module, decay: float) -> Any:
+    """torch's AveragedModel of a network, batch statistics included: an exponential moving average, whose decay is
+    smaller at first, min(decay, (1 + n) / (10 + n)) after n steps, so that it forgets the weights that were drawn (as
+    in TensorFlow's ExponentialMovingAverage)."""
+    from torch.optim.swa_utils import AveragedModel
+
+    return AveragedModel(network, multi_avg_fn=_moving(decay), use_buffers=True)
+
+
+def _moving(decay: float) -> Callable[[Any, Any, Any], None]:
+    @torch.no_grad()
+    def move(averages: list[Tensor], present: list[Tensor], count: Tensor | int) -> None:
+        if not averages[0].is_floating_point():  # how many batches a norm has seen
+            torch._foreach_copy_(averages, present)
+            return
+        steps = int(count)
+        torch._foreach_lerp_(averages, present, 1 - min(decay, (1 + steps) / (10 + steps)))
+
+    return move
