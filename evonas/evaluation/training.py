@@ -121,7 +121,7 @@ class Training(Evaluator):
                 watch.begin("evaluation")
                 answers = None
                 if self.final:
-                    measures, answers = final_test(network, splits.test, precision=self.precision)
+                    measures, answers = final_test(network, splits.test)
                 else:
                     last = curve[-min(recipe.best_of, recipe.epochs) :]  # none from before a restart
                     measures = curve[-1] | {metric.name: metric.best(each[metric.name] for each in last)}
@@ -168,7 +168,6 @@ class AsTrained(Evaluator):
 
     task: Task
     device: str = "cpu"
-    precision: str = "float32"
     threads: int = 1
 
     def identity(self, candidate: Candidate) -> str:
@@ -194,7 +193,7 @@ class AsTrained(Evaluator):
             if copied < tensors:
                 return Outcome.failure("weights", f"only {copied} of {tensors} tensors are those of this network")
             network.to(device=test.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            measures, answers = final_test(network, test, precision=self.precision)
+            measures, answers = final_test(network, test)
         value = measures[self.task.metric.name]
         measures |= {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
         lineage = {"from": origin.parent, "epochs": origin.epochs}

@@ -144,7 +144,7 @@ def train_to_the_end(
             assert best is not None, "a recipe has at least one epoch"
             chosen = curve[-1] if request.all_data else max(curve, key=lambda row: metric.sign * (row.value or 0.0))
             network.load_state_dict(best[1])
-            tested, answers = final_test(network, splits.test, precision=request.precision)
+            tested, answers = final_test(network, splits.test)
     except TrainingFailed as failure:
         raise RunError(f"{request.code}: {failure}; try another recipe, such as a lower learning rate") from failure
     _draw(folder / "curve.png", curve, chosen, request)

@@ -82,7 +82,7 @@ class Finals:
         for role, (each, phase) in found.items():
             if (origin := phase.keeper.left(each.id)) is not None:  # by the weights that the search has left it with
                 config = self.run.config
-                as_trained = AsTrained(self.task, config.device, config.precision, config.threads)
+                as_trained = AsTrained(self.task, config.device, config.threads)
                 self._test(as_trained, standing_for(f"{role}_as_trained", each.genome, each.id), origin=origin)
 
     def _test(self, evaluator: Evaluator, *individuals: Individual, origin: Any = None) -> None:

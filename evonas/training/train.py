@@ -230,15 +230,13 @@ def evaluate(network: nn.Module, split: Split, *, precision: str = "float32") ->
     return measure(_answers(network, split, precision), split)
 
 
-def final_test(
-    network: nn.Module, split: Split, *, precision: str = "float32"
-) -> tuple[dict[str, float], dict[str, np.ndarray] | None]:
-    """The same, and what the task keeps of the answers: `predictions` (N, ...) and `targets` (N, ...), in the order of
-    the split; None: nothing."""
+def final_test(network: nn.Module, split: Split) -> tuple[dict[str, float], dict[str, np.ndarray] | None]:
+    """The same in float32, as the network is handed over and predicts; and what the task keeps of the answers:
+    `predictions` (N, ...) and `targets` (N, ...), in the order of the split; None: nothing."""
     kept: list[Tensor] = []
 
     def answers() -> Iterator[tuple[Tensor, Tensor]]:
-        for outputs, targets in _answers(network, split, precision):
+        for outputs, targets in _answers(network, split, "float32"):
             if (predictions := split.task.predictions(outputs)) is not None:
                 kept.append(predictions.cpu())
             yield outputs, targets
