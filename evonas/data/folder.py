@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,9 @@ def read_folder(name: str, size: int | None) -> Parts:
     Raises UserError where it cannot be read.
     """
     folder = Path(name).expanduser()
-    try:
+    with _readable():
         splits = _splits(folder)
         listed = {part: _listed(place) for part, place in splits.items()} or {"train": _listed(folder)}
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); give permission, or remove it") from None
     train, notes = listed["train"], _notes(listed.values())
     _once(listed.values())
     for part, found in listed.items():
@@ -71,6 +70,31 @@ def read_folder(name: str, size: int | None) -> Parts:
     given = f"validation is on the pictures in {splits['validation'].name}"
     both = np.concatenate([y["train"], y["validation"]])
     return Parts(x[:rest], both, x[rest:], y["test"], train.classes, 1.0, len(y["validation"]), (given, *notes))
+
+
+def test_pictures(name: str) -> tuple[Path, Listed]:
+    """The folder of the test part, as `read_folder` has it, and its pictures; those of all where there are no splits. A
+    class may be without pictures.
+
+    Raises UserError where they cannot be read.
+    """
+    folder = Path(name).expanduser()
+    with _readable():
+        splits = _splits(folder)
+        place = splits.get("test", splits.get("validation", folder))
+        listed = _listed(place, empty=True)
+    _once([listed])
+    if not listed.paths:
+        raise UserError(f"{place}: there is no picture in its class folders")
+    return place, listed
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); give permission, or remove it") from None
 
 
 def _splits(folder: Path) -> dict[str, Path]:
@@ -115,7 +139,7 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
 
 
-def _listed(folder: Path) -> Listed:
+def _listed(folder: Path, *, empty: bool = False) -> Listed:
     listed = Listed()
     example = f"give a folder of class folders with pictures, such as {folder.name}/cat/1.png"
     inner = _folders(folder)
@@ -133,7 +157,7 @@ def _listed(folder: Path) -> Listed:
             deeper = str(Path(path).parent.relative_to(folder))
             if deeper != place.name and deeper not in listed.deeper:
                 listed.deeper.append(deeper)
-        if len(listed.paths) == before:
+        if len(listed.paths) == before and not empty:
             raise UserError(f"{place}: there is no picture in it; remove the folder, or {example}")
     return listed
 
@@ -166,7 +190,7 @@ def _read(paths: Sequence[str], size: int | None) -> np.ndarray:
     x, failed = np.empty((0,), dtype=np.uint8), []
     for i, path in enumerate(paths):
         try:
-            image = _read_picture(path, size)
+            image = read_picture(path, 3, None if size is None else (size, size))
         except UserError as error:
             failed.append(str(error))
             continue
@@ -186,8 +210,13 @@ def _read(paths: Sequence[str], size: int | None) -> np.ndarray:
     return x
 
 
-def _read_picture(path: str, size: int | None) -> np.ndarray:
-    """3 x H x W, uint8."""
+def read_picture(
+    path: str, channels: int, size: tuple[int, int] | None, pixel: float = 1.0, whole: bool = True
+) -> np.ndarray:
+    """A picture file as C x H x W, uint8, or float32 where values are no whole numbers; see `picture.bands`.
+
+    Raises UserError where it cannot be read.
+    """
     from PIL import Image
 
     advice = "replace or remove it"
@@ -195,7 +224,7 @@ def _read_picture(path: str, size: int | None) -> np.ndarray:
         with Image.open(path) as image:
             width, height = image.size
             require_memory(8 * width * height, f"{path}, a picture of {width} x {height} pixels", advice)
-            return np.stack([np.asarray(band) for band in bands(image, 3, None if size is None else (size, size))])
+            return np.stack([np.asarray(band) for band in bands(image, channels, size, pixel, whole)])
     except UserError:
         raise
     except Exception as error:  # the decoders raise many kinds

@@ -72,13 +72,27 @@ def _is_dataset(data: Any) -> bool:
     )  # fmt: skip
 
 
+def labelled(data: Any) -> tuple[Any, np.ndarray, Sequence[str] | None]:
+    """Of (x, y) or of a Dataset: the images as they are, their labels, and the names of the classes where labels are
+    their numbers and names are known. Raises UserError where the data are something else."""
+    parts = _parts(data)
+    if len(parts) > 1:
+        raise UserError(f"there are {len(parts)} parts of data; give one of them: (x, y), or one Dataset")
+    x, y = _examples(parts[0])
+    return (x, *_numbered(y, _names(parts[0])))
+
+
 def _arrays(part: Any) -> tuple[np.ndarray, np.ndarray]:
-    if _is_dataset(part):
-        pairs = [_item(part, number) for number in range(len(part))]
-        if not pairs or any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in pairs):
-            raise UserError("the dataset gives no (image, label) pairs; wrap it so that it does")
-        return _stacked([image for image, _ in pairs]), np.array([_label(label) for _, label in pairs])
-    x, y = part
+    x, y = _examples(part)
+    x = images_of(x)
+    if len(x) != len(y):
+        raise UserError(f"there are {len(x)} images but {len(y)} labels; give one label an image")
+    return x, y
+
+
+def images_of(x: Any) -> np.ndarray:
+    """Images N x H x W or N x H x W x C, of an array like that, a tensor N x C x H x W, or a list of images. Raises
+    UserError where they are something else."""
     try:
         x = (
             _channels_last(x, "the tensor of images")
@@ -91,16 +105,25 @@ def _arrays(part: Any) -> tuple[np.ndarray, np.ndarray]:
         raise
     except ValueError as error:  # rows of several lengths
         raise UserError(f"the images are no array ({error}); give {_WANTED}") from None
+    if x.ndim not in (3, 4):
+        raise UserError(f"the images have shape {x.shape}; give {_WANTED}")
+    return x
+
+
+def _examples(part: Any) -> tuple[Any, np.ndarray]:
+    """Images as they are, and their labels."""
+    if _is_dataset(part):
+        pairs = [_item(part, number) for number in range(len(part))]
+        if not pairs or any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in pairs):
+            raise UserError("the dataset gives no (image, label) pairs; wrap it so that it does")
+        return [image for image, _ in pairs], np.array([_label(label) for _, label in pairs])
+    x, y = part
     if y is None:
         raise UserError("the labels are None; give one class number or name for each image")
     y = _plain(y, "the tensor of labels") if _is_tensor(y) else np.asarray(y)
-    if x.ndim not in (3, 4):
-        raise UserError(f"the images have shape {x.shape}; give {_WANTED}")
     if y.ndim == 2 and y.shape[1] > 1:
         raise UserError(f"the labels have shape {y.shape}, a row for each image; give class numbers, as y.argmax(1) of "
                         "one-hot rows")  # fmt: skip
-    if len(x) != len(y):
-        raise UserError(f"there are {len(x)} images but {len(y)} labels; give one label an image")
     return x, y
 
 
@@ -113,11 +136,11 @@ def _item(dataset: Any, number: int) -> Any:
 
 def _stacked(given: Sequence[Any]) -> np.ndarray:
     """Images, each a picture, an array H x W or H x W x C, or a tensor C x H x W, as one array with channels last."""
-    pictures = [image for image in given if _is_picture(image)]
+    pictures = [image for image in given if is_pillow(image)]
     try:
         colour = any(upright(image).mode not in GREY for image in pictures)
         mode = "RGB" if colour else "L"
-        images = [np.asarray(in_mode(upright(image), mode)) if _is_picture(image) else _image(image) for image in given]
+        images = [np.asarray(in_mode(upright(image), mode)) if is_pillow(image) else _image(image) for image in given]
     except UserError:
         raise
     except ValueError as error:
@@ -190,10 +213,11 @@ def _is_tensor(value: Any) -> bool:
     return type(value).__module__.partition(".")[0] == "torch"
 
 
-def _is_picture(value: Any) -> bool:
+def is_pillow(value: Any) -> bool:
+    """Whether it is an image of Pillow."""
     return type(value).__module__.startswith("PIL.")
 
 
 def _is_list(value: Any) -> bool:
     """Whether it lists images, each a picture, an array or a tensor."""
-    return isinstance(value, list | tuple) and any(hasattr(each, "shape") or _is_picture(each) for each in value)
+    return isinstance(value, list | tuple) and any(hasattr(each, "shape") or is_pillow(each) for each in value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def read_npz(file: str) -> Parts:
 
 def checked_parts(file: str, arrays: dict[str, np.ndarray]) -> Parts:
     """The arrays of a file, or of what messages call so. Raises UserError where they are no images with labels."""
-    x_train, x_test = (_npz_images(f"{file}: {key}", arrays[key]) for key in ("x_train", "x_test"))
+    x_train, x_test = (npz_images(f"{file}: {key}", arrays[key]) for key in ("x_train", "x_test"))
     y_train, y_test = (npz_labels(f"{file}: {key}", arrays[key]) for key in ("y_train", "y_test"))
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
         if len(x) != len(y):
@@ -46,6 +47,20 @@ def pixel_of(x: np.ndarray) -> float | None:
 
 def _npz_arrays(file: str) -> dict[str, np.ndarray]:
     advice = "save it anew with numpy.savez(file, x_train=..., y_train=..., x_test=..., y_test=...)"
+    arrays, found = arrays_in(file, lambda found: (*NPZ_ARRAYS, "classes"), advice)
+    missing = [key for key in NPZ_ARRAYS if key not in arrays]
+    if missing:
+        raise UserError(f"{file}: {', '.join(missing)} missing, found {', '.join(found) or 'nothing'}; {advice}")
+    return arrays
+
+
+def arrays_in(
+    file: str, wanted: Callable[[Sequence[str]], Sequence[str]], advice: str
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Of the arrays in a file those that are wanted of the names that are found; and these names.
+
+    Raises UserError where they cannot be read; the advice says what to do then.
+    """
     path = Path(file).expanduser()
     if not zipfile.is_zipfile(path):  # told apart here because numpy would speak of pickles
         raise UserError(f"{file}: not a readable .npz file, or a damaged one; {advice}")
@@ -53,27 +68,25 @@ def _npz_arrays(file: str) -> dict[str, np.ndarray]:
     key = "the list of arrays"  # what is being read
     try:
         with np.load(path, allow_pickle=False) as archive:  # a pickle could run any code
-            _require_memory(file, archive.zip)
             found = archive.files
-            for key in sorted({*NPZ_ARRAYS, "classes"} & set(found)):
+            keys = sorted(set(wanted(found)) & set(found))
+            _require_memory(file, archive.zip, keys)
+            for key in keys:
                 arrays[key] = np.asarray(archive[key])  # numpy hands out bytes where a member is no array
     except UserError:
         raise
     except Exception as error:  # numpy and zipfile raise many kinds on damaged files
         raise UserError(f"{file}: {key} cannot be read ({reason(error)}); {advice}, without Python objects") from error
-    missing = [key for key in NPZ_ARRAYS if key not in arrays]
-    if missing:
-        raise UserError(f"{file}: {', '.join(missing)} missing, found {', '.join(found) or 'nothing'}; {advice}")
-    return arrays
+    return arrays, found
 
 
-def _require_memory(file: str, archive: zipfile.ZipFile) -> None:
+def _require_memory(file: str, archive: zipfile.ZipFile, keys: Sequence[str]) -> None:
     """Twice what the arrays take: they are put in another order once."""
-    unpacked = sum(member.file_size for member in archive.infolist())
+    unpacked = sum(each.file_size for each in archive.infolist() if each.filename.removesuffix(".npy") in keys)
     require_memory(2 * unpacked, file, "give fewer images, or smaller ones")
 
 
-def _npz_images(which: str, x: np.ndarray) -> np.ndarray:
+def npz_images(which: str, x: np.ndarray) -> np.ndarray:
     """N x H x W or N x H x W x C to N x C x H x W, uint8 or float32."""
     if x.ndim not in (3, 4):
         raise UserError(f"{which} has shape {x.shape}; give it as N x H x W or N x H x W x C")

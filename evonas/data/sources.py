@@ -151,7 +151,7 @@ def load(source: Source) -> ImageData:
         rows, training = np.arange(len(y)), len(y) - parts.validation
     x, x_test = parts.x, parts.x_test
     if source.size is not None:
-        x, x_test = _resize(x, source.size), _resize(x_test, source.size)
+        x, x_test = (resized_images(each, (source.size, source.size)) for each in (x, x_test))
     x, x_test = np.ascontiguousarray(x)[rows], np.ascontiguousarray(x_test)
     return ImageData(
         source.name, x, y[rows], training, x_test, parts.y_test, parts.classes, pixel=parts.pixel, notes=parts.notes
@@ -260,16 +260,16 @@ def _patient_for(seconds: float) -> Iterator[None]:
 READERS: dict[str, Callable[[Source], Parts]] = {"digits": _read_digits, **dict.fromkeys(PUBLISHED, _read_published)}
 
 
-def _resize(x: np.ndarray, size: int) -> np.ndarray:
-    """Each channel as a picture file's is resized; the type of x is kept."""
+def resized_images(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """N x C x H x W in another (width, height), each channel as a picture file's is resized; the type of x is kept."""
     from PIL import Image
 
-    if x.shape[2:] == (size, size):
+    if x.shape[:1:-1] == size:
         return x
-    resized_to = np.empty((*x.shape[:2], size, size), dtype=x.dtype)
+    resized_to = np.empty((*x.shape[:2], *size[::-1]), dtype=x.dtype)
     for image, small in zip(x, resized_to, strict=True):
         for band, target in zip(image, small, strict=True):
-            target[:] = np.asarray(resized(Image.fromarray(np.ascontiguousarray(band)), (size, size)))
+            target[:] = np.asarray(resized(Image.fromarray(np.ascontiguousarray(band)), size))
     return resized_to
 
 

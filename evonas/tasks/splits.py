@@ -7,7 +7,7 @@ a batch is copied while the device still works on the one before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
@@ -56,9 +56,7 @@ class Split:
 
     def normalised(self, inputs: Tensor) -> Tensor:
         """(x - mean) / std as float32."""
-        if self.mean is None or self.std is None:
-            return inputs.float()
-        return torch.sub(inputs, self.mean).div_(self.std)
+        return normalised(inputs, self.mean, self.std)
 
     def batches(self, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """All examples once, in order, for an evaluation: normalised, images in channels-last format, with targets.
@@ -69,9 +67,7 @@ class Split:
             count = max(len(self) // size, 1)
             ends = [len(self) * number // count for number in range(count + 1)]
         else:
-            size = LARGEST_BATCH
-            if self.device.type == "cpu":
-                size = min(max(CPU_BATCH // prod(self.inputs.shape[1:]), SMALLEST_BATCH), LARGEST_BATCH)
+            size = batch_size(self.inputs.shape[1:], self.device.type)
             ends = [*range(0, len(self), size), len(self)]
         for start, end in pairwise(ends):
             inputs = self.inputs[start:end].to(self.device, non_blocking=True)
@@ -124,6 +120,20 @@ class Splits:
     train: Split
     validation: Split
     test: Split
+
+
+def batch_size(shape: Sequence[int], device: str) -> int:
+    """How many inputs of this shape are fastest at a time where nothing is learnt."""
+    if device != "cpu":
+        return LARGEST_BATCH
+    return min(max(CPU_BATCH // prod(shape), SMALLEST_BATCH), LARGEST_BATCH)
+
+
+def normalised(inputs: Tensor, mean: Tensor | None, std: Tensor | None) -> Tensor:
+    """(x - mean) / std as float32, with mean and std (1, C, 1, 1); where there are none, x."""
+    if mean is None or std is None:
+        return inputs.float()
+    return torch.sub(inputs, mean).div_(std)
 
 
 def channels_last(inputs: Tensor) -> Tensor:
