@@ -75,11 +75,13 @@ class Judgement:
     classes         their names
     targets         (N,) the class of each example, as its number
     probabilities   (N, classes) that the classifier gave
+    names           what each example is called, such as the path of a picture; None: they have numbers
     """
 
     classes: tuple[str, ...]
     targets: np.ndarray
     probabilities: np.ndarray
+    names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.probabilities.shape != (len(self.targets), len(self.classes)) or not len(self.targets):

@@ -19,16 +19,11 @@ from evonas.commands.options import Grouped, Place, trust_option
 def command(what: Path, which: int | None, folder: Path, onnx: bool, trust: bool) -> None:
     """Write a trained network as plain PyTorch: the winner of the run in DIR, its individual ID, or the trained network
     in the folder DIR. The folder needs torch and safetensors only."""
+    from evonas.commands.opening import trained_network
     from evonas.model.export import export
-    from evonas.model.trained import TrainedNetwork
-    from evonas.run.store import Run
     from evonas.support.text import shown, words
 
-    if which is None and (TrainedNetwork.exists(what) or (what / "request.json").exists()):
-        trained = TrainedNetwork.open(what)
-    else:
-        run = Run.open(what, trust=trust)
-        trained = (run.best if which is None else run[which]).trained()
+    trained = trained_network(what, which, trust=trust)
     difference = export(trained, folder, onnx=onnx, trust=trust)
     if isnan(difference):
         click.echo("the outputs were not compared: the network has operations of the user's own, whose recorded source "

@@ -16,7 +16,20 @@ from evonas import __version__
 from evonas.commands.output import leave
 from evonas.errors import INTERRUPTED, RunError, UserError
 
-COMMANDS = ("search", "resume", "status", "show", "train", "export", "decode", "list", "compare", "plot")
+COMMANDS = (
+    "search",
+    "resume",
+    "status",
+    "show",
+    "train",
+    "predict",
+    "evaluate",
+    "export",
+    "decode",
+    "list",
+    "compare",
+    "plot",
+)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # why standard output may take no more
 
 

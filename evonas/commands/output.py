@@ -16,6 +16,21 @@ def leave(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+class Unreadable:
+    """Tells of each picture that cannot be read, on stderr, and at the end that there were some."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, error: Exception) -> None:
+        self.count += 1
+        click.echo(str(error), err=True)
+
+    def end(self) -> None:
+        if self.count:
+            leave(f"{self.count} of what was given could not be read, as told above", 1)
+
+
 def print_table(console: Any, rows: Any, title: str) -> None:
     """Rows that name their columns; nothing where there are none."""
     from rich.table import Table
@@ -24,8 +39,9 @@ def print_table(console: Any, rows: Any, title: str) -> None:
         return
     table = Table(title=title)
     for column in rows[0]:
-        words = column in ("", "code", "made by", "parents")
-        table.add_column(column, justify="left" if words else "right", overflow="fold", no_wrap=column != "code")
+        words = column in ("", "code", "made by", "parents", "picture")
+        long = column in ("code", "picture")
+        table.add_column(column, justify="left" if words else "right", overflow="fold", no_wrap=not long)
     for row in rows:
         table.add_row(*row.values())
     console.print(table)

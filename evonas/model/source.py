@@ -6,11 +6,11 @@ import inspect
 import pprint
 import re
 from collections.abc import Sequence
-from math import prod
 
 from evonas.data import picture
 from evonas.errors import UserError
 from evonas.graph import INPUT, Graph, Node
+from evonas.model.predict import columns
 from evonas.model.trained import TrainedNetwork
 from evonas.support.call import merged
 from evonas.support.text import shown, words
@@ -132,7 +132,7 @@ def source(trained: TrainedNetwork) -> str:
     texts = merged(op.module(shape) for op, shape in steps).values()
     imports = [text for text in texts if text.startswith(IMPORT)]
     classes = "".join(f"\n\n{text}" for text in texts if text not in imports)
-    names = trained.preprocessing["classes"]
+    names, heads = trained.preprocessing["classes"], columns(trained)
     title = f"{facts['code']}: {shown(trained.metric, trained.test)} test {words(trained.metric)}."
     head = HEAD.format(
         title=title.replace("\\", "/").replace('"""', "'''"),
@@ -152,7 +152,7 @@ def source(trained: TrainedNetwork) -> str:
     head += f"PIXEL = {pixel!r}  # {unknown if pixel is None else known}\n"
     head += f"WHOLE = {whole!r}  # those are whole numbers\n"
     if names is None:
-        head += PLAIN.format(columns=_listed([f"output {number}" for number in range(prod(graph.output_shape))]))
+        head += PLAIN.format(columns=_listed(heads))
     else:
         head += CLASSIFIED.format(classes=_listed(names))
     body = network_source(graph)

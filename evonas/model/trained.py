@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from evonas.data.unseen import OnUnreadable
+    from evonas.model.predict import Predictions
+
 WEIGHTS, ANSWERS = "weights.safetensors", "answers.npz"
 FLOAT = 4  # bytes
 
@@ -199,6 +202,53 @@ class TrainedNetwork:
         if answers is None or classes is None:
             return None
         return Judgement(tuple(classes), answers["targets"], answers["predictions"])
+
+    def predict(
+        self,
+        pictures: Any,
+        *,
+        batch: int | None = None,
+        trust: bool = False,
+        on_unreadable: OnUnreadable | None = None,
+    ) -> Predictions:
+        """What the network says of pictures that it has not seen, each prepared as those of its training.
+
+        pictures       a path, or several: of picture files, folders, globs, .npz files with an array x_test, x or
+                       x_train; or images: numpy N x H x W or N x H x W x C with values as in the training data, a
+                       tensor N x C x H x W, a list of such or of Pillow's. All are resized to the network's size
+        batch          how many go through it at a time; None: what is fastest
+        trust          as of `network`
+        on_unreadable  called with the UserError of each file that cannot be read, which is left out; None: it is raised
+
+        It computes in float32 with one thread. Raises UserError for what cannot be used.
+        """
+        from evonas.model.predict import joined, predictions
+
+        return joined(self, predictions(self, pictures, batch=batch, trust=trust, on_unreadable=on_unreadable))
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        batch: int | None = None,
+        trust: bool = False,
+        on_unreadable: OnUnreadable | None = None,
+    ) -> Judgement:
+        """What a classifier is worth on other pictures than those of its test split, which `judgement` has.
+
+        data    a folder with a folder of pictures for each class, or with folders of splits, of which the test part is
+                taken; an .npz file with x_test and y_test, or x and y, or x_train and y_train, and perhaps classes;
+                (x, y) or a torch Dataset of (image, label). Classes are known by their names where there are any, else
+                by their numbers, and need not all have pictures
+        others  as of `predict`
+
+        Raises UserError for what cannot be used, a class that the network does not know, a network without classes.
+        """
+        from evonas.data.unseen import labelled
+        from evonas.model.predict import classes_of, form_of, judged
+
+        found = labelled(data, classes_of(self), form_of(self))
+        return judged(self, found, batch=batch, trust=trust, on_unreadable=on_unreadable)
 
 
 _AGAIN = "put the original back, or train the network again"

@@ -141,12 +141,12 @@ def class_rows(judged: Mapping[str, Any] | None) -> list[dict[str, str]]:
     return [row(label) for label in (worst[:CLASSES] if len(names) > CLASSES else sorted(worst))]
 
 
-def judgement_line(judged: Mapping[str, Any] | None) -> str:
+def judgement_line(judged: Mapping[str, Any] | None, of: str = "test images") -> str:
     """What a test says beyond the accuracy, in one line; empty where it says nothing."""
     if judged is None:
         return ""
     low, high = judged["accuracy_interval"]
-    return (f"On {judged['examples']:,} test images: accuracy {judged['accuracy']:.1%} ({100 * low:.1f} to "
+    return (f"On {judged['examples']:,} {of}: accuracy {judged['accuracy']:.1%} ({100 * low:.1f} to "
             f"{100 * high:.1f}), balanced accuracy {judged['balanced_accuracy']:.1%}, macro F1 "
             f"{judged['macro_f1']:.1%}; {judged['confidence']:.0%} sure in the mean, calibration error "
             f"{100 * judged['calibration_error']:.1f} points.")  # fmt: skip
