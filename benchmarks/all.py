@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 TABLE, IMAGES = "nasbench201.csv.gz", "cifar10_12k.npz"
 COMMANDS: tuple[tuple[str, ...], ...] = (
-    ("network.py",), ("overheads.py",), ("controllers.py",),
+    ("network.py",), ("overheads.py",), ("controllers.py",), ("predict.py",),
     ("epoch.py",), ("layouts.py",), ("memory.py",), ("flat.py",), ("dispatch.py",), ("supernets.py",),
     ("utilisation.py",), ("inheritance.py",), ("inheritance.py", "searches"),
     ("tables.py", TABLE), ("pareto.py",), ("pareto.py", "5"), ("precision.py", IMAGES, "10"),
