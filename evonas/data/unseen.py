@@ -191,8 +191,8 @@ def _at(paths: Sequence[str], form: Form, on_unreadable: OnUnreadable) -> list[P
     flush()
     if not groups:
         raise missing[0] if missing else UserError("no picture is given; give files, folders, globs or .npz files")
-    for nothing in missing:
-        on_unreadable(nothing)
+    for each in missing:
+        on_unreadable(each)
     return groups
 
 
