@@ -52,20 +52,33 @@ class Difference:
 
 
 def difference(right: Sequence[bool] | np.ndarray, other: Sequence[bool] | np.ndarray) -> Difference:
-    """Of two classifiers, which examples each one had right. Only those tell that one of them alone had right, as in
-    McNemar's test (1947): the interval is Wilson's of the share of the first among them.
+    """Of two classifiers, which examples each one had right. The interval is that of Newcombe (1998, "Improved
+    confidence intervals for the difference between binomial proportions based on paired data", method 10): from the
+    Wilson intervals of both accuracies, and how much both are right together.
 
     Raises ValueError where they were not judged on as many examples, or on none.
     """
     ours, theirs = np.asarray(right, bool), np.asarray(other, bool)
     if ours.shape != theirs.shape or not ours.size:
         raise ValueError(f"{ours.size} and {theirs.size} examples are no pairs")
-    count, won, lost = ours.size, int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
-    if not won + lost:
-        most = interval(0.0, count)[1]
-        return Difference(0.0, -most, most)
-    low, high = ((2 * share - 1) * (won + lost) / count for share in interval(won / (won + lost), won + lost))
-    return Difference((won - lost) / count, low, high)
+    n, both, won, lost = ours.size, *(int(each.sum()) for each in (ours & theirs, ours & ~theirs, theirs & ~ours))
+    p, q = (both + won) / n, (both + lost) / n
+    (p_low, p_high), (q_low, q_high) = interval(p, n), interval(q, n)
+    phi = _together(both, won, lost, n - both - won - lost)
+    below, above = p - p_low, q_high - q
+    low = p - q - sqrt(max(0.0, below**2 - 2 * phi * below * above + above**2))
+    below, above = q - q_low, p_high - p
+    high = p - q + sqrt(max(0.0, below**2 - 2 * phi * below * above + above**2))
+    return Difference((won - lost) / n, low, high)
+
+
+def _together(both: int, won: int, lost: int, neither: int) -> float:
+    """The correlation of being right, with Newcombe's correction for continuity."""
+    of = (both + won) * (lost + neither) * (both + lost) * (won + neither)
+    found = both * neither - won * lost
+    if found > 0:
+        found = max(0.0, found - (both + won + lost + neither) / 2)
+    return found / sqrt(of) if of else 0.0
 
 
 @dataclass(frozen=True, eq=False)

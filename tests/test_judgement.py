@@ -86,7 +86,8 @@ def test_an_interval_holds_its_share(right, count):
         (45, 40, 1000, "within the noise"),
         (0, 0, 1000, "within the noise"),
         (1, 0, 10, "within the noise"),
-        (3, 0, 3, "within the noise"),  # three pictures prove nothing
+        (4, 0, 360, "within the noise"),
+        (9, 0, 360, "better"),
     ],
 )
 def test_the_words_of_a_difference_follow_its_interval(won, lost, count, words):
@@ -100,13 +101,27 @@ def test_the_words_of_a_difference_follow_its_interval(won, lost, count, words):
     assert found.low <= found.high
 
 
-def test_a_difference_of_a_worked_case():
-    # of 80 examples that one of both had right, 60: Wilson's interval is .6452 to .8317
-    ours, theirs = np.r_[np.ones(60), np.zeros(940)], np.r_[np.zeros(60), np.ones(20), np.zeros(920)]
-    found = difference(ours, theirs)
-    assert (found.value, found.low, found.high) == pytest.approx((0.04, 0.0232, 0.0531), abs=1e-4)
-    back = difference(theirs, ours)
+def answered(both, won, lost, neither):
+    ours = np.r_[np.ones(both + won), np.zeros(lost + neither)]
+    theirs = np.r_[np.ones(both), np.zeros(won), np.ones(lost), np.zeros(neither)]
+    return ours, theirs
+
+
+@pytest.mark.parametrize(
+    ("cells", "interval"),
+    [  # the first is an example of the paper, with its interval
+        ((36, 12, 2, 0), (0.0569, 0.3404)),
+        ((2, 14, 1, 0), None),
+        ((0, 3, 0, 0), None),
+    ],
+)
+def test_intervals_of_differences_are_those_of_newcombe(cells, interval):
+    found = difference(*answered(*cells))
+    back = difference(*reversed(answered(*cells)))
     assert (back.value, back.low, back.high) == pytest.approx((-found.value, -found.high, -found.low))
+    assert found.low < found.value <= found.high
+    if interval is not None:
+        assert (found.low, found.high) == pytest.approx(interval, abs=2e-4)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [([True], [True, False]), ([], [])])
@@ -117,12 +132,10 @@ def test_what_are_no_pairs_is_refused(ours, theirs):
 
 def test_the_interval_of_a_difference_holds_it_as_often_as_it_says():
     rng = np.random.default_rng(0)
-    held = 0
-    for _ in range(400):
-        draw = rng.choice(4, size=300, p=[0.7, 0.12, 0.08, 0.1])  # both right, ours alone, theirs alone, neither
-        found = difference((draw == 0) | (draw == 1), (draw == 0) | (draw == 2))
-        held += found.low <= 0.04 <= found.high
-    assert 0.92 < held / 400 < 0.98
+    for shares in ([0.7, 0.12, 0.08, 0.1], [0.98, 0.012, 0.002, 0.006]):  # both right, one alone, the other, neither
+        found = [difference(*answered(*rng.multinomial(300, shares))) for _ in range(400)]
+        held = sum(each.low <= shares[1] - shares[2] <= each.high for each in found)
+        assert 0.93 < held / 400 <= 1
 
 
 def test_what_does_not_fit_is_refused():
