@@ -24,6 +24,7 @@ setup(
         "torchvision>=0.19",
         "deap>=1.4.2",
         "scoop>=0.7.2,<0.8",  # spreads a run over a cluster
+        "moocore>=0.3",  # fronts in C; DEAP brings it too
         "numpy>=1.26",
         "matplotlib>=3.8",
         "scikit-learn>=1.4",  # the digits, stratified splits

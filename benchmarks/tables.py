@@ -1,6 +1,6 @@
-"""Searches over a table: queries a second of the loop beside a hand-written DEAP loop; NSGA-II survival beside pymoo.
+"""Searches over a table: queries a second of the loop beside a hand-written DEAP loop.
 
-    python benchmarks/tables.py nasbench201.csv.gz        (pip install pymoo, for the second part)
+    python benchmarks/tables.py nasbench201.csv.gz
 
 Aging evolution (P=100, S=25) on NAS-Bench-201, one thread. Repeats are interleaved; medians of three.
 """
@@ -11,24 +11,21 @@ import sys
 import tempfile
 import time
 from collections import deque
-from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-from deap import base, creator, tools
+from deap import base, creator
 from paired import sized
 
 from evonas.comparison.trials import read_contenders
 from evonas.evaluation.table import Table, read_table
 from evonas.executors import Serial
-from evonas.individual import Fitness, Individual
 from evonas.run.budget import Budget
 from evonas.run.journal import Journal, Unwritten
 from evonas.run.loop import Loop
 from evonas.run.phase import Phase
 from evonas.support.streams import stream
 
-REPEATS, QUERIES, SURVIVALS = sized((3, (1_000, 10_000, 100_000), 20), (1, (200,), 1))
+REPEATS, QUERIES = sized((3, (1_000, 10_000, 100_000)), (1, (200,)))
 creator.create("HandFitness", base.Fitness, weights=(1.0,))
 creator.create("HandIndividual", list, fitness=creator.HandFitness)
 
@@ -87,38 +84,5 @@ def speeds(table: Table) -> None:
               + f"; by hand {ratio:.1f} times as fast as the loop", flush=True)  # fmt: skip
 
 
-def survival() -> None:
-    rng = random.Random(0)
-    points = [(rng.random(), rng.random()) for _ in range(1000)]
-    individuals = [Individual([number]) for number in range(1000)]
-    for individual, point in zip(individuals, points, strict=True):
-        individual.fitness = Fitness(point, weights=(-1.0, -1.0))
-    theirs = ["pymoo"] if find_spec("pymoo") else []
-    took: dict[str, list[float]] = {name: [] for name in ("selNSGA2, log sort (ours)", *theirs)}
-    for _ in range(SURVIVALS):
-        start = time.perf_counter()
-        tools.selNSGA2(individuals, 500, nd="log")
-        took["selNSGA2, log sort (ours)"].append(time.perf_counter() - start)
-        if theirs:
-            took["pymoo"].append(_pymoo(np.array(points)))
-    for name, seconds in took.items():
-        print(f"survival of 500 of 1,000, two objectives, {name}: {1000 * statistics.median(seconds):.1f} ms")
-    if not theirs:
-        print("pymoo: not installed")
-
-
-def _pymoo(points: np.ndarray) -> float:
-    from pymoo.core.population import Population
-    from pymoo.core.problem import Problem
-    from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
-
-    population = Population.new("F", points)
-    problem = Problem(n_var=1, n_obj=2)
-    start = time.perf_counter()
-    RankAndCrowding().do(problem, population, n_survive=500)
-    return time.perf_counter() - start
-
-
 if __name__ == "__main__":
     speeds(read_table("nasbench201", Path(sys.argv[1])))
-    survival()

@@ -1,4 +1,4 @@
-"""NSGA-II (Deb, Pratap, Agarwal and Meyarivan 2002, IEEE Trans. Evolutionary Computation 6(2)) over DEAP's selNSGA2."""
+"""NSGA-II (Deb, Pratap, Agarwal and Meyarivan 2002, IEEE Trans. Evolutionary Computation 6(2))."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from deap import base, tools
 
 from evonas.individual import Individual
 from evonas.strategies.generational import Generational
+from evonas.strategies.survival import sel_nsga2
 
 NEW = 20  # tries for a child that has not occurred before
 
@@ -57,7 +58,7 @@ class NSGA2(Generational):
         union = {tuple(individual): individual for individual in [*self.in_hand, *self.parents]}
         valid = [individual for individual in union.values() if individual.fitness.valid]
         several = valid and len(valid[0].fitness.weights) > 1
-        self.parents = tools.selNSGA2(valid, self.size, nd="log") if several else tools.selBest(valid, self.size)
+        self.parents = sel_nsga2(valid, self.size) if several else tools.selBest(valid, self.size)
 
     def breed(self) -> list[Individual]:
         offspring: list[Individual] = []
