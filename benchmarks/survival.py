@@ -29,22 +29,25 @@ def pymoo(points: np.ndarray) -> Callable[[], object]:
     return lambda: RankAndCrowding().do(problem, population, n_survive=SURVIVORS)
 
 
+def programs(points: list[list[float]]) -> dict[str, Callable[[], object]]:
+    individuals = [Individual([number]) for number in range(len(points))]
+    for individual, point in zip(individuals, points, strict=True):
+        individual.fitness = Fitness(point, weights=(-1.0,) * len(point))
+    theirs = {"pymoo": pymoo(np.array(points))} if find_spec("pymoo") else {}
+    return {
+        "ours": lambda: sel_nsga2(individuals, SURVIVORS),
+        "DEAP": lambda: tools.selNSGA2(individuals, SURVIVORS, nd="log"),
+        **theirs,
+    }
+
+
 def main() -> None:
     for objectives in (2, 3):
         rng = random.Random(0)
-        points = [[rng.random() for _ in range(objectives)] for _ in range(INDIVIDUALS)]
-        individuals = [Individual([number]) for number in range(INDIVIDUALS)]
-        for individual, point in zip(individuals, points, strict=True):
-            individual.fitness = Fitness(point, weights=(-1.0,) * objectives)
-        programs: dict[str, Callable[[], object]] = {
-            "ours": lambda: sel_nsga2(individuals, SURVIVORS),
-            "DEAP": lambda: tools.selNSGA2(individuals, SURVIVORS, nd="log"),
-        }
-        if find_spec("pymoo"):
-            programs["pymoo"] = pymoo(np.array(points))
-        turns = {name: lambda program=program: [program() for _ in range(CALLS)] for name, program in programs.items()}
+        every = programs([[rng.random() for _ in range(objectives)] for _ in range(INDIVIDUALS)])
+        turns = {name: lambda program=program: [program() for _ in range(CALLS)] for name, program in every.items()}
         times = interleaved(turns, rounds=ROUNDS)
-        for name in programs:
+        for name in every:
             beside = "" if name == "ours" else f", {times.ratio(name, 'ours')} times ours"
             print(f"{SURVIVORS} of {INDIVIDUALS:,}, {objectives} objectives, {name}: "
                   f"{1000 * times.median(name) / CALLS:.2f} ms{beside}", flush=True)  # fmt: skip

@@ -7,6 +7,7 @@ between processes and what is kept is the plain value, `tuple(individual)`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -34,7 +35,8 @@ class Fitness(base.Fitness):
     def __init__(self, values: Any = (), weights: Any = None) -> None:
         if weights is not None:
             self.weights = tuple(weights)
-        super().__init__(values)
+        if len(values):
+            self.values = values
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Fitness:
         copy = self.__class__(weights=self.weights)
@@ -104,12 +106,21 @@ class Individual(list):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Individual:
         copy = self.__class__(self)  # tokens are immutable values
-        further = {name: value for name, value in self.__dict__.items() if name not in copy.__dict__}
-        copy.__dict__.update(further)  # what others have noted on it, such as the index of DEAP's History
+        if len(self.__dict__) != _ATTRIBUTES:  # others have noted something on it, such as the index of DEAP's History
+            further = {name: value for name, value in self.__dict__.items() if name not in copy.__dict__}
+            copy.__dict__.update(further)
         copy.fitness = self.fitness.__deepcopy__(memo)
         copy.parents = self.sources
         copy.operator = self.operator if self.id is None else COPY  # a copy of what nobody has asked for is that itself
         return copy
+
+
+_ATTRIBUTES = len(Individual().__dict__)
+
+
+def clone(individual: Any) -> Any:
+    """`copy.deepcopy`, which for a single individual need not remember what it has met."""
+    return individual.__deepcopy__({}) if isinstance(individual, Individual) else deepcopy(individual)
 
 
 def judge(individual: Individual, values: tuple[float, ...], weights: tuple[float, ...] = (1.0,)) -> None:
@@ -129,14 +140,17 @@ class Recorded:
         self.__name__ = name
 
     def __call__(self, *given: Any, **options: Any) -> Any:
-        parents = [each for each in given if isinstance(each, Individual)]
-        sources = tuple(dict.fromkeys(source for parent in parents for source in parent.sources))
-        before = {id(parent): parent.operator for parent in parents}
+        before: dict[int, str] = {}
+        sources: dict[int, None] = {}  # in their order, each once
+        for parent in given:
+            if isinstance(parent, Individual):
+                before[id(parent)] = parent.operator
+                sources.update(dict.fromkeys(parent.sources))
         children = self.function(*given, **options)
         for child in children:
             if isinstance(child, Individual):
                 was = before.get(id(child))
-                child.parents = sources
+                child.parents = tuple(sources)
                 if was is None or child.operator == was:
                     child.operator = self.name if was in (None, COPY, UNSAID, DRAWN) else f"{was} + {self.name}"
         return children
@@ -164,6 +178,10 @@ class Toolbox(base.Toolbox):
     """
 
     space: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register("clone", clone)
 
     def register(self, alias: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         if alias == "individual" and not isinstance(function, Drawn):

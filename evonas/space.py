@@ -60,6 +60,7 @@ class Open:
 
 
 LONGEST = 10_000  # tokens of a genome at most
+REMEMBERED = 1024  # genomes whose decisions a space keeps: a population, and what is made of it
 CHECKED, DECODED = 200, 20  # random genomes for checking a space; of the first DECODED at least one must decode
 TOKENS = (str, int, float, bool, type(None))  # as JSON has them
 Token = Hashable
@@ -110,6 +111,17 @@ class Space:
 
     def decisions(self, genome: Genome) -> list[Decision]:
         """The decisions that a complete genome answers, in order. Raises CodeError if an answer is not legal."""
+        genome = tuple(genome)
+        try:
+            known = self._decided.get(genome)
+        except TypeError:  # a token that cannot be looked up is no option, which the walk says
+            return self._walked(genome)
+        if known is None:
+            known = self._walked(genome)
+            self._remember(genome, known)
+        return list(known)
+
+    def _walked(self, genome: tuple[Any, ...]) -> list[Decision]:
         answered = []
         for position, token in enumerate(genome):
             asked = self.next_open if isinstance(token, Open) else self.next
@@ -128,6 +140,12 @@ class Space:
             raise CodeError(f"the genome ends after {len(genome)} tokens; {missing.name} comes next: one of "
                             f"{_listed(missing.options)}")  # fmt: skip
         return answered
+
+    def _remember(self, genome: tuple[Token, ...], decisions: list[Decision]) -> None:
+        """A parent is walked once, and not again for each of its children."""
+        if len(self._decided) >= REMEMBERED:
+            del self._decided[next(iter(self._decided))]
+        self._decided[genome] = decisions
 
     def plain(self, genome: Genome) -> tuple[Token, ...]:
         """The genome with each token as the option that it equals: what others write may have numpy's 1, or True, for
@@ -212,9 +230,12 @@ class Space:
         kept as far as they are still legal.
         """
         genome: tuple[Token, ...] = ()
+        decisions = []
         while (decision := self.next(genome)) is not None:
             wanted = answers.get(decision.name)
             genome += (wanted if wanted in decision.options else rng.choice(decision.options),)
+            decisions.append(decision)
+        self._remember(genome, decisions)
         return genome
 
     def format(self, genome: Genome) -> str:
@@ -375,8 +396,13 @@ class Space:
         """The number of genomes that can follow each state counted so far."""
         return {}
 
+    @cached_property
+    def _decided(self) -> dict[tuple[Token, ...], list[Decision]]:
+        """The decisions of the genomes that were walked or completed last."""
+        return {}
+
     def __getstate__(self) -> dict[str, Any]:
-        found_again = ("_counted", "every_decision")  # workers recompute these
+        found_again = ("_counted", "_decided", "every_decision")  # workers recompute these
         return {name: value for name, value in self.__dict__.items() if name not in found_again}
 
     def _completions(self, prefix: tuple[Token, ...], counted: dict[Hashable, int]) -> int:

@@ -2,6 +2,8 @@ import enum
 import random
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
+from random import Random
 
 import numpy as np
 import pytest
@@ -65,6 +67,39 @@ def test_counting_asks_once_for_each_option_of_a_state():
 
     assert Asked(30).count() == Chains(30).count()
     assert len(asked) == 1 + 3 + 29 * (3 + 2)  # the beginning, its options, and those after conv and after pool
+
+
+def test_a_genome_is_walked_once_for_all_its_children():
+    asked = []
+
+    @dataclass(frozen=True)
+    class Asked(Chains):
+        def next(self, prefix):
+            asked.append(prefix)
+            return super().next(prefix)
+
+    space = Asked()
+    decisions = space.decisions(["conv", "end"])
+    walked = len(asked)
+    assert space.decisions(("conv", "end")) == decisions
+    assert len(asked) == walked
+    completed = space.complete({"layer1": "pool", "layer2": "end"}, Random(0))
+    walked = len(asked)
+    assert [decision.name for decision in space.decisions(completed)] == ["layer1", "layer2"]
+    assert len(asked) == walked
+
+
+def test_what_is_remembered_of_genomes_is_nobodys_to_change():
+    space = Chains()
+    space.decisions(("conv", "end")).clear()
+    assert len(space.decisions(("conv", "end"))) == 2
+
+
+def test_few_genomes_are_remembered():
+    space = GeNetSpace((6,), (4,))
+    for genome in islice(space.genomes(), 3000):
+        space.decisions(genome)
+    assert len(space._decided) <= 1024
 
 
 def test_code_round_trip_over_all_genomes():

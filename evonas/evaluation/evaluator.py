@@ -12,7 +12,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from hashlib import blake2b
 from random import Random
 from typing import Any
@@ -60,7 +60,7 @@ class Evaluator(ABC):
         return toolbox
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # nobody changes one; freezing takes longer than all else of it, where a table is searched
 class Job:
     """What an executor runs: one evaluation of one candidate. Whatever goes wrong with the candidate is its outcome,
     `sys.exit` included; only EvaluationError is raised, and Ctrl-C where it reaches this process."""
@@ -85,8 +85,9 @@ class Job:
             if _is_ctrl_c(raised):
                 raise
             outcome = Outcome.failure("error", traceback.format_exc().strip())
-        seconds = outcome.seconds or round(time.monotonic() - start, 4)
-        return replace(outcome, seconds=seconds, worker=_worker(os.getpid()))
+        if outcome.seconds and outcome.worker:  # a look-up in a table takes less time than a copy of what it has found
+            return outcome
+        return replace(outcome, seconds=outcome.seconds or round(time.monotonic() - start, 4), worker=here())
 
 
 @dataclass(frozen=True)
@@ -143,9 +144,13 @@ def _is_ctrl_c(raised: BaseException) -> bool:
     return plain or isinstance(raised, Interrupted)
 
 
-@lru_cache(maxsize=1)
-def _worker(process: int) -> str:
-    return f"process {process} on {socket.gethostname()}"
+@cache
+def here() -> str:
+    """Where an outcome is made: this process and its host."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+os.register_at_fork(after_in_child=here.cache_clear)
 
 
 def identity(**parts: Any) -> str:

@@ -26,7 +26,7 @@ import numpy as np
 
 from evonas.errors import UserError
 from evonas.evaluation.candidate import Candidate, Genome
-from evonas.evaluation.evaluator import Evaluator
+from evonas.evaluation.evaluator import Evaluator, here
 from evonas.evaluation.outcome import Outcome
 from evonas.genomes.nasbench101 import NASBench101Space
 from evonas.genomes.nasbench201 import NASBench201Space
@@ -103,8 +103,8 @@ class Lookup(Evaluator):
             value = self.table.signals[key][self.which] / 100
         except KeyError:
             raise UserError(f"the table has no {key}; a search needs one of all networks of its space") from None
-        costs = (self.table.costs[name][key] for name in self.costs)
-        return Outcome((value, *costs), epochs=self.table.epochs, seconds=self.table.seconds[key])
+        costs = [self.table.costs[name][key] for name in self.costs] if self.costs else ()
+        return Outcome((value, *costs), epochs=self.table.epochs, seconds=self.table.seconds[key], worker=here())
 
 
 def nasbench201(path: Path, data: str = "cifar10", hardware: Path | None = None) -> Table:

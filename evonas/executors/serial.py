@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from evonas.executors.worker import PLAIN, Equipment, Limited, Worker
+from evonas.executors.worker import PLAIN, Equipment, Worker, limit_of
 
 
 class Serial(Executor):
@@ -18,7 +18,7 @@ class Serial(Executor):
         self._worker: Worker | None = None  # of what has a limit
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
-        if not isinstance(fn, Limited) or fn.limit_s is None:
+        if limit_of(fn) is None:
             return _done(fn, *args, **kwargs)
         if self._worker is None:
             self._worker = Worker(self.equipment)

@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import loky
 from loky.backend import resource_tracker
@@ -37,15 +37,9 @@ class Overdue(RuntimeError):
     """A task was over its limit and did not end by itself; its process was ended."""
 
 
-@runtime_checkable
-class Limited(Protocol):
-    """A task that says how long it may take.
-
-    limit_s   seconds after which the process that computes it is ended; None: never
-    """
-
-    @property
-    def limit_s(self) -> float | None: ...
+def limit_of(task: Callable[..., Any]) -> float | None:
+    """Seconds after which the process that computes a task is ended, where it says so (`limit_s`); None: never."""
+    return getattr(task, "limit_s", None)
 
 
 @dataclass(frozen=True)
@@ -103,13 +97,13 @@ class Worker:
     ) -> Any:
         """The result of fn(*args, **kwargs), or what it raises.
 
-        fn         may be Limited: its process is ended after so many seconds
+        fn         may have a `limit_s`: its process is ended after so many seconds
         meanwhile  called about once a second while waiting
 
         Raises WorkerLost where it has ended `attempts` processes, Overdue where it had to be ended; BrokenExecutor
         where processes die before they are given anything.
         """
-        limit = fn.limit_s if isinstance(fn, Limited) else None
+        limit = limit_of(fn)
         number, where = 0, ""
         for _ in range(attempts):
             number = self._ready()

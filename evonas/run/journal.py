@@ -24,6 +24,7 @@ from evonas.run.schema import EVENTS
 from evonas.support.files import read_bytes
 from evonas.support.schema import VERSION, checked
 
+_encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps would make an encoder of each event
 _CHECK = re.compile(r', "check": "([0-9a-f]{8})"\}$')
 
 Event = dict[str, Any]
@@ -69,9 +70,9 @@ class Journal:
 
     def _open(self, space: Event) -> None:
         path = self.path
-        self.events, self._check, whole, self.torn = read(path, space)
+        self.events, self._check, self._end, self.torn = read(path, space)
         self.elapsed = max((event.get("t", 0.0) for _, event in self.events), default=0.0)
-        os.ftruncate(self._file, whole)  # a torn last line goes: its event was never acted on
+        os.ftruncate(self._file, self._end)  # a torn last line goes: its event was never acted on
         if not self.events:
             self.append({"event": "run", "id": "run", "schema": VERSION, "space": space})
 
@@ -86,20 +87,20 @@ class Journal:
         Raises RunError when it cannot be written, as on a full disk.
         """
         event = event | {"t": round(self.seconds, 3)}
-        body = json.dumps(event, allow_nan=False)
+        body = _encode(event)
         check = _chain(self._check, body)
         line = f'{body[:-1]}, "check": "{check}"}}\n'.encode()
-        end = os.lseek(self._file, 0, os.SEEK_END)
         try:
             written = os.write(self._file, line)
             if written < len(line):  # the disk took a part: say why on the second try
                 os.write(self._file, line[written:])
         except OSError as error:
-            os.ftruncate(self._file, end)
+            os.ftruncate(self._file, self._end)
             raise RunError(
                 f"cannot write {self.path}: {error.strerror}; everything told so far is kept: make room, then resume"
             ) from error
         self._check = check
+        self._end += len(line)
         return event
 
     def resume(self) -> None:
@@ -120,7 +121,7 @@ class Journal:
 def asked(individual: Individual, phase: str, key: str, code: str) -> Event:
     """The event that an individual was proposed; `key` is its identity with the replicate, empty if it is rejected;
     with the `code` of its genome a journal can be read without the space."""
-    return {
+    event = {
         "event": "asked",
         "id": individual.id,
         "genome": list(individual),
@@ -131,13 +132,18 @@ def asked(individual: Individual, phase: str, key: str, code: str) -> Event:
         "role": individual.role,
         "generation": individual.generation,
         "key": key,
-    } | {name: value for name in ("proposal", "provisional") if (value := getattr(individual, name))}
+    }
+    if individual.proposal:
+        event["proposal"] = individual.proposal
+    if individual.provisional:
+        event["provisional"] = True
+    return event
 
 
 def told(individual: Individual, outcome: Outcome, reused: bool = False) -> Event:
     """The event that an individual has its outcome; `reused` where it is that of an equal one."""
     cost = {"epochs": 0, "seconds": 0.0} if reused else {"epochs": outcome.epochs, "seconds": outcome.seconds}
-    return {
+    event = {
         "event": "told",
         "id": individual.id,
         "values": list(outcome.values),
@@ -148,13 +154,21 @@ def told(individual: Individual, outcome: Outcome, reused: bool = False) -> Even
         "measures": outcome.measures,
         "error": outcome.error,
         "worker": None if reused else outcome.worker,
-    } | {name: value for name, value in _at_times(outcome, reused).items() if value}
+    }
+    if outcome.kept:
+        event["weights"] = outcome.kept
+    if outcome.lineage:
+        event["lineage"] = outcome.lineage
+    if outcome.warning:
+        event["warning"] = outcome.warning
+    if outcome.profile and not reused:
+        event["profile"] = outcome.profile
+    return event
 
 
-def _at_times(outcome: Outcome, reused: bool) -> dict[str, Any]:
-    """What only some outcomes have."""
-    profile = {} if reused else outcome.profile
-    return {"weights": outcome.kept, "lineage": outcome.lineage, "warning": outcome.warning, "profile": profile}
+def ended(phase: str, because: str) -> Event:
+    """The event that a phase asks for nothing more."""
+    return {"event": "ended", "id": phase, "because": because}
 
 
 def is_held(path: Path) -> bool:

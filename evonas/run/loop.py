@@ -11,7 +11,7 @@ from evonas.evaluation import Candidate, Outcome
 from evonas.executors import Overdue, WorkerLost, submit_again
 from evonas.individual import Individual, judge
 from evonas.run.budget import Budget
-from evonas.run.journal import Event, Journal, JournalError, Unwritten, asked, told
+from evonas.run.journal import Event, Journal, JournalError, Unwritten, asked, ended, told
 from evonas.run.phase import Phase
 from evonas.support.stopwatch import UNWATCHED, Unwatched
 
@@ -29,7 +29,8 @@ class Loop:
                 what was told; what was in flight is submitted again
     executor    a concurrent.futures executor
     workers     evaluations in flight at a time
-    on_event    called with each event of the journal, replayed ones included (then `replayed` is True)
+    on_event    called with each event of the journal, replayed ones included (then `replayed` is True); without it, an
+                unwritten journal's events are not even made
     watch       is told of the sections strategy, identity, hand out, waiting, journal and other
     wait        concurrent.futures.wait, or that of a simulation, whose time does not pass by itself
     """
@@ -40,14 +41,16 @@ class Loop:
         executor: Executor,
         workers: int,
         *,
-        on_event: Callable[[Event, bool], None] = lambda event, replayed: None,
+        on_event: Callable[[Event, bool], None] | None = None,
         watch: Unwatched = UNWATCHED,
         wait: Callable[..., Any] = wait,
     ) -> None:
         if workers < 1:
             raise UserError(f"workers is {workers}; use at least 1")
         self.journal, self.executor, self.workers = journal, executor, workers
-        self.on_event, self.watch, self.wait = on_event, watch, wait
+        self.watch, self.wait = watch, wait
+        self.on_event = on_event or (lambda event, replayed: None)
+        self.is_told = on_event is not None or isinstance(journal, Journal)  # whether anybody learns of events
         self._past = iter([(line, event) for line, event in journal.events if event["event"] in LOOP_EVENTS])
         self.at = 0.0  # run time of the last event, replayed ones included
         self._next_id = 0
@@ -103,7 +106,8 @@ class _Course:
                     raise self._not_ours(line, f"the journal has {recorded} where the strategy proposes {proposed}")
                 waiting[event["id"]] = individual
                 if event["key"]:  # without one it was rejected
-                    self._identify(individual, event["key"])
+                    identity, _, replicate = event["key"].rpartition("#")
+                    self._identify(individual, identity, int(replicate))
                     self.phase.asked.append(individual)
             elif event["event"] != "told" or event["id"] not in waiting:
                 raise self._not_ours(line, f"{event['event']} of {event['id']} is of no phase {self.phase.name}")
@@ -161,24 +165,26 @@ class _Course:
                     break
                 candidate = self.phase.candidate(individual)
                 if reason := self.phase.rejects(candidate):
-                    self._write(asked(individual, self.phase.name, "", self.phase.code(individual)))
+                    self._write(asked, individual, self.phase.name, "", self.phase.code(individual))
                     self._reject(individual, reason)
                     continue
                 self.phase.keeper.begin(individual, candidate)
                 candidate.identity = self._identity(candidate)
-                self._identify(individual, self._key(candidate.identity))
+                self._identify(individual, candidate.identity, self._replicate(candidate.identity))
                 key, code = self.keys[_id(individual)], self.phase.code(individual)
-                self._write(asked(individual, self.phase.name, key, code))
+                self._write(asked, individual, self.phase.name, key, code)
                 self.phase.asked.append(individual)
                 self._submit(individual, candidate)
             if self.running:
                 self.watch.begin("waiting")
-                done, _ = self.loop.wait(self.running, return_when=FIRST_COMPLETED)
+                done = [future for future in self.running if future.done()]
+                if not done:
+                    done, _ = self.loop.wait(self.running, return_when=FIRST_COMPLETED)
                 self.watch.begin("other")
                 for future in sorted(done, key=lambda future: _id(self.running[future])):
                     self._finish(self.running.pop(future), _outcome(future))
         self.phase.ended_because = because
-        self._write({"event": "ended", "id": self.phase.name, "because": because})
+        self._write(ended, self.phase.name, because)
 
     def _propose(self) -> Individual | None:
         self.watch.begin("strategy")
@@ -196,7 +202,7 @@ class _Course:
         return individual
 
     def _reject(self, individual: Individual, reason: str) -> None:
-        self._write(told(individual, Outcome(status="rejected", error=f"limit: {reason}"), reused=False))
+        self._write(told, individual, Outcome(status="rejected", error=f"limit: {reason}"), False)
         self._hear_rejection(individual)
         if self.rejected_in_a_row >= REJECTED_LIMIT:
             raise UserError(f"the last {REJECTED_LIMIT:,} proposals have all been rejected, at last for {reason}; "
@@ -218,19 +224,18 @@ class _Course:
         finally:
             self.watch.begin("other")
 
-    def _key(self, identity: str) -> str:
+    def _replicate(self, identity: str) -> int:
         """A strategy that trains repeats again on purpose gets the next replicate; every other one replicate 0."""
-        replicate = self.loop._replicates.get(identity, 0) if self._retrains else 0
-        return f"{identity}#{replicate}"
+        return self.loop._replicates.get(identity, 0) if self._retrains else 0
 
     @property
     def _retrains(self) -> bool:
         return self.phase.repeats_cost or self.phase.strategy.retrains_repeats
 
-    def _identify(self, individual: Individual, key: str) -> None:
-        self.keys[_id(individual)] = key
-        identity, _, replicate = key.rpartition("#")
-        self.loop._replicates[identity] = max(self.loop._replicates.get(identity, 0), int(replicate) + 1)
+    def _identify(self, individual: Individual, identity: str, replicate: int) -> None:
+        self.keys[_id(individual)] = f"{identity}#{replicate}"
+        if replicate >= self.loop._replicates.get(identity, 0):
+            self.loop._replicates[identity] = replicate + 1
 
     def _submit(self, individual: Individual, candidate: Candidate, *, again: bool = False) -> None:
         """`again`: it was in flight when the run ended. It may be what ended it, where it shared a process with it."""
@@ -259,7 +264,7 @@ class _Course:
         """The outcome, without what has been kept of it."""
         self.watch.begin("journal")
         outcome = self.phase.keeper.keep(individual, outcome)
-        self._write(told(individual, outcome, reused))
+        self._write(told, individual, outcome, reused)
         self._hear(individual, outcome, reused)
         outcomes = self.phase.outcomes.values()
         if len(outcomes) == HOPELESS and all(each.failed for each in outcomes):
@@ -284,9 +289,12 @@ class _Course:
         self.phase.strategy.update([individual])
         self.watch.begin("other")
 
-    def _write(self, event: Event) -> None:
+    def _write(self, event: Callable[..., Event], *of: Any) -> None:
+        """Make an event and write it down, where somebody learns of it."""
+        if not self.loop.is_told:
+            return
         self.watch.begin("journal")
-        written = self.loop.journal.append(event)
+        written = self.loop.journal.append(event(*of))
         self.loop.at = written.get("t", 0.0)
         self.watch.begin("other")
         self.loop.on_event(written, False)

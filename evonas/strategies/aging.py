@@ -10,6 +10,7 @@ from deap import base
 from evonas.errors import UserError
 from evonas.individual import Individual
 from evonas.strategies.steady_state import SteadyState, best
+from evonas.support.streams import drawn
 
 
 class AgingEvolution(SteadyState):
@@ -41,7 +42,7 @@ class AgingEvolution(SteadyState):
         self._samples: dict[int, list[Individual]] = {}  # without aging: samples of children in flight, by identity
 
     def child(self) -> Individual:
-        sample = [self.rng.choice(self.population) for _ in range(self.sample)]
+        sample = drawn(self.rng, self.population, self.sample)
         child = self.mutated(best(sample))
         if not self.aging:
             self._samples[id(child)] = sample
@@ -55,11 +56,12 @@ class AgingEvolution(SteadyState):
     def insert(self, individual: Individual) -> None:
         self.population.append(individual)
         if len(self.population) > self.size:
-            dies = self.population[0] if self.aging else self._worst(self._samples.get(id(individual), []))
-            self.population = [other for other in self.population if other is not dies]
+            dies = 0 if self.aging else self._worst(self._samples.get(id(individual), []))
+            del self.population[dies]
 
-    def _worst(self, sample: list[Individual]) -> Individual:
-        """The worst individual of the child's sample, or of the population if none of the sample is still alive."""
-        alive = {id(individual) for individual in self.population}
-        left = [individual for individual in sample if id(individual) in alive] or list(self.population)
-        return min(left, key=lambda individual: individual.fitness)
+    def _worst(self, sample: list[Individual]) -> int:
+        """Where the worst individual of the child's sample stands, or of the population if none of the sample is still
+        alive."""
+        places = {id(individual): place for place, individual in enumerate(self.population)}
+        left = [places[id(individual)] for individual in sample if id(individual) in places] or range(len(places))
+        return min(left, key=lambda place: self.population[place].fitness)

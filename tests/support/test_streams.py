@@ -1,10 +1,13 @@
-"""Whoever seeds Python's, numpy's or torch's global generator finds it as it was, whatever evonas does meanwhile."""
+"""Streams of randomness. Whoever seeds Python's, numpy's or torch's global generator finds it as it was, whatever evonas
+does meanwhile."""
 
 import subprocess
 import sys
 import textwrap
 
 import pytest
+
+from evonas.support.streams import drawn, stream
 
 
 @pytest.mark.slow
@@ -46,3 +49,15 @@ def test_global_generators_are_left_as_they_were(tmp_path):
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("size", [1, 2, 25, 100, 128])
+def test_what_is_drawn_at_once_is_what_would_be_chosen_one_by_one(size):
+    among, one, other = list(range(size)), stream(0, "one"), stream(0, "one")
+    assert drawn(one, among, 50) == [other.choice(among) for _ in range(50)]
+    assert one.getstate() == other.getstate()
+
+
+def test_nobody_can_be_drawn_from_nobody():
+    with pytest.raises(IndexError):
+        drawn(stream(0), [], 1)
