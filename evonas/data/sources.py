@@ -1,18 +1,21 @@
 """Labelled images as numpy arrays: known sets, .npz files and folders, split into training, validation and test part.
 
 The test part belongs to the data set and never depends on a seed; the validation part is drawn from the training part.
-torch, torchvision and scikit-learn are imported where they are needed, so that importing this module costs nothing.
+torch and torchvision are imported where they are needed, so that importing this module costs nothing.
 """
 
 import contextlib
 import difflib
 import functools
+import gzip
 import hashlib
 import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -177,11 +180,19 @@ def _reader(name: str) -> Callable[[Source], Parts]:
 
 
 def _read_digits(source: Source) -> Parts:
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    x = images.reshape(-1, 1, 8, 8).astype(np.uint8)  # whole numbers 0..16
-    return without_test_part(source.name, x, labels.astype(np.int64), tuple("0123456789"), 16 / 255)
+    """What scikit-learn's `load_digits` reads, from its file: to import scikit-learn takes longer than a small training.
+    Raises UserError where scikit-learn has not the file."""
+    package = find_spec("sklearn")
+    places = [] if package is None else package.submodule_search_locations or []
+    files = [path for place in places if (path := Path(place, "datasets", "data", "digits.csv.gz")).exists()]
+    if not files:
+        raise UserError("digits: scikit-learn, with its file datasets/data/digits.csv.gz, is not here; "
+                        "pip install scikit-learn, or give --data another set")  # fmt: skip
+    with gzip.open(files[0], "rt", encoding="ascii") as file:
+        rows = np.loadtxt(file, delimiter=",", dtype=np.int64)  # 64 pixels, whole numbers 0..16, and the label
+    return without_test_part(
+        source.name, rows[:, :-1].reshape(-1, 1, 8, 8).astype(np.uint8), rows[:, -1], tuple("0123456789"), 16 / 255
+    )
 
 
 class _Published(NamedTuple):

@@ -63,12 +63,11 @@ def validation_split(
 def split(
     name: str, y: np.ndarray, classes: tuple[str, ...], share: float, seed: int, advice: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of what stays and of the share that is held out, each with the classes in the proportions of y.
+    """Indices of what stays and of the share that is held out, each with the classes in the proportions of y: those of
+    scikit-learn's `train_test_split(..., stratify=y, random_state=seed)`, without its import, which takes a second.
 
     Raises UserError where a class would lack on one side; the advice says what to do then.
     """
-    from sklearn.model_selection import train_test_split
-
     if len(classes) < 2:
         raise UserError(f"{name}: fewer than two classes ({', '.join(classes)}); give images of at least two")
     counts = np.bincount(y, minlength=len(classes))
@@ -86,5 +85,28 @@ def split(
             f"{name}: {share:g} of {len(y)} images are {held}, and with the other {len(y) - held} there is not one "
             f"image of each of {len(classes)} classes on both sides; {advice}"
         )
-    stay, held_out = train_test_split(np.arange(len(y)), test_size=share, random_state=seed, stratify=y)
-    return stay, held_out
+    rng = np.random.RandomState(seed)
+    staying = _apportioned(counts, len(y) - held, rng)
+    going = _apportioned(counts - staying, held, rng)
+    members = np.split(np.argsort(y, kind="stable"), np.cumsum(counts)[:-1])
+    shuffled = [own[rng.permutation(len(own))] for own in members]
+    stay = np.concatenate([own[:n] for own, n in zip(shuffled, staying, strict=True)])
+    held_out = np.concatenate([own[n : n + m] for own, n, m in zip(shuffled, staying, going, strict=True)])
+    return rng.permutation(stay), rng.permutation(held_out)
+
+
+def _apportioned(counts: np.ndarray, n: int, rng: np.random.RandomState) -> np.ndarray:
+    """How many of each class are among n, by the counts: what is left over after rounding down goes to those with the
+    largest remainders, and by lot among equals."""
+    exact = counts / counts.sum() * n
+    found = np.floor(exact)
+    remainders = exact - found
+    missing = int(n - found.sum())
+    for remainder in np.unique(remainders)[::-1]:
+        if missing <= 0:
+            break
+        (equal,) = np.where(remainders == remainder)
+        lucky = rng.choice(equal, size=min(len(equal), missing), replace=False)
+        found[lucky] += 1
+        missing -= len(lucky)
+    return found.astype(int)

@@ -26,7 +26,6 @@ from typing import Any, TypeVar
 from evonas.errors import RunError, UserError
 from evonas.model.trained import TrainedNetwork
 from evonas.ranking import best_of, pareto_front
-from evonas.reports.report import draw
 from evonas.run import config as configs
 from evonas.run import summary as summaries
 from evonas.run.budget import Budget
@@ -334,4 +333,6 @@ class Run:
 
     def plot(self) -> list[Path]:
         """Draw the pictures of the run into plots/, and report.html, from the journal alone."""
+        from evonas.reports.report import draw  # and matplotlib, which takes as long as a small training
+
         return draw(self)

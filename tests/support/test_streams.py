@@ -1,5 +1,5 @@
-"""Streams of randomness. Whoever seeds Python's, numpy's or torch's global generator finds it as it was, whatever evonas
-does meanwhile."""
+"""Streams of randomness. Whoever seeds Python's, numpy's or torch's global generator finds it as it was, whatever
+evonas does meanwhile."""
 
 import subprocess
 import sys
