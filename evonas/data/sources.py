@@ -180,7 +180,7 @@ def _reader(name: str) -> Callable[[Source], Parts]:
 
 
 def _read_digits(source: Source) -> Parts:
-    """What scikit-learn's `load_digits` reads, from its file: to import scikit-learn takes longer than a small training.
+    """What `load_digits` of scikit-learn reads, from its file: to import it takes longer than a small training.
     Raises UserError where scikit-learn has not the file."""
     package = find_spec("sklearn")
     places = [] if package is None else package.submodule_search_locations or []

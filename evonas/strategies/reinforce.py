@@ -20,6 +20,7 @@ from evonas.strategies.first import First
 from evonas.strategies.rewards import Reward, accuracy
 from evonas.strategies.strategy import Strategy
 from evonas.support.device import torch_threads
+from evonas.training.optimizers import Adam
 
 
 class Reinforce(Strategy):
@@ -67,7 +68,7 @@ class Reinforce(Strategy):
             raise UserError(f"batch is {batch}, learning_rate {learning_rate}, decay {decay} and entropy {entropy}; "
                             "use at least 1, more than 0, from 0 to below 1, and at least 0")  # fmt: skip
         self.controller, self.batch, self.decay, self.entropy, self.reward = controller, batch, decay, entropy, reward
-        self.optimizer = torch.optim.Adam(controller.parameters(), learning_rate)
+        self.optimizer = Adam(controller.parameters(), learning_rate)
         self.begin, self.proposed, self.evaluations = begin, 0, evaluations
         self.baseline: float | None = None
         self._drawn: list[Episode] = []  # drawn with the present weights, not yet proposed

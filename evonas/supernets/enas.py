@@ -16,6 +16,7 @@ from evonas.strategies.controllers import Episode
 from evonas.supernets.policy import Policy
 from evonas.supernets.training import Batch, SupernetTraining
 from evonas.support.streams import number
+from evonas.training.optimizers import Adam
 
 DRAWN = 100  # architectures from which the controller's preferences are estimated
 
@@ -69,7 +70,7 @@ class ENAS(Policy):
         self.chosen_entropy = chosen_entropy
         usual = {"units": 64, "initial": 0.1, "tanh": 1.1}
         self.controller = Attentive(space, rng=rng, **usual | dict(controller or {}))
-        self.optimizer = torch.optim.Adam(self.controller.parameters(), learning_rate, betas=(0.0, 0.999), eps=1e-3)
+        self.optimizer = Adam(self.controller.parameters(), learning_rate, betas=(0.0, 0.999), eps=1e-3)
         self.register_buffer("baseline", torch.zeros((), dtype=torch.float64))
         self._skip_steps = {each.name for each in space.every_decision if each.kind == "skip"}
 

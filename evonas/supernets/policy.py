@@ -17,6 +17,7 @@ from evonas.recipe import Recipe
 from evonas.space import Decision, Genome, Open, Space, Token, Weights
 from evonas.supernets.training import SupernetTraining
 from evonas.support.streams import number
+from evonas.training.optimizers import Adam
 
 
 class Policy(nn.Module, ABC):
@@ -131,7 +132,7 @@ class Relaxation(Policy):
         there = [[place < len(options) for place in range(most)] for options in self.options]
         self.register_buffer("there", torch.tensor(there), persistent=False)
         self.alpha = nn.Parameter(initial * torch.randn(len(there), most, generator=self.generator))
-        self.optimizer = torch.optim.Adam([self.alpha], learning_rate, betas, weight_decay=weight_decay)
+        self.optimizer = Adam([self.alpha], learning_rate, betas, weight_decay=weight_decay)
 
     @abstractmethod
     def step(self, training: SupernetTraining, batch: Any, held_out: Any) -> Tensor:

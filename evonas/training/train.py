@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch._dynamo  # optimizers load it where they are first used: more than a second, in the midst of a training
 from torch import Tensor, fx, nn
 
 from evonas.network import DropPath, build, tapped
@@ -22,6 +21,7 @@ from evonas.tasks.splits import Split
 from evonas.tasks.task import measure
 from evonas.training.auxiliary import head
 from evonas.training.average import averaged
+from evonas.training.optimizers import SGD, Adam, RMSprop
 
 RESTARTED = 0.4  # times the learning rate (Baker et al. 2017; Zhong et al. 2018)
 
@@ -273,15 +273,15 @@ def keep_schedule(recipe: Recipe, now: float, optimizer: torch.optim.Optimizer, 
 def optimizer_of(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     """As a recipe wants it."""
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+        return Adam(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     if recipe.optimizer == "rmsprop":
         # epsilon as mobile networks are trained (tensorflow/tpu), but PyTorch adds it outside of the root, and begins
         # the mean of the squares at 0 instead of 1
-        return torch.optim.RMSprop(
+        return RMSprop(
             weights, lr=recipe.learning_rate, alpha=0.9, eps=1e-3, momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
         )  # fmt: skip
-    return torch.optim.SGD(
+    return SGD(
         weights,
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
