@@ -121,7 +121,7 @@ class Journal:
 def asked(individual: Individual, phase: str, key: str, code: str) -> Event:
     """The event that an individual was proposed; `key` is its identity with the replicate, empty if it is rejected;
     with the `code` of its genome a journal can be read without the space."""
-    event = {
+    event: Event = {
         "event": "asked",
         "id": individual.id,
         "genome": list(individual),
@@ -143,7 +143,7 @@ def asked(individual: Individual, phase: str, key: str, code: str) -> Event:
 def told(individual: Individual, outcome: Outcome, reused: bool = False) -> Event:
     """The event that an individual has its outcome; `reused` where it is that of an equal one."""
     cost = {"epochs": 0, "seconds": 0.0} if reused else {"epochs": outcome.epochs, "seconds": outcome.seconds}
-    event = {
+    event: Event = {
         "event": "told",
         "id": individual.id,
         "values": list(outcome.values),

@@ -20,7 +20,7 @@ def drawn(rng: Random, among: Sequence[Anything], n: int) -> list[Anything]:
     if not size:
         raise IndexError("cannot draw from nobody")
     bits, getrandbits = size.bit_length(), rng.getrandbits
-    found = []
+    found: list[Anything] = []
     while len(found) < n:
         if (place := getrandbits(bits)) < size:
             found.append(among[place])
