@@ -75,7 +75,7 @@ def difference(right: Sequence[bool] | np.ndarray, other: Sequence[bool] | np.nd
 def _together(both: int, won: int, lost: int, neither: int) -> float:
     """The correlation of being right, with Newcombe's correction for continuity."""
     of = (both + won) * (lost + neither) * (both + lost) * (won + neither)
-    found = both * neither - won * lost
+    found = float(both * neither - won * lost)
     if found > 0:
         found = max(0.0, found - (both + won + lost + neither) / 2)
     return found / sqrt(of) if of else 0.0
