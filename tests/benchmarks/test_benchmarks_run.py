@@ -30,6 +30,7 @@ SLOW = {
     "epoch.py",
     "gpu.py",
     "pareto.py",
+    "start.py",
     "supernets.py",
     "time_limit.py",
     "unequal.py",

@@ -37,7 +37,8 @@ def test_a_run_is_watched_while_it_goes_on_and_after_it_was_killed(tmp_path):
     try:
         deadline = time.monotonic() + 120
         found = {}
-        while not (found.get("busy") == 2 and found["in_flight"][0]["age_s"] > 1):  # both are asleep
+        while not (found.get("busy") == 2 and found["evaluations"] and found["in_flight"][0]["age_s"] > 1):
+            # until both are asleep, and no longer starting
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.2)
