@@ -243,4 +243,4 @@ def test_pictures_that_cannot_be_read_are_told_and_the_others_are_judged(command
     code, printed, told = command("evaluate", tmp_path / "kept", "--data", tmp_path / "set")
     assert code == 1
     assert told.startswith(f"{tmp_path / 'set' / 'dark' / '2.png'}: not a readable image")
-    assert printed.splitlines()[-1].startswith(f"on 1 pictures of {tmp_path / 'set'}: accuracy 100.0%")
+    assert printed.splitlines()[-1].startswith(f"On 1 pictures of {tmp_path / 'set'}: accuracy 100.0%")
