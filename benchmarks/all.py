@@ -16,7 +16,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("network.py",), ("overheads.py",), ("controllers.py",), ("predict.py",),
     ("epoch.py",), ("layouts.py",), ("memory.py",), ("flat.py",), ("dispatch.py",), ("supernets.py",),
     ("utilisation.py",), ("inheritance.py",), ("inheritance.py", "searches"),
-    ("start.py",), ("tables.py", TABLE), ("survival.py",), ("pareto.py",), ("pareto.py", "5"), ("precision.py", IMAGES, "10"),
+    ("start.py",), ("tables.py", TABLE), ("survival.py",), ("pareto.py",), ("pareto.py", "5"),
+    ("precision.py", IMAGES, "10"),
 )  # fmt: skip
 
 
