@@ -158,8 +158,8 @@ class Recipe:
 DIGITS_RECIPE = Recipe(epochs=4, batch_size=64, learning_rate=0.05, crop=1)
 SMALL_RECIPE = Recipe(epochs=3, batch_size=64, learning_rate=0.05, warmup=1, crop=4, flip=True)
 SMALL_FINAL = Recipe(
-    epochs=40, longest=200, batch_size=64, learning_rate=0.1, weight_decay=1e-3, warmup=12, crop=4, flip=True,
-    label_smoothing=0.1, clip_norm=5,
+    epochs=40, longest=200, batch_size=64, learning_rate=0.1, warmup=12, crop=4, flip=True, label_smoothing=0.1,
+    clip_norm=5,
 )  # fmt: skip
 DIGITS_FINAL = replace(SMALL_FINAL, crop=1, flip=False)
 
