@@ -15,16 +15,21 @@ def averaged(network: nn.Module, decay: float) -> Any:
     in TensorFlow's ExponentialMovingAverage)."""
     from torch.optim.swa_utils import AveragedModel
 
-    return AveragedModel(network, multi_avg_fn=_moving(decay), use_buffers=True)
+    found = AveragedModel(network, use_buffers=True)
+    found.multi_avg_fn = _moving(decay, found.n_averaged)
+    return found
 
 
-def _moving(decay: float) -> Callable[[Any, Any, Any], None]:
+def _moving(decay: float, steps: Tensor) -> Callable[[Any, Any, Any], None]:
+    """How torch's AveragedModel moves its averages. It also gives the number of steps that it has counted, but as a
+    copy on the device, for which a GPU would have to be waited for in each step: `steps` itself lies on the CPU."""
+
     @torch.no_grad()
-    def move(averages: list[Tensor], present: list[Tensor], count: Tensor | int) -> None:
+    def move(averages: list[Tensor], present: list[Tensor], _: Tensor | int) -> None:
         if not averages[0].is_floating_point():  # how many batches a norm has seen
             torch._foreach_copy_(averages, present)
             return
-        steps = int(count)
-        torch._foreach_lerp_(averages, present, 1 - min(decay, (1 + steps) / (10 + steps)))
+        count = int(steps)
+        torch._foreach_lerp_(averages, present, 1 - min(decay, (1 + count) / (10 + count)))
 
     return move
