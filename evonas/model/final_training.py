@@ -118,7 +118,7 @@ def train_to_the_end(
             best: tuple[float, dict[str, Any]] | None = None
             kept = folder / "checkpoint"
             if kept.exists():
-                state = checkpoint.read(kept, request.device, "delete it to begin this training anew with --resume")
+                state = checkpoint.read(kept, "delete it to begin this training anew with --resume")
                 training.load_state(state["training"])
                 curve = [Epoch(epoch, loss, value, metric.name) for epoch, loss, value in state["curve"]]
                 best = state["best"]

@@ -236,7 +236,7 @@ class SupernetSearch(Strategy):
 
     def _load(self, path: Path) -> None:
         assert self.training is not None
-        state = checkpoint.read(path, self.training.device, "restore the original, or start again in another directory")
+        state = checkpoint.read(path, "restore the original, or start again in another directory")
         self.training.load_state(state["training"])
         self.policy.load_state(state["policy"])
         self.derived = [(tuple(genome), said, value, seconds) for genome, said, value, seconds in state["derived"]]

@@ -25,10 +25,14 @@ def write(path: Path, state: dict[str, Any]) -> None:
     write_bytes(path, checksum(content).encode() + b"\n" + content)
 
 
-def read(path: Path, device: Any, advice: str) -> dict[str, Any]:
-    """Raises RunError, with the advice, where the file is damaged. Code in it is never run."""
+def read(path: Path, advice: str) -> dict[str, Any]:
+    """What was written, with all tensors on the CPU: whoever loads them knows where each belongs, and a GPU need not
+    hold them twice.
+
+    Raises RunError, with the advice, where the file is damaged. Code in it is never run.
+    """
     data = read_bytes(path)
     known, content = data[:DIGITS], data[DIGITS + 1 :]
     if checksum(content).encode() != known:
         raise RunError(f"{path} is damaged: it is not what was written; {advice}")
-    return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

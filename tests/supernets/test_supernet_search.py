@@ -355,7 +355,7 @@ def test_a_run_that_is_killed_at_random_moments_ends_with_the_same_alphas(tmp_pa
     script.write_text(SCRIPT)
 
     def policy_of(name):
-        return checkpoint.read(tmp_path / name / CHECKPOINT, "cpu", "")["policy"]["policy"]
+        return checkpoint.read(tmp_path / name / CHECKPOINT, "")["policy"]["policy"]
 
     subprocess.run([sys.executable, script, tmp_path / "whole", kind], check=True)
     draws = stream(0, "kills")
