@@ -18,6 +18,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", params=["cpu", *["cuda"] * torch.cuda.is_available()])
+def device(request):
+    """Where networks are trained and judged: on the CPU, and on a GPU where there is one. `-k cuda` runs those alone.
+
+    A GPU computes float32 in full meanwhile, and its convolutions in one order: tests that compare numbers are about
+    evonas, and not about what kernels round (`tests/devices.py` has what may be asked of them).
+    """
+    if request.param == "cpu":
+        yield request.param
+        return
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.allow_tf32
+    cudnn.deterministic, cudnn.allow_tf32 = True, False
+    yield request.param
+    cudnn.deterministic, cudnn.allow_tf32 = before
+
+
 @pytest.fixture
 def registry():
     """What is registered within a test is forgotten behind it."""

@@ -32,7 +32,7 @@ def unequal(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes")
 @pytest.mark.parametrize("seed", range(5))
-def test_metrics_of_a_search_are_those_of_scikit_learn_batch_by_batch(seed):
+def test_metrics_of_a_search_are_those_of_scikit_learn_batch_by_batch(seed, device):
     generator = torch.Generator().manual_seed(seed)
     targets = torch.randint(4, (90,), generator=generator)
     targets[targets == 3] = 1 + seed % 3  # sometimes a class does not occur
@@ -44,6 +44,7 @@ def test_metrics_of_a_search_are_those_of_scikit_learn_batch_by_batch(seed):
         BalancedAccuracy: metrics.balanced_accuracy_score(targets, outputs.argmax(1)),
         MacroF1: metrics.f1_score(targets, outputs.argmax(1), average="macro"),
     }
+    outputs, targets = outputs.to(device), targets.to(device)
     for kind, value in expected.items():
         total = None
         for part in range(0, 90, 32):
@@ -51,38 +52,39 @@ def test_metrics_of_a_search_are_those_of_scikit_learn_batch_by_batch(seed):
         assert kind().value(total, 90) == pytest.approx(value)
 
 
-def test_who_does_not_look_scores_what_always_naming_one_class_scores():
-    targets = torch.tensor([0] * 6 + [1] * 3 + [2])
-    said = torch.nn.functional.one_hot(torch.zeros(10, dtype=torch.int64), 3).float()
+def test_who_does_not_look_scores_what_always_naming_one_class_scores(device):
+    targets = torch.tensor([0] * 6 + [1] * 3 + [2], device=device)
+    said = torch.nn.functional.one_hot(torch.zeros(10, dtype=torch.int64, device=device), 3).float()
     for kind in (Accuracy, BalancedAccuracy, MacroF1):
         assert kind().null(targets) == pytest.approx(kind().value(kind().add(None, said, targets), 10))
 
 
-def test_class_weights_are_those_of_scikit_learn(unequal):
+def test_class_weights_are_those_of_scikit_learn(unequal, device):
     from sklearn.utils.class_weight import compute_class_weight
 
-    outputs, targets = torch.randn(50, 3), torch.randint(3, (50,))
+    outputs, targets = torch.randn(50, 3, device=device), torch.randint(3, (50,), device=device)
     weights = compute_class_weight("balanced", classes=np.arange(3), y=unequal.images.y)
-    expected = torch.nn.functional.cross_entropy(outputs, targets, torch.tensor(weights, dtype=torch.float32))
+    weights = torch.tensor(weights, dtype=torch.float32, device=device)
+    expected = torch.nn.functional.cross_entropy(outputs, targets, weights)
     assert torch.allclose(unequal.loss(outputs, targets, Recipe(class_weights=True)), expected)
     assert not torch.allclose(unequal.loss(outputs, targets, Recipe()), expected)
 
 
-def test_a_balanced_epoch_has_each_class_as_often_as_any_other(unequal):
-    split, drawn = unequal.splits("cpu").whole, []
+def test_a_balanced_epoch_has_each_class_as_often_as_any_other(unequal, device):
+    split, drawn = unequal.splits(device).whole, []
     for seed in range(20):
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator(device).manual_seed(seed)
         drawn += [targets for _, targets in split.shuffled(20, Recipe(balanced=True), generator)]
     shares = torch.cat(drawn).bincount() / 2000
-    assert torch.allclose(shares, torch.full((3,), 1 / 3), atol=0.04)
-    plain = torch.cat([targets for _, targets in split.shuffled(20, Recipe(), torch.Generator())])
+    assert torch.allclose(shares, torch.full((3,), 1 / 3, device=device), atol=0.04)
+    plain = torch.cat([targets for _, targets in split.shuffled(20, Recipe(), torch.Generator(device))])
     assert plain.bincount().tolist() == list(COUNTS)  # each picture once
 
 
-def test_the_same_generator_draws_the_same_balanced_epoch(unequal):
-    split = unequal.splits("cpu").whole
+def test_the_same_generator_draws_the_same_balanced_epoch(unequal, device):
+    split = unequal.splits(device).whole
     first, again = (
-        [targets for _, targets in split.shuffled(20, Recipe(balanced=True), torch.Generator().manual_seed(3))]
+        [targets for _, targets in split.shuffled(20, Recipe(balanced=True), torch.Generator(device).manual_seed(3))]
         for _ in range(2)
     )
     assert torch.equal(torch.stack(first), torch.stack(again))
@@ -122,8 +124,8 @@ def test_a_training_is_another_one_with_weights(unequal):
     assert "class_weights" not in plain.recipe.to_json()  # recipes of before keep their identity
 
 
-def test_metrics_are_measured_together(unequal):
-    test = unequal.splits("cpu").test
+def test_metrics_are_measured_together(unequal, device):
+    test = unequal.splits(device).test
     outputs = torch.nn.functional.one_hot(torch.where(test.targets == 2, 0, test.targets), 3).float()
     assert measure([(outputs, test.targets)], test) == {
         "accuracy": pytest.approx(0.9),
