@@ -43,27 +43,32 @@ POLICIES = {
 }
 
 
-def images(count, seed=0):
-    """Three classes that a network can tell apart."""
+def images(count, device, seed=0):
+    """Three classes that a network can tell apart, the same ones on every device."""
     draws = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 3
     x = torch.randn(count, *SHAPE, generator=draws)
     x[:, :, 2:5, 2:5] += 2.0 * (labels[:, None, None, None] - 1)
-    return Split(x, labels, ImageClassification(Source("digits")))
+    return Split(x.to(device), labels.to(device), ImageClassification(Source("digits")))
 
 
-def bench(recipe=RECIPE, seed=0):
-    return GivenBench(images(96), images(48, 1), recipe, seed)
+def bench(device, recipe=RECIPE, seed=0):
+    return GivenBench(images(96, device), images(48, device, 1), recipe, seed)
+
+
+def batch(device, count=16):
+    """Images of noise with a label each."""
+    return torch.randn(count, *SHAPE, device=device), torch.arange(count, device=device) % 3
 
 
 def policy(kind, space, seed=0, **settings):
     return POLICIES[kind](space, rng=stream(seed, "policy"), **settings)
 
 
-def prepared(search, folder=None, recipe=RECIPE, first=()):
+def prepared(search, device, folder=None, recipe=RECIPE, first=()):
     """A search that is ready to propose, as a run makes it."""
     search = search.begin_with([Individual(genome) for genome in first])
-    search.prepare(bench(recipe), folder)
+    search.prepare(bench(device, recipe), folder)
     return search
 
 

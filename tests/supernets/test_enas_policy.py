@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from benches import SHAPE, SMALL, bench, policy
+from benches import SHAPE, SMALL, batch, bench, policy
 
 from evonas.genomes.enas_macro import ENASMacroSpace
 from evonas.recipe import Recipe
@@ -15,21 +15,23 @@ from evonas.support.streams import stream
 from evonas.systems.enas import enas
 
 
-def test_the_controllers_phase_of_enas_leaves_shared_weights_and_statistics_alone():
-    chosen = policy("enas", SMALL)
-    training = SupernetTraining(SMALL.decode(SMALL.open()), bench())
-    batch = (torch.randn(16, *SHAPE), torch.arange(16) % 3)
+def test_the_controllers_phase_of_enas_leaves_shared_weights_and_statistics_alone(device):
+    chosen = policy("enas", SMALL).to(device)  # where its controller does not go
+    training = SupernetTraining(SMALL.decode(SMALL.open()), bench(device))
+    some = batch(device)
     before = {name: tensor.clone() for name, tensor in training.supernet.state_dict().items()}
     controller = [parameter.detach().clone() for parameter in chosen.controller.parameters()]
-    chosen.learn_from(training, lambda: batch)
+    chosen.learn_from(training, lambda: some)
     assert any(not torch.equal(a, b) for a, b in zip(controller, chosen.controller.parameters(), strict=True))
     for name, tensor in training.supernet.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
 
-def test_the_weights_phase_of_enas_leaves_the_controller_alone_and_rewards_come_from_validation_data(monkeypatch):
-    chosen = policy("enas", SMALL)
-    training = SupernetTraining(SMALL.decode(SMALL.open()), bench())
+def test_the_weights_phase_of_enas_leaves_the_controller_alone_and_rewards_come_from_validation_data(
+    monkeypatch, device
+):
+    chosen = policy("enas", SMALL).to(device)  # where its controller does not go
+    training = SupernetTraining(SMALL.decode(SMALL.open()), bench(device))
     before = [parameter.detach().clone() for parameter in chosen.controller.parameters()]
     phases, judged = [], []
     descend, reward_on = training.descend, training.reward_on
@@ -59,9 +61,9 @@ def test_the_weights_phase_of_enas_leaves_the_controller_alone_and_rewards_come_
     assert not any(among(image, training.bench.train) for image in judged)
 
 
-def test_the_baseline_of_enas_is_moved_before_it_is_used(monkeypatch):
-    chosen = ENAS(SMALL, rng=stream(0, "enas"), samples=1, entropy=0.0)
-    training = SupernetTraining(SMALL.decode(SMALL.open()), bench())
+def test_the_baseline_of_enas_is_moved_before_it_is_used(monkeypatch, device):
+    chosen = ENAS(SMALL, rng=stream(0, "enas"), samples=1, entropy=0.0).to(device)
+    training = SupernetTraining(SMALL.decode(SMALL.open()), bench(device))
     monkeypatch.setattr(training, "reward_on", lambda batch, route: 0.5)
     advantages = []
     likelihood = chosen.controller.likelihood
@@ -139,9 +141,9 @@ def test_what_was_drawn_has_the_likelihood_of_teacher_forcing():
         assert torch.allclose(episode.log_probabilities, row, atol=1e-5)
 
 
-def test_enas_learns_to_write_what_is_rewarded(monkeypatch):
-    chosen = ENAS(SMALL, rng=stream(0, "enas"), samples=10, learning_rate=0.02, entropy=0.0)
-    training = SupernetTraining(SMALL.decode(SMALL.open()), bench())
+def test_enas_learns_to_write_what_is_rewarded(monkeypatch, device):
+    chosen = ENAS(SMALL, rng=stream(0, "enas"), samples=10, learning_rate=0.02, entropy=0.0).to(device)
+    training = SupernetTraining(SMALL.decode(SMALL.open()), bench(device))
     monkeypatch.setattr(
         training, "reward_on", lambda batch, route: sum(token == "nor_conv_3x3" for token in route.values()) / 6
     )

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from benches import CELLS, SHAPE, SMALL, bench, policy
+from benches import CELLS, SHAPE, SMALL, batch, bench, policy
 
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
 from evonas.network import build
@@ -27,22 +27,22 @@ def ran(supernet, route, x):
     return {each.groups() for each in found if each and each[2] != "none"}
 
 
-def test_one_operation_an_edge_runs_whatever_the_batch():
-    chosen, supernet = policy("gdas", CELLS), build(CELLS.decode(CELLS.open()))
+def test_one_operation_an_edge_runs_whatever_the_batch(device):
+    chosen, supernet = policy("gdas", CELLS).to(device), build(CELLS.decode(CELLS.open())).to(device)
     cells = {"normal": 1, "reduce": 2}  # of three
     for size in (2, 5):
         route = chosen.route()
-        seen = ran(supernet, route, torch.randn(size, *SHAPE))
+        seen = ran(supernet, route, torch.randn(size, *SHAPE, device=device))
         drawn = {name: next(iter(of)) for name, of in route.items()}
         assert len(drawn) == 28
         assert len(seen) == sum(cells[name.split("/")[0]] for name, operation in drawn.items() if operation != "none")
         assert len({edge for edge, _ in seen}) == len(seen)
 
 
-def test_what_gdas_draws_is_one_in_value_and_follows_the_softmax_at_any_temperature():
-    chosen = policy("gdas", SMALL)
+def test_what_gdas_draws_is_one_in_value_and_follows_the_softmax_at_any_temperature(device):
+    chosen = policy("gdas", SMALL).to(device)
     with torch.no_grad():
-        chosen.alpha.copy_(torch.tensor([0.5, -0.5, 0.0, 1.0, -1.0]).expand(6, 5))
+        chosen.alpha.copy_(torch.tensor([0.5, -0.5, 0.0, 1.0, -1.0], device=device).expand(6, 5))
     for temperature in (10.0, 0.1):
         chosen.temperature = temperature
         counts = torch.zeros(5, dtype=torch.float64)
@@ -52,15 +52,15 @@ def test_what_gdas_draws_is_one_in_value_and_follows_the_softmax_at_any_temperat
                 ((option, h),) = of.items()
                 assert h.item() == 1.0
                 counts[chosen.options[0].index(option)] += 1
-        expected = chosen.probabilities()[0].detach().double() * counts.sum()
+        expected = chosen.probabilities()[0].detach().cpu().double() * counts.sum()
         assert ((counts - expected) ** 2 / expected).sum().item() < 18.5
 
 
-def test_the_worked_gradient_of_gdas(monkeypatch):
-    chosen = policy("gdas", NASBenchMacroSpace((1,), 4, 8, SHAPE))
+def test_the_worked_gradient_of_gdas(monkeypatch, device):
+    chosen = policy("gdas", NASBenchMacroSpace((1,), 4, 8, SHAPE)).to(device)
     with torch.no_grad():
         chosen.alpha.zero_()
-    logits = torch.tensor([[1.0, 0.0, -1.0]])
+    logits = torch.tensor([[1.0, 0.0, -1.0]], device=device)
     monkeypatch.setattr(chosen, "gumbel", lambda: logits - chosen.logits.log_softmax(1).detach())
     chosen.temperature = 1.0
     (of,) = chosen.route().values()
@@ -83,17 +83,17 @@ def test_the_temperature_of_gdas():
     assert found == pytest.approx([10, 5.07, 0.1], abs=5e-3)
 
 
-def test_gdas_moves_the_weights_before_alpha(monkeypatch):
-    chosen = policy("gdas", SMALL)
+def test_gdas_moves_the_weights_before_alpha(monkeypatch, device):
+    chosen = policy("gdas", SMALL).to(device)
     order = []
-    training = SupernetTraining(SMALL.decode(SMALL.open()), bench())
+    training = SupernetTraining(SMALL.decode(SMALL.open()), bench(device))
     monkeypatch.setattr(training, "descend", lambda batch, route: order.append("w") or torch.zeros(()))
     monkeypatch.setattr(chosen, "learn", lambda gradients: order.append("alpha"))
-    batch = (torch.randn(8, *SHAPE), torch.arange(8) % 3)
-    chosen.step(training, batch, lambda: batch)
+    some = batch(device, 8)
+    chosen.step(training, some, lambda: some)
     assert order == ["w", "alpha"]
     order.clear()
-    first = policy("darts", SMALL)
+    first = policy("darts", SMALL).to(device)
     monkeypatch.setattr(first, "learn", lambda gradients: order.append("alpha"))
-    first.step(training, batch, lambda: batch)
+    first.step(training, some, lambda: some)
     assert order == ["alpha", "w"]

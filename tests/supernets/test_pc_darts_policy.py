@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from benches import CELLS, SHAPE, policy, prepared, run
+from devices import agree
 
 from evonas.errors import UserError
 from evonas.genomes.darts import OPERATIONS, DARTSSpace
@@ -20,13 +21,13 @@ def test_pc_darts_search_network_on_imagenet_has_the_size_in_the_authors_log():
     assert space.decode(space.open()).parameters == 956_512
 
 
-def test_without_partial_channels_and_edge_weights_pc_darts_is_darts():
-    plain, edged = policy("darts", CELLS), PCDARTS(CELLS, rng=stream(0, "policy"))
+def test_without_partial_channels_and_edge_weights_pc_darts_is_darts(device):
+    plain, edged = policy("darts", CELLS).to(device), PCDARTS(CELLS, rng=stream(0, "policy")).to(device)
     assert torch.equal(plain.alpha, edged.alpha)
     edged.scaled = edged.probabilities
-    supernet, x = build(CELLS.decode(CELLS.open())), torch.randn(4, *SHAPE)
+    supernet, x = build(CELLS.decode(CELLS.open())).to(device), torch.randn(4, *SHAPE, device=device)
     with torch.no_grad():
-        assert torch.equal(supernet(x, plain.route()), supernet(x, edged.route()))
+        assert agree(supernet(x, plain.route()), supernet(x, edged.route()), device)
 
 
 def test_channels_that_go_by_are_copied_and_shuffled():
@@ -40,22 +41,22 @@ def test_channels_that_go_by_are_copied_and_shuffled():
     assert module(x).flatten().tolist() == [0, 2, 4, 6, 1, 3, 5, 7]
 
 
-def test_bypassing_channels_come_through_to_the_bit():
+def test_bypassing_channels_come_through_to_the_bit(device):
     space = DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE)
-    supernet = build(space.decode(space.open())).eval()
+    supernet = build(space.decode(space.open())).to(device).eval()
     seen = {}
     for path in ("cell0.2-0.first", "cell0.2-0.rest", "cell0.2-0.joined"):
         supernet.get_submodule(path).register_forward_hook(lambda m, args, out, path=path: seen.update({path: out}))
     genome = space.genome(space.genotype_of("PC_DARTS_cifar"))
     with torch.inference_mode():
-        supernet(torch.randn(2, *SHAPE), space.route(genome))
+        supernet(torch.randn(2, *SHAPE, device=device), space.route(genome))
     joined = seen["cell0.2-0.joined"].unflatten(1, (2, 4)).transpose(1, 2).flatten(1, 2)  # shuffled back
     assert torch.equal(joined[:, 2:], seen["cell0.2-0.rest"])
 
 
-def test_edge_weights_of_a_node_sum_to_one_and_are_shared_by_the_cells_of_a_kind():
+def test_edge_weights_of_a_node_sum_to_one_and_are_shared_by_the_cells_of_a_kind(device):
     space = DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE)
-    chosen = PCDARTS(space, rng=stream(0, "pc"))
+    chosen = PCDARTS(space, rng=stream(0, "pc")).to(device)
     with torch.no_grad():
         chosen.beta.normal_()
     for of in chosen.edges().values():
@@ -63,15 +64,15 @@ def test_edge_weights_of_a_node_sum_to_one_and_are_shared_by_the_cells_of_a_kind
     assert len(chosen.edges()) == 8
 
 
-def test_constant_edge_weights_derive_what_alpha_alone_does():
+def test_constant_edge_weights_derive_what_alpha_alone_does(device):
     space = DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE)
-    edged = PCDARTS(space, rng=stream(0, "pc"))
+    edged = PCDARTS(space, rng=stream(0, "pc")).to(device)
     with torch.no_grad():
-        edged.alpha.normal_(generator=torch.Generator().manual_seed(1))
+        edged.alpha.copy_(torch.randn(edged.alpha.shape, generator=torch.Generator().manual_seed(1)))
         edged.beta.fill_(0.3)
         alone = space.likeliest(edged._with_closed(edged.probabilities()))
         assert edged.derive(None) == alone
-        edged.beta[2:5] = torch.tensor([0.0, 9.0, 0.0])  # into normal/3
+        edged.beta[2:5] = torch.tensor([0.0, 9.0, 0.0], device=device)  # into normal/3
     assert edged.weights()["normal/3<-1"][OPERATIONS[4]] > edged.weights()["normal/3<-0"][OPERATIONS[4]]
 
 
@@ -104,11 +105,11 @@ def test_partial_channels_keep_less_of_a_forward_pass_than_all_channels():
     assert shares == [pytest.approx(0.57, abs=0.03), pytest.approx(0.34, abs=0.03)]
 
 
-def test_alpha_and_beta_rest_in_the_first_epochs():
+def test_alpha_and_beta_rest_in_the_first_epochs(device):
     space = DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE)
     chosen = PCDARTS(space, rng=stream(0, "pc"), beginning=2)
+    search = prepared(SupernetSearch(chosen), device)
     before = [parameter.detach().clone() for parameter in chosen.parameters()]
-    search = prepared(SupernetSearch(chosen))
     run(search, 2)
     assert all(torch.equal(a, b) for a, b in zip(before, chosen.parameters(), strict=True))
     run(search, 1)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from devices import agree
 
 from evonas.gates import Is
 from evonas.genomes.darts import DARTSSpace
@@ -45,35 +46,36 @@ def genomes(space, count=100):
     return ends + [space.random(stream(seed, "route")) for seed in range(count - 2)]
 
 
-def trained(space):
+def trained(space, device):
     """A supernet whose statistics are not those of a fresh one."""
-    supernet = build(space.decode(space.open()))
+    supernet = build(space.decode(space.open())).to(device)
     for genome in genomes(space, 6)[2:]:
-        supernet(torch.randn(8, *SHAPE), space.route(genome))
+        supernet(torch.randn(8, *SHAPE, device=device), space.route(genome))
     return supernet
 
 
 @every_space
-def test_the_network_of_a_genome_equals_the_supernet_on_its_route_bitwise(space):
-    supernet, images = trained(space).eval(), torch.randn(2, *SHAPE)
+def test_the_network_of_a_genome_equals_the_supernet_on_its_route_bitwise(space, device):
+    supernet, images = trained(space, device).eval(), torch.randn(2, *SHAPE, device=device)
     with torch.inference_mode():
         for genome in genomes(space):
-            alone = extract(supernet, space.decode(genome))
+            alone = extract(supernet, space.decode(genome)).to(device)
             assert not alone.training
-            assert torch.equal(supernet(images, space.route(genome)), alone(images)), space.format(genome)
+            assert agree(supernet(images, space.route(genome)), alone(images), device), space.format(genome)
 
 
 @every_space
-def test_a_one_hot_soft_route_equals_the_hard_one_bitwise(space):
-    supernet, images = trained(space).eval(), torch.randn(2, *SHAPE)
+def test_a_one_hot_soft_route_equals_the_hard_one_bitwise(space, device):
+    supernet, images = trained(space, device).eval(), torch.randn(2, *SHAPE, device=device)
     with torch.inference_mode():
         for genome in genomes(space, 20):
             hard, options = space.route(genome), {d.name: d.options for d in space.decisions(genome)}
             expected = supernet(images, hard)
             sparse = hard | {name: {hard[name]: 1.0} for name in options}
-            dense = hard | {name: {o: torch.tensor(float(o == hard[name])) for o in options[name]} for name in options}
-            assert torch.equal(supernet(images, sparse), expected)
-            assert torch.equal(supernet(images, dense), expected)
+            zero, one = torch.tensor(0.0, device=device), torch.tensor(1.0, device=device)
+            dense = hard | {name: {o: one if o == hard[name] else zero for o in options[name]} for name in options}
+            assert agree(supernet(images, sparse), expected, device)
+            assert agree(supernet(images, dense), expected, device)
 
 
 def test_what_follows_a_zero_may_give_something_else():
@@ -90,15 +92,15 @@ def test_what_follows_a_zero_may_give_something_else():
 
 
 @every_space
-def test_a_training_step_on_a_hard_route_leaves_everything_else_unchanged(space):
-    supernet, genome = trained(space), space.random(stream(3, "route"))
+def test_a_training_step_on_a_hard_route_leaves_everything_else_unchanged(space, device):
+    supernet, genome = trained(space, device), space.random(stream(3, "route"))
     alone = build(space.decode(genome))
     own = set(alone.state_dict())
     learned = {name for name, _ in alone.named_parameters()}
     before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
     optimizer = torch.optim.SGD(supernet.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
     optimizer.zero_grad(set_to_none=True)
-    supernet(torch.randn(8, *SHAPE), space.route(genome)).square().sum().backward()
+    supernet(torch.randn(8, *SHAPE, device=device), space.route(genome)).square().sum().backward()
     optimizer.step()
     assert {name for name, weights in supernet.named_parameters() if weights.grad is not None} == learned
     for name, tensor in supernet.state_dict().items():

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from benches import CELLS, POLICIES, RECIPE, SHAPE, SMALL, SPACES, bench, judged, policy, prepared, run
+from benches import CELLS, POLICIES, RECIPE, SHAPE, SMALL, SPACES, batch, bench, judged, policy, prepared, run
+from devices import agree, like
 from torch import nn
 
 import evonas
@@ -47,8 +48,8 @@ NOT_ASKED = {f"controller.{name}.weight" for name in ("earlier", "current", "att
 
 
 @kind_and_space
-def test_every_policy_searches_every_space_that_can_be_opened(kind, space):
-    search = prepared(SupernetSearch(policy(kind, space)))
+def test_every_policy_searches_every_space_that_can_be_opened(kind, space, device):
+    search = prepared(SupernetSearch(policy(kind, space)), device)
     before = {name: tensor.clone() for name, tensor in search.policy.state_dict().items()}
     found = run(search)
     assert len(found) == RECIPE.epochs
@@ -66,61 +67,63 @@ def test_every_policy_searches_every_space_that_can_be_opened(kind, space):
 
 
 @kind_and_space
-def test_networks_are_their_routes_through_the_supernet_to_the_bit(kind, space):
-    search = prepared(SupernetSearch(policy(kind, space)))
+def test_networks_are_their_routes_through_the_supernet_to_the_bit(kind, space, device):
+    search = prepared(SupernetSearch(policy(kind, space)), device)
     (derived,) = (tuple(each) for each in run(search, 1))
     supernet = search.training.supernet.eval()
-    x = torch.randn(2, *SHAPE)
+    x = torch.randn(2, *SHAPE, device=device)
     with torch.inference_mode():
         for genome in (derived, *(space.random(stream(seed, "route")) for seed in range(99))):
-            alone = extract(supernet, space.decode(genome)).to(memory_format=torch.channels_last)  # as the supernet is
-            assert torch.equal(supernet(x, space.route(genome)), alone(x)), space.format(genome)
+            alone = extract(supernet, space.decode(genome))
+            alone.to(device=device, memory_format=torch.channels_last)  # as the supernet is
+            assert agree(supernet(x, space.route(genome)), alone(x), device), space.format(genome)
 
 
 @every_kind
-def test_the_same_seed_gives_the_same_search_and_another_one_does_not(kind, space):
+def test_the_same_seed_gives_the_same_search_and_another_one_does_not(kind, space, device):
     def alphas(seed):
-        search = prepared(SupernetSearch(policy(kind, space, seed)))
+        search = prepared(SupernetSearch(policy(kind, space, seed)), device)
         run(search, 2)
         return next(search.policy.parameters()).detach().clone()
 
-    assert torch.equal(alphas(0), alphas(0))
-    assert not torch.equal(alphas(0), alphas(1))
+    assert agree(alphas(0), alphas(0), device)
+    assert not agree(alphas(0), alphas(1), device)
 
 
 @every_kind
-def test_a_search_that_goes_on_from_its_checkpoint_equals_one_that_never_stopped(kind, space, tmp_path):
-    whole = prepared(SupernetSearch(policy(kind, space)))
+def test_a_search_that_goes_on_from_its_checkpoint_equals_one_that_never_stopped(kind, space, tmp_path, device):
+    whole = prepared(SupernetSearch(policy(kind, space)), device)
     expected = run(whole)
-    first = prepared(SupernetSearch(policy(kind, space)), tmp_path)
+    first = prepared(SupernetSearch(policy(kind, space)), device, tmp_path)
     run(first, 1)
     first.generate(1)  # an epoch that nobody was told of
-    second = prepared(SupernetSearch(policy(kind, space)), tmp_path)
+    second = prepared(SupernetSearch(policy(kind, space)), device, tmp_path)
     found = run(second)
     assert [list(each) for each in found] == [list(each) for each in expected]
-    assert [each.proposal for each in found] == [each.proposal for each in expected]
+    if device == "cpu":
+        assert [each.proposal for each in found] == [each.proposal for each in expected]
     for name, tensor in whole.policy.state_dict().items():
-        assert torch.equal(tensor, second.policy.state_dict()[name]), name
+        assert agree(tensor, second.policy.state_dict()[name], device), name
     for name, tensor in whole.training.supernet.state_dict().items():
-        assert torch.equal(tensor, second.training.supernet.state_dict()[name]), name
+        assert agree(tensor, second.training.supernet.state_dict()[name], device), name
 
 
 @pytest.mark.parametrize("statistics", ["batch", "running", "recalibrated"])
 @pytest.mark.parametrize("space", SPACES[:4], ids=lambda space: space.name)
-def test_what_a_route_is_worth_does_not_hang_on_what_was_judged_before(space, statistics):
-    search = prepared(SupernetSearch(policy("darts", space), statistics=statistics))
+def test_what_a_route_is_worth_does_not_hang_on_what_was_judged_before(space, statistics, device):
+    search = prepared(SupernetSearch(policy("darts", space), statistics=statistics), device)
     run(search, 1)
     training = search.training
     before = {name: tensor.clone() for name, tensor in training.supernet.state_dict().items()}
     a, b = (space.route(space.random(stream(seed, "judged"))) for seed in (1, 2))
     values = [training.score(route) for route in (a, b, a)]
-    assert values[0] == values[2]
+    assert values[0] == like(values[2], device)
     for name, tensor in training.supernet.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
 
-def test_statistics_taken_anew_are_those_of_the_route():
-    training = SupernetTraining(SMALL.decode(SMALL.open()), bench(), statistics="recalibrated")
+def test_statistics_taken_anew_are_those_of_the_route(device):
+    training = SupernetTraining(SMALL.decode(SMALL.open()), bench(device), statistics="recalibrated")
     for norm in training.norms:
         norm.running_var.fill_(1e6)  # of routes that have nothing to do with it
     route = SMALL.route(("nor_conv_3x3",) * 6)
@@ -131,13 +134,13 @@ def test_statistics_taken_anew_are_those_of_the_route():
     assert all(norm.running_var.min() > 1e5 for norm in alone.modules() if isinstance(norm, nn.BatchNorm2d))
 
 
-def test_a_step_on_a_hard_route_leaves_other_weights_and_their_momentum_alone():
-    training = SupernetTraining(CELLS.decode(CELLS.open()), bench())
+def test_a_step_on_a_hard_route_leaves_other_weights_and_their_momentum_alone(device):
+    training = SupernetTraining(CELLS.decode(CELLS.open()), bench(device))
     a, b = (CELLS.route(CELLS.random(stream(seed, "steps"))) for seed in (1, 2))
-    batch = (torch.randn(16, *SHAPE), torch.arange(16) % 3)
-    training.descend(batch, a)
+    some = batch(device)
+    training.descend(some, a)
     before = {name: tensor.clone() for name, tensor in training.supernet.named_parameters()}
-    training.descend(batch, b)
+    training.descend(some, b)
     moved = {name for name, tensor in training.supernet.named_parameters() if not torch.equal(tensor, before[name])}
     with_gradient = {name for name, tensor in training.supernet.named_parameters() if tensor.grad is not None}
     assert moved <= with_gradient
@@ -145,13 +148,13 @@ def test_a_step_on_a_hard_route_leaves_other_weights_and_their_momentum_alone():
 
 
 @pytest.mark.parametrize("kind", ["darts", "darts 2nd", "snas", "gdas"])
-def test_half_open_genomes_are_searched_where_they_are_open(kind):
+def test_half_open_genomes_are_searched_where_they_are_open(kind, device):
     fixed = SMALL.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|")
     narrowed = Open(("none", "nor_conv_3x3"))
     genome = (narrowed, *fixed[1:])
     chosen = policy(kind, SMALL, genome=genome)
     assert [decision.name for decision in chosen.asked] == ["1<-0"]
-    search = prepared(SupernetSearch(chosen))
+    search = prepared(SupernetSearch(chosen), device)
     found = run(search)[-1]
     assert tuple(found[1:]) == fixed[1:]
     assert found[0] in narrowed.options
@@ -160,25 +163,25 @@ def test_half_open_genomes_are_searched_where_they_are_open(kind):
     assert drawn == {(option, *fixed[1:]) for option in narrowed.options}
 
 
-def test_an_evolved_genome_initialises_alpha():
+def test_an_evolved_genome_initialises_alpha(device):
     wanted = SMALL.random(stream(5, "wanted"))
-    search = prepared(SupernetSearch(policy("darts", SMALL)), first=[wanted])
+    search = prepared(SupernetSearch(policy("darts", SMALL)), device, first=[wanted])
     assert SMALL.likeliest(search.policy.weights()) == wanted
     best = [max(of.values()) for of in search.policy.weights().values()]
     assert best == pytest.approx([0.75] * 6, abs=0.01)
     bits = GeNetSpace((3, 4), (4, 6))
     wanted = bits.random(stream(5, "wanted"))
-    search = prepared(SupernetSearch(policy("darts", bits, initial=1e-9)), first=[wanted])
+    search = prepared(SupernetSearch(policy("darts", bits, initial=1e-9)), device, first=[wanted])
     assert bits.likeliest(search.policy.weights()) == wanted
     with pytest.raises(UserError, match="at most one"):
-        prepared(SupernetSearch(policy("darts", bits)), first=[wanted, wanted])
+        prepared(SupernetSearch(policy("darts", bits)), device, first=[wanted, wanted])
 
 
-def test_recipes_by_which_a_policy_cannot_learn_are_refused():
+def test_recipes_by_which_a_policy_cannot_learn_are_refused(device):
     with pytest.raises(UserError, match="nesterov=False"):
-        prepared(SupernetSearch(policy("darts 2nd", SMALL)), recipe=replace(RECIPE, nesterov=True))
+        prepared(SupernetSearch(policy("darts 2nd", SMALL)), device, recipe=replace(RECIPE, nesterov=True))
     with pytest.raises(UserError, match="leave some in which alpha learns"):
-        prepared(SupernetSearch(PCDARTS(SMALL, rng=stream(0, "pc"), beginning=3)))
+        prepared(SupernetSearch(PCDARTS(SMALL, rng=stream(0, "pc"), beginning=3)), device)
 
 
 @pytest.mark.parametrize("kind", ["darts", "gdas"])
@@ -191,7 +194,7 @@ def test_what_has_no_supernet_is_refused(kind):
         SupernetSearch(policy(kind, SMALL)).generate(1)
 
 
-def test_a_space_that_decodes_without_gates_is_refused():
+def test_a_space_that_decodes_without_gates_is_refused(device):
     class Deaf(NASBench201Space):
         name = "deaf"
 
@@ -199,13 +202,13 @@ def test_a_space_that_decodes_without_gates_is_refused():
             return super().decode(("skip_connect",) * 6)
 
     with pytest.raises(UserError, match="without gates"):
-        prepared(SupernetSearch(DARTS(Deaf(4, 1, SHAPE), rng=stream(0, "x"))))
+        prepared(SupernetSearch(DARTS(Deaf(4, 1, SHAPE), rng=stream(0, "x"))), device)
 
 
 @pytest.mark.parametrize(("kind", "fits"), [("darts", False), ("gdas", True)])
-def test_a_supernet_over_the_limit_of_memory_is_refused_before_it_is_built(kind, fits):
+def test_a_supernet_over_the_limit_of_memory_is_refused_before_it_is_built(kind, fits, device):
     space = DARTSSpace(8, 16, search=True, input_shape=SHAPE)
-    limited = replace(bench(), memory=100 * 2**20)
+    limited = replace(bench(device), memory=100 * 2**20)
     if fits:
         SupernetSearch(policy(kind, space)).prepare(limited)
     else:
@@ -213,16 +216,16 @@ def test_a_supernet_over_the_limit_of_memory_is_refused_before_it_is_built(kind,
             SupernetSearch(policy(kind, space)).prepare(limited)
 
 
-def test_a_loss_that_is_not_finite_ends_the_search_with_advice():
+def test_a_loss_that_is_not_finite_ends_the_search_with_advice(device):
     recipe = replace(RECIPE, learning_rate=1e12, clip_norm=0, momentum=0)
     with pytest.raises(RunError, match="lower learning_rate"):
-        run(prepared(SupernetSearch(policy("darts", SMALL)), recipe=recipe))
+        run(prepared(SupernetSearch(policy("darts", SMALL)), device, recipe=recipe))
 
 
-def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path):
+def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path, device):
     (tmp_path / CHECKPOINT).write_bytes(b"nothing")
     with pytest.raises(RunError, match=r"supernet\.checkpoint is damaged: .*; restore the original"):
-        prepared(SupernetSearch(policy("darts", SMALL)), tmp_path)
+        prepared(SupernetSearch(policy("darts", SMALL)), device, tmp_path)
 
 
 @pytest.mark.parametrize("space", [CELLS, replace(CELLS, every=True), SMALL], ids=lambda space: space.name)
@@ -239,7 +242,7 @@ def test_weights_made_of_a_genome_derive_it(space):
 # ---- as a run -------------------------------------------------------------------------------------------------------
 
 
-def searched(tmp_path, **options):
+def searched(tmp_path, device, **options):
     return evonas.search(
         replace(SMALL, outputs=10),
         "digits",
@@ -248,13 +251,14 @@ def searched(tmp_path, **options):
         out=tmp_path / "run",
         executor="serial",
         workers=1,
+        device=device,
         progress=False,
         **options,
     )
 
 
-def test_a_run_keeps_each_epochs_genome_and_trains_the_last(tmp_path):
-    run = searched(tmp_path, baseline=True)
+def test_a_run_keeps_each_epochs_genome_and_trains_the_last(tmp_path, device):
+    run = searched(tmp_path, device, baseline=True)
     records = [record for record in run.records() if record["phase"] == "search"]
     assert [record["status"] for record in records] == ["shared", "shared"]
     assert [record.get("provisional", False) for record in records] == [True, False]
@@ -279,7 +283,7 @@ def test_a_supernet_is_not_trained_for_what_it_cannot_do(tmp_path):
         evonas.search("darts", "digits", init=codes, out=tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
     with pytest.raises(UserError, match="several objectives"):
-        searched(tmp_path, objectives="accuracy,parameters")
+        searched(tmp_path, "cpu", objectives="accuracy,parameters")
 
 
 @pytest.mark.parametrize("name", ["darts", "snas", "gdas", "pc-darts", "enas"])
