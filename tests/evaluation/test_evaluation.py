@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from devices import agree, like
 from safetensors.torch import load as load_weights
 
 from evonas.data.sources import Source
-from evonas.evaluation import Candidate, EvaluationError, Evaluator, Function, Job, Outcome
+from evonas.evaluation import Candidate, EvaluationError, Evaluator, Function, Job, Origin, Outcome
 from evonas.evaluation.mean import Mean
-from evonas.evaluation.training import Training
+from evonas.evaluation.training import AsTrained, Training
 from evonas.genomes.genet import DIGITS
 from evonas.network import build
 from evonas.recipe import Recipe
@@ -25,12 +26,17 @@ def of(genome, space=DIGITS, **options):
     return Candidate(genome, space, **options)
 
 
-def final(genome, replicate=0):
-    return replace(TRAINED, final=True)(of(genome, keeps=True), replicate)
+@pytest.fixture
+def trained(device):
+    return replace(TRAINED, device=device)
 
 
-def test_fitness_is_validation_accuracy_after_training():
-    outcome = Job(TRAINED, of(GENOME))()
+def final(trained, genome, replicate=0):
+    return replace(trained, final=True)(of(genome, keeps=True), replicate)
+
+
+def test_fitness_is_validation_accuracy_after_training(trained):
+    outcome = Job(trained, of(GENOME))()
     assert outcome.status == "full"
     assert 0.5 < outcome.values[0] <= 1
     assert (outcome.epochs, len(outcome.curve), outcome.weights) == (1, 1, None)
@@ -38,24 +44,27 @@ def test_fitness_is_validation_accuracy_after_training():
     assert outcome.seconds > 0
 
 
-def test_the_same_evaluation_gives_the_same_value_and_a_replicate_another():
-    values = [TRAINED(of(GENOME), replicate).values for replicate in (0, 0, 1)]
-    assert values[0] == values[1]
-    assert len({TRAINED.identity(of(GENOME)) for _ in range(2)}) == 1
-    first, again, replicate = (final(GENOME, r).weights for r in (0, 0, 1))
-    assert first == again != replicate
+def test_the_same_evaluation_gives_the_same_value_and_a_replicate_another(trained, device):
+    values = [trained(of(GENOME), replicate).values for replicate in (0, 0, 1)]
+    assert values[0] == like(values[1], device)
+    assert len({trained.identity(of(GENOME)) for _ in range(2)}) == 1
+    first, again, replicate = (load_weights(final(trained, GENOME, r).weights) for r in (0, 0, 1))
+    assert all(agree(first[name], again[name], device) for name in first)
+    assert not all(agree(first[name], replicate[name], device) for name in first)
 
 
-def test_the_mean_of_several_trainings_is_one_evaluation():
-    twice = Mean(TRAINED, 2)
-    outcome, single = twice(of(GENOME)), [TRAINED(of(GENOME), replicate) for replicate in (0, 1)]
-    assert outcome.values == (pytest.approx((single[0].values[0] + single[1].values[0]) / 2),)
+def test_the_mean_of_several_trainings_is_one_evaluation(trained, device):
+    off = None if device == "cpu" else 0.03
+    twice = Mean(trained, 2)
+    outcome, single = twice(of(GENOME)), [trained(of(GENOME), replicate) for replicate in (0, 1)]
+    assert outcome.values == (pytest.approx((single[0].values[0] + single[1].values[0]) / 2, abs=off),)
     assert outcome.curve == outcome.values
     assert (outcome.epochs, outcome.status) == (2, "full")
     assert outcome.measures["accuracy"] == outcome.values[0]
     assert outcome.measures["parameters"] == single[0].measures["parameters"]
-    assert twice(of(GENOME), 1).values == (pytest.approx(sum(TRAINED(of(GENOME), r).values[0] for r in (2, 3)) / 2),)
-    assert twice.identity(of(GENOME)) != TRAINED.identity(of(GENOME))
+    later = sum(trained(of(GENOME), replicate).values[0] for replicate in (2, 3)) / 2
+    assert twice(of(GENOME), 1).values == (pytest.approx(later, abs=off),)
+    assert twice.identity(of(GENOME)) != trained.identity(of(GENOME))
 
 
 def test_the_first_of_several_trainings_that_fails_is_the_outcome():
@@ -91,22 +100,25 @@ def test_identity_is_graph_task_and_recipe():
     assert len({TRAINED.identity(of(GENOME)), *others}) == 6
 
 
-def test_a_final_evaluation_reads_the_test_part_and_brings_the_weights():
-    outcome = final(GENOME)
+def test_a_final_evaluation_reads_the_test_part_and_brings_the_weights(trained, device):
+    outcome = final(trained, GENOME)
     network = build(DIGITS.decode(GENOME).simplified())
     network.load_state_dict(load_weights(outcome.weights))
-    assert evaluate(network, ImageClassification(Source("digits")).splits("cpu").test)["accuracy"] == outcome.values[0]
+    test = ImageClassification(Source("digits")).splits(device).test
+    found = evaluate(network.to(device=device, memory_format=torch.channels_last), test)
+    assert found["accuracy"] == like(outcome.values[0], device)
+    assert outcome.answers["predictions"].shape == (len(test), 10)
     assert outcome.curve == ()
 
 
-def test_an_evaluation_leaves_the_number_of_threads_alone():
+def test_an_evaluation_leaves_the_number_of_threads_alone(trained):
     before = torch.get_num_threads()
-    TRAINED(of(GENOME))
+    trained(of(GENOME))
     assert torch.get_num_threads() == before
 
 
-def test_a_time_limit_is_a_recorded_failure():
-    outcome = Job(replace(TRAINED, timeout_s=1e-6), of(GENOME))()
+def test_a_time_limit_is_a_recorded_failure(trained):
+    outcome = Job(replace(trained, timeout_s=1e-6), of(GENOME))()
     assert outcome.failed
     assert outcome.values == ()
     assert outcome.error.startswith("time: over its time limit")
@@ -151,20 +163,38 @@ def test_an_evaluation_that_breaks_its_contract_is_an_error_and_no_failure_of_th
         Job(Function(lambda genome: value, count), Candidate((1, 0)))()
 
 
-def test_objectives_are_values_in_their_order_and_cost_nothing_more():
-    outcome = replace(TRAINED, objectives=("accuracy", "parameters", "multiply_adds"))(of(GENOME))
+def test_objectives_are_values_in_their_order_and_cost_nothing_more(trained, device):
+    outcome = replace(trained, objectives=("accuracy", "parameters", "multiply_adds"))(of(GENOME))
     graph = DIGITS.decode(GENOME)
-    assert outcome.values == (TRAINED(of(GENOME)).values[0], graph.parameters, graph.multiply_adds)
+    assert outcome.values[0] == like(trained(of(GENOME)).values[0], device)
+    assert outcome.values[1:] == (graph.parameters, graph.multiply_adds)
     assert set(outcome.measures) == {"accuracy", "balanced_accuracy", "macro_f1", "parameters", "multiply_adds"}
     assert outcome.values == tuple(outcome.measures[name] for name in ("accuracy", "parameters", "multiply_adds"))
 
 
-def test_latency_is_a_measurement_in_milliseconds():
+def test_latency_is_a_measurement_in_milliseconds(trained):
     small, large = (
-        replace(TRAINED, objectives=("accuracy", "latency"))(of(DIGITS.parse(code))).values[1]
+        replace(trained, objectives=("accuracy", "latency"))(of(DIGITS.parse(code))).values[1]
         for code in ("0-00/0-00-000", "1-11/1-11-111")
     )
     assert 0 < small < large < 1000
+
+
+def test_weights_that_a_search_has_left_are_tested_as_they_are(trained, device):
+    left = trained(of(GENOME, keeps=True))
+    origin = Origin("left", left.weights, 0, 1)
+    outcome = AsTrained(TASK, device)(of(GENOME, origin=origin))
+    network = build(DIGITS.decode(GENOME).simplified(training=True))
+    network.load_state_dict(load_weights(left.weights))
+    expected = evaluate(network, TASK.splits("cpu").test)["accuracy"]
+    assert outcome.values == (pytest.approx(expected, abs=0.01),)
+    assert outcome.weights == left.weights
+
+
+def test_a_profile_waits_for_the_device(trained):
+    outcome = replace(trained, profile=True)(of(GENOME))
+    assert {"build", "data", "forward", "backward", "optimizer", "evaluation"} <= set(outcome.profile)
+    assert sum(outcome.profile.values()) == pytest.approx(outcome.seconds, rel=0.2)
 
 
 def test_an_outcome_is_a_plain_value():

@@ -369,9 +369,10 @@ def told_of(directory):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, device):
     out = tmp_path_factory.mktemp("runs") / "run"
-    return evonas.search("large-scale", data="digits", budget=16, settings=TINY, workers=2, baseline=True, out=out)
+    return evonas.search("large-scale", data="digits", budget=16, settings=TINY, workers=2, device=device,
+                         baseline=True, out=out)  # fmt: skip
 
 
 def test_a_run_shows_the_winner_as_it_was_left_and_trained_anew(run):
@@ -392,10 +393,10 @@ def test_pictures_and_tables_know_the_lineage(run):
     assert all(row["ancestry_epochs"] >= row["epochs"] for row in rows if row["phase"] == "search")
 
 
-def test_a_child_of_identity_trains_on_and_is_no_duplicate_of_its_parent(tmp_path):
+def test_a_child_of_identity_trains_on_and_is_no_duplicate_of_its_parent(tmp_path, device):
     found = evonas.search(
         "large-scale", data="digits", budget=6, seed=1, workers=1, out=tmp_path / "run",
-        settings=TINY | {"population": 2},
+        settings=TINY | {"population": 2}, device=device,
         strategy=lambda toolbox, rng: Tournament(only_identity(toolbox), rng=rng, population=2),
     )  # fmt: skip
     told = [r for r in told_of(found.directory) if r["phase"] == "search"]

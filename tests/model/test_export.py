@@ -83,9 +83,9 @@ def every_operation():
     return draft.graph()
 
 
-def trained(folder, graph, *, seed=0, code="a code"):
+def trained(folder, graph, *, seed=0, code="a code", device="cpu"):
     """A folder as a training leaves it; statistics of batch norms are not those of a new network."""
-    network = build(graph, seed=seed)
+    network = build(graph, seed=seed).to(device=device, memory_format=torch.channels_last)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             torch.manual_seed(seed)
@@ -116,9 +116,10 @@ import torch
 sys.path.insert(0, "exported")
 from network import Network, load
 assert "evonas" not in sys.modules
+torch.backends.cudnn.allow_tf32 = False
 images = torch.load("images.pt")
 with torch.inference_mode():
-    torch.save(load()(images), "outputs.pt")
+    torch.save(load().to(images.device)(images), "outputs.pt")
 print(json.dumps([name for name, _ in load().named_children()]))
 """
 
@@ -141,15 +142,16 @@ GRAPHS = {
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_the_exported_network_gives_the_same_outputs_without_evonas(tmp_path, name):
+def test_the_exported_network_gives_the_same_outputs_without_evonas(tmp_path, name, device):
     graph = GRAPHS[name]
-    kept = trained(tmp_path / "kept", graph)
+    kept = trained(tmp_path / "kept", graph, device=device)
     assert export(kept, tmp_path / "exported") <= 1e-6
     assert {path.name for path in (tmp_path / "exported").iterdir()} == {"network.py", "weights.safetensors"}
-    images = torch.randn(5, *graph.input_shape)
+    images = torch.randn(5, *graph.input_shape, device=device)
     found, _ = outputs_alone(tmp_path, images)
     with torch.inference_mode():
-        assert torch.allclose(found, kept.network()(images), rtol=0, atol=1e-6)
+        expected = kept.network().to(device)(images)
+    assert torch.allclose(found, expected, rtol=0, atol=1e-6 if device == "cpu" else 1e-4)
 
 
 def test_every_operation_can_be_built_and_written():
