@@ -15,7 +15,7 @@ TABLE, IMAGES = "nasbench201.csv.gz", "cifar10_12k.npz"
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("network.py",), ("overheads.py",), ("controllers.py",), ("predict.py",),
     ("epoch.py",), ("layouts.py",), ("memory.py",), ("flat.py",), ("dispatch.py",), ("supernets.py",),
-    ("utilisation.py",), ("inheritance.py",), ("inheritance.py", "searches"),
+    ("utilisation.py",), ("gpu.py",), ("inheritance.py",), ("inheritance.py", "searches"),
     ("start.py",), ("tables.py", TABLE), ("survival.py",), ("pareto.py",), ("pareto.py", "5"),
     ("precision.py", IMAGES, "10"),
 )  # fmt: skip

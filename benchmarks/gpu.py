@@ -1,12 +1,14 @@
 """What only a GPU can show, in about eight minutes, as one table.
 
-    python benchmarks/gpu.py [DEVICE]
+    python benchmarks/gpu.py [DEVICE]                  or, from a checkout where nothing is installed,
+    PYTHONPATH=. python benchmarks/gpu.py [DEVICE]
 
 Parts: the tests that take their device from a fixture; results of CPU and GPU beside each other; epochs beside the
 DataLoader program of epoch.py; how long the device stands idle in an epoch; what a CUDA graph of a step would give
 small networks, which are bound by launches; several workers on one GPU; peak memory against the estimate; steps of
-DARTS and GDAS. A part that fails is a row that says why, and the script then ends with 1. Without a GPU it says so in
-one line and ends with 0; with "cpu" as DEVICE it tries all that needs none, to check the script itself.
+DARTS and GDAS. A part that fails is a row that says why, with more of it on stderr, and the script then ends with 1;
+one that lacks a package is a row that says which. Without a GPU it says so in one line and ends with 0; with "cpu" as
+DEVICE it tries all that needs none, to check the script itself. It needs no network.
 """
 
 import importlib.util
@@ -14,6 +16,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -43,6 +46,12 @@ IMAGES, BATCH = sized(10_000, 256), 64
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
 RECIPE = Recipe(epochs=1000, batch_size=BATCH, learning_rate=0.05, crop=4, flip=True)
 ROUNDS = sized(3, 1)
+FOLDERS = sized(
+    [f"tests/{name}" for name in ("training", "tasks", "supernets", "evaluation", "model", "executors")],
+    ["tests/tasks/test_splits.py"],
+)
+TESTS_S = 300  # seconds for the tests: the other parts want the rest of eight minutes
+DIGITS_NEED = "sklearn", "scikit-learn is not installed, from which the digits are read: not run"
 Rows = Iterator[tuple[str, str]]
 
 
@@ -60,8 +69,9 @@ def main(device: str = "cuda") -> None:
             rows = list(part(device))
         except Exception as error:  # the other parts are still worth their time on the device
             failed = True
+            traceback.print_exc()
             lines = str(error).splitlines() or [""]
-            rows = [(part.__name__, f"FAILED: {type(error).__name__}: {lines[-1][:300]}")]
+            rows = [(part.__name__, f"FAILED: {type(error).__name__}: {lines[-1][:600]}")]
         took = time.perf_counter() - start
         for number, (what, result) in enumerate(rows):
             print(f"| {what} | {result} | {'' if number else f'{took:.0f}'} |", flush=True)
@@ -70,23 +80,38 @@ def main(device: str = "cuda") -> None:
 
 def tests(device: str) -> Rows:
     """Those that take their device from a fixture, on the GPU."""
-    if importlib.util.find_spec("pytest") is None:
-        yield "tests on the device", "pytest is not installed"
-        return
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n0", "-k", device, "tests"]
-    if importlib.util.find_spec("xdist") is None:
-        command.remove("-n0")
-    if os.environ.get("EVONAS_SMALL"):
-        command[-1] = "tests/training/test_training.py"
-    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True)
+    for package, says in (("pytest", "pytest is not installed: not run"), DIGITS_NEED):
+        if importlib.util.find_spec(package) is None:
+            yield "tests on the device", says
+            return
+    # Without `addopts` of pyproject.toml: -n and --dist are unknown to pytest where there is no pytest-xdist, and with
+    # --strict-markers so is the mark `timeout` where there is no pytest-timeout (whose `timeout = 300` is then a mere
+    # warning). What the others say is said here. The folders are those of the fixture's users, none of whom imports
+    # hypothesis.
+    several = ["-n", "4", "--dist", "worksteal"] if importlib.util.find_spec("xdist") and device != "cpu" else []
+    command = [sys.executable, "-m", "pytest", "-v", "-o", "addopts=", "-p", "no:cacheprovider", "--tb=short",
+               *several, "-m", "not slow or gpu", "-k", device, *FOLDERS]  # fmt: skip
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=TESTS_S)  # fmt: skip
+    except subprocess.TimeoutExpired as late:
+        print((late.stdout or b"").decode(errors="replace")[-20_000:], file=sys.stderr)
+        raise RuntimeError(f"not done after {TESTS_S} s") from None
+    printed = done.stdout.decode(errors="replace").strip()
+    lines = printed.splitlines() or ["pytest printed nothing"]
     if done.returncode:
-        raise RuntimeError(done.stdout[-2000:].strip().replace("\n", "; "))
-    yield "tests on the device", done.stdout.strip().splitlines()[-1]
+        print(printed[-20_000:], file=sys.stderr)
+        failures = [line.partition(" - ")[0] for line in lines if line.startswith(("FAILED ", "ERROR "))]
+        raise RuntimeError("; ".join([lines[-1].strip("= "), *failures]))
+    yield "tests on the device", lines[-1].strip("= ")
 
 
 def results(device: str) -> Rows:
     """One network with equal weights on both, and one training with equal seeds."""
+    package, says = DIGITS_NEED
+    if importlib.util.find_spec(package) is None:
+        yield "results of CPU and GPU", says
+        return
     task = ImageClassification(Source("digits"))
     here, there = task.splits("cpu"), task.splits(device)
     graph = DIGITS.decode(DIGITS.parse("1-00/1-00-000"))
@@ -175,8 +200,10 @@ def workers(device: str) -> Rows:
     rates = {}
     for count in sized((1, 2, 4), (1,)):
         command = [sys.executable, __file__, "epoch", device]
-        processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-                     for _ in range(count)]  # fmt: skip
+        processes = [
+            subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(count)
+        ]
         for process in processes:
             if process.stdout.readline() != "ready\n":
                 raise RuntimeError("a worker ended before it was ready")
@@ -245,6 +272,12 @@ def supernets(device: str) -> Rows:
 
 
 # ---- what they are made of ----------------------------------------------------------------------------------------
+
+
+def environment() -> dict[str, str]:
+    """Of another process that imports evonas from this checkout."""
+    paths = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def network() -> torch.nn.Module:

@@ -77,3 +77,16 @@ def test_a_benchmark_runs_at_its_smallest_size(script, arguments, tmp_path):
     )
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     assert done.stdout.strip(), "it prints what it has measured"
+
+
+def test_without_a_gpu_the_measurements_of_one_are_a_line_that_says_so(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "gpu.py")],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout == "there is no CUDA device here: nothing was measured\n"
