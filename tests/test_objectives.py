@@ -34,7 +34,7 @@ def test_objectives_have_a_direction_each():
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ("accuracy,speed", "unknown objective 'speed'; use some of accuracy, parameters"),
+        ("accuracy,speed", "unknown objective 'speed'; use some of accuracy, balanced_accuracy, macro_f1, parameters"),
         ("accuracy,parameters,parameters", "name each once"),
         ("latency,accuracy", "put accuracy first"),
         ([], "name each once"),
