@@ -275,7 +275,7 @@ def supernets(device: str) -> Rows:
 
 
 def environment() -> dict[str, str]:
-    """Of another process that imports evonas from this checkout."""
+    """The environment for a process that imports evonas from this checkout."""
     paths = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 

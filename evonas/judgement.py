@@ -52,9 +52,11 @@ class Difference:
 
 
 def difference(right: Sequence[bool] | np.ndarray, other: Sequence[bool] | np.ndarray) -> Difference:
-    """Of two classifiers, which examples each one had right. The interval is that of Newcombe (1998, "Improved
-    confidence intervals for the difference between binomial proportions based on paired data", method 10): from the
-    Wilson intervals of both accuracies, and how much both are right together.
+    """How much more accurate the first of two classifiers is, by which examples each one had right.
+
+    The interval is that of Newcombe (1998, "Improved confidence intervals for the difference between binomial
+    proportions based on paired data", method 10). It combines the Wilson intervals of both accuracies, and takes into
+    account how often both are right together.
 
     Raises ValueError where they were not judged on as many examples, or on none.
     """
@@ -128,7 +130,7 @@ class Judgement:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of the accuracy, as that of all such examples."""
+        """The interval of the accuracy on all examples of this kind, of which these are a sample."""
         return interval(self.accuracy, len(self.targets))
 
     @property

@@ -73,8 +73,8 @@ def _is_dataset(data: Any) -> bool:
 
 
 def labelled(data: Any) -> tuple[Any, np.ndarray, Sequence[str] | None]:
-    """Of (x, y) or of a Dataset: the images as they are, their labels, and the names of the classes where labels are
-    their numbers and names are known. Raises UserError where the data are something else."""
+    """The images of (x, y) or of a Dataset as they are, their labels, and the names of the classes, where labels are
+    numbers whose names are known. Raises UserError where the data are something else."""
     parts = _parts(data)
     if len(parts) > 1:
         raise UserError(f"there are {len(parts)} parts of data; give one of them: (x, y), or one Dataset")

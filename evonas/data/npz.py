@@ -57,7 +57,7 @@ def _npz_arrays(file: str) -> dict[str, np.ndarray]:
 def arrays_in(
     file: str, wanted: Callable[[Sequence[str]], Sequence[str]], advice: str
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Of the arrays in a file those that are wanted of the names that are found; and these names.
+    """The arrays in a file that `wanted` chooses among the names that the file has; and all these names.
 
     Raises UserError where they cannot be read; the advice says what to do then.
     """

@@ -16,26 +16,17 @@ import numpy as np
 import pytest
 
 from evonas.api import open_run
-from evonas.commands.main import main
 
 TINY = ["--set", "population=4", "epochs=1", "final.epochs=1", "filters=4,4", "--workers", "1"]
 
 
 @pytest.fixture
-def evonas(tmp_path, monkeypatch, capsys):
-    """Run a command in an empty directory; the exit code and what it prints. Without a process of its own, which takes
-    seconds to start."""
+def evonas(tmp_path, monkeypatch, in_process):
+    """Run a command in an empty directory; the exit code and what it prints."""
 
     def run(*arguments):
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["evonas", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as leaving:
-            code = leaving.code
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
+        return in_process(*arguments)
 
     return run
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -11,24 +10,17 @@ from bright import bright
 from PIL import Image
 
 import evonas
-from evonas.commands.main import main
 from evonas.model.export import export
 from evonas.reports.tables import judgement_line
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command in this process; its exit code, and what it prints."""
+def command(in_process):
+    """Run a command; its exit code, and what it prints."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["evonas", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as leaving:
-            code = leaving.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
+        done = in_process(*arguments)
+        return done.returncode, done.stdout, done.stderr
 
     return run
 
