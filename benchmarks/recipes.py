@@ -2,9 +2,11 @@
 
     python benchmarks/recipes.py ROWS.csv DATA [SEED ...] [-- VARIANT ...]
 
-DATA is as for `evonas search --data`. Each row of ROWS.csv is one training on all but the test images: data, variant,
-seed, epochs, test accuracy, seconds of a core, commit, load of the machine before it. Rows that are there are not made
-again. Without VARIANTs all are tried; without SEEDs, 0 to 2. At the end the mean of each variant is printed, and by how
+DATA is as for `evonas search --data`. Each row of ROWS.csv is one training: data, variant, seed, epochs, the images on
+which it was judged, accuracy, seconds of a core, precision, commit, load of the machine before it. Seeds from 100 on
+are for choosing: they train on the training images and are judged on the validation images. Those below train on all
+but the test images and are judged on these: for reporting what was chosen. Rows that are there are not made again.
+Without VARIANTs all are tried; without SEEDs, 100 to 102. At the end the mean of each variant is printed, and by how
 much it differs from the recipe itself, paired by seed. With EVONAS_SMALL=1: two variants on 300 digits, for an epoch.
 """
 
@@ -27,7 +29,8 @@ from evonas.support.device import choose_precision
 from evonas.tasks.classification import ImageClassification
 from evonas.training.train import evaluate, train
 
-COLUMNS = ("data", "variant", "seed", "epochs", "accuracy", "core_s", "precision", "commit", "load")
+COLUMNS = ("data", "variant", "seed", "epochs", "judged_on", "accuracy", "core_s", "precision", "commit", "load")
+CHOOSING = 100  # the first of the seeds by which a recipe is chosen
 
 
 def variants(recipe: Recipe, side: int) -> dict[str, Recipe]:
@@ -57,20 +60,21 @@ def variants(recipe: Recipe, side: int) -> dict[str, Recipe]:
 
 
 def one(task: ImageClassification, recipe: Recipe, seed: int, precision: str) -> tuple[float, float]:
-    """Test accuracy, and seconds of a core."""
+    """Accuracy on the validation or test images, as the seed says, and seconds of a core."""
     splits = task.splits("cpu")
-    whole = splits.whole[:300] if os.environ.get("EVONAS_SMALL") else splits.whole
+    images, judges = (splits.train, splits.validation) if seed >= CHOOSING else (splits.whole, splits.test)
+    images = images[:300] if os.environ.get("EVONAS_SMALL") else images
     network = build(reference(task.input_shape, *task.output_shape).decode(()), seed=seed)
     start = time.process_time()
-    train(network, whole, recipe, seed=seed, precision=precision)
+    train(network, images, recipe, seed=seed, precision=precision)
     took = time.process_time() - start
-    return evaluate(network, splits.test, precision=precision)["accuracy"], took
+    return evaluate(network, judges, precision=precision)["accuracy"], took
 
 
 def main(rows: str, data: str, *arguments: str) -> None:
     torch.set_num_threads(1)
     words = [*arguments, "--"]
-    seeds = [int(word) for word in words[: words.index("--")]] or [0, 1, 2]
+    seeds = [int(word) for word in words[: words.index("--")]] or [CHOOSING + each for each in range(3)]
     task = ImageClassification(Source(data))
     side = min(task.input_shape[1:])
     recipe = replace(DIGITS_FINAL if side < 16 else SMALL_FINAL, **task.augmentation())
@@ -78,7 +82,7 @@ def main(rows: str, data: str, *arguments: str) -> None:
     wanted = list(arguments[words.index("--") + 1 :]) or list(tried)
     if os.environ.get("EVONAS_SMALL"):
         tried = {name: each.lasting(1) for name, each in tried.items()}
-        wanted, seeds = ["as it is", "no crops"], [0]
+        wanted, seeds = ["as it is", "no crops"], [CHOOSING]
     graph = reference(task.input_shape, *task.output_shape).decode(())
     precision = choose_precision("auto", "cpu", lambda: graph)
     name = Path(data).stem
@@ -93,6 +97,7 @@ def main(rows: str, data: str, *arguments: str) -> None:
                 append(
                     {
                         "data": name, "variant": variant, "seed": seed, "epochs": tried[variant].epochs,
+                        "judged_on": "validation" if seed >= CHOOSING else "test",
                         "accuracy": accuracy, "core_s": round(took, 1), "precision": precision, "commit": commit(),
                         "load": round(load, 2),
                     }
@@ -104,16 +109,16 @@ def report(rows: Path, data: str) -> None:
     """The mean of each variant, and its mean difference from the recipe itself over the seeds that both have."""
     with rows.open() as file:
         found = [row for row in csv.DictReader(file) if row["data"] == data]
-    values: dict[str, dict[str, float]] = {}
+    values: dict[tuple[str, str], dict[str, float]] = {}
     for row in found:
-        values.setdefault(row["variant"], {})[row["seed"]] = 100 * float(row["accuracy"])
-    base = values.get("as it is", {})
-    for variant, by_seed in values.items():
+        values.setdefault((row["judged_on"], row["variant"]), {})[row["seed"]] = 100 * float(row["accuracy"])
+    for (images, variant), by_seed in values.items():
+        base = values.get((images, "as it is"), {})
         pairs = [by_seed[seed] - base[seed] for seed in by_seed if seed in base]
         spread = f" ± {statistics.stdev(pairs) / len(pairs) ** 0.5:.2f}" if len(pairs) > 1 else ""
         against = f"{statistics.mean(pairs):+.2f}{spread}" if pairs and variant != "as it is" else ""
         each = ", ".join(f"{value:.2f}" for value in by_seed.values())
-        print(f"{data}: {variant}: {statistics.mean(by_seed.values()):.2f} % ({each}) {against}")
+        print(f"{data}, {images}: {variant}: {statistics.mean(by_seed.values()):.2f} % ({each}) {against}")
 
 
 if __name__ == "__main__":
