@@ -18,6 +18,7 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "all.py": (".", "network.py"),
     "gpu.py": ("cpu",),
     "gradients.py": (TABLE, IMAGES),
+    "learning_curves.py": ("rows.csv",),
     "ranking.py": ("rows.csv", "digits"),
     "recipes.py": ("rows.csv", "digits"),
     "tables.py": (TABLE,),
