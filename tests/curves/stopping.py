@@ -1,0 +1,32 @@
+"""What a termination rule makes of real learning curves."""
+
+from collections.abc import Callable, Sequence
+
+from evonas.curves import Curve, Forecast
+from evonas.curves.termination import terminates
+
+EPOCHS = 40
+
+
+def stopped_early(
+    predict: Callable[[Curve], Forecast | None],
+    finished: Sequence[Curve],
+    trainings: Sequence[Curve],
+    grid: Sequence[int],
+    confidence: float,
+) -> tuple[float, bool]:
+    """The share of their epochs that trainings take under the termination rule, after those that have finished, and
+    whether the best of all is kept."""
+    kept, used = list(finished), 0
+    for curve in trainings:
+        best = max((each.values[-1] for each in kept), default=None)
+        for tau in grid:
+            seen = curve.seen(tau)
+            if terminates(predict(seen), best, max(seen.values), confidence=confidence):
+                used += tau
+                break
+        else:
+            used += EPOCHS
+            kept.append(curve)
+    best_of_all = max(each.values[-1] for each in (*finished, *trainings))
+    return used / (EPOCHS * len(trainings)), max(each.values[-1] for each in kept) == best_of_all
