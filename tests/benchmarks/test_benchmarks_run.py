@@ -16,6 +16,7 @@ LIMIT_S = 280
 SCRIPTS = [path for path in sorted((ROOT / "benchmarks").glob("*.py")) if "__main__" in path.read_text()]
 ARGUMENTS = {  # what a script cannot do without; the others have none
     "all.py": (".", "network.py"),
+    "curves.py": ("rows.csv", "curves"),
     "gpu.py": ("cpu",),
     "gradients.py": (TABLE, IMAGES),
     "learning_curves.py": ("rows.csv",),
@@ -28,6 +29,7 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
 NEEDS = {"dispatch.py": "scoop", "epoch.py": "torchvision", "pareto.py": "moocore"}
 SLOW = {
     "all.py",
+    "curves.py",
     "epoch.py",
     "gpu.py",
     "pareto.py",
