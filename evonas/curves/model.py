@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from evonas.errors import UserError
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -84,5 +86,7 @@ def complete(curves: Sequence[Curve], epochs: int) -> tuple[Curve, ...]:
 
 
 def known_end(curve: Curve, epochs: int) -> Forecast | None:
-    """The forecast of a curve that has come to its end already."""
+    """The forecast of a curve that has come to its end already. Raises UserError where the model was never fitted."""
+    if epochs < 1:
+        raise UserError("the curve model does not know how long trainings are; predict by what its fit returns")
     return Forecast(curve.values[epochs - 1], 0.0) if len(curve.values) >= epochs else None
