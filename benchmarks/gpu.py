@@ -37,8 +37,9 @@ from evonas.supernets.search import SupernetSearch
 from evonas.supernets.training import GivenBench
 from evonas.tasks.classification import ImageClassification
 from evonas.tasks.splits import Split
+from evonas.training.course import train
 from evonas.training.memory import training_bytes
-from evonas.training.train import Training, evaluate, train
+from evonas.training.train import Training, evaluate
 
 ROOT = Path(__file__).parents[1]
 CODE = "1-01/1-01-100/1-00-000-0000"

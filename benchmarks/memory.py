@@ -37,7 +37,7 @@ def measured(name: str, preset: str, seed: int, precision: str) -> int:
     from evonas.network import build
     from evonas.tasks.classification import ImageClassification
     from evonas.tasks.splits import Split
-    from evonas.training.train import train
+    from evonas.training.course import train
 
     torch.set_num_threads(1)
     images, labels = torch.randint(256, (3 * RECIPE.batch_size, 3, 32, 32)), torch.randint(10, (3 * 64,))

@@ -17,7 +17,8 @@ from evonas.genomes import residual
 from evonas.network import build
 from evonas.recipe import Recipe
 from evonas.tasks.classification import ImageClassification
-from evonas.training.train import evaluate, train
+from evonas.training.course import train
+from evonas.training.train import evaluate
 
 SEEDS = sized(5, 1)
 

@@ -27,7 +27,8 @@ from evonas.run.problem import fitted
 from evonas.support.device import choose_precision
 from evonas.systems import registry
 from evonas.tasks.classification import ImageClassification
-from evonas.training.train import evaluate, train
+from evonas.training.course import train
+from evonas.training.train import evaluate
 
 EPOCHS = (3, 6, 12)
 COLUMNS = ("data", "system", "network", "code", "parameters", *(f"after_{epochs}" for epochs in EPOCHS), "final",

@@ -27,7 +27,8 @@ from evonas.network import build
 from evonas.recipe import DIGITS_FINAL, SMALL_FINAL, Recipe
 from evonas.support.device import choose_precision
 from evonas.tasks.classification import ImageClassification
-from evonas.training.train import evaluate, train
+from evonas.training.course import train
+from evonas.training.train import evaluate
 
 COLUMNS = ("data", "variant", "seed", "epochs", "judged_on", "accuracy", "core_s", "precision", "commit", "load")
 CHOOSING = 100  # the first of the seeds by which a recipe is chosen

@@ -74,6 +74,7 @@ def search(
     max_parameters: int | str | None = None,
     max_multiply_adds: int | str | None = None,
     init: Sequence[str | Path] = (),
+    fidelity: str | None = None,
     inherit: bool | None = None,
     baseline: bool = False,
     # the data
@@ -121,6 +122,8 @@ def search(
     max_parameters     no network above is trained: 20_000 or "20k"
     max_multiply_adds  likewise
     init               networks to begin with: codes, or directories of runs, whose best is taken
+    fidelity           stop trainings that promise little, by a scheduler: "asha:eta=3,least=4", "halving", "hyperband",
+                       "median"; None: train all of them to the end
     inherit            children begin with the weights of their first parent, where name and shape agree; None: as the
                        system does
     baseline           compare with random search (as many evaluations) and a hand-written network
@@ -201,6 +204,7 @@ def search(
             device=device,
             precision=choose_precision(precision, device, lambda: setup.space.check(stream(seed, "precision"))),
             init=tuple(code_of(each, setup.space) for each in init),
+            fidelity=fidelity,
             timeout_s=seconds_in("timeout", timeout),
             memory=None if memory is None else read_count(memory),
             accumulate=accumulate,

@@ -82,6 +82,7 @@ class Individual(list):
     generation  of a generational algorithm, from 0; None elsewhere
     proposal    what the strategy says of how it was made, such as epsilon
     provisional it is one on the way, which is the result only of a search that was cut short
+    fidelity    share of a full training on which its fitness is based
 
     A clone (`toolbox.clone`, `copy.deepcopy`) is a child of what it was cloned from: it knows its parent, keeps its
     fitness until that is deleted, and is nobody's number until it is asked for.
@@ -98,6 +99,7 @@ class Individual(list):
         self.generation: int | None = None
         self.proposal: dict[str, Any] = {}
         self.provisional = False
+        self.fidelity = 1.0
 
     @property
     def sources(self) -> tuple[int, ...]:
@@ -109,7 +111,7 @@ class Individual(list):
         if len(self.__dict__) != _ATTRIBUTES:  # others have noted something on it, such as the index of DEAP's History
             further = {name: value for name, value in self.__dict__.items() if name not in copy.__dict__}
             copy.__dict__.update(further)
-        copy.fitness = self.fitness.__deepcopy__(memo)
+        copy.fitness, copy.fidelity = self.fitness.__deepcopy__(memo), self.fidelity
         copy.parents = self.sources
         copy.operator = self.operator if self.id is None else COPY  # a copy of what nobody has asked for is that itself
         return copy

@@ -1,13 +1,13 @@
 """Which networks of a search are the best: only those are compared whose outcomes may be.
 
 A full outcome is worth more than any partial, predicted or shared one; those are told apart from it everywhere, and are
-compared with their like only where there is no full one.
+compared with their like only where there is no full one: partial ones of the same number of epochs.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from statistics import fmean
@@ -16,17 +16,26 @@ from typing import Any, TypeVar
 import numpy as np
 
 RANKED = ("full", "shared")  # whose networks may win: by trainings, else by the shared weights of a supernet
+PARTIAL = "partial"  # else, where no training has come to its end, those that came furthest
 
 Anything = TypeVar("Anything")
 
 
-def comparable(records: Iterable[Mapping[str, Any]], *, phase: str | None = "search") -> list[Mapping[str, Any]]:
-    """The records of a phase with values that may be held against each other: of trainings, else of shared weights."""
-    valued = [r for r in records if r.get("values") and (phase is None or r["phase"] == phase)]
+def alike(outcomes: Sequence[Anything], of: Callable[[Anything], tuple[str, int]]) -> list[Anything]:
+    """Those that may be held against each other, of status and epochs reached: of whole trainings, else of shared
+    weights, else of the trainings that came furthest."""
     for status in RANKED:
-        if found := [record for record in valued if record["status"] == status]:
+        if found := [each for each in outcomes if of(each)[0] == status]:
             return found
-    return []
+    cut = [each for each in outcomes if of(each)[0] == PARTIAL]
+    furthest = max((of(each)[1] for each in cut), default=0)
+    return [each for each in cut if of(each)[1] == furthest]
+
+
+def comparable(records: Iterable[Mapping[str, Any]], *, phase: str | None = "search") -> list[Mapping[str, Any]]:
+    """The records of a phase with values that may be held against each other (`alike`)."""
+    valued = [r for r in records if r.get("values") and (phase is None or r["phase"] == phase)]
+    return alike(valued, lambda record: (record["status"], record.get("reached") or 0))
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,16 @@ def command(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(_everything(), indent=2) if as_json else "\n".join(_overview()))
         return
     from evonas.systems import registry
+    from evonas.systems.settings import settings_of
 
     known = {*registry.systems(), *registry.SPACES}
     if name in registry.STRATEGIES and name not in known:
         found = registry.chosen(name).settings
         click.echo(json.dumps(_settings_json(found), indent=2) if as_json else "\n".join(_strategy(name)))
+        return
+    if name in registry.SCHEDULERS and name not in known:
+        found = settings_of(registry.scheduler_class(name))
+        click.echo(json.dumps(_settings_json(found), indent=2) if as_json else "\n".join(_scheduler(name)))
         return
     if name in _recipes() and name not in known:
         click.echo(json.dumps(_recipes()[name], indent=2) if as_json else "\n".join(_recipe(name)))
@@ -51,6 +56,8 @@ def _overview() -> Iterator[str]:
     yield "strategies: evonas search ... --strategy NAME:setting=value, and evonas compare --strategies"
     yield from (f"  {each:<19}{_about(each)}" for each in registry.STRATEGIES if each not in systems)
     yield f"  {'FILE.py:NAME':<19}one of your own; those of the systems go by their names"
+    yield "schedulers of trainings that stop early: evonas search ... --fidelity NAME:setting=value"
+    yield from (f"  {each:<19}{_first_sentence(registry.scheduler_class(each))}" for each in registry.SCHEDULERS)
     yield "data: evonas search ... --data NAME"
     yield from (f"  {name:<14}{about}" for name, about in DATASETS.items())
     yield f"  {'FILE.npz':<14}x_train, y_train, x_test, y_test"
@@ -63,7 +70,11 @@ def _about(name: str) -> str:
     """The first sentence of a strategy's docstring."""
     from evonas.systems import registry
 
-    text = " ".join((inspect.getdoc(registry.chosen(name).make) or "").split("\n\n")[0].split())
+    return _first_sentence(registry.chosen(name).make)
+
+
+def _first_sentence(make: Any) -> str:
+    text = " ".join((inspect.getdoc(make) or "").split("\n\n")[0].split())
     return text if len(text) <= 90 else text[:88] + " …"
 
 
@@ -89,6 +100,14 @@ def _strategy(name: str) -> Iterator[str]:
     found = registry.chosen(name)
     yield f"strategy {name}: {_about(name)}"
     yield from _lines(found.settings)
+
+
+def _scheduler(name: str) -> Iterator[str]:
+    from evonas.systems import registry
+    from evonas.systems.settings import settings_of
+
+    yield f"scheduler {name}: {_first_sentence(registry.scheduler_class(name))}"
+    yield from _lines(settings_of(registry.scheduler_class(name)))
 
 
 def _system(system: System) -> Iterator[str]:
@@ -161,11 +180,15 @@ def _system_json(system: System) -> dict[str, Any]:
 def _everything() -> dict[str, Any]:
     from evonas.data.sources import DATASETS
     from evonas.systems import registry
+    from evonas.systems.settings import settings_of
 
     return {
         "systems": [_system_json(each) for each in registry.systems().values()],
         "spaces": list(registry.SPACES),
         "strategies": {name: _settings_json(registry.chosen(name).settings) for name in registry.STRATEGIES},
+        "schedulers": {
+            name: _settings_json(settings_of(registry.scheduler_class(name))) for name in registry.SCHEDULERS
+        },
         "recipes": _recipes(),
         "data": [{"name": name, "about": about} for name, about in DATASETS.items()],
     }

@@ -133,7 +133,7 @@ HEADINGS = {
         ),
         "Data": ("data", "data_dir", "validation", "size", "all_data"),
         "How long, and what a training may take": (
-            "evaluations", "epochs", "seconds", "timeout", "memory", "accumulate", "weights_disk",
+            "evaluations", "epochs", "seconds", "fidelity", "timeout", "memory", "accumulate", "weights_disk",
         ),
         "Where": (
             "workers", "executor", "hostfile", "ssh", "scheduler", "workers_per_gpu", "threads", "device", "precision",

@@ -75,7 +75,9 @@ class Candidate:
     operator   what made it
     role       what it stands for beside a search, such as "winner" or "reference"
     proposal   what its strategy says of it
-    epochs     of the full schedule that it gets; None: all of them
+    epochs     of the full schedule that it gets now; None: all of them
+    had        of these, what it has had before
+    state      of a training that goes on, as `evonas.training.course` has it; None: it begins
     origin     the weights with which its training begins
     keeps      its weights are wanted, trained
     identity   equal for candidates whose results can stand for each other; set when it is asked for
@@ -92,6 +94,7 @@ class Candidate:
         role: str | None = None,
         proposal: dict[str, Any] | None = None,
         epochs: int | None = None,
+        state: bytes | None = None,
         origin: Origin = FRESH,
         keeps: bool = False,
     ) -> None:
@@ -99,7 +102,7 @@ class Candidate:
         self.decoder = Decoder(space) if isinstance(space, Space) else space
         self.id, self.parents, self.operator, self.role = id, parents, operator, role
         self.proposal = proposal or {}
-        self.epochs, self.origin, self.keeps = epochs, origin, keeps
+        self.epochs, self.had, self.state, self.origin, self.keeps = epochs, 0, state, origin, keeps
         self.identity: str | None = None
 
     @classmethod

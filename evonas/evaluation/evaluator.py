@@ -34,10 +34,14 @@ class Evaluator(ABC):
     limit_s          seconds after which the process that evaluates a candidate is ended, since it does not end by
                      itself; None: never
     judges_anything  networks of other spaces too, such as a reference by hand
+    features         names of measures that are known of a network before it is trained
+    epochs           of a full training, where it can stop after fewer (`candidate.epochs`) and go on; None: it cannot
     """
 
     limit_s: float | None = None
     judges_anything: bool = True
+    features: tuple[str, ...] = ("parameters", "multiply_adds")
+    epochs: int | None = None
 
     @abstractmethod
     def identity(self, candidate: Candidate) -> str:

@@ -32,11 +32,12 @@ class WeightStore:
     """Weights in files of a folder, each named by the checksum of its content; equal weights are one file.
 
     limit   bytes on disk in all; None: no limit
+    suffix  of the files
     """
 
-    def __init__(self, folder: Path, limit: int | None = None) -> None:
-        self.folder, self.limit = folder, limit
-        self.sizes = {path.stem: path.stat().st_size for path in folder.glob("*.safetensors")}
+    def __init__(self, folder: Path, limit: int | None = None, *, suffix: str = ".safetensors") -> None:
+        self.folder, self.limit, self.suffix = folder, limit, suffix
+        self.sizes = {path.stem: path.stat().st_size for path in folder.glob(f"*{suffix}")}
         for partial in folder.glob("*.partial"):  # of a process that was killed while it wrote
             partial.unlink()
 
@@ -72,7 +73,7 @@ class WeightStore:
         del self.sizes[name]
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.safetensors"
+        return self.folder / f"{name}{self.suffix}"
 
 
 class Inheritance(Keeper):

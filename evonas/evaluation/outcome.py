@@ -16,9 +16,14 @@ class Outcome:
     measures  what else is known of the network: the metrics of its task, parameters, multiply_adds, latency (ms)
     status    full; partial, where a training was cut short; predicted; shared, by the weights of a supernet; failed; or
               rejected (it broke a limit and was not evaluated)
-    epochs    epochs that were trained
+    epochs    epochs that were trained by this evaluation
+    reached   epochs of the full schedule that the network has had in all, where it may go on; 0: no schedule is cut
     seconds   wall time of the evaluation itself, without loading data for the first time
     curve     the first metric on the validation split after each epoch
+    losses    mean training losses of the same epochs
+    forecast  of a curve model for the end of the schedule: `evonas.fidelity.scheduler.Trial`
+    state     of a training that may go on (`evonas.training.course`), as bytes
+    checkpoint  the name under which that is kept
     error     of a failure: its kind (nan, memory, time, worker, error) and what happened
     weights   that were trained, as safetensors, where somebody wants to keep them; then
     answers   arrays by name, what the task keeps of the answers to the test split, where weights are kept too
@@ -37,8 +42,13 @@ class Outcome:
     curve: tuple[float, ...] = ()
     error: str | None = None
     measures: dict[str, float] = field(default_factory=dict)
+    reached: int = 0
+    losses: tuple[float, ...] = ()
+    forecast: tuple[float, float, float] | None = None
     weights: bytes | None = field(default=None, repr=False)
     answers: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    state: bytes | None = field(default=None, repr=False, compare=False)
+    checkpoint: str | None = None
     kept: str | None = None
     lineage: dict[str, Any] = field(default_factory=dict)
     warning: str | None = None

@@ -58,6 +58,10 @@ class Training(Evaluator):
     final: bool = False
 
     @property
+    def epochs(self) -> int:  # type: ignore[override]
+        return self.recipe.epochs
+
+    @property
     def limit_s(self) -> float | None:  # type: ignore[override]
         """A training looks at its limit after every step. Where it hangs, loading the data included, this ends it."""
         return None if self.timeout_s is None else HANGS * self.timeout_s + LOADING_S
@@ -83,8 +87,10 @@ class Training(Evaluator):
 
     def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
         from evonas.network import build
+        from evonas.training.checkpoint import packed, unpacked
+        from evonas.training.course import Course
         from evonas.training.latency import latency, wait
-        from evonas.training.train import TrainingFailed, final_test, train
+        from evonas.training.train import TrainingFailed, final_test
         from evonas.training.weights import inherit, saved
 
         splits, metric, origin = splits_of(self.task, self.device), self.task.metric, candidate.origin
@@ -97,6 +103,7 @@ class Training(Evaluator):
                 "shape", f"the network ends in {graph.output_shape}; the task wants {self.task.output_shape}"
             )
         recipe = self._recipe(candidate)
+        reached = recipe.epochs if candidate.epochs is None else candidate.epochs
         parts = self._parts(graph)
         if parts is None:
             return Outcome.failure("memory", self._too_large(graph))
@@ -107,7 +114,7 @@ class Training(Evaluator):
             with torch_threads(self.threads):
                 network = build(graph.simplified(training=True), seed=seed)
                 copied, tensors = inherit(network, origin.weights)
-                curve = train(
+                course = Course(
                     network,
                     splits.whole if self.final else splits.train,
                     recipe,
@@ -115,15 +122,18 @@ class Training(Evaluator):
                     validation=None if self.final else splits.validation,
                     precision=self.precision,
                     splits=parts,
-                    deadline=None if allowed == inf else start + allowed,
                     watch=watch,
                 )
+                if candidate.state is not None:
+                    course.load_state(unpacked(candidate.state))
+                before, curve = len(course.curve), course.curve
+                course.go(reached, deadline=None if allowed == inf else start + allowed)
                 watch.begin("evaluation")
                 answers = None
                 if self.final:
                     measures, answers = final_test(network, splits.test)
                 else:
-                    last = curve[-min(recipe.best_of, recipe.epochs) :]  # none from before a restart
+                    last = curve[-min(recipe.best_of, reached) :]  # none from before a restart
                     measures = curve[-1] | {metric.name: metric.best(each[metric.name] for each in last)}
                 measures |= {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
                 if "latency" in self.objectives and not self.final:
@@ -132,14 +142,18 @@ class Training(Evaluator):
         except TrainingFailed as failure:
             return Outcome.failure(failure.kind, str(failure), seconds=_since(start))
         watch.begin("other")
-        epochs = len(curve) or recipe.epochs  # with those before a restart
+        epochs = (len(curve) or reached) - before  # with those before a restart
         lineage = {"from": origin.parent, "epochs": origin.epochs + epochs, "copied": copied, "tensors": tensors}
         wanted = (metric.name, *(() if self.final else self.objectives[1:]))
         return Outcome(
             tuple(measures[name] for name in wanted),
+            status="full" if reached == recipe.epochs else "partial",
             epochs=epochs,
+            reached=0 if candidate.epochs is None else reached,
             seconds=_since(start),
             curve=tuple(each[metric.name] for each in curve),
+            losses=tuple(course.losses),
+            state=packed(course.state()) if reached < recipe.epochs else None,
             measures=measures,
             weights=saved(network) if candidate.keeps else None,
             answers=answers if candidate.keeps else None,

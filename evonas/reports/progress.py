@@ -100,6 +100,7 @@ class Progress:
     def _begin(self, already: int) -> None:
         """Nothing has been seen of a phase, but that so many had been asked for in a session before."""
         self.already = already
+        self.heard: set[int] = set()  # ids: a training that goes on is told of again
         self.told = self.fresh = self.failed = self.reused = 0
         self.began, self.first = self.clock(), 0.0  # the second: when each worker had told something new
         self.elapsed = 0.0
@@ -110,8 +111,10 @@ class Progress:
                 self.records[event["id"]] = event
         elif event["event"] == "told" and event["status"] != "rejected":
             with self.lock:
-                self.told += 1
-                self.fresh += not replayed
+                first = event["id"] not in self.heard
+                self.heard.add(event["id"])
+                self.told += first
+                self.fresh += not replayed and first
                 self.reused += event["reused"]
                 self.failed += event["status"] == "failed"
                 self.elapsed = event.get("t", self.elapsed)

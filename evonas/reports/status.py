@@ -31,15 +31,24 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
     """
     events = run.events()
     asked = {event["id"]: event for event in events if event["event"] == "asked"}
-    told = [event for event in events if event["event"] == "told" and event["status"] != "rejected"]
+    reports = [event for event in events if event["event"] == "told" and event["status"] != "rejected"]
+    told = list({event["id"]: event for event in reports}.values())  # the last one of each
     finished = run.finished()
     running = not finished and run.journal_path.exists() and run.is_held()
     elapsed = max((event.get("t", 0.0) for event in events), default=0.0)
     if running:
         elapsed += max((time.time() if now is None else now) - run.journal_path.stat().st_mtime, 0.0)
-    waiting = [asked[number] for number in sorted(asked.keys() - {e["id"] for e in events if e["event"] == "told"})]
+    in_flight: dict[int, Any] = {}
+    for event in events:
+        if event["event"] == "asked":
+            in_flight[event["id"]] = event
+        elif event["event"] == "continued":
+            in_flight[event["id"]] = asked[event["id"]] | {"t": event["t"]}
+        elif event["event"] == "told":
+            in_flight.pop(event["id"], None)
+    waiting = list(in_flight.values())
     busy = len({event["key"] for event in waiting}) if running else 0
-    spent = sum(event["cost"]["seconds"] for event in told)
+    spent = sum(event["cost"]["seconds"] for event in reports)
     if running:
         spent += sum(elapsed - event["t"] for event in {event["key"]: event for event in reversed(waiting)}.values())
     told_records = [asked[event["id"]] | event for event in told]

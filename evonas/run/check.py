@@ -10,6 +10,7 @@ from typing import Any
 
 from evonas.errors import UserError
 from evonas.evaluation import Decoder, Genome
+from evonas.evaluation.training import Training
 from evonas.graph import Graph
 from evonas.individual import Individual
 from evonas.operations.operation import some_are_added
@@ -19,6 +20,7 @@ from evonas.run.store import Run
 from evonas.space import Space
 from evonas.strategies import Strategy
 from evonas.support.streams import stream
+from evonas.systems import registry
 from evonas.systems.own import is_reference
 
 DRAWN = 10  # random networks whose operations are tried
@@ -42,6 +44,8 @@ def check(run: Run) -> None:
     _check_classes(run)
     strategy = problem.make(toolbox, stream(config.seed, "check"))
     strategy.check(problem, inherit=config.inherit)
+    if config.fidelity is not None:
+        _check_fidelity(run, config.fidelity, strategy)
     if config.inherit:
         _check_inheritance(run, strategy.population == ())
     ready = problem.strategy is not None and problem.maker is None
@@ -61,6 +65,23 @@ def check(run: Run) -> None:
         raise UserError(f"{problem.space.name} has networks from {graph.input_shape} to {graph.output_shape}, but "
                         f"the data have inputs of {task.input_shape} and outputs of {task.output_shape}; give it "
                         "the fields input_shape and outputs, and decode by them")  # fmt: skip
+
+
+def _check_fidelity(run: Run, fidelity: str, strategy: Strategy) -> None:
+    """Trainings can be stopped and go on, as a scheduler wants."""
+    problem, config = run.problem, run.config
+    registry.scheduler(fidelity, problem.search.epochs)
+    if config.inherit:
+        raise UserError("with fidelity, children cannot inherit weights: the networks of a rung would have had unequal "
+                        "trainings; leave one of the two out (--no-inherit)")  # fmt: skip
+    if problem.search.trainings > 1:
+        raise UserError(
+            f"with fidelity, a fitness is of one training, not of {problem.search.trainings}; set trainings=1"
+        )
+    usual = None if run.task is None else Training(run.task, problem.search, config.seed)
+    if problem.evaluate is not None or usual is None or strategy.evaluator(usual) is not usual:
+        raise UserError("fidelity needs trainings that can stop and go on, and here networks are judged in another "
+                        "way; leave it out")  # fmt: skip
 
 
 def _check_travels(run: Run) -> None:

@@ -30,6 +30,7 @@ class Config(ProblemText):
     threads       of the CPU for each worker
     timeout_s     of one training or call of the script's function
     memory        bytes that one training may take
+    fidelity      scheduler of trainings that stop early and go on, by name: asha:eta=3,least=4; None: all are whole
     inherit       children begin with the weights of their first parent
     weights_disk  bytes on disk for the weights of those alive
     init          codes of networks to begin with
@@ -45,6 +46,7 @@ class Config(ProblemText):
     scheduler: str | None = None
     threads: int = 1
     init: tuple[str, ...] = ()
+    fidelity: str | None = None
     timeout_s: float | None = None
     memory: int | None = None
     accumulate: bool = False

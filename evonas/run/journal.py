@@ -1,7 +1,8 @@
 """The journal of a run: one JSON line an event, only ever appended. Resuming is replaying it.
 
 The first line holds the schema version and the space. `asked` holds genome, parents, operator and phase; `told` holds
-values, status, cost and whether the result was reused. Each line carries a checksum over itself and the line before,
+values, status, cost and whether the result was reused. Under a scheduler a training may be told of several times:
+`continued` says that it goes on, and for how many epochs. Each line carries a checksum over itself and the line before,
 so a line that was changed or removed later is found and named. Kinds of events that a reader does not know are skipped.
 """
 
@@ -118,9 +119,10 @@ class Journal:
         self.close()
 
 
-def asked(individual: Individual, phase: str, key: str, code: str) -> Event:
+def asked(individual: Individual, phase: str, key: str, code: str, epochs: int | None = None) -> Event:
     """The event that an individual was proposed; `key` is its identity with the replicate, empty if it is rejected;
-    with the `code` of its genome a journal can be read without the space."""
+    with the `code` of its genome a journal can be read without the space; `epochs`: of its schedule, at first, where a
+    scheduler says so."""
     event: Event = {
         "event": "asked",
         "id": individual.id,
@@ -137,11 +139,24 @@ def asked(individual: Individual, phase: str, key: str, code: str) -> Event:
         event["proposal"] = individual.proposal
     if individual.provisional:
         event["provisional"] = True
+    if epochs is not None:
+        event["epochs"] = epochs
     return event
 
 
-def told(individual: Individual, outcome: Outcome, reused: bool = False) -> Event:
-    """The event that an individual has its outcome; `reused` where it is that of an equal one."""
+def continued(individual: Individual, phase: str, epochs: int) -> Event:
+    """The event that a training goes on until it has had so many epochs of its schedule."""
+    return {"event": "continued", "id": individual.id, "phase": phase, "epochs": epochs}
+
+
+def closed(phase: str) -> Event:
+    """The event that a scheduler decides what waits, since nothing more comes."""
+    return {"event": "closed", "id": phase}
+
+
+def told(individual: Individual, outcome: Outcome, reused: bool = False, waits: bool = False) -> Event:
+    """The event that an individual has its outcome; `reused` where it is that of an equal one, and `waits` where the
+    scheduler has not stopped its training, so that the strategy does not hear of it yet."""
     cost = {"epochs": 0, "seconds": 0.0} if reused else {"epochs": outcome.epochs, "seconds": outcome.seconds}
     event: Event = {
         "event": "told",
@@ -155,6 +170,16 @@ def told(individual: Individual, outcome: Outcome, reused: bool = False) -> Even
         "error": outcome.error,
         "worker": None if reused else outcome.worker,
     }
+    if outcome.losses:
+        event["losses"] = list(outcome.losses)
+    if outcome.reached:
+        event["reached"] = outcome.reached
+    if waits:
+        event["waits"] = True
+    if outcome.forecast:
+        event["forecast"] = list(outcome.forecast)
+    if outcome.checkpoint:
+        event["checkpoint"] = outcome.checkpoint
     if outcome.kept:
         event["weights"] = outcome.kept
     if outcome.lineage:
@@ -260,7 +285,7 @@ class _Order:
     """In which events follow one another."""
 
     def __init__(self) -> None:
-        self.asked, self.waiting = 0, set[int]()
+        self.asked, self.waiting, self.paused = 0, set[int](), set[int]()
 
     def broken_by(self, event: Event) -> str:
         """What is wrong with the next event; empty: nothing."""
@@ -269,10 +294,17 @@ class _Order:
                 return f"individual {event['id']} cannot come from {event['parents']} as the {self.asked}th"
             self.waiting.add(self.asked)
             self.asked += 1
+        elif event["event"] == "continued":
+            if event["id"] not in self.paused:
+                return f"the training of individual {event['id']} goes on without having begun"
+            self.paused.remove(event["id"])
+            self.waiting.add(event["id"])
         elif event["event"] == "told":
             if event["id"] not in self.waiting:
                 return f"individual {event['id']} is told without having been asked"
             self.waiting.remove(event["id"])
+            if event.get("reached"):
+                self.paused.add(event["id"])
         return ""
 
 

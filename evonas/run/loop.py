@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from dataclasses import replace
+from math import inf
 from typing import Any
 
 from evonas.errors import RunError, UserError
@@ -11,11 +13,11 @@ from evonas.evaluation import Candidate, Outcome
 from evonas.executors import Overdue, WorkerLost, submit_again
 from evonas.individual import Individual, judge
 from evonas.run.budget import Budget
-from evonas.run.journal import Event, Journal, JournalError, Unwritten, asked, ended, told
+from evonas.run.journal import Event, Journal, JournalError, Unwritten, asked, closed, continued, ended, told
 from evonas.run.phase import Phase
 from evonas.support.stopwatch import UNWATCHED, Unwatched
 
-LOOP_EVENTS = ("asked", "told", "ended", "finished")
+LOOP_EVENTS = ("asked", "continued", "told", "closed", "ended", "finished")
 REPEATS_LIMIT = 10_000  # reused results in a row after which a search has nothing new to say
 REJECTED_LIMIT = 10_000  # proposals in a row that break a limit
 REPRODUCED = "reproduction"  # what makes an individual that is proposed again as it is
@@ -23,7 +25,8 @@ HOPELESS = 10  # failures, and nothing else, after which the fault is not the ge
 
 
 class Loop:
-    """Drives strategies over one journal, one phase after the other.
+    """Drives strategies over one journal, one phase after the other. Where a phase has a scheduler of trainings, an
+    individual is asked for once and may be told of several times, as its training goes on.
 
     journal     what it holds already is replayed first: the strategy proposes again what was asked and is told again
                 what was told; what was in flight is submitted again
@@ -81,11 +84,10 @@ class _Course:
     def __init__(self, loop: Loop, phase: Phase, budget: Budget) -> None:
         self.loop, self.phase, self.budget = loop, phase, budget
         self.watch = loop.watch
-        self.keys: dict[int, str] = {}
+        self.keys, self.waiting, self.trainings = phase.keys, phase.waiting, phase.trainings
         self.running: dict[Future, Individual] = {}
         self.rejected_in_a_row = 0
         self.proposing = 0.0  # seconds that the last proposal took: a supernet is trained meanwhile
-        self.joined: dict[str, list[Individual]] = {}  # key in flight -> individuals that wait for the same result
 
     # ---- the past -------------------------------------------------------------------------------------------------
 
@@ -109,6 +111,19 @@ class _Course:
                     identity, _, replicate = event["key"].rpartition("#")
                     self._identify(individual, identity, int(replicate))
                     self.phase.asked.append(individual)
+                    if (asked_for := event.get("epochs")) and (epochs := self._begin(individual)) != asked_for:
+                        raise self._not_ours(line, f"{event['id']} began with {asked_for} epochs, now with {epochs}")
+            elif event["event"] == "continued":
+                found = self.trainings.next()
+                goes_on = None if found is None else (found[0].id, found[1])
+                if found is None or goes_on != (event["id"], event["epochs"]):
+                    raise self._not_ours(
+                        line, f"{event['id']} went on to {event['epochs']} epochs, now it is {goes_on}"
+                    )
+                waiting[event["id"]] = found[0]
+                self.waiting.setdefault(self.keys[event["id"]], [])
+            elif event["event"] == "closed" and event["id"] == self.phase.name:
+                self._replay_stops(self.trainings.close() or [])
             elif event["event"] != "told" or event["id"] not in waiting:
                 raise self._not_ours(line, f"{event['event']} of {event['id']} is of no phase {self.phase.name}")
             elif (event["status"] == "rejected") != (event["id"] not in self.keys):
@@ -126,11 +141,23 @@ class _Course:
                     tuple(event["curve"]),
                     event["error"],
                     event.get("measures", {}),
+                    reached=event.get("reached") or 0,
+                    losses=tuple(event.get("losses", ())),
+                    forecast=None if event.get("forecast") is None else tuple(event["forecast"]),
+                    checkpoint=event.get("checkpoint"),
                     kept=event.get("weights"),
                     lineage=event.get("lineage", {}),
                     warning=event.get("warning"),
                 )
-                self._hear(waiting.pop(event["id"]), outcome, event["reused"])
+                individual = waiting.pop(event["id"])
+                if event["reused"]:
+                    self._hear(individual, outcome, reused=True)
+                else:
+                    outcome, stopped = self.trainings.report(individual, event["id"], outcome)
+                    if event.get("waits", False) != _waits(individual, stopped):
+                        raise self._not_ours(line, f"{event['id']} was {'not ' * event.get('waits', False)}stopped")
+                    self._learn(individual, outcome)
+                    self._replay_stops(stopped)
             self.loop.on_event(event, True)
         candidates = {}
         for individual in waiting.values():  # all of them are in flight before the first one is told
@@ -140,11 +167,19 @@ class _Course:
                 candidate.identity = self.keys[_id(individual)].rpartition("#")[0]
         for individual in waiting.values():
             candidate = candidates[_id(individual)]
-            if _id(individual) in self.keys:
+            if _id(individual) in self.trainings.trials:
+                self._hand_out(individual, candidate, again=True)
+            elif _id(individual) in self.keys:
                 self._submit(individual, candidate, again=True)
             else:
                 self._reject(individual, self.phase.rejects(candidate))
         return False
+
+    def _replay_stops(self, stopped: list[Individual]) -> None:
+        """Of those that waited for the same results, the journal speaks itself."""
+        for individual in stopped:
+            self._hear(individual, self.phase.outcomes[_id(individual)])
+            self.waiting.pop(self.keys[_id(individual)], None)
 
     def _not_ours(self, line: int, why: str) -> JournalError:
         return JournalError(f"{self.loop.journal.path}, line {line}: {why}; resume with the settings and the evonas "
@@ -153,38 +188,57 @@ class _Course:
     # ---- the present ----------------------------------------------------------------------------------------------
 
     def go(self) -> None:
-        because = ""
-        while not because or self.running:
-            while not because and len(self.running) < self.loop.workers:
-                because = self._spent()
-                if because:
+        """What was paused goes on before anything new begins."""
+        enough = spent = ""
+        while True:
+            while len(self.running) < self.loop.workers:
+                spent = spent or self._spent()
+                if spent:
                     break
-                individual = self._propose()
-                if individual is None:
-                    because = "" if self.running else self.phase.strategy.ended
-                    break
-                candidate = self.phase.candidate(individual)
-                if reason := self.phase.rejects(candidate):
-                    self._write(asked, individual, self.phase.name, "", self.phase.code(individual))
-                    self._reject(individual, reason)
+                if (found := self.trainings.next()) is not None:
+                    self._write(continued, found[0], self.phase.name, found[1])
+                    self._hand_out(found[0], self._known_candidate(found[0]))
                     continue
-                self.phase.keeper.begin(individual, candidate)
-                candidate.identity = self._identity(candidate)
-                self._identify(individual, candidate.identity, self._replicate(candidate.identity))
-                key, code = self.keys[_id(individual)], self.phase.code(individual)
-                self._write(asked, individual, self.phase.name, key, code)
-                self.phase.asked.append(individual)
-                self._submit(individual, candidate)
-            if self.running:
-                self.watch.begin("waiting")
-                done = [future for future in self.running if future.done()]
-                if not done:
-                    done, _ = self.loop.wait(self.running, return_when=FIRST_COMPLETED)
-                self.watch.begin("other")
-                for future in sorted(done, key=lambda future: _id(self.running[future])):
-                    self._finish(self.running.pop(future), _outcome(future))
-        self.phase.ended_because = because
-        self._write(ended, self.phase.name, because)
+                enough = enough or self._asked_enough()
+                if not enough and (individual := self._propose()) is not None:
+                    self._ask(individual)
+                    continue
+                if self.running:
+                    break
+                if (stopped := self.trainings.close()) is None:
+                    enough = enough or self.phase.strategy.ended
+                    break
+                self._write(closed, self.phase.name)
+                self._tell(stopped)
+            if not self.running:
+                break
+            self.watch.begin("waiting")
+            done = [future for future in self.running if future.done()]
+            if not done:
+                done, _ = self.loop.wait(self.running, return_when=FIRST_COMPLETED)
+            self.watch.begin("other")
+            for future in sorted(done, key=lambda future: _id(self.running[future])):
+                self._finish(self.running.pop(future), _outcome(future))
+        self.phase.ended_because = spent or enough
+        self._write(ended, self.phase.name, spent or enough)
+
+    def _ask(self, individual: Individual) -> None:
+        candidate = self.phase.candidate(individual)
+        if reason := self.phase.rejects(candidate):
+            self._write(asked, individual, self.phase.name, "", self.phase.code(individual))
+            self._reject(individual, reason)
+            return
+        self.phase.keeper.begin(individual, candidate)
+        candidate.identity = self._identity(candidate)
+        self._identify(individual, candidate.identity, self._replicate(candidate.identity))
+        key, code = self.keys[_id(individual)], self.phase.code(individual)
+        epochs = None if self._reuses(key) else self._begin(individual)
+        self._write(asked, individual, self.phase.name, key, code, epochs)
+        self.phase.asked.append(individual)
+        if epochs is None:
+            self._submit(individual, candidate)
+        else:
+            self._hand_out(individual, candidate)
 
     def _propose(self) -> Individual | None:
         self.watch.begin("strategy")
@@ -237,57 +291,115 @@ class _Course:
         if replicate >= self.loop._replicates.get(identity, 0):
             self.loop._replicates[identity] = replicate + 1
 
+    # ---- evaluations ------------------------------------------------------------------------------------------------
+
+    def _begin(self, individual: Individual) -> int | None:
+        """The epochs that it is trained for at first; None: all, in one piece."""
+        epochs = self.trainings.begin(individual, _id(individual))
+        if epochs is not None:
+            self.waiting.setdefault(self.keys[_id(individual)], [])
+        return epochs
+
+    def _reuses(self, key: str) -> bool:
+        """Whether a result is there, or on its way."""
+        return key in self.waiting or (key in self.loop._known and self.phase.keeper.holds(self.loop._known[key]))
+
     def _submit(self, individual: Individual, candidate: Candidate, *, again: bool = False) -> None:
         """`again`: it was in flight when the run ended. It may be what ended it, where it shared a process with it."""
         key = self.keys[_id(individual)]
-        if key in self.loop._known and self.phase.keeper.holds(self.loop._known[key]):
-            self._tell(individual, self.loop._known[key], reused=True)
-        elif key in self.joined:
-            self.joined[key].append(individual)
+        if key in self.waiting:
+            self.waiting[key].append(individual)
+        elif self._reuses(key):
+            self._tell_twin(individual, self.loop._known[key])
         else:
-            self.joined[key] = []
-            self.watch.begin("hand out")
-            job = self.phase.evaluator.job(candidate, int(key.rpartition("#")[2]))
-            try:
-                future = submit_again(self.loop.executor, job) if again else self.loop.executor.submit(job)
-            except BrokenExecutor as broken:
-                raise _broken(broken) from broken
-            self.watch.begin("other")
-            self.running[future] = individual
+            self._hand_out(individual, candidate, again=again)
+
+    def _known_candidate(self, individual: Individual) -> Candidate:
+        candidate = self.phase.candidate(individual)
+        candidate.identity = self.keys[_id(individual)].rpartition("#")[0]
+        return candidate
+
+    def _hand_out(self, individual: Individual, candidate: Candidate, *, again: bool = False) -> None:
+        id = _id(individual)
+        key = self.keys[id]
+        self.waiting.setdefault(key, [])
+        self.watch.begin("hand out")
+        candidate.epochs = self.trainings.until.get(id)
+        if id in self.phase.outcomes:  # it has been trained for some epochs
+            candidate.had = self.phase.outcomes[id].reached
+            candidate.state, warning = self.trainings.checkpoints.state(self.phase.outcomes[id])
+            candidate.origin = replace(candidate.origin, warning=warning)
+        job = self.phase.evaluator.job(candidate, int(key.rpartition("#")[2]))
+        if self.trainings.scheduler is not None and id in self.trainings.trials:
+            job = self.trainings.scheduler.wrapped(job, id)
+        try:
+            future = submit_again(self.loop.executor, job) if again else self.loop.executor.submit(job)
+        except BrokenExecutor as broken:
+            raise _broken(broken) from broken
+        self.watch.begin("other")
+        self.running[future] = individual
 
     def _finish(self, individual: Individual, outcome: Outcome) -> None:
-        outcome = self._tell(individual, outcome, reused=False)
-        for twin in self.joined.pop(self.keys[_id(individual)]):
-            self._tell(twin, outcome, reused=True)
-
-    def _tell(self, individual: Individual, outcome: Outcome, *, reused: bool) -> Outcome:
-        """The outcome, without what has been kept of it."""
+        """An evaluation has ended."""
         self.watch.begin("journal")
+        outcome = self.trainings.checkpoints.keep(outcome, self._signed(outcome))
         outcome = self.phase.keeper.keep(individual, outcome)
-        self._write(told, individual, outcome, reused)
-        self._hear(individual, outcome, reused)
+        outcome, stopped = self.trainings.report(individual, _id(individual), outcome)
+        self._write(told, individual, outcome, False, _waits(individual, stopped))
+        self._learn(individual, outcome)
+        self._tell(stopped)
         outcomes = self.phase.outcomes.values()
         if len(outcomes) == HOPELESS and all(each.failed for each in outcomes):
             raise RunError(f"the first {HOPELESS} evaluations have all failed; the last one said: {outcome.reason}")
-        return outcome
 
-    def _hear(self, individual: Individual, outcome: Outcome, reused: bool) -> None:
+    def _learn(self, individual: Individual, outcome: Outcome) -> None:
+        """What an evaluation has taken and given, whether or not the strategy hears of it now."""
+        phase, id = self.phase, _id(individual)
+        phase.repeats = 0
+        phase.trained += id not in phase.outcomes
+        phase.jobs += 1
+        phase.epochs += outcome.epochs
+        phase.seconds += outcome.seconds
+        phase.outcomes[id] = outcome
+        self.trainings.checkpoints.hear(outcome, self._signed(outcome))
+
+    def _tell(self, stopped: list[Individual]) -> None:
+        """The strategy hears of them, and of those that waited for the same results."""
+        for individual in stopped:
+            outcome, key = self.phase.outcomes[_id(individual)], self.keys[_id(individual)]
+            self._hear(individual, outcome)
+            for twin in self.waiting.pop(key):
+                self._tell_twin(twin, outcome)
+        self.trainings.tidy(self.phase.outcomes, self.phase.name)
+
+    def _tell_twin(self, twin: Individual, outcome: Outcome) -> None:
+        """The outcome of an equal individual, as its own."""
+        self.watch.begin("journal")
+        outcome = self.phase.keeper.keep(twin, outcome)
+        self._write(told, twin, outcome, True)
+        self._hear(twin, outcome, reused=True)
+
+    def _hear(self, individual: Individual, outcome: Outcome, *, reused: bool = False) -> None:
+        id = _id(individual)
         self.rejected_in_a_row = 0
         judge(individual, outcome.values, self.phase.weights)
-        self.phase.outcomes[_id(individual)] = outcome
+        individual.fidelity = self.trainings.fidelity(outcome)
+        self.phase.outcomes[id] = outcome
         self.phase.keeper.hear(individual, outcome)
-        if not reused:
-            self.loop._known[self.keys[_id(individual)]] = outcome
         if reused:
             self.phase.repeats += 1
         else:
-            self.phase.repeats = 0
-            self.phase.trained += 1
-            self.phase.epochs += outcome.epochs
-            self.phase.seconds += outcome.seconds
+            self.loop._known[self.keys[id]] = outcome
         self.watch.begin("strategy")
-        self.phase.strategy.update([individual])
+        if id in self.phase.heard:
+            self.phase.strategy.revise([individual])
+        else:
+            self.phase.heard.add(id)
+            self.phase.strategy.update([individual])
         self.watch.begin("other")
+
+    def _signed(self, outcome: Outcome) -> float:
+        return self.trainings.sign * outcome.values[0] if outcome.values else -inf
 
     def _write(self, event: Callable[..., Event], *of: Any) -> None:
         """Make an event and write it down, where somebody learns of it."""
@@ -299,22 +411,31 @@ class _Course:
         self.watch.begin("other")
         self.loop.on_event(written, False)
 
-    def _spent(self) -> str:
-        """Why nothing more is to be asked; empty while there is budget."""
+    def _asked_enough(self) -> str:
+        """Why nothing new is to be asked; empty while there is budget."""
         budget, phase = self.budget, self.phase
         if budget.evaluations is not None and len(phase.asked) >= budget.evaluations:
             return f"{budget.evaluations} evaluations"
+        if phase.repeats >= REPEATS_LIMIT:
+            return f"the last {REPEATS_LIMIT:,} genomes had all been evaluated before"
+        return ""
+
+    def _spent(self) -> str:
+        """Why nothing is to be trained any more, nor go on; empty while there is budget."""
+        budget, phase = self.budget, self.phase
         if budget.epochs is not None and phase.epochs >= budget.epochs:
             return f"{budget.epochs} epochs"
         if budget.cost_seconds is not None and phase.seconds >= budget.cost_seconds:
             return f"{budget.cost_seconds:g} seconds of evaluation"
         if budget.seconds is not None:
-            expected = max(phase.seconds / phase.trained if phase.trained else 0.0, self.proposing)
+            expected = max(phase.seconds / phase.jobs if phase.jobs else 0.0, self.proposing)
             if self.loop.journal.seconds + expected >= budget.seconds:
                 return f"{budget.seconds:g} seconds"
-        if phase.repeats >= REPEATS_LIMIT:
-            return f"the last {REPEATS_LIMIT:,} genomes had all been evaluated before"
         return ""
+
+
+def _waits(individual: Individual, stopped: list[Individual]) -> bool:
+    return all(each is not individual for each in stopped)  # individuals are equal where their genomes are
 
 
 def _outcome(future: Future) -> Outcome:

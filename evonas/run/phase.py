@@ -10,7 +10,8 @@ from evonas.errors import UserError
 from evonas.evaluation import Candidate, Decoder, Evaluator, Outcome
 from evonas.evaluation.keeper import Keeper
 from evonas.individual import Individual
-from evonas.ranking import RANKED, Best
+from evonas.ranking import Best, alike
+from evonas.run.trainings import Trainings
 from evonas.space import CodeError, Space
 from evonas.strategies import Strategy, adopt
 
@@ -28,6 +29,7 @@ class Phase:
                    told to the strategy with an invalid fitness, costs nothing and does not count as an evaluation
     repeats_cost   a genome that comes again is evaluated again, as where a table stands for trainings
     keeper         of what comes with the outcomes
+    trainings      that stop before their end, or go on, as a scheduler says
     """
 
     name: str
@@ -39,9 +41,14 @@ class Phase:
     rejects: Callable[[Candidate], str] = lambda candidate: ""
     repeats_cost: bool = False
     keeper: Keeper = field(default_factory=Keeper)
+    trainings: Trainings = field(default_factory=Trainings)
     asked: list[Individual] = field(default_factory=list)
-    outcomes: dict[int, Outcome] = field(default_factory=dict)  # by id of the individual
-    trained: int = 0  # results that were not reused, and what they cost:
+    outcomes: dict[int, Outcome] = field(default_factory=dict)  # by id of the individual: the last one of each
+    keys: dict[int, str] = field(default_factory=dict)  # by id: identity and replicate
+    waiting: dict[str, list[Individual]] = field(default_factory=dict)  # by key in evaluation: those with equal keys
+    heard: set[int] = field(default_factory=set)  # ids of which the strategy has been told
+    trained: int = 0  # networks whose results were not reused, and what they cost:
+    jobs: int = 0
     epochs: int = 0
     seconds: float = 0.0
     repeats: int = 0  # reused results since the last one that was not
@@ -50,6 +57,7 @@ class Phase:
 
     def __post_init__(self) -> None:
         self.strategy = adopt(self.strategy)
+        self.trainings.sign = 1 if self.weights[0] > 0 else -1
         if isinstance(self.space, Space):
             self.space = Decoder(self.space)
 
@@ -90,12 +98,9 @@ class Phase:
         return ((i, self.outcomes[i.id]) for i in self.asked if i.id is not None and i.id in self.outcomes)
 
     def ranked(self) -> list[Best]:
-        """What may win: of trainings, else of shared weights (`evonas.ranking`)."""
+        """What may win (`evonas.ranking`)."""
         valued = [(i, outcome) for i, outcome in self.told() if outcome.values and i.role is None]
-        for status in RANKED:
-            if found := [(i, outcome) for i, outcome in valued if outcome.status == status]:
-                return [
-                    Best(i.id or 0, tuple(i), o.values[0], i.provisional, o.measures.get("parameters", inf))
-                    for i, o in found
-                ]
-        return []
+        return [
+            Best(i.id or 0, tuple(i), o.values[0], i.provisional, o.measures.get("parameters", inf))
+            for i, o in alike(valued, lambda pair: (pair[1].status, pair[1].reached))
+        ]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 Number = Annotated[int, Meta(ge=0)]
+Epochs = Annotated[int, Meta(ge=1)]
 
 
 class Head(Struct):
@@ -35,6 +36,25 @@ class Asked(Struct):
     t: float
     proposal: dict[str, Any] = {}
     provisional: bool = False
+    epochs: Epochs | None = None
+
+
+class Continued(Struct):
+    """A training goes on until it has had so many epochs of its schedule."""
+
+    event: Literal["continued"]
+    id: Number
+    phase: str
+    epochs: Epochs
+    t: float
+
+
+class Closed(Struct):
+    """A scheduler has decided what waited, since nothing more came."""
+
+    event: Literal["closed"]
+    id: str
+    t: float
 
 
 class Cost(Struct):
@@ -62,6 +82,11 @@ class Told(Struct):
     lineage: dict[str, int | None] = {}
     warning: str | None = None
     profile: dict[str, float] = {}
+    losses: list[float] = []
+    reached: Epochs | None = None
+    waits: bool = False
+    forecast: tuple[float, float, float] | None = None
+    checkpoint: str | None = None
 
 
 class Planned(Struct):
@@ -69,7 +94,7 @@ class Planned(Struct):
 
     event: Literal["planned"]
     id: Literal["final"]
-    epochs: Annotated[int, Meta(ge=1)]
+    epochs: Epochs
     t: float
 
 
@@ -101,7 +126,9 @@ class Finished(Struct):
 EVENTS: dict[str, type[Struct]] = {
     "run": Head,
     "asked": Asked,
+    "continued": Continued,
     "told": Told,
+    "closed": Closed,
     "planned": Planned,
     "resumed": Resumed,
     "ended": Ended,

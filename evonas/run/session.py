@@ -10,12 +10,14 @@ from typing import Any, Protocol
 
 from evonas.errors import RunError
 from evonas.evaluation import Candidate, Decoder, Evaluator, Function, Genome
+from evonas.evaluation.checkpoints import Checkpoints
 from evonas.evaluation.inheritance import Inheritance, WeightStore
 from evonas.evaluation.keeper import Keeper
 from evonas.evaluation.limits import Guard
 from evonas.evaluation.mean import Mean
 from evonas.evaluation.training import Training
 from evonas.executors.launch import read_hosts
+from evonas.fidelity.scheduler import Scheduler
 from evonas.genomes import residual
 from evonas.graph import Graph
 from evonas.individual import Individual
@@ -32,6 +34,7 @@ from evonas.run.phase import Phase
 from evonas.run.probe import final_epoch_seconds, final_seconds
 from evonas.run.shares import Shares
 from evonas.run.store import Run
+from evonas.run.trainings import Trainings
 from evonas.strategies import Strategy
 from evonas.strategies.first import First
 from evonas.support.device import memory_of, sharing
@@ -81,6 +84,8 @@ class Session:
         self.loop = Loop(journal, executor, self.config.workers, on_event=observer.event, watch=self.watch)
         self.store = WeightStore(run.directory / "weights", self.config.weights_disk)
         self.heirs: list[Inheritance] = []
+        kept = WeightStore(run.directory / "checkpoints", self.config.weights_disk, suffix=".checkpoint")
+        self.checkpoints = Checkpoints(kept if self.config.fidelity else None)
         self.task = self.problem.task
         self.finals: Finals | None = None
         if self.task is not None:  # there are final networks
@@ -185,7 +190,14 @@ class Session:
             weights=self.problem.weights,
             rejects=self._broken_limit if self.config.limits else _no_limit,
             keeper=keeper,
+            trainings=Trainings(self._scheduler(), self.checkpoints, self.evaluator.features),
         )
+
+    def _scheduler(self) -> Scheduler | None:
+        fidelity, epochs = self.config.fidelity, self.evaluator.epochs
+        if fidelity is None or epochs is None:
+            return None
+        return registry.scheduler(fidelity, epochs)
 
     def _broken_limit(self, candidate: Candidate) -> str:
         """The last line: whatever a strategy proposes, nothing over the limits is trained."""

@@ -7,6 +7,7 @@ best/            the winner, trained: see `evonas.model.trained`
 reference/       what it is held against, trained as it is: the network by hand, and the best of random search
 random_search/
 as_trained/      the winner with the weights that the search has left it with, where weights are inherited
+checkpoints/     of trainings that may go on, by their checksums
 weights/         of those that are alive, by their checksums
 trained/ID/      others that were trained afterwards
 profile.json     where the time went, if that was asked for
@@ -203,6 +204,8 @@ class Run:
     def records(self) -> list[dict[str, Any]]:
         """One dict an evaluation: what was asked, joined with what was told (absent while it is in flight).
 
+        Of a training that went on, the last report stands, with what all of it has cost.
+
         Fields: id, genome, code, parents, operator, phase (search, baseline, final), role, generation, proposal (what
         a learning strategy says of it, such as epsilon), provisional (where it is), values (one an objective), status,
         measures (accuracy, parameters, multiply_adds, ...), cost (epochs, seconds), curve, error, reused, t (seconds of
@@ -213,7 +216,9 @@ class Run:
             if event["event"] == "asked":
                 records[event["id"]] = event
             elif event["event"] == "told":
-                records[event["id"]] = records[event["id"]] | event
+                before = records[event["id"]].get("cost", {"epochs": 0, "seconds": 0.0})
+                cost = {name: before[name] + event["cost"][name] for name in before}
+                records[event["id"]] = records[event["id"]] | event | {"cost": cost}
         return list(records.values())
 
     @property

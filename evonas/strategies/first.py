@@ -43,6 +43,10 @@ class First(Strategy):
         if self.then:
             self.then.update([individual for individual in individuals if id(individual) not in self._given])
 
+    def revise(self, individuals: Iterable[Individual]) -> None:
+        if self.then:
+            self.then.revise([individual for individual in individuals if id(individual) not in self._given])
+
     def check(self, problem: Any, *, inherit: bool = False) -> None:
         if self.then:
             self.then.check(problem, inherit=inherit)

@@ -24,7 +24,10 @@ class Strategy(ABC):
     update(individuals)  individuals that `generate` gave, in any order and with any delay, each with its fitness set;
                          a failed one has an invalid fitness.
 
-    These two are enough; what else a search asks has an answer here, which a strategy may replace:
+    revise(individuals)  those told before whose trainings have gone on since: their fitness has changed in place, and
+                         `individual.fidelity` says to which share of a full training. By default nothing more happens.
+
+    The first two are enough; what else a search asks has an answer here, which a strategy may replace:
 
     population         who is alive: those of whom children are made, and those that wait to be evaluated; (): nobody
                        ever has children; None: not known, so that all weights that might be inherited are kept
@@ -49,6 +52,9 @@ class Strategy(ABC):
 
     @abstractmethod
     def update(self, individuals: Iterable[Individual]) -> None: ...
+
+    def revise(self, individuals: Iterable[Individual]) -> None:  # noqa: B027  most look at fitnesses when they need them
+        """Called with those whose trainings have gone on since `update`."""
 
     def check(self, problem: Any, *, inherit: bool = False) -> None:  # noqa: B027  most have nothing to say
         """Raises UserError where the strategy cannot search such a problem (`evonas.run.problem.Problem`), with or

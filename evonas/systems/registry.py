@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from evonas.errors import UserError
+from evonas.fidelity.scheduler import Scheduler
 from evonas.individual import Toolbox
 from evonas.operators import by_decision
 from evonas.recipe import SMALL_FINAL, Recipe
@@ -70,6 +71,18 @@ SPACES: dict[str, str] = {
     "nasbench101": "evonas.genomes.nasbench101:NASBench101Space",
     "nasbench201": "evonas.genomes.nasbench201:NASBench201Space",
     "nasbench-macro": "evonas.genomes.nasbench_macro:NASBenchMacroSpace",
+}
+
+SCHEDULERS: dict[str, str] = {
+    "halving": "evonas.fidelity.halving:SuccessiveHalving",
+    "hyperband": "evonas.fidelity.halving:Hyperband",
+    "asha": "evonas.fidelity.asha:asha",
+    "median": "evonas.fidelity.median:MedianRule",
+    "last-value": "evonas.fidelity.forecasting:last_value",
+    "sotl": "evonas.fidelity.forecasting:training_speed",
+    "baker": "evonas.fidelity.forecasting:baker",
+    "domhan": "evonas.fidelity.forecasting:domhan",
+    "lcnet": "evonas.fidelity.forecasting:lcnet",
 }
 
 TASKS: dict[str, str] = {"image-classification": "evonas.tasks.classification:ImageClassification"}
@@ -170,6 +183,31 @@ def chosen(text: str, toolbox: Callable[..., Toolbox] = by_decision.toolbox) -> 
             raise UserError(f"{name} has no setting {key!r}; it has {', '.join(has) or 'none'}")
     values = {key: known[key].read(value, f"{name}:{key}") for key, value in given.items()}
     return found.having(**presets.get(preset or "", {}) | values)
+
+
+def scheduler(text: str, epochs: int) -> Scheduler:
+    """A scheduler of trainings with so many epochs, with its settings, by name: `asha:eta=3,least=4`.
+
+    Raises UserError for an unknown scheduler or setting, and for a value that it cannot have.
+    """
+    name, words = _divided(text)
+    make = scheduler_class(name)
+    known = settings_of(make)
+    given = read_words(words)
+    for key in given:
+        if key not in known:
+            raise UserError(f"{name} has no setting {key!r}; it has {', '.join(known) or 'none'}")
+    return make(epochs, **{key: known[key].read(value, f"{name}:{key}") for key, value in given.items()})
+
+
+def scheduler_class(name: str) -> Callable[..., Scheduler]:
+    """What makes a scheduler of this name, or FILE.py:NAME, for so many epochs. Raises UserError for an unknown one."""
+    if name in SCHEDULERS:
+        return _load(SCHEDULERS[name])
+    if is_reference(name):
+        return imported(name)
+    hint = near(name, SCHEDULERS, f"schedulers are {', '.join(SCHEDULERS)}, or FILE.py:NAME for your own")
+    raise UserError(f"unknown scheduler {name!r}: {hint}")
 
 
 def setup(found: System, preset: str, strategy: str | None = None) -> Setup:

@@ -19,9 +19,7 @@ DIGITS = 32  # of a checksum
 
 def write(path: Path, state: dict[str, Any]) -> None:
     """Raises RunError where it cannot be written."""
-    whole = io.BytesIO()
-    torch.save(state, whole)
-    content = whole.getvalue()
+    content = packed(state)
     write_bytes(path, checksum(content).encode() + b"\n" + content)
 
 
@@ -35,4 +33,16 @@ def read(path: Path, advice: str) -> dict[str, Any]:
     known, content = data[:DIGITS], data[DIGITS + 1 :]
     if checksum(content).encode() != known:
         raise RunError(f"{path} is damaged: it is not what was written; {advice}")
+    return unpacked(content)
+
+
+def packed(state: dict[str, Any]) -> bytes:
+    """A state as bytes, which travel between processes."""
+    whole = io.BytesIO()
+    torch.save(state, whole)
+    return whole.getvalue()
+
+
+def unpacked(content: bytes) -> dict[str, Any]:
+    """The state, with all tensors on the CPU. Code in it is never run."""
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

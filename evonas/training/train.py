@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +21,6 @@ from evonas.training.auxiliary import head
 from evonas.training.average import averaged
 from evonas.training.optimizers import SGD, Adam, RMSprop
 
-RESTARTED = 0.4  # times the learning rate (Baker et al. 2017; Zhong et al. 2018)
-
 
 class TrainingFailed(RuntimeError):
     """A network that cannot be trained. `kind` is nan, memory or time."""
@@ -32,55 +28,6 @@ class TrainingFailed(RuntimeError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
-
-
-def train(
-    network: nn.Module,
-    split: Split,
-    recipe: Recipe,
-    *,
-    seed: int,
-    validation: Split | None = None,
-    precision: str = "float32",
-    splits: int = 1,
-    deadline: float | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    watch: Unwatched = UNWATCHED,
-) -> list[dict[str, float]]:
-    """Train in place; every metric of the task on `validation` after each epoch, those before a restart included
-    (nothing where there is no validation split, and then no restart either).
-
-    A restart, of the recipe's `restarts`, follows a first epoch that has learnt nothing or whose loss was not finite.
-
-    Raises TrainingFailed as `Training.epoch` does.
-    """
-    settings: dict[str, Any] = {"seed": seed, "precision": precision, "splits": splits, "watch": watch}
-    training = Training(network, split, recipe, **settings)
-    restarts = recipe.restarts if validation is not None else 0
-    begun = copy.deepcopy(network.state_dict()) if restarts else {}
-    curve: list[dict[str, float]] = []
-    while training.epochs < recipe.epochs:
-        learnt = True
-        try:
-            training.epoch(deadline=deadline, clock=clock)
-        except TrainingFailed as failure:
-            if failure.kind != "nan" or training.epochs or not restarts:
-                raise
-            learnt = False
-        else:
-            if validation is not None:
-                watch.begin("evaluation")
-                metric = validation.task.metric
-                curve.append(evaluate(training.judged, validation, precision=precision))
-                learnt = training.epochs > 1 or metric.better(curve[-1][metric.name], validation.null)
-        if restarts and not learnt:
-            restarts -= 1
-            network.load_state_dict(begun)
-            recipe = replace(recipe, learning_rate=recipe.learning_rate * RESTARTED)
-            training = Training(network, split, recipe, **settings)
-    if training.judged is not network:
-        network.load_state_dict(training.judged.state_dict())
-    return curve
 
 
 class Training:

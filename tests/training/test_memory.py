@@ -23,8 +23,9 @@ from evonas.support.streams import stream
 from evonas.systems.registry import system
 from evonas.tasks.classification import ImageClassification
 from evonas.tasks.splits import Split
+from evonas.training.course import train
 from evonas.training.memory import SPARE, splits_within, supernet_bytes, training_bytes
-from evonas.training.train import Training, train
+from evonas.training.train import Training
 
 RECIPE = Recipe(epochs=3, batch_size=16)
 GENOME = DIGITS.parse("1-01/1-01-101")

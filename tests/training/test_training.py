@@ -15,7 +15,8 @@ from evonas.network import build
 from evonas.recipe import RECIPES, Recipe
 from evonas.tasks.augmentation import cutout, random_crop, random_flip
 from evonas.tasks.classification import ImageClassification
-from evonas.training.train import Training, TrainingFailed, evaluate, keep_schedule, optimizer_of, train
+from evonas.training.course import train
+from evonas.training.train import Training, TrainingFailed, evaluate, keep_schedule, optimizer_of
 
 NETWORK = DIGITS.decode(DIGITS.parse("1-00/1-00-000"))
 DROPPING = replace(DIGITS, dropout=0.5).decode(DIGITS.parse("1-00/1-00-000"))  # draws from the global generators
@@ -161,7 +162,7 @@ def test_a_training_that_diverges_in_its_first_epoch_begins_anew_too(digits, dev
     wild = Recipe(epochs=2, learning_rate=1e30, schedule="constant", restarts=1)
     with pytest.raises(TrainingFailed, match="not finite in epoch 1 of 2"):
         train(build(NETWORK), digits.train, replace(wild, restarts=0), seed=0, validation=digits.validation)
-    monkeypatch.setattr("evonas.training.train.RESTARTED", 1e-31)
+    monkeypatch.setattr("evonas.training.course.RESTARTED", 1e-31)
     curve = train(build(NETWORK), digits.train, wild, seed=0, validation=digits.validation)
     calm = replace(wild, learning_rate=1e30 * 1e-31, restarts=0)
     expected = train(build(NETWORK), digits.train, calm, seed=0, validation=digits.validation)
