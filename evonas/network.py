@@ -37,6 +37,7 @@ def build(graph: Graph, *, seed: int = 0, trust: bool = False) -> fx.GraphModule
     forward(x) takes images (B, C, H, W) and gives logits (B, classes) or what the graph ends in; of an open graph,
     forward(x, route). Initial weights depend on the seed and on each parameter's name and shape alone; the global
     generator is left as it was. Building is by name too: a network and a supernet of one space agree in their keys.
+    `meta` has the graph, and under `stands_for` how often the graph does what a module does once for several nodes.
 
     trust   run the source that a graph has of operations whose classes are not there; else they are a UserError
     """
@@ -70,6 +71,7 @@ def build(graph: Graph, *, seed: int = 0, trust: bool = False) -> fx.GraphModule
     drawn.output(values[graph.output])
     network = _module(modules, drawn, "Supernet" if graph.is_open else "Network")
     network.meta["graph"] = whole
+    network.meta["stands_for"] = _stands_for(whole, graph)
     initialise(network, seed)
     return network
 
@@ -292,6 +294,17 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 def concatenated(images: Sequence[Tensor]) -> Tensor:
     """Side by side, along the channels."""
     return torch.cat([DenseGradient.apply(each) for each in images], 1)
+
+
+def _stands_for(whole: Graph, shared: Graph) -> dict[str, int]:
+    """The modules of nodes that sharing has made: how many nodes of the whole graph begin with what each does."""
+    own = {INPUT, *(node.name for node in whole.nodes)}
+    counts: dict[str, int] = {}
+    for node in reversed(shared.nodes):
+        for edge in node.inputs:
+            if edge.source not in own:
+                counts[edge.source] = counts.get(edge.source, 0) + counts.get(node.name, 1)
+    return {name.replace("/", "."): count for name, count in counts.items()}
 
 
 def _combine(drawn: fx.Graph, node: Node, inputs: list[fx.Node]) -> fx.Node:

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TABLES = Path(os.environ.get("EVONAS_TABLES", ROOT.parent / "shared" / "data"))
-TABLE, IMAGES = "nasbench201.csv.gz", "cifar10_12k.npz"
+TABLE, IMAGES, SCORES = "nasbench201.csv.gz", "cifar10_12k.npz", "nasbench201_zerocost_c10.csv.gz"
 LIMIT_S = 280
 
 SCRIPTS = [path for path in sorted((ROOT / "benchmarks").glob("*.py")) if "__main__" in path.read_text()]
@@ -25,6 +25,7 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "tables.py": (TABLE,),
     "time_limit.py": ("rows.csv",),
     "unequal.py": ("rows.csv",),
+    "zero_cost.py": ("rows.csv", SCORES, TABLE, IMAGES),
 }
 NEEDS = {"dispatch.py": "scoop", "epoch.py": "torchvision", "pareto.py": "moocore"}
 SLOW = {
@@ -66,7 +67,7 @@ def one_core():
 def test_a_benchmark_runs_at_its_smallest_size(script, arguments, tmp_path):
     if script in NEEDS and importlib.util.find_spec(NEEDS[script]) is None:
         pytest.skip(f"{NEEDS[script]} is not installed")
-    files = {name: TABLES / name for name in arguments if name in (TABLE, IMAGES)}
+    files = {name: TABLES / name for name in arguments if name in (TABLE, IMAGES, SCORES)}
     if missing := [str(path) for path in files.values() if not path.exists()]:
         pytest.skip(f"there is no {', '.join(missing)}; set EVONAS_TABLES to the folder that has it")
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
