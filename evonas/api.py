@@ -74,6 +74,7 @@ def search(
     max_parameters: int | str | None = None,
     max_multiply_adds: int | str | None = None,
     init: Sequence[str | Path] = (),
+    warm_start: str | None = None,
     fidelity: str | None = None,
     inherit: bool | None = None,
     baseline: bool = False,
@@ -122,6 +123,9 @@ def search(
     max_parameters     no network above is trained: 20_000 or "20k"
     max_multiply_adds  likewise
     init               networks to begin with: codes, or directories of runs, whose best is taken
+    warm_start         begin with the best of so many random networks, as many as the strategy's population or else 20,
+                       by a training-free score: "naswot:1000"; of several (`evonas.scores`) by the sum of their ranks:
+                       "synflow+jacov+naswot:1000"
     fidelity           stop trainings that promise little, by a scheduler: "asha:eta=3,least=4", "halving", "hyperband",
                        "median"; None: train all of them to the end
     inherit            children begin with the weights of their first parent, where name and shape agree; None: as the
@@ -204,6 +208,7 @@ def search(
             device=device,
             precision=choose_precision(precision, device, lambda: setup.space.check(stream(seed, "precision"))),
             init=tuple(code_of(each, setup.space) for each in init),
+            warm_start=warm_start,
             fidelity=fidelity,
             timeout_s=seconds_in("timeout", timeout),
             memory=None if memory is None else read_count(memory),

@@ -16,6 +16,7 @@ MADE = {
     "copy": "The same genome as its parent, which nothing has changed.",
     "reproduction": "The same genome again, proposed as it was.",
     "init": "Given by the user to begin with.",
+    "warm_start": "The best of many random networks by training-free scores (warm_start.csv has all).",
     "given": "Made by the user's own strategy.",
     "trivial": "The smallest network of the space, from which evolution begins.",
     "controller": "Drawn by a controller, a recurrent network that learns from rewards which decisions to favour.",

@@ -14,6 +14,7 @@ from evonas.evaluation.training import Training
 from evonas.graph import Graph
 from evonas.individual import Individual
 from evonas.operations.operation import some_are_added
+from evonas.run import warm_start
 from evonas.run.config import Config
 from evonas.run.problem import BY_SCRIPT
 from evonas.run.store import Run
@@ -52,10 +53,12 @@ def check(run: Run) -> None:
     if not ready and (missing := [role for role in strategy.roles if not hasattr(toolbox, role)]):
         raise UserError(f"{type(strategy).__name__} needs operators for {', '.join(missing)}, and the toolbox of "
                         f"{problem.space.name} has none; use another strategy, or register them")  # fmt: skip
-    if config.init and ready and type(strategy).begin_with is Strategy.begin_with:
-        raise UserError("a strategy that is made already does not hear of `init`, which the search's toolbox hands "
+    if (config.init or config.warm_start) and ready and type(strategy).begin_with is Strategy.begin_with:
+        told = "init" if config.init else "warm_start"
+        raise UserError(f"a strategy that is made already does not hear of `{told}`, which the search's toolbox hands "
                         "out; give strategy=lambda toolbox, rng: ..., or let it begin with its own")  # fmt: skip
-    strategy.begin_with([Individual(problem.space.parse(code)) for code in config.init])
+    given = [Individual(problem.space.parse(code)) for code in config.init]
+    strategy.begin_with([*given, *warm_start.check(problem, config)])
     _check_first(run)
     if config.limits:
         config.limits.check(Decoder(problem.space), problem.tools(stream(config.seed, "check")).individual)
@@ -168,8 +171,7 @@ def _check_first(run: Run) -> None:
     """Networks to begin with fit into the first population and keep the limits."""
     problem, config = run.problem, run.config
     first = [problem.space.parse(code) for code in config.init]
-    settings = {} if problem.strategy is not None else problem.chosen.settings
-    room = settings["population"].default if "population" in settings else None
+    room = problem.first_population
     if room is not None and len(first) > room:
         whole = problem.setup.strategy.settings["population"].default
         raise UserError(f"{len(first)} networks to begin with, but the search begins with {room}; set "
@@ -185,8 +187,9 @@ def check_same(run: Run, config: Config) -> None:
 
     Of an `evaluate` or `strategy` of a script only whether there is one is known. Raises UserError.
     """
-    fields = ("preset", "settings", "shapes", "data", "seed", "objectives", "limits", "init", "timeout_s", "memory",
-              "threads", "accumulate", "baseline", "inherit", "evaluate", "strategy", "task")  # fmt: skip
+    fields = ("preset", "settings", "shapes", "data", "seed", "objectives", "limits", "init", "warm_start",
+              "timeout_s", "memory", "threads", "accumulate", "baseline", "inherit", "evaluate", "strategy",
+              "task")  # fmt: skip
     was = [name for name in fields if _said(run.config, name) != _said(config, name)]
     if run.config.system.rpartition(":")[2] != config.system.rpartition(":")[2]:
         was.insert(0, "system")

@@ -34,6 +34,7 @@ class Config(ProblemText):
     inherit       children begin with the weights of their first parent
     weights_disk  bytes on disk for the weights of those alive
     init          codes of networks to begin with
+    warm_start    random networks to begin with, as `evonas.run.warm_start` reads it; None: none
     """
 
     seed: int
@@ -46,6 +47,7 @@ class Config(ProblemText):
     scheduler: str | None = None
     threads: int = 1
     init: tuple[str, ...] = ()
+    warm_start: str | None = None
     fidelity: str | None = None
     timeout_s: float | None = None
     memory: int | None = None

@@ -135,6 +135,12 @@ class Problem:
             values["population"] = max(2, values["population"] // 2)
         return using.having(**values)
 
+    @property
+    def first_population(self) -> int | None:
+        """How many networks the strategy begins with; None: it does not say."""
+        settings = {} if self.strategy is not None else self.chosen.settings
+        return settings["population"].default if "population" in settings else None
+
     def tools(self, rng: Random) -> Toolbox:
         """The DEAP toolbox over the space."""
         return self.setup.strategy.tools(self.space, rng)

@@ -24,6 +24,7 @@ from evonas.individual import Individual
 from evonas.ranking import Best, best
 from evonas.recipe import Recipe
 from evonas.reports.profile import profile
+from evonas.run import warm_start
 from evonas.run.bench import RunBench
 from evonas.run.budget import Budget
 from evonas.run.config import Config
@@ -154,6 +155,7 @@ class Session:
         first = [Individual(self.problem.space.parse(code)) for code in self.config.init]
         for individual in first:
             individual.operator = "init"
+        first += warm_start.begin(self.run, self.observer.note, self._warming_s)
         if first:
             toolbox.decorate("individual", partial(_beginning_with, first))
         strategy = self.problem.make(toolbox, rng).begin_with(first)
@@ -256,6 +258,12 @@ class Session:
 
     def _shares(self, seconds: float) -> Shares:
         return Shares.of(seconds, baseline=self.config.baseline, final=self._usual_final_s)
+
+    @property
+    def _warming_s(self) -> float | None:
+        """What a warm start may take: half of the search's time."""
+        first = self.config.budgets[0].seconds
+        return None if first is None or self.config.warm_start is None else self._shares(first).search / 2
 
     @cached_property
     def _usual_final_s(self) -> float:

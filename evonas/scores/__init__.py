@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from evonas.errors import UserError
 
 if TYPE_CHECKING:
-    from evonas.scores.score import Score
+    from evonas.scores.contract import Score
 
 SCORES: dict[str, str] = {  # by name, its function; torch is loaded only where a score is wanted
     "grad_norm": "evonas.scores.gradients:grad_norm",

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from evonas.scores.score import on_a_copy
+from evonas.scores.contract import on_a_copy
 
 K = 1e-5  # keeps an eigenvalue of 0 from dividing by it
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evonas.scores.score import on_a_copy
+from evonas.scores.contract import on_a_copy
 
 
 @on_a_copy
@@ -24,11 +24,13 @@ def naswot(network: nn.Module, inputs: Tensor, targets: Tensor, generator: torch
         code = (output.flatten(1) > 0).float()  # sums of ones are exact in float32 up to 2^24
         kernel.add_(code @ code.T + (1 - code) @ (1 - code).T, alpha=times)  # their kernel K_H
 
-    stands_for = getattr(network, "meta", {}).get("stands_for", {})
-    for path, module in network.named_modules():
+    shared: dict[nn.Module, int] = {}
+    for part in network.modules():
+        for path, times in getattr(part, "meta", {}).get("stands_for", {}).items():
+            shared.update(dict.fromkeys(part.get_submodule(path).modules(), times))
+    for module in network.modules():
         if isinstance(module, nn.ReLU):
-            times = stands_for.get(path.rpartition(".")[0], 1)
-            module.register_forward_hook(partial(agree, times))
+            module.register_forward_hook(partial(agree, shared.get(module, 1)))
     with torch.no_grad():
         network(inputs)
     return torch.linalg.slogdet(kernel).logabsdet.item()

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from evonas.scores.score import on_a_copy, weights
+from evonas.scores.contract import on_a_copy, weights
 
 
 @on_a_copy
@@ -19,14 +21,14 @@ def synflow(network: nn.Module, inputs: Tensor, targets: Tensor, generator: torc
     network.double()
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.forward = _unchanged  # type: ignore[method-assign]
+            module.forward = _unchanged  # type: ignore[method-assign, assignment]
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.abs_()
     ones = torch.ones(1, *inputs.shape[1:], dtype=torch.float64, device=inputs.device)
     network(ones).sum().backward()
-    flow = sum(((weight * weight.grad).abs().sum() for weight in weights(network)), torch.zeros(()).double())
-    return flow.log().item()
+    flow = sum((weight * gradient).abs().sum().item() for weight, gradient in weights(network))
+    return math.log(flow) if flow > 0 else -math.inf
 
 
 def _unchanged(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evonas.scores.score import on_a_copy
+from evonas.scores.contract import on_a_copy
 
 ALPHA = 0.01  # the size of a perturbation
 

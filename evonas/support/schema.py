@@ -15,10 +15,11 @@ CACHE = "__msgspec_cache__"
 T = TypeVar("T")
 
 
-def checked(data: Any, kind: type[T], where: str) -> T:
-    """Plain data as a value of this kind. Raises UserError, which says where it is not one."""
+def checked(data: Any, kind: type[T], where: str, *, strict: bool = True) -> T:
+    """Plain data as a value of this kind; not `strict`: texts may stand for numbers. Raises UserError, which says where
+    it is not one."""
     try:
-        return msgspec.convert(data, kind)
+        return msgspec.convert(data, kind, strict=strict)
     except (msgspec.ValidationError, ValueError, TypeError) as error:
         if isinstance(error, UserError):
             raise

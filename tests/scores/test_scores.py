@@ -1,7 +1,7 @@
 """Training-free scores, by values by hand, by invariances, and by what they leave as it was."""
 
 import math
-from random import Random
+import random
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from evonas.genomes.genet import GeNetSpace
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.graph import INPUT, Draft
 from evonas.network import build
-from evonas.operations import Convolution, GlobalAveragePool, Linear, ReLU
+from evonas.operations import BatchNorm, Convolution, GlobalAveragePool, Linear, ReLU
 from evonas.scores import SCORES, score
 from evonas.scores.ranks import rank_sum, ranks
 from evonas.tasks.classification import ImageClassification
@@ -68,7 +68,9 @@ def test_naswot_counts_a_relu_that_several_nodes_share_as_often_as_the_graph_has
     inputs, _ = images()
     one, three = network(1), network(3)
     assert sum(isinstance(module, nn.ReLU) for module in three.modules()) == 1
-    assert value("naswot", three, inputs) == pytest.approx(value("naswot", one, inputs) + 8 * math.log(3))
+    found = value("naswot", three, inputs)
+    assert found == pytest.approx(value("naswot", one, inputs) + 8 * math.log(3))
+    assert value("naswot", nn.Sequential(three), inputs) == found
 
 
 def test_jacov_of_images_with_uncorrelated_gradients_is_minus_one_an_image():
@@ -164,7 +166,7 @@ def test_a_score_leaves_the_network_and_the_generators_as_they_were(name, traini
     called = []
     network[2].register_forward_hook(lambda *_: called.append(1))
     before, given = traces(network), inputs.clone()
-    random, torchs = Random(0).getstate(), torch.get_rng_state()
+    python, torchs = random.getstate(), torch.get_rng_state()
     assert math.isfinite(value(name, network, inputs, targets))
     after = traces(network)
     for kept, found in zip(before[:2], after[:2], strict=True):
@@ -175,7 +177,7 @@ def test_a_score_leaves_the_network_and_the_generators_as_they_were(name, traini
     assert inputs.grad is None
     assert not called, "a hook of the user's own is not called for the copy"
     assert torch.equal(torch.get_rng_state(), torchs)
-    assert Random(0).getstate() == random
+    assert random.getstate() == python
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -190,6 +192,31 @@ def test_a_score_is_repeatable_whatever_was_scored_before(name):
     assert value(name, network.eval(), inputs, targets) == found
     with torch.no_grad():
         assert value(name, network, inputs, targets) == found
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_dropout_does_not_count(name):
+    inputs, targets = images()
+    network = cell(*CELL)
+    dropped = nn.Sequential(nn.Dropout2d(0.5), network)
+    plain = nn.Sequential(nn.Identity(), network)
+    assert value(name, dropped, inputs, targets) == value(name, plain, inputs, targets)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_a_relu_that_overwrites_its_input_spoils_no_score(name):
+    draft = Draft((3, 8, 8))
+    draft.node("stem", [INPUT], Convolution(4))
+    draft.node("plain", ["stem"], Convolution(4))
+    draft.node("normed", ["stem"], BatchNorm(), ReLU(), Convolution(4))
+    draft.node("end", ["plain", "normed"], GlobalAveragePool(), Linear(4))
+    network, (inputs, targets) = build(draft.graph()), images()
+    (relu,) = (module for module in network.modules() if isinstance(module, nn.ReLU))
+    assert relu.inplace
+    found = value(name, network, inputs, targets)
+    relu.inplace = False
+    assert math.isfinite(found)
+    assert found == value(name, network, inputs, targets)
 
 
 @pytest.mark.parametrize("name", ["grad_norm", "snip", "jacov", "naswot"])

@@ -44,10 +44,10 @@ def on_a_copy(formula: Callable[[nn.Module, Tensor, Tensor, torch.Generator], fl
     return score
 
 
-def weights(network: nn.Module) -> list[nn.Parameter]:
-    """The weights of all convolutions and linear layers that have a gradient, in the order of the modules."""
+def weights(network: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """The weight of each convolution and linear layer, and its gradient, where it has one; in the order of modules."""
     layers = (each for each in network.modules() if isinstance(each, nn.modules.conv._ConvNd | nn.Linear))
-    return [layer.weight for layer in layers if layer.weight.grad is not None]
+    return [(layer.weight.detach(), layer.weight.grad) for layer in layers if layer.weight.grad is not None]
 
 
 def _copy_of(network: nn.Module) -> nn.Module:
