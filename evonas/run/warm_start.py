@@ -10,6 +10,7 @@ import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -179,7 +180,8 @@ def _minibatch(problem: Problem, config: Config) -> tuple[Tensor, Tensor]:
 
     split = RunBench(problem, config).train
     generator = torch.Generator().manual_seed(number(config.seed, "warm start", "images"))
-    chosen = torch.randperm(len(split), generator=generator)[:BATCH]
+    size = min(BATCH, prod(split.inputs.shape[1:]) // 2)  # gradients of more would depend on one another
+    chosen = torch.randperm(len(split), generator=generator)[:size]
     inputs = split.inputs[chosen.to(split.inputs.device)].to(split.device)
     return channels_last(split.normalised(inputs)), split.targets[chosen.to(split.device)]
 
