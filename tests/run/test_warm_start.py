@@ -32,6 +32,13 @@ def table(run):
         return list(csv.DictReader(file))
 
 
+def anew(run, folder):
+    """A copy of the run in which nothing has been scored yet."""
+    shutil.copytree(run.directory, folder)
+    (folder / warm_start.FILE).unlink()
+    return evonas.open_run(folder)
+
+
 def first(run):
     return [record["code"] for record in run.records() if record["operator"] == "warm_start"]
 
@@ -61,8 +68,10 @@ def test_the_config_says_how_the_search_began(run):
 
 
 def test_a_warm_start_is_the_same_for_a_seed_and_another_one_for_another(run, tmp_path):
-    assert table(search(tmp_path / "again")) == table(run)
-    assert table(search(tmp_path / "other", seed=1)) != table(run)
+    for seed, same in ((0, True), (1, False)):
+        again = anew(run, tmp_path / str(seed)).moved(seed=seed)
+        warm_start.begin(again, print)
+        assert (table(again) == table(run)) is same
 
 
 def test_several_scores_count_by_the_sum_of_their_ranks(tmp_path):
@@ -73,6 +82,7 @@ def test_several_scores_count_by_the_sum_of_their_ranks(tmp_path):
     assert first(found) == [rows[place]["code"] for place in best]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_reads_what_was_scored(run, tmp_path, monkeypatch):
     whole = search(tmp_path / "whole", budget=7)
     shutil.copytree(run.directory, tmp_path / "run")
@@ -125,9 +135,7 @@ def test_a_strategy_of_a_script_begins_with_twenty(tmp_path):
 
 def test_where_time_is_short_no_more_are_scored_than_the_search_begins_with(run, tmp_path):
     notes = []
-    shutil.copytree(run.directory, tmp_path / "run")
-    again = evonas.open_run(tmp_path / "run")
-    (again.directory / warm_start.FILE).unlink()
+    again = anew(run, tmp_path / "run")
     assert len(warm_start.begin(again, notes.append, seconds=0)) == 4
     assert len(table(again)) == 4
     assert notes[0].startswith("warm start: 4 networks scored by naswot in 0 s; the search begins with the best 4")
@@ -177,6 +185,7 @@ def test_a_warm_start_is_a_score_or_several_and_a_number():
     assert WarmStart.read("synflow+jacov+naswot:1000") == WarmStart(("synflow", "jacov", "naswot"), 1000)
 
 
+@pytest.mark.slow
 def test_random_search_beside_it_begins_cold(tmp_path):
     found = search(tmp_path / "run", baseline=True)
     assert {record["operator"] for record in found.records() if record["phase"] == "baseline"} == {"random"}
