@@ -28,6 +28,7 @@ COMMANDS = (
     "decode",
     "list",
     "compare",
+    "replay",
     "plot",
 )
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # why standard output may take no more

@@ -13,10 +13,14 @@ from evonas.evaluation.outcome import Outcome
 
 @dataclass(frozen=True)
 class StoredCurves(Evaluator):
-    """A genome is the place of a curve, (3,). All curves have `epochs` values."""
+    """A genome is the place of a curve, (3,). All curves have `epochs` values.
+
+    seconds   of an epoch of each training; (): not known
+    """
 
     curves: Sequence[Curve]
     epochs: int  # type: ignore[misc]
+    seconds: Sequence[float] = ()
 
     @property
     def features(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -27,11 +31,13 @@ class StoredCurves(Evaluator):
 
     def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
         reached = self.epochs if candidate.epochs is None else candidate.epochs
-        curve = self.curves[candidate.genome[0]].seen(reached)
+        place = candidate.genome[0]
+        curve, trained = self.curves[place].seen(reached), reached - candidate.had
         return Outcome(
             (curve.values[-1],),
             status="full" if reached == self.epochs else "partial",
-            epochs=reached - candidate.had,
+            epochs=trained,
+            seconds=trained * self.seconds[place] if self.seconds else 0.0,
             reached=reached,
             curve=curve.values,
             losses=curve.losses,

@@ -28,6 +28,7 @@ from evonas.plots.learning import learning
 from evonas.plots.lineage import lineage
 from evonas.plots.regret import regret
 from evonas.plots.relaxation import relaxation
+from evonas.plots.stopping import stopping
 from evonas.plots.training import training_curve
 from evonas.plots.utilisation import utilisation
 
@@ -46,6 +47,7 @@ __all__ = [
     "pictures",
     "regret",
     "relaxation",
+    "stopping",
     "training_curve",
     "utilisation",
 ]

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from evonas.comparison.replay import complete, rank_correlation, replay
+from evonas.comparison.replay import Comparison, Stored, rank_correlation, replay
 from evonas.curves.model import Curve, Forecast
 from evonas.curves.statistics import LastValue
 from evonas.errors import UserError
@@ -334,7 +334,7 @@ def test_a_scheduler_that_cannot_be_is_refused(text, match):
 def curves(count=27, epochs=9, seed=0):
     rng = Random(seed)
     ends = [rng.random() for _ in range(count)]
-    return [Curve(tuple(end * (1 - 0.9 ** (epoch + 1)) for epoch in range(epochs))) for end in ends]
+    return Stored.of("curves", [Curve(tuple(end * (1 - 0.9**epoch) for epoch in range(1, 1 + epochs))) for end in ends])
 
 
 def test_whole_trainings_cost_everything_and_lose_nothing():
@@ -352,7 +352,7 @@ def test_successive_halving_costs_what_its_rungs_say():
 
 
 def test_what_is_lost_by_stopping_early_is_the_regret():
-    late = [Curve((0.0, 0.0, 0.9)), Curve((0.1, 0.2, 0.3)), Curve((0.2, 0.3, 0.5))]
+    late = Stored.of("late", [Curve((0.0, 0.0, 0.9)), Curve((0.1, 0.2, 0.3)), Curve((0.2, 0.3, 0.5))])
     found = replay(late, SuccessiveHalving(3, eta=3, least=1, candidates=3), Random(0))
     assert found.regret == pytest.approx(0.4)
     assert not found.kept
@@ -364,7 +364,8 @@ def test_forecasts_are_held_against_what_came():
     found = replay(curves(), rule, Random(0))
     assert found.errors
     assert found.epochs < 27 * 9
-    assert replace(found, errors=(0.0, 1.0, 3.0, -9.0)).covered == 0.5
+    comparison = Comparison(curves(), {"rule": [replace(found, errors=(0.0, 1.0, 3.0, -9.0))]})
+    assert comparison.to_json()["rules"]["rule"]["covered"] == 0.5
 
 
 def test_an_order_is_drawn_and_the_same_for_the_same_seed():
@@ -378,10 +379,11 @@ def test_an_order_is_drawn_and_the_same_for_the_same_seed():
 
 
 def test_only_complete_curves_can_be_replayed():
-    some = [*curves(3), Curve((0.1, 0.2))]
-    assert complete(some) == some[:3]
-    with pytest.raises(UserError, match="at least two complete"):
-        complete(some[2:])
+    some = [*curves(3).curves, Curve((0.1, 0.2))]
+    found = Stored.of("some", some, [1.0, 2.0, 3.0, 4.0])
+    assert (found.curves, found.seconds, found.left_out) == (some[:3], [1.0, 2.0, 3.0], 1)
+    with pytest.raises(UserError, match="some has 1 curves of 9 epochs; give at least two complete"):
+        Stored.of("some", some[2:])
 
 
 def test_a_rank_correlation_of_equal_values_is_none():
