@@ -69,6 +69,7 @@ def show_end(run: Any) -> None:
     """The end of a search: a table, or how to go on."""
     from evonas.reports.profile import inside, steering
     from evonas.reports.progress import new_console
+    from evonas.reports.tables import stopped_early
     from evonas.support.files import read_json
 
     if run.interrupted:
@@ -83,6 +84,11 @@ def show_end(run: Any) -> None:
         print_table(console, inside(found), f"inside {found['evaluations']} evaluations")
         print_table(console, steering(found), "the process that steers")
         console.print(f"workers were in evaluations for {found['utilisation']:.1%} of the time, starting them included")
+    if run.config.fidelity:
+        records = [record for record in run.records() if record["phase"] == "search" and "status" in record]
+        epochs = sum(record["cost"]["epochs"] for record in records)
+        console.print(f"{stopped_early(records)} were stopped early by {run.config.fidelity}; the search trained "
+                      f"{epochs:,} epochs")  # fmt: skip
     if run.config.limits:
         console.print(f"{summary['rejected']} networks were over the limits and not trained")
     if len(run.config.objectives) > 1:

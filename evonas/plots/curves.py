@@ -25,6 +25,7 @@ from evonas.plots.style import (
     page,
     quantity,
     say,
+    stopped,
     winner_id,
 )
 
@@ -37,7 +38,8 @@ def curves(records: Iterable[Record], *, objectives: Objectives = ACCURACY, titl
     """Draw the first objective after each epoch, of the last generation or otherwise of the LAST most recent networks.
 
     The winner, or until there is one the best network so far, is emphasised and labelled with its id, also where it is
-    of an earlier generation. Failed networks are counted but not drawn.
+    of an earlier generation. Failed networks are counted but not drawn. Trainings that a scheduler has stopped are thin
+    grey lines to where they stopped: those of the last generation, or since the first of the networks shown was asked.
     """
     records = list(records)
     metric, weight = next(iter(objectives.items()))
@@ -55,11 +57,18 @@ def curves(records: Iterable[Record], *, objectives: Objectives = ACCURACY, titl
     best, role = _emphasised(records, weight)
     here = len(trained)
     trained[best["id"]] = [shown.factor * value for value in best["curve"]]
+    early = [[shown.factor * value for value in record["curve"]] for record in _stopped(records, members)]
+    for numbers in early:
+        axes.plot(range(1, len(numbers) + 1), numbers, color=GREY, linewidth=0.7, alpha=0.6, zorder=1)
+        axes.plot(len(numbers), numbers[-1], "x", color=GREY, markersize=4, alpha=0.8, zorder=1)
     draw = _draw_curves if max(map(len, trained.values())) > 1 else _draw_dots
     others, own = draw(axes, trained, best["id"])
     axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     entries = {f"{name}: {here} network{'s' * (here > 1)}": others} if len(trained) > 1 else {}
     entries[f"{role}: #{best['id']} ({shown.text(shown.factor * best['values'][0])})"] = own
+    if early:
+        label = f"stopped early: {len(early)} training{'s' * (len(early) > 1)}"
+        entries[label] = Line2D([], [], color=GREY, linewidth=0.7, marker="x", markersize=4)
     if failed:
         entries[f"failed, not drawn ({failed})"] = Line2D([], [], linestyle="", marker="x", color=GREY, markersize=4)
     legend(figure, entries)
@@ -83,6 +92,16 @@ def last_population(records: Iterable[Record]) -> tuple[list[Record], str]:
         last = max(generations)
         return [record for record in search if record["generation"] == last], f"generation {last}"
     return sorted(search, key=lambda record: record["t"])[-LAST:], f"last {min(LAST, len(search))} evaluations"
+
+
+def _stopped(records: list[Record], members: list[Record]) -> list[Record]:
+    """The trainings that were stopped beside these."""
+    early = [record for record in stopped(records, "search") if record.get("curve")]
+    generations = {record["generation"] for record in members}
+    if generations != {None}:
+        return [record for record in early if record["generation"] in generations]
+    first = min(record["id"] for record in members)
+    return [record for record in early if record["id"] >= first]
 
 
 def _draw_curves(axes: Axes, trained: Curves, best: int) -> tuple[Any, Any]:

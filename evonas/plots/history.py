@@ -35,6 +35,7 @@ from evonas.plots.style import (
     readable_range,
     say,
     show_counts,
+    stopped,
 )
 
 
@@ -73,10 +74,12 @@ def history(records: Iterable[Record], *, objectives: Objectives = ACCURACY, tit
     """
     records = list(records)
     search, baseline = evaluated(records, "search"), evaluated(records, "baseline")
+    early = sum(len(stopped(records, phase)) for phase in ("search", "baseline"))
     figure = page(4.0 + 2.4 * (len(objectives) - 1), title)
     panels = figure.subplots(len(objectives), sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, objectives, strict=True):
-        dress(axes, x="evaluations" if axes is panels[-1] else "", y=quantity(name).label)
+        counted = "evaluations" if not early else "evaluations that came to their end"
+        dress(axes, x=counted if axes is panels[-1] else "", y=quantity(name).label)
     if not search and not baseline:
         say(panels[0], "nothing has been evaluated yet")
         return figure
@@ -94,6 +97,8 @@ def history(records: Iterable[Record], *, objectives: Objectives = ACCURACY, tit
         name = baseline_name(baseline)
         entries |= _draw_phase(axes, baseline, scale, ORANGE, "--", name, 0.35, _bests(baseline, scales))
         entries |= _draw_worse_edge(axes, scale, {BLUE: search, ORANGE: baseline})
+    if early:
+        entries[f"stopped early, not drawn ({early})"] = Line2D([], [], linestyle="")
     legend(figure, entries, columns=3 if len(objectives) == 1 else 2)
     return figure
 

@@ -14,7 +14,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import FuncFormatter
 
 from evonas.errors import UserError
-from evonas.ranking import RANKED
+from evonas.ranking import comparable
 from evonas.support.text import brief
 
 Record = Mapping[str, Any]
@@ -40,10 +40,18 @@ def told(records: Iterable[Record]) -> list[Record]:
 
 def evaluated(records: Iterable[Record], phase: str) -> list[Record]:
     """The evaluated records of a phase, without the reference network beside it: the failed ones, and those whose
-    outcomes may be compared (of trainings, or otherwise of shared weights)."""
+    outcomes may be compared."""
     found = [record for record in told(records) if record["phase"] == phase and record.get("role") is None]
-    ranked = next((status for status in RANKED if any(record["status"] == status for record in found)), "")
-    return [record for record in found if record["status"] in (ranked, "failed")]
+    ranked = {record["id"] for record in comparable(found, phase=phase)}
+    return [record for record in found if record["id"] in ranked or record["status"] == "failed"]
+
+
+def stopped(records: Iterable[Record], phase: str) -> list[Record]:
+    """Those of a phase whose trainings a scheduler has stopped before their end: they are compared with no other."""
+    records = list(records)
+    ranked = {record["id"] for record in evaluated(records, phase)}
+    return [record for record in told(records) if record["phase"] == phase and record.get("role") is None
+            and record["id"] not in ranked and record.get("reached")]  # fmt: skip
 
 
 def baseline_name(records: Iterable[Record]) -> str:

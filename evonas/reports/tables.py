@@ -241,12 +241,21 @@ def fact_lines(run: Run) -> Iterator[tuple[str, str]]:
                           "proposals rejected by the limits)")  # fmt: skip
     epochs, seconds = (sum(record["cost"][name] for record in told) for name in ("epochs", "seconds"))
     yield "cost of the search", f"{epochs} epochs, {seconds:.0f} s of evaluation"
+    if config.fidelity is not None:
+        yield "stopped early", f"{stopped_early(told)}, by {config.fidelity}"
     if summary:
         yield "run time", f"{summary['wall_s']:.0f} s; the search ended after {summary['ended_because']}"
     if run.resumed:
         yield "resumed", "after " + ", ".join(f"{seconds:.0f} s" for seconds in run.resumed)
     yield "machine", f"{config.workers} worker{'s' * (config.workers > 1)} on {config.device} in {config.precision}"
     yield "seed", str(config.seed)
+
+
+def stopped_early(records: Sequence[Mapping[str, Any]]) -> str:
+    """How many of these trainings a scheduler has stopped before their end."""
+    under = [record for record in records if record.get("reached") and not record["reused"]]
+    early = [record for record in under if record["status"] in ("partial", "predicted")]
+    return f"{len(early)} of {len(under)} trainings"
 
 
 def individual_lines(found: Found) -> Iterator[str]:
@@ -259,6 +268,10 @@ def individual_lines(found: Found) -> Iterator[str]:
         yield f"{record['status']}: {record['error']}"
     else:
         yield ", ".join(f"{name} {shown(name, value)}" for name, value in found.values.items())
+        if record["status"] in ("partial", "predicted"):
+            epochs = f"{record['reached']} of {run.config.settings['search.epochs']} epochs"
+            forecast = "; its value is a forecast" * (record["status"] == "predicted")
+            yield f"its training was stopped after {epochs} by {run.config.fidelity}{forecast}"
     made = f"made by {record['operator']}"
     if record["parents"]:
         made += " from " + ", ".join(f"{parent} ({brief(run[parent].code, 60)})" for parent in record["parents"])

@@ -311,8 +311,10 @@ class Session:
         return shown | {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
 
     def _first(self, phase: Phase) -> dict[str, float] | None:
-        """What the search began with: so many networks, and the best value among them."""
-        values = [outcome.values[0] for _, outcome in phase.told() if outcome.values]
+        """What the search began with: so many networks, and the best value among them. Those whose trainings were
+        stopped are compared with none."""
+        ranked = {each.id for each in phase.ranked()}
+        values = [outcome.values[0] for individual, outcome in phase.told() if individual.id in ranked]
         if len(values) < 2 * FIRST:
             return None
         sign = 1 if self.problem.weights[0] > 0 else -1

@@ -2,10 +2,18 @@
 that was not. The evaluator is a formula, whose state says how far it has come."""
 
 import json
+import os
+import random
 import shutil
+import signal
+import subprocess
+import sys
+import textwrap
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -309,3 +317,89 @@ def test_rounds_of_a_rung_are_told_with_their_losses_and_what_was_asked(tmp_path
         assert event["reused"] or len(event["losses"]) == len(event["curve"]) == event["reached"]
         assert event["status"] == ("full" if event["reached"] == EPOCHS else "partial")
     assert all(event.get("checkpoint") for event in told if event["status"] == "partial" and not event["reused"])
+
+
+# ---- killed -------------------------------------------------------------------------------------------------------
+
+DRIVER = """
+    import sys
+    import time
+    from pathlib import Path
+
+    sys.path.insert(0, {tests!r})
+    from run.test_trainings import EPOCHS, Formula, aging
+    from evonas.evaluation.checkpoints import Checkpoints
+    from evonas.evaluation.inheritance import WeightStore
+    from evonas.executors import Processes
+    from evonas.genomes.genet import DIGITS
+    from evonas.run.budget import Budget
+    from evonas.run.journal import Journal
+    from evonas.run.loop import Loop
+    from evonas.run.phase import Phase
+    from evonas.run.trainings import Trainings
+    from evonas.systems.registry import scheduler
+
+    class Slow(Formula):
+        def __call__(self, candidate, replicate=0):
+            time.sleep(0.05)
+            return super().__call__(candidate, replicate)
+
+    if __name__ == "__main__":
+        folder = Path(sys.argv[1])
+        store = WeightStore(folder / "checkpoints", suffix=".checkpoint")
+        trainings = Trainings(scheduler("asha", EPOCHS), Checkpoints(store), Slow().features)
+        phase = Phase("search", aging(), Slow(), DIGITS, trainings=trainings)
+        executor = Processes(2)
+        with Journal(folder / "journal.jsonl", DIGITS.to_json()) as journal:
+            print("ready", flush=True)
+            Loop(journal, executor, 2).run(phase, Budget(int(sys.argv[2])))
+        executor.shutdown()
+"""
+
+
+@pytest.mark.parametrize(("kills", "evaluations"), [(3, 60), pytest.param(30, 400, marks=pytest.mark.slow)])
+def test_an_asha_run_of_two_workers_that_is_killed_loses_and_repeats_nothing(tmp_path, kills, evaluations):
+    script, folder = tmp_path / "driver.py", tmp_path / "run"
+    folder.mkdir()
+    script.write_text(textwrap.dedent(DRIVER).format(tests=str(Path(__file__).parents[1])))
+    journal, rng, killed = folder / "journal.jsonl", random.Random(4), 0
+
+    def start():
+        process = subprocess.Popen([sys.executable, str(script), str(folder), str(evaluations)],
+                                   stdout=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    before = b""
+    while killed < kills:
+        process = start()
+        seen = journal.stat().st_size
+        while process.poll() is None and journal.stat().st_size == seen:  # its workers take a moment to start
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.0, 0.5))
+        with suppress(ProcessLookupError):  # it may have come to its end
+            os.killpg(process.pid, signal.SIGKILL)
+        killed += process.wait(60) == -signal.SIGKILL
+        now = journal.read_bytes()
+        whole = now[: now.rfind(b"\n") + 1]
+        assert whole.startswith(before), "what was written stays as it was"
+        before = whole
+        if process.returncode == 0:
+            break
+    assert start().wait(120) == 0
+    assert journal.read_bytes().startswith(before)
+    assert killed == kills, "the run is long enough for all of them"
+    told = [event for event in events(folder, "told") if not event["reused"]]
+    rungs = Counter((event["id"], event["reached"]) for event in told)
+    assert set(rungs.values()) == {1}
+    assert len(events(folder, "continued")) == len(told) - len({event["id"] for event in told})
+    spent = Counter()
+    for event in told:
+        spent[event["id"]] += event["cost"]["epochs"]
+    furthest = {event["id"]: event["reached"] for event in told}
+    assert spent == furthest, "no epoch was trained twice, but those in flight"
+    length = len(events(folder))
+    search(
+        folder, aging(), "asha", budget=Budget(evaluations), workers=2
+    )  # a replay: each proposal is the recorded one
+    assert len(events(folder)) == length
