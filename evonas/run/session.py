@@ -296,6 +296,10 @@ class Session:
             reasons = {outcome.reason for outcome in phase.outcomes.values()} or {none}
             raise RunError(f"no network of the {phase.name} could be evaluated ({'; '.join(sorted(reasons))}); resume "
                            "with a larger budget, or begin anew with other settings")  # fmt: skip
+        outcome = phase.outcomes[found.id]
+        if outcome.status == "partial":
+            self.observer.warn(f"no training of the {phase.name} came to its end; its best is that of those which came "
+                               f"furthest, to {outcome.reached} of {self.evaluator.epochs} epochs")  # fmt: skip
         return found
 
     def _result(self, role: str, genome: Genome, value: float | None) -> dict[str, Any]:

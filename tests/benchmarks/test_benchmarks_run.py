@@ -17,6 +17,7 @@ SCRIPTS = [path for path in sorted((ROOT / "benchmarks").glob("*.py")) if "__mai
 ARGUMENTS = {  # what a script cannot do without; the others have none
     "all.py": (".", "network.py"),
     "curves.py": ("rows.csv", "curves"),
+    "fidelity.py": ("rows.csv",),
     "gpu.py": ("cpu",),
     "gradients.py": (TABLE, IMAGES),
     "learning_curves.py": ("rows.csv",),
@@ -32,6 +33,7 @@ SLOW = {
     "all.py",
     "curves.py",
     "epoch.py",
+    "fidelity.py",
     "gpu.py",
     "pareto.py",
     "start.py",
