@@ -126,7 +126,7 @@ def replay(stored: Stored, scheduler: Scheduler, rng: Random) -> Replayed:
     full = [end for end, outcome in told if outcome.status == "full"]
     return Replayed(
         epochs=phase.epochs,
-        seconds=phase.seconds,
+        seconds=phase.seconds if stored.seconds else 0.0,  # else those of looking it up
         regret=max(ends) - max(full, default=-math.inf),
         rank=rank_correlation([outcome.values[0] for _, outcome in told], [end for end, _ in told]),
         errors=tuple((end - mean) / std for end, mean, std, _ in forecasts if std > 0),

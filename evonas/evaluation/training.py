@@ -37,7 +37,7 @@ class Training(Evaluator):
     accumulate   or is trained with each batch in parts, as many as it takes
     threads      of the CPU for torch
     profile      say where the time went
-    final        train on training and validation data, then read the test split, once
+    final        train on training and validation data; at the end of the schedule the test split is read, once
 
     The seed of a training is a stream of the run's seed and the identity of the training, so it depends neither on the
     order of evaluations nor on the worker.
@@ -126,13 +126,15 @@ class Training(Evaluator):
                 )
                 if candidate.state is not None:
                     course.load_state(unpacked(candidate.state))
-                before, curve = len(course.curve), course.curve
+                before = len(course.curve) or course.epochs
                 course.go(reached, deadline=None if allowed == inf else start + allowed)
                 watch.begin("evaluation")
-                answers = None
-                if self.final:
+                answers, ended = None, reached == recipe.epochs
+                measures: dict[str, float] = {}
+                if self.final and ended:
                     measures, answers = final_test(network, splits.test)
-                else:
+                elif not self.final:
+                    curve = course.curve
                     last = curve[-min(recipe.best_of, reached) :]  # none from before a restart
                     measures = curve[-1] | {metric.name: metric.best(each[metric.name] for each in last)}
                 measures |= {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
@@ -142,20 +144,20 @@ class Training(Evaluator):
         except TrainingFailed as failure:
             return Outcome.failure(failure.kind, str(failure), seconds=_since(start))
         watch.begin("other")
-        epochs = (len(curve) or reached) - before  # with those before a restart
+        epochs = (len(course.curve) or reached) - before  # with those before a restart
         lineage = {"from": origin.parent, "epochs": origin.epochs + epochs, "copied": copied, "tensors": tensors}
-        wanted = (metric.name, *(() if self.final else self.objectives[1:]))
+        wanted = (metric.name,) * ended if self.final else (metric.name, *self.objectives[1:])
         return Outcome(
             tuple(measures[name] for name in wanted),
-            status="full" if reached == recipe.epochs else "partial",
+            status="full" if ended else "partial",
             epochs=epochs,
             reached=0 if candidate.epochs is None else reached,
             seconds=_since(start),
-            curve=tuple(each[metric.name] for each in curve),
+            curve=tuple(each[metric.name] for each in course.curve),
             losses=tuple(course.losses),
-            state=packed(course.state()) if reached < recipe.epochs else None,
+            state=None if ended else packed(course.state()),
             measures=measures,
-            weights=saved(network) if candidate.keeps else None,
+            weights=saved(network) if candidate.keeps and ended else None,
             answers=answers if candidate.keeps else None,
             lineage=lineage if candidate.keeps and not self.final else {},
             warning=origin.warning,

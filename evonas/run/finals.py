@@ -8,8 +8,10 @@ from typing import Any
 
 from evonas.errors import UserError
 from evonas.evaluation import Candidate, Decoder, Evaluator, Genome, Outcome
+from evonas.evaluation.checkpoints import Checkpoints
 from evonas.evaluation.keeper import Keeper
 from evonas.evaluation.training import AsTrained
+from evonas.fidelity.pieces import Pieces
 from evonas.individual import Individual
 from evonas.judgement import Judgement, difference
 from evonas.model.trained import keep
@@ -19,6 +21,7 @@ from evonas.run.budget import Budget
 from evonas.run.loop import Loop
 from evonas.run.phase import Phase
 from evonas.run.store import FOLDERS, Run
+from evonas.run.trainings import Trainings
 from evonas.strategies.first import First
 from evonas.tasks.task import Task
 
@@ -58,6 +61,7 @@ class Finals:
     evaluator   of a network by a final recipe
     decoder     of the genomes of the space; `reference` of the network by hand
     phase       is told of each phase that begins
+    checkpoints of trainings in pieces
     recipe      by which the last ones were trained
     tested      outcomes, by role
     """
@@ -69,6 +73,7 @@ class Finals:
     decoder: Decoder
     reference: Decoder
     phase: Callable[[str, Budget, int], None]
+    checkpoints: Checkpoints
     recipe: Recipe
     tested: dict[str, Outcome] = field(default_factory=dict)
 
@@ -93,10 +98,17 @@ class Finals:
             self.decoder,
             roles={"reference": self.reference},
             keeper=FinalistsKeeper(self, origin),
+            trainings=self._in_pieces(evaluator, len(individuals)),
         )
         self.phase("final", Budget(len(individuals)), 0)
         self.loop.run(phase, Budget())
         self.tested |= {individual.role or "": outcome for individual, outcome in phase.told()}
+
+    def _in_pieces(self, evaluator: Evaluator, count: int) -> Trainings:
+        """More trainings than workers are made in pieces, so that none of the workers is idle before the end."""
+        if evaluator.epochs is None or not 1 < self.run.config.workers < count:
+            return Trainings()
+        return Trainings(Pieces(evaluator.epochs, count), self.checkpoints, whole=frozenset())
 
     def keep(self, individual: Individual, outcome: Outcome) -> None:
         """A folder of its own for each of them."""
@@ -116,7 +128,7 @@ class Finals:
                 "code": decoder.space.format(individual),
                 "metric": metric,
                 f"test_{metric}": outcome.values[0],
-                "epochs": outcome.lineage["epochs"] if left else outcome.epochs,
+                "epochs": outcome.lineage["epochs"] if left else self.recipe.epochs,
                 "trained_on": "train" if left else "train+validation",
                 "recipe": recipe.to_json(),
                 "data": self.task.data,

@@ -316,6 +316,7 @@ class _Course:
 
     def _known_candidate(self, individual: Individual) -> Candidate:
         candidate = self.phase.candidate(individual)
+        self.phase.keeper.begin(individual, candidate)
         candidate.identity = self.keys[_id(individual)].rpartition("#")[0]
         return candidate
 

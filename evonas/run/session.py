@@ -86,7 +86,7 @@ class Session:
         self.store = WeightStore(run.directory / "weights", self.config.weights_disk)
         self.heirs: list[Inheritance] = []
         kept = WeightStore(run.directory / "checkpoints", self.config.weights_disk, suffix=".checkpoint")
-        self.checkpoints = Checkpoints(kept if self.config.fidelity else None)
+        self.checkpoints = Checkpoints(kept)
         self.task = self.problem.task
         self.finals: Finals | None = None
         if self.task is not None:  # there are final networks
@@ -99,6 +99,7 @@ class Session:
                 self.decoder,
                 self.reference,
                 observer.phase,
+                self.checkpoints,
                 self.problem.final,
             )
         self.planned = iter([event["epochs"] for _, event in journal.events if event["event"] == "planned"])

@@ -18,6 +18,7 @@ class Trainings:
     scheduler    None: every training is made in one piece, and its individual is told of as soon as it ends
     checkpoints  of trainings that may go on
     features     names of measures that are known of a network before it is trained
+    whole        roles that are trained in one piece whatever the scheduler says
     sign         of the metric: -1 where less is better
     until        by id: the epochs of its schedule that a training was handed out for
     """
@@ -25,13 +26,14 @@ class Trainings:
     scheduler: Scheduler | None = None
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     features: tuple[str, ...] = ()
+    whole: frozenset[str] = frozenset({"reference"})
     sign: int = 1
     until: dict[int, int] = field(default_factory=dict)
     trials: dict[int, tuple[Individual, Trial]] = field(default_factory=dict)  # by id
 
     def begin(self, individual: Individual, id: int) -> int | None:
         """The epochs that a training has at first; None: nobody decides about it."""
-        if self.scheduler is None or individual.role is not None:
+        if self.scheduler is None or individual.role in self.whole:
             return None
         self.trials[id] = individual, Trial(id)
         self.until[id] = self.scheduler.begin(id)

@@ -12,6 +12,7 @@ from evonas.fidelity.asha import Promotion, Stopping
 from evonas.fidelity.forecasting import Forecasted, Forecasting, looks_of
 from evonas.fidelity.halving import Hyperband, SuccessiveHalving
 from evonas.fidelity.median import MedianRule
+from evonas.fidelity.pieces import Pieces
 from evonas.fidelity.scheduler import Trial, Whole, rungs
 from evonas.systems.registry import SCHEDULERS, scheduler
 
@@ -390,3 +391,34 @@ def test_a_rank_correlation_of_equal_values_is_none():
     assert rank_correlation([1, 1, 1], [1, 2, 3]) != rank_correlation([1, 1, 1], [1, 2, 3])
     assert rank_correlation([1, 2, 3], [2, 4, 9]) == 1
     assert Forecast(0.5, 0.1).exceeds(0.5) == 0.5
+
+
+# ---- in pieces ----------------------------------------------------------------------------------------------------
+
+
+def test_trainings_in_pieces_all_come_to_their_end_the_least_far_first():
+    pieces = Pieces(20, 3)
+    assert [pieces.begin(id) for id in (0, 1)] == [3, 3], "an eighth of the schedule, rounded up"
+    assert pieces.report(finished(0, 0.1, 3)) == []
+    assert pieces.next() is None, "the third one has not begun"
+    assert pieces.begin(2) == 3
+    assert pieces.next() == (0, 6)
+    assert pieces.report(finished(0, 0.1, 6)) == []
+    assert pieces.report(finished(1, 0.1, 3)) == []
+    assert [pieces.next(), pieces.next(), pieces.next()] == [(1, 6), (0, 9), None]
+    assert pieces.open == {0, 1, 2}
+    assert pieces.report(Trial(2, failed=True)) == [2]
+    assert pieces.report(finished(1, 0.1, 18)) == []
+    assert pieces.next() == (1, 20)
+    assert pieces.report(finished(1, 0.1, 20)) == [1]
+    assert pieces.open == {0}
+
+
+def test_pieces_go_on_where_fewer_begin_than_were_to():
+    pieces = Pieces(8, 2)
+    pieces.begin(0)
+    assert pieces.report(finished(0, 0.1, 1)) == []
+    assert pieces.next() is None
+    assert pieces.close() == []
+    assert pieces.next() == (0, 2)
+    assert pieces.close() is None

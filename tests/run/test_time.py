@@ -30,9 +30,9 @@ def test_shares_add_up_to_the_whole(seconds, baseline, final):
 
 @pytest.mark.parametrize(
     ("jobs", "workers", "seconds"),
-    [([], 2, 0), ([3, 2, 2], 1, 7), ([3, 2, 2], 2, 4), ([3, 2, 2], 3, 3), ([1] * 5, 2, 3)],
+    [([], 2, 0), ([3, 2, 2], 1, 7), ([3, 2, 2], 2, 3.5), ([3, 2, 2], 3, 3), ([1] * 5, 2, 2.5), ([9, 1, 1], 2, 9)],
 )
-def test_jobs_that_run_beside_one_another_take_as_long_as_the_busiest_worker(jobs, workers, seconds):
+def test_trainings_in_pieces_take_as_long_as_all_workers_need_or_the_longest_takes(jobs, workers, seconds):
     assert makespan(jobs, workers) == seconds
 
 

@@ -14,6 +14,7 @@ from evonas.recipe import Recipe
 from evonas.tasks.classification import ImageClassification
 from evonas.training.checkpoint import packed, unpacked
 from evonas.training.course import Course
+from evonas.training.train import final_test
 
 RECIPE = Recipe(epochs=4, batch_size=64, learning_rate=0.05, warmup=1, crop=1, label_smoothing=0.1)
 GENOME = tuple(int(bit) for bit in "100110110")
@@ -97,3 +98,26 @@ def test_a_lost_state_costs_the_whole_and_gives_the_same(task):
     assert anew.curve == on.curve
     assert (anew.epochs, on.epochs) == (3, 1)
     assert unpacked(anew.state)["learning_rate"] == unpacked(on.state)["learning_rate"]
+
+
+def test_a_final_training_in_pieces_reads_the_test_split_once_and_ends_as_a_whole_one(task, monkeypatch):
+    evaluator = Training(task, RECIPE, seed=1, final=True)
+    reads = []
+    monkeypatch.setattr("evonas.training.train.final_test", counted(reads))
+    whole = evaluator(Candidate(GENOME, DIGITS, keeps=True))
+    assert len(reads) == 1
+    first = evaluator(Candidate(GENOME, DIGITS, epochs=3, keeps=True))
+    assert (first.status, first.values, first.weights, first.epochs) == ("partial", (), None, 3)
+    assert len(reads) == 1
+    second = evaluator(Candidate(GENOME, DIGITS, epochs=4, state=first.state, keeps=True))
+    assert (second.status, second.epochs, len(reads)) == ("full", 1, 2)
+    assert second.values == whole.values
+    assert second.weights == whole.weights
+
+
+def counted(reads):
+    def counting(*arguments, **settings):
+        reads.append(arguments)
+        return final_test(*arguments, **settings)
+
+    return counting
