@@ -19,7 +19,7 @@ class StoredCurves(Evaluator):
     """
 
     curves: Sequence[Curve]
-    epochs: int  # type: ignore[misc]
+    epochs: int
     seconds: Sequence[float] = ()
 
     @property
