@@ -9,10 +9,10 @@ one order; rows that are there are not made again. MODELs are names, all by defa
 orders are printed: R2, mean absolute error, Spearman's rank correlation, and how many ends 90 % intervals cover. Where
 a model abstains, the last value stands for it, and no interval is counted.
 
-Domhan's model is asked for 40 curves alone, and learns from none. `used` is then the share of the epochs that those 40
-take with its termination rule and one check after so many epochs; `baker, stopping` has the same for the other 140 of
-the digits, with 60 known and checks after 4, 8, 12, 16, 20 and 28 epochs; `kept` is whether the best is kept. With
-EVONAS_SMALL=1: 25 curves known, three asked for, small samplers.
+Domhan's model is asked for 40 of the curves alone, and learns from none; `last value of 40` is that of the same. `used`
+is then the share of the epochs that those 40 take with its termination rule and one check after so many epochs; `baker,
+stopping` has the same for the other 140 of the digits, with 60 known and checks after 4, 8, 12, 16, 20 and 28 epochs;
+`kept` is whether the best is kept. With EVONAS_SMALL=1: 25 curves known, three asked for, small samplers.
 """
 
 import csv
@@ -56,10 +56,12 @@ MODELS: dict[str, Callable[[int], CurveModel]] = {
     "baker, forest": lambda seed: Baker(regressor="forest", draws=2, seed=seed),
     "lc-net": lambda seed: LCNet(seed=seed, **NET),
     "lc-net, three": lambda seed: LCNet(bases="three", seed=seed, **NET),
+    "last value of 40": lambda seed: LastValue(),
     "domhan, short": lambda seed: Domhan(seed=seed, **SHORT),
     "domhan": lambda seed: Domhan(seed=seed, **STEPS),
     "domhan, const": lambda seed: Domhan(weights="const", seed=seed, **STEPS),
 }
+ALONE = {name for name in MODELS if name.startswith("domhan")} | {"last value of 40"}
 GRID, STOPPING, BEFORE = (4, 8, 12, 16, 20, 28), "baker, stopping", sized(60, 25)
 COLUMNS = ("set", "seen", "seed", "model", "asked", "abstained", "r2", "mae", "rho", "covers", "used", "kept", "s",
            "commit")  # fmt: skip
@@ -87,8 +89,8 @@ def main(rows: str, folder: str, *wanted: str) -> None:
 
 def asks(name: str, data: str, seen: int) -> bool:
     """Whether a model is asked there: samplers take seconds for a curve, and only features tell of no epoch at all."""
-    if name == STOPPING or name.startswith("domhan"):
-        return data == "digits" and seen in sized((10, 16) if name == "domhan" else (16,), (4,))
+    if name == STOPPING or name in ALONE:
+        return data == "digits" and seen in sized((16,), (4,))
     if name.startswith("sotl"):
         return data == "digits" and seen > 0
     return seen > 0 or name.startswith("lc-net") or name == "baker, features"
@@ -96,8 +98,7 @@ def asks(name: str, data: str, seen: int) -> bool:
 
 def measured(name: str, order: Sequence[Curve], epochs: int, seen: int, seed: int) -> dict:
     """One row of a model."""
-    alone = name.startswith("domhan")
-    known, asked = order[:KNOWN], order[KNOWN : KNOWN + (ASKED_ALONE if alone else ASKED)]
+    known, asked = order[:KNOWN], order[KNOWN : KNOWN + (ASKED_ALONE if name in ALONE else ASKED)]
     begun = [curve.seen(seen) for curve in asked]
     start = time.perf_counter()
     model = MODELS[name](seed).fit([*known, *begun], epochs)  # LC-Net learns from those that have begun, too
@@ -113,7 +114,7 @@ def measured(name: str, order: Sequence[Curve], epochs: int, seen: int, seed: in
     row = {"asked": len(asked), "abstained": found.count(None), "r2": 1 - np.mean((means - ends) ** 2) / ends.var(),
            "mae": np.abs(means - ends).mean(), "rho": spearmanr(means, ends).statistic,
            "covers": np.mean(covered)}  # fmt: skip
-    if alone:
+    if name in ALONE:
         forecasts = dict(zip(begun, found, strict=True))
         row["used"], row["kept"] = stopped([], asked, (seen,), DOMHAN, forecasts.__getitem__)
     rounded = {key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()}

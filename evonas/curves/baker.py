@@ -47,7 +47,8 @@ class _Fitted:
 class Baker(CurveModel):
     """A regressor for each prefix length.
 
-    regressor   nu-svr (RBF kernel), linear-nu-svr, ols (least squares) or forest (a random forest)
+    regressor   nu-svr (RBF kernel), linear-nu-svr (minutes where prefixes are long), ols (least squares) or forest (a
+                random forest)
     draws       settings of the regressor that are tried for each prefix length, by 3-fold cross-validation (the paper:
                 1,000); ols has none. A forest of the paper's 10 to 800 trees takes a second for each of them
     least       complete curves below which it abstains; the paper learns from 100
