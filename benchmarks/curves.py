@@ -41,7 +41,7 @@ SETS = {  # file, epochs, those after which a model is asked
     "tinyimagenet": ("curves_deep_resnets_tinyimagenet.csv.gz", 140, (35,)),
 }
 SEEDS, KNOWN, ASKED, ASKED_ALONE = sized((5, 100, 100, 40), (1, 25, 3, 1))
-SHORT, STEPS = sized(({"steps": 1000, "burn_in": 400}, {}), ({"steps": 20, "burn_in": 10},) * 2)
+STEPS, LONG = sized(({}, {"steps": 2500, "burn_in": 500}), ({"steps": 20, "burn_in": 10},) * 2)
 DRAWS, NET = sized(({}, {}), ({"draws": 2}, {"chains": 2, "steps": 60, "burn_in": 20, "thin": 10}))
 MODELS: dict[str, Callable[[int], CurveModel]] = {
     "last value": lambda seed: LastValue(),
@@ -57,8 +57,8 @@ MODELS: dict[str, Callable[[int], CurveModel]] = {
     "lc-net": lambda seed: LCNet(seed=seed, **NET),
     "lc-net, three": lambda seed: LCNet(bases="three", seed=seed, **NET),
     "last value of 40": lambda seed: LastValue(),
-    "domhan, short": lambda seed: Domhan(seed=seed, **SHORT),
     "domhan": lambda seed: Domhan(seed=seed, **STEPS),
+    "domhan, long": lambda seed: Domhan(seed=seed, **LONG),
     "domhan, const": lambda seed: Domhan(weights="const", seed=seed, **STEPS),
 }
 ALONE = {name for name in MODELS if name.startswith("domhan")} | {"last value of 40"}

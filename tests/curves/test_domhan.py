@@ -193,7 +193,7 @@ def test_it_predicts_the_end_better_than_the_last_value_and_saves_epochs(digits)
         {"weights": "equal"},
         {"families": ("pow5",)},
         {"families": ()},
-        {"burn_in": 2500},
+        {"burn_in": 1000},
         {"thin": 0},
         {"walkers": 1},
         {"bound": 0.0},
