@@ -181,7 +181,9 @@ class LCNet(CurveModel):
     It learns from the features of the trainings, and abstains where they have none in common. Values are fractions from
     0 to 1. To predict a curve that was among those that it was fitted to, or one without values, takes no time; any
     other one is learnt anew together with them, in some seconds: a scheduler that asks for many should fit it to all.
-    The mean of three bases may leave [0, 1].
+    With five bases the value at the end depends on the features alone, and a curve's own values tell of it through what
+    the network learns of them: where features tell little, so does the forecast. The mean of three bases may leave
+    [0, 1].
 
     Raises UserError for settings out of range, and for values that are no fractions.
     """
