@@ -9,10 +9,9 @@ one order; rows that are there are not made again. MODELs are names, all by defa
 orders are printed: R2, mean absolute error, Spearman's rank correlation, and how many ends 90 % intervals cover. Where
 a model abstains, the last value stands for it, and no interval is counted.
 
-Domhan's model is asked for 40 of the curves alone, and learns from none; `last value of 40` is that of the same. `used`
-is then the share of the epochs that those 40 take with its termination rule and one check after so many epochs; `baker,
-stopping` has the same for the other 140 of the digits, with 60 known and checks after 4, 8, 12, 16, 20 and 28 epochs;
-`kept` is whether the best is kept. With EVONAS_SMALL=1: 25 curves known, three asked for, small samplers.
+Domhan's model is asked for 40 of the curves alone, and learns from none; `last value of 40` is that of the same. What
+rules make of such forecasts is measured by `evonas replay`. With EVONAS_SMALL=1: 25 curves known, three asked for,
+small samplers.
 """
 
 import csv
@@ -26,13 +25,12 @@ from paired import sized
 from rows import commit, opened
 from scipy.stats import spearmanr
 
-from evonas.curves import Curve, CurveModel, Forecast
+from evonas.curves import Curve, CurveModel
 from evonas.curves.baker import Baker
 from evonas.curves.domhan import Domhan
 from evonas.curves.lcnet import LCNet
 from evonas.curves.statistics import BestSoFar, LastValue, TrainingSpeed
 from evonas.curves.table import read_curves
-from evonas.curves.termination import BAKER, DOMHAN, terminates
 
 DIGITS = Path(__file__).parents[1] / "tests" / "data" / "curves_digits.csv.gz"
 SETS = {  # file, epochs, those after which a model is asked
@@ -62,13 +60,12 @@ MODELS: dict[str, Callable[[int], CurveModel]] = {
     "domhan, const": lambda seed: Domhan(weights="const", seed=seed, **STEPS),
 }
 ALONE = {name for name in MODELS if name.startswith("domhan")} | {"last value of 40"}
-GRID, STOPPING, BEFORE = (4, 8, 12, 16, 20, 28), "baker, stopping", sized(60, 25)
-COLUMNS = ("set", "seen", "seed", "model", "asked", "abstained", "r2", "mae", "rho", "covers", "used", "kept", "s",
+COLUMNS = ("set", "seen", "seed", "model", "asked", "abstained", "r2", "mae", "rho", "covers", "s",
            "commit")  # fmt: skip
 
 
 def main(rows: str, folder: str, *wanted: str) -> None:
-    names = wanted or (*MODELS, STOPPING)
+    names = wanted or tuple(MODELS)
     with opened(Path(rows), COLUMNS) as (known, append):
         made = {(row["set"], row["seen"], row["seed"], row["model"]) for row in known}
         for name in names:
@@ -82,14 +79,14 @@ def main(rows: str, folder: str, *wanted: str) -> None:
                 for seen, seed in ((seen, seed) for seen in seens for seed in range(SEEDS)):
                     if (data, str(seen), str(seed), name) not in made:
                         order = [curves[place] for place in np.random.default_rng(seed).permutation(len(curves))]
-                        row = stopping(order, seed) if name == STOPPING else measured(name, order, epochs, seen, seed)
+                        row = measured(name, order, epochs, seen, seed)
                         append({"set": data, "seen": seen, "seed": seed, "model": name, **row, "commit": commit()})
     report(Path(rows))
 
 
 def asks(name: str, data: str, seen: int) -> bool:
     """Whether a model is asked there: samplers take seconds for a curve, and only features tell of no epoch at all."""
-    if name == STOPPING or name in ALONE:
+    if name in ALONE:
         return data == "digits" and seen in sized((16,), (4,))
     if name.startswith("sotl"):
         return data == "digits" and seen > 0
@@ -114,45 +111,8 @@ def measured(name: str, order: Sequence[Curve], epochs: int, seen: int, seed: in
     row = {"asked": len(asked), "abstained": found.count(None), "r2": 1 - np.mean((means - ends) ** 2) / ends.var(),
            "mae": np.abs(means - ends).mean(), "rho": spearmanr(means, ends).statistic,
            "covers": np.mean(covered)}  # fmt: skip
-    if name in ALONE:
-        forecasts = dict(zip(begun, found, strict=True))
-        row["used"], row["kept"] = stopped([], asked, (seen,), DOMHAN, forecasts.__getitem__)
     rounded = {key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()}
     return rounded | {"s": round(took, 2)}
-
-
-def stopping(order: Sequence[Curve], seed: int) -> dict:
-    """One row of Baker's early stopping, as a share of the epochs of those that come after the known ones."""
-    start = time.perf_counter()
-    model = Baker(seed=seed, **DRAWS).fit(order[:BEFORE], 40)
-    used, kept = stopped(order[:BEFORE], order[BEFORE:], GRID, BAKER, model.predict)
-    return {"asked": len(order) - BEFORE, "used": f"{used:.4f}", "kept": kept,
-            "s": round(time.perf_counter() - start, 2)}  # fmt: skip
-
-
-def stopped(
-    finished: Sequence[Curve],
-    trainings: Sequence[Curve],
-    grid: Sequence[int],
-    confidence: float,
-    predict: Callable[[Curve], Forecast | None],
-) -> tuple[float, bool]:
-    """The share of their epochs that trainings take, one after another, and whether the best of all is kept. What they
-    have to surpass is the best value seen so far in any of them."""
-    best = max((max(each.values) for each in finished), default=None)
-    kept, used = list(finished), 0
-    for curve in trainings:
-        epochs = len(curve.values)
-        for tau in grid:
-            if terminates(predict(curve.seen(tau)), best, max(curve.values[:tau]), confidence=confidence):
-                epochs = tau
-                break
-        else:
-            kept.append(curve)
-        used += epochs
-        best = max(max(curve.values[:epochs]), -np.inf if best is None else best)
-    share = used / sum(len(each.values) for each in trainings)
-    return share, max(each.values[-1] for each in kept) == max(each.values[-1] for each in (*finished, *trainings))
 
 
 def report(rows: Path) -> None:
@@ -162,14 +122,13 @@ def report(rows: Path) -> None:
     groups: dict[tuple[str, str, str], list[dict[str, str]]] = {}
     for row in found:
         groups.setdefault((row["set"], row["seen"], row["model"]), []).append(row)
-    print("| set | seen | model | orders | R2 | MAE | rank | 90 % covers | epochs used | best kept | s |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("| set | seen | model | orders | R2 | MAE | rank | 90 % covers | s |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for (data, seen, name), group in sorted(groups.items(), key=lambda item: (item[0][0], int(item[0][1]))):
         means = [f"{np.mean([float(row[key]) for row in group]):.3f}" if group[0][key] else ""
-                 for key in ("r2", "mae", "rho", "covers", "used")]  # fmt: skip
-        kept = f"{sum(row['kept'] == 'True' for row in group)}" if group[0]["kept"] else ""
+                 for key in ("r2", "mae", "rho", "covers")]  # fmt: skip
         seconds = f"{np.mean([float(row['s']) for row in group]):.1f}"
-        print("|", " | ".join((data, seen, name, str(len(group)), *means, kept, seconds)), "|")
+        print("|", " | ".join((data, seen, name, str(len(group)), *means, seconds)), "|")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from evonas.commands.options import Grouped, Place, positive
 @click.option("--rules", metavar="NAME[:SETTING=VALUE,...],...", help="By name, with settings: asha:eta=3,least=2,"
               "baker. `evonas list` shows them as schedulers. [default: halving, asha, median, last-value and "
               "baker]")  # fmt: skip
+@click.option("--trainings", type=positive, help="So many of them, drawn by each seed. [default: all]")
 @click.option("--seeds", type=positive, default=5, show_default=True, help="Orders in which the trainings arrive.")
 @click.option("--first-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Choose settings on "
               "others than those that you report.")  # fmt: skip

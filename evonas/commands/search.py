@@ -31,8 +31,6 @@ from evonas.commands.options import (
 @click.option("--init", multiple=True, metavar="CODE|DIR", help="A network to begin with, or the best of another run.")
 @click.option("--warm-start", metavar="SCORE[+SCORE...]:NETWORKS", help="Begin with the best of so many random "
               "networks by training-free scores: naswot:1000, synflow+jacov+naswot:1000.")  # fmt: skip
-@click.option("--fidelity", metavar="NAME[:SETTING=VALUE,...]", help="Stop trainings that promise little: "
-              "asha:eta=3,least=4, halving, hyperband, median, baker...; `evonas list` shows them.")  # fmt: skip
 @click.option("--inherit/--no-inherit", default=None, help="Children begin with their parents' weights. [default: as "
               "the system says]")  # fmt: skip
 @click.option("--baseline/--no-baseline", default=True, help="Also random search and a hand-written network.")
@@ -48,6 +46,8 @@ from evonas.commands.options import (
     type=Duration(),
     help="Time for everything: search, random search, final trainings, pictures. 10m.",
 )
+@click.option("--fidelity", metavar="NAME[:SETTING=VALUE,...]", help="Stop trainings that promise little: "
+              "asha:eta=3,least=4, halving, hyperband, median, baker...; `evonas list` shows them.")  # fmt: skip
 @click.option(
     "--timeout", type=Duration(), help="Limit for one training: a network that takes longer counts as a failure."
 )

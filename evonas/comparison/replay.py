@@ -112,22 +112,25 @@ class Replayed:
         return self.regret == 0
 
 
-def replay(stored: Stored, scheduler: Scheduler, rng: Random) -> Replayed:
+def replay(stored: Stored, scheduler: Scheduler, rng: Random, trainings: int | None = None) -> Replayed:
     """A rule on the curves, which arrive in an order that is drawn: the loop of a search in which nothing is trained,
-    with one worker."""
+    with one worker.
+
+    trainings   so many of them, drawn; None: all
+    """
     evaluator = StoredCurves(stored.curves, stored.epochs, stored.seconds)
-    order = rng.sample(range(len(stored.curves)), len(stored.curves))
+    order = rng.sample(range(len(stored.curves)), trainings or len(stored.curves))
     strategy = First([Individual((number,)) for number in order])
     phase = Phase("replay", strategy, evaluator, trainings=Trainings(scheduler, features=evaluator.features))
     Loop(Unwritten(), Serial(), 1).run(phase, Budget())
-    ends = [curve.values[-1] for curve in stored.curves]
+    ends = {number: stored.curves[number].values[-1] for number in order}
     told = [(ends[individual[0]], outcome) for individual, outcome in phase.told()]
     forecasts = [(end, *outcome.forecast) for end, outcome in told if outcome.forecast is not None]
     full = [end for end, outcome in told if outcome.status == "full"]
     return Replayed(
         epochs=phase.epochs,
         seconds=phase.seconds if stored.seconds else 0.0,  # else those of looking it up
-        regret=max(ends) - max(full, default=-math.inf),
+        regret=max(ends.values()) - max(full, default=-math.inf),
         rank=rank_correlation([outcome.values[0] for _, outcome in told], [end for end, _ in told]),
         errors=tuple((end - mean) / std for end, mean, std, _ in forecasts if std > 0),
         full=len(full),
@@ -144,12 +147,19 @@ def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def replay_all(
-    curves: str | Path, *, rules: str | None = None, seeds: int = 5, first_seed: int = 0, workers: int | None = None
+    curves: str | Path,
+    *,
+    rules: str | None = None,
+    trainings: int | None = None,
+    seeds: int = 5,
+    first_seed: int = 0,
+    workers: int | None = None,
 ) -> Comparison:
     """Rules on stored curves, each with every seed, by which the order of the trainings is drawn.
 
     curves      a file (`evonas.curves.table`) or the directory of a run
     rules       by their names, which `evonas list` shows, with settings: "asha:eta=3,least=2,baker"; None: `usual`
+    trainings   so many of them, drawn by each seed; None: all
     first_seed  others than those that are reported are to choose settings by
 
     Raises UserError for what cannot be used.
@@ -158,21 +168,25 @@ def replay_all(
     texts = read_rules(rules) if rules is not None else usual(stored.epochs)
     for text in texts:
         registry.scheduler(text, stored.epochs)  # raises for what cannot be
+    if trainings is not None and not 2 <= trainings <= len(stored.curves):
+        raise UserError(
+            f"trainings is {trainings}; {stored.name} has {len(stored.curves)}, of which at least 2 are used"
+        )
     if seeds < 1 or first_seed < 0:
         raise UserError(f"seeds is {seeds} and first_seed {first_seed}; use at least 1, and 0 or more")
     numbers = range(first_seed, first_seed + seeds)
     workers = min(workers or cores(), seeds * len(texts))
     executor = Processes(workers) if workers > 1 else Serial()
     try:
-        running = {text: [executor.submit(_one, stored, text, seed) for seed in numbers] for text in texts}
+        running = {text: [executor.submit(_one, stored, text, seed, trainings) for seed in numbers] for text in texts}
         found = {text: [future.result() for future in futures] for text, futures in running.items()}
     finally:
         executor.shutdown()
-    return Comparison(stored, found)
+    return Comparison(stored, found, trainings or len(stored.curves))
 
 
-def _one(stored: Stored, text: str, seed: int) -> Replayed:
-    return replay(stored, registry.scheduler(text, stored.epochs), stream(seed, "replay"))
+def _one(stored: Stored, text: str, seed: int, trainings: int | None) -> Replayed:
+    return replay(stored, registry.scheduler(text, stored.epochs), stream(seed, "replay"), trainings)
 
 
 def usual(epochs: int) -> list[str]:
@@ -199,22 +213,27 @@ def read_rules(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rules on the same curves, each in the same orders."""
+    """Rules on the same curves, each in the same orders.
+
+    trainings   that each order has
+    """
 
     stored: Stored
     replayed: Mapping[str, Sequence[Replayed]]
+    trainings: int
 
     @property
     def heading(self) -> str:
-        count, seeds = len(self.stored.curves), len(next(iter(self.replayed.values())))
+        count, seeds = self.trainings, len(next(iter(self.replayed.values())))
+        drawn = f" of {len(self.stored.curves)}" * (count < len(self.stored.curves))
         left = f" ({self.stored.left_out} that end before are left out)" if self.stored.left_out else ""
-        return f"{self.stored.name}: {count} trainings of {self.stored.epochs} epochs{left}, in {seeds} orders"
+        return f"{self.stored.name}: {count} trainings{drawn} of {self.stored.epochs} epochs{left}, in {seeds} orders"
 
     def to_json(self) -> dict[str, Any]:
         """By rule: the share of the epochs that it trains and what that makes faster, hours where the curves know them,
         in how many orders the best is kept, regret, rank correlation, and coverage of the intervals of 90 %."""
-        whole = self.stored.epochs * len(self.stored.curves)
-        hours = sum(self.stored.seconds) * self.stored.epochs / 3600
+        whole = self.stored.epochs * self.trainings
+        hours = sum(self.stored.seconds) * self.stored.epochs / 3600 * self.trainings / len(self.stored.curves)
         rules = {}
         for text, found in self.replayed.items():
             share = statistics.fmean(each.epochs for each in found) / whole
@@ -233,7 +252,7 @@ class Comparison:
                 "covered": _number(statistics.fmean([abs(e) <= NORMAL_90 for e in errors]) if errors else math.nan),
                 "to_the_end": round(statistics.fmean(each.full for each in found), 2),
             }  # fmt: skip
-        return {"curves": self.stored.name, "trainings": len(self.stored.curves), "epochs": self.stored.epochs,
+        return {"curves": self.stored.name, "trainings": self.trainings, "epochs": self.stored.epochs,
                 "left_out": self.stored.left_out, "hours": round(hours, 4) or None, "rules": rules}  # fmt: skip
 
     def rows(self) -> list[dict[str, str]]:
@@ -259,7 +278,7 @@ class Comparison:
         return rows
 
     def figure(self) -> Figure:
-        whole = self.stored.epochs * len(self.stored.curves)
+        whole = self.stored.epochs * self.trainings
         return plots.stopping(
             {text: [(each.epochs / whole, each.regret) for each in found] for text, found in self.replayed.items()},
             title=self.heading,

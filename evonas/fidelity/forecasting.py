@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evonas.curves.model import Curve, CurveModel, complete
-from evonas.curves.termination import BAKER, DOMHAN
+from evonas.curves.model import Curve, CurveModel, Forecast, complete
+from evonas.curves.termination import BAKER, DOMHAN, terminates
 from evonas.errors import UserError
 from evonas.evaluation.outcome import Outcome
 from evonas.fidelity.scheduler import Immediate, Trial
@@ -83,12 +83,14 @@ class Forecasting(Immediate):
         return Forecasted(job, self.model, learnt, self.epochs, best - self.margin)
 
     def goes_on(self, trial: Trial) -> bool:
-        if trial.forecast is None or self.best is None or max(trial.values) > self.best:
-            return True
-        mean, _, exceeds = trial.forecast
-        if self.bounded and not 0 <= mean <= 1:
-            return True
-        return exceeds >= 1 - self.confidence
+        return not terminates(
+            None if trial.forecast is None else Told(*trial.forecast),
+            self.best,
+            max(trial.values),
+            confidence=self.confidence,
+            margin=self.margin,
+            bounds=(0.0, 1.0) if self.bounded else (-math.inf, math.inf),
+        )
 
     def heard(self, trial: Trial) -> None:
         if trial.failed:
@@ -107,6 +109,19 @@ class Forecasting(Immediate):
         while known >= 2 * learnt:
             learnt *= 2
         return (min(learnt, self.most or learnt) if known >= learnt else 0), self.best
+
+
+@dataclass(frozen=True)
+class Told(Forecast):
+    """A forecast as a journal has it.
+
+    above   the probability that the end surpasses the best one that was known when the training was handed out
+    """
+
+    above: float
+
+    def exceeds(self, threshold: float) -> float:
+        return self.above
 
 
 @dataclass(frozen=True)
@@ -246,7 +261,7 @@ def domhan(
     every: float = 0.3,
     confidence: float = DOMHAN,
     weights: str = "nnls",
-    steps: int = 2500,
+    steps: int = 1000,
     fitness: str = "predicted",
 ) -> Forecasting:
     """Extrapolation of a curve by a mixture of eleven families, from its own values (Domhan et al. 2015).
@@ -254,12 +269,12 @@ def domhan(
     first, every  shares of the schedule: when a training is first looked at, and how often from then on
     confidence    1 - delta: how probable it must be that a training does not surpass the best of any so far
     weights       that the sampler begins with: nnls, or const
-    steps         of the sampler; a fifth of them is burn-in
+    steps         of the sampler; two fifths of them are burn-in
     fitness       of what is stopped: predicted, or partial: its last value
     """
     from evonas.curves.domhan import Domhan
 
-    model = Domhan(weights=weights, steps=steps, burn_in=steps // 5)
+    model = Domhan(weights=weights, steps=steps, burn_in=2 * steps // 5)
     return _stopping(model, epochs, first, every, fitness, confidence, anything=True)
 
 

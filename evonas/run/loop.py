@@ -349,9 +349,6 @@ class _Course:
         self._write(told, individual, outcome, False, _waits(individual, stopped))
         self._learn(individual, outcome)
         self._tell(stopped)
-        outcomes = self.phase.outcomes.values()
-        if len(outcomes) == HOPELESS and all(each.failed for each in outcomes):
-            raise RunError(f"the first {HOPELESS} evaluations have all failed; the last one said: {outcome.reason}")
 
     def _learn(self, individual: Individual, outcome: Outcome) -> None:
         """What an evaluation has taken and given, whether or not the strategy hears of it now."""
@@ -369,6 +366,7 @@ class _Course:
         for individual in stopped:
             outcome, key = self.phase.outcomes[_id(individual)], self.keys[_id(individual)]
             self._hear(individual, outcome)
+            self._stop_where_hopeless(outcome)
             for twin in self.waiting.pop(key):
                 self._tell_twin(twin, outcome)
         self.trainings.tidy(self.phase.outcomes, self.phase.name)
@@ -379,6 +377,12 @@ class _Course:
         outcome = self.phase.keeper.keep(twin, outcome)
         self._write(told, twin, outcome, True)
         self._hear(twin, outcome, reused=True)
+        self._stop_where_hopeless(outcome)
+
+    def _stop_where_hopeless(self, outcome: Outcome) -> None:
+        outcomes = self.phase.outcomes.values()
+        if len(outcomes) == HOPELESS and all(each.failed for each in outcomes):
+            raise RunError(f"the first {HOPELESS} evaluations have all failed; the last one said: {outcome.reason}")
 
     def _hear(self, individual: Individual, outcome: Outcome, *, reused: bool = False) -> None:
         id = _id(individual)

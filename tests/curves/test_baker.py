@@ -6,13 +6,11 @@ import random
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from stopping import stopped_early
 
 from evonas.curves import Curve, Forecast
 from evonas.curves.baker import REGRESSORS, Baker, prefix_features
 from evonas.curves.features import Columns
 from evonas.curves.statistics import LastValue
-from evonas.curves.termination import BAKER
 from evonas.errors import UserError
 
 
@@ -135,16 +133,6 @@ def test_a_curve_at_its_end_is_its_own_forecast(digits):
 
 
 @pytest.mark.slow
-def test_early_stopping_saves_epochs_and_keeps_the_best(digits):
-    """In all of five orders, with Delta = .99 after 60 complete curves (the sheet: 60 to 70 % of the epochs)."""
-    for seed in range(5):
-        finished, trainings = parted(digits, seed, known=60)
-        model = Baker(seed=seed).fit(finished, 40)
-        used, kept = stopped_early(model.predict, finished, trainings, (4, 8, 12, 16, 20, 28), BAKER)
-        assert used <= 0.75
-        assert kept
-
-
 @pytest.mark.parametrize(
     "wrong", [{"regressor": "svm"}, {"draws": 0}, {"least": 5}, {"use_curve": False, "use_features": False}]
 )

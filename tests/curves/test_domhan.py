@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from stopping import stopped_early
 
 from evonas.curves import Curve, Forecast
 from evonas.curves.domhan import FAMILIES, Domhan, Family, Sampled, _Posterior, fit_family, flat_beginning
@@ -172,9 +171,9 @@ def test_a_curve_at_its_end_is_its_own_forecast(digits):
 
 
 @pytest.mark.slow
-def test_it_predicts_the_end_better_than_the_last_value_and_saves_epochs(digits):
-    """At 16 of 40 epochs, one check; the sheet: MAE .064 against .087, 76 % of the epochs. 40 curves, one seed: five of
-    them are measured by benchmarks/curves.py."""
+def test_it_predicts_the_end_better_than_the_last_value(digits):
+    """At 16 of 40 epochs; the sheet: MAE .064 against .087. 40 curves, one seed: five of them are measured by
+    benchmarks/curves.py."""
     trainings = [digits[place] for place in np.random.default_rng(0).permutation(200)[:40]]
     model = Domhan().fit([], 40)
     ends = np.array([curve.values[-1] for curve in trainings])
@@ -182,9 +181,6 @@ def test_it_predicts_the_end_better_than_the_last_value_and_saves_epochs(digits)
     last = np.array([curve.values[15] for curve in trainings])
     guesses = np.array([last[place] if each is None else each.mean for place, each in enumerate(found)])
     assert np.abs(guesses - ends).mean() < np.abs(last - ends).mean()
-    used, kept = stopped_early(model.predict, [], trainings, (16,), DOMHAN)
-    assert used <= 0.85
-    assert kept
 
 
 @pytest.mark.parametrize(

@@ -365,7 +365,7 @@ def test_forecasts_are_held_against_what_came():
     found = replay(curves(), rule, Random(0))
     assert found.errors
     assert found.epochs < 27 * 9
-    comparison = Comparison(curves(), {"rule": [replace(found, errors=(0.0, 1.0, 3.0, -9.0))]})
+    comparison = Comparison(curves(), {"rule": [replace(found, errors=(0.0, 1.0, 3.0, -9.0))]}, 27)
     assert comparison.to_json()["rules"]["rule"]["covered"] == 0.5
 
 
