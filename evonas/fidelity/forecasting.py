@@ -7,11 +7,12 @@ A model is fitted, and forecasts, in the worker that has trained, from what was 
 from __future__ import annotations
 
 import math
-import pickle
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
+
+import cloudpickle
 
 from evonas.curves.model import Curve, CurveModel, Forecast, complete
 from evonas.curves.termination import BAKER, DOMHAN, terminates
@@ -152,7 +153,12 @@ class Forecasted:
             (name, outcome.measures[name]) for name in self.job.evaluator.features if name in outcome.measures
         )
         curve = Curve(outcome.curve[since:], outcome.losses[since:], known)
-        forecast = fitted(self.model, self.curves, self.epochs).predict(curve)
+        model = fitted(self.model, self.curves, self.epochs)
+        before = model.remarks()
+        forecast = model.predict(curve)
+        remarks = [remark for remark in model.remarks() if remark not in before]
+        if remarks and outcome.warning is None:
+            outcome = replace(outcome, warning=" ".join(remarks))
         if forecast is None:
             return outcome
         exceeds = forecast.exceeds(self.threshold)
@@ -165,7 +171,7 @@ _fitted: OrderedDict[bytes, CurveModel] = OrderedDict()
 
 def fitted(model: CurveModel, curves: tuple[Curve, ...], epochs: int) -> CurveModel:
     """The model, fitted; a worker remembers the last ones."""
-    key = pickle.dumps((model, complete(curves, epochs), epochs))
+    key = cloudpickle.dumps((model, complete(curves, epochs), epochs))
     if key not in _fitted:
         _fitted[key] = model.fit(curves, epochs)
         while len(_fitted) > REMEMBERED:

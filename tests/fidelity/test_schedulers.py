@@ -8,6 +8,8 @@ from evonas.comparison.replay import Comparison, Stored, rank_correlation, repla
 from evonas.curves.model import Curve, Forecast
 from evonas.curves.statistics import LastValue
 from evonas.errors import UserError
+from evonas.evaluation import Candidate
+from evonas.evaluation.stored import StoredCurves
 from evonas.fidelity.asha import Promotion, Stopping
 from evonas.fidelity.forecasting import Forecasted, Forecasting, looks_of
 from evonas.fidelity.halving import Hyperband, SuccessiveHalving
@@ -278,6 +280,30 @@ def test_a_forecast_knows_what_was_known_when_the_training_was_handed_out():
     assert job_of(0) == "job", "it was handed out before anything had come to its end"
     assert job_of(3) == (2, 0.2)
     assert job_of(6) == (4, 0.5)
+
+
+def test_what_a_model_remarks_is_the_warning_of_the_outcome():
+    class Remarking(LastValue):
+        said: tuple = ()
+
+        def predict(self, curve):
+            self.said = ("Its fit is a poor one.",)
+            return super().predict(curve)
+
+        def remarks(self):
+            return self.said
+
+    class Job:
+        limit_s, evaluator = None, StoredCurves(curves().curves, 9)
+
+        def __call__(self):
+            return self.evaluator(Candidate((3,), epochs=4))
+
+    known = tuple(curves().curves[5:])
+    first = Forecasted(Job(), Remarking(), known, 9, 0.5)()
+    assert first.warning == "Its fit is a poor one."
+    assert first.forecast[0] == first.curve[-1]
+    assert Forecasted(Job(), LastValue(), known, 9, 0.5)().warning is None
 
 
 def test_a_model_learns_from_the_first_trainings_then_from_twice_as_many():

@@ -35,7 +35,7 @@ from evonas.strategies.first import First
 from evonas.strategies.genet import GeNet
 from evonas.strategies.random_search import RandomSearch
 from evonas.support.streams import stream
-from evonas.systems.registry import scheduler
+from evonas.systems.registry import chosen, scheduler
 
 EPOCHS = 9
 
@@ -220,6 +220,36 @@ def test_a_predicted_fitness_is_told_apart(tmp_path):
     for outcome in predicted:
         assert outcome.values[0] == outcome.forecast[0] != outcome.curve[-1]
     assert not any(phase.outcomes[each.id].status == "predicted" for each in phase.ranked())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "genet:population=6",
+        "aging:population=6,sample=3",
+        "tournament:population=6",
+        "nsga2:population=6",
+        "reinforce:batch=4",
+        "ppo:batch=4",
+        "q-learning",
+        "local",
+    ],
+)
+def test_strategies_of_every_kind_search_under_asha_and_resume(tmp_path, name):
+    def make():
+        rng = stream(0, name)
+        using = chosen(name, toolbox)
+        return using.strategy(using.tools(DIGITS, rng), rng)
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    phase = search(whole, make(), "asha", budget=Budget(24))
+    assert any(phase.outcomes[each.id].status == "full" for each in phase.ranked())
+    assert {outcome.status for outcome in phase.outcomes.values()} == {"full", "partial"}
+    shutil.copytree(whole, cut)
+    lines = (whole / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (cut / "journal.jsonl").write_bytes(b"".join(lines[: len(lines) // 2]))
+    search(cut, make(), "asha", budget=Budget(24))
+    assert [replace_cost(event) for event in history(cut)] == [replace_cost(event) for event in history(whole)]
 
 
 # ---- checkpoints --------------------------------------------------------------------------------------------------
