@@ -187,7 +187,7 @@ def check_same(run: Run, config: Config) -> None:
 
     Of an `evaluate` or `strategy` of a script only whether there is one is known. Raises UserError.
     """
-    fields = ("preset", "settings", "shapes", "data", "seed", "objectives", "limits", "init", "warm_start",
+    fields = ("preset", "settings", "shapes", "data", "seed", "objectives", "limits", "init", "warm_start", "fidelity",
               "timeout_s", "memory", "threads", "accumulate", "baseline", "inherit", "evaluate", "strategy",
               "task")  # fmt: skip
     was = [name for name in fields if _said(run.config, name) != _said(config, name)]

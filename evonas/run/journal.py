@@ -191,6 +191,26 @@ def told(individual: Individual, outcome: Outcome, reused: bool = False, waits: 
     return event
 
 
+def outcome_of(event: Event) -> Outcome:
+    """The outcome that a `told` event says."""
+    return Outcome(
+        tuple(event["values"]),
+        event["status"],
+        event["cost"]["epochs"],
+        event["cost"]["seconds"],
+        tuple(event["curve"]),
+        event["error"],
+        event.get("measures", {}),
+        reached=event.get("reached") or 0,
+        losses=tuple(event.get("losses", ())),
+        forecast=None if event.get("forecast") is None else tuple(event["forecast"]),
+        checkpoint=event.get("checkpoint"),
+        kept=event.get("weights"),
+        lineage=event.get("lineage", {}),
+        warning=event.get("warning"),
+    )
+
+
 def ended(phase: str, because: str) -> Event:
     """The event that a phase asks for nothing more."""
     return {"event": "ended", "id": phase, "because": because}

@@ -13,7 +13,18 @@ from evonas.evaluation import Candidate, Outcome
 from evonas.executors import Overdue, WorkerLost, submit_again
 from evonas.individual import Individual, judge
 from evonas.run.budget import Budget
-from evonas.run.journal import Event, Journal, JournalError, Unwritten, asked, closed, continued, ended, told
+from evonas.run.journal import (
+    Event,
+    Journal,
+    JournalError,
+    Unwritten,
+    asked,
+    closed,
+    continued,
+    ended,
+    outcome_of,
+    told,
+)
 from evonas.run.phase import Phase
 from evonas.support.stopwatch import UNWATCHED, Unwatched
 
@@ -133,23 +144,7 @@ class _Course:
             elif len(event["values"]) not in (0, len(self.phase.weights)):
                 raise self._not_ours(line, f"{len(event['values'])} values for {len(self.phase.weights)} objectives")
             else:
-                outcome = Outcome(
-                    tuple(event["values"]),
-                    event["status"],
-                    event["cost"]["epochs"],
-                    event["cost"]["seconds"],
-                    tuple(event["curve"]),
-                    event["error"],
-                    event.get("measures", {}),
-                    reached=event.get("reached") or 0,
-                    losses=tuple(event.get("losses", ())),
-                    forecast=None if event.get("forecast") is None else tuple(event["forecast"]),
-                    checkpoint=event.get("checkpoint"),
-                    kept=event.get("weights"),
-                    lineage=event.get("lineage", {}),
-                    warning=event.get("warning"),
-                )
-                individual = waiting.pop(event["id"])
+                individual, outcome = waiting.pop(event["id"]), outcome_of(event)
                 if event["reused"]:
                     self._hear(individual, outcome, reused=True)
                 else:
@@ -343,7 +338,8 @@ class _Course:
     def _finish(self, individual: Individual, outcome: Outcome) -> None:
         """An evaluation has ended."""
         self.watch.begin("journal")
-        outcome = self.trainings.checkpoints.keep(outcome, self._signed(outcome))
+        if outcome.state is not None:
+            outcome = self.trainings.checkpoints.keep(outcome, self._signed(outcome))
         outcome = self.phase.keeper.keep(individual, outcome)
         outcome, stopped = self.trainings.report(individual, _id(individual), outcome)
         self._write(told, individual, outcome, False, _waits(individual, stopped))
@@ -359,7 +355,8 @@ class _Course:
         phase.epochs += outcome.epochs
         phase.seconds += outcome.seconds
         phase.outcomes[id] = outcome
-        self.trainings.checkpoints.hear(outcome, self._signed(outcome))
+        if outcome.checkpoint is not None:
+            self.trainings.checkpoints.hear(outcome, self._signed(outcome))
 
     def _tell(self, stopped: list[Individual]) -> None:
         """The strategy hears of them, and of those that waited for the same results."""
@@ -440,7 +437,7 @@ class _Course:
 
 
 def _waits(individual: Individual, stopped: list[Individual]) -> bool:
-    return all(each is not individual for each in stopped)  # individuals are equal where their genomes are
+    return not any(each is individual for each in stopped)  # individuals are equal where their genomes are
 
 
 def _outcome(future: Future) -> Outcome:

@@ -1,6 +1,7 @@
 """A search that begins with the best of many random networks by training-free scores.
 
-`naswot:1000`, or several scores by the sum of their ranks: `synflow+jacov+naswot:1000`.
+`naswot:1000`, or several scores by the sum of their ranks: `synflow+jacov+naswot:1000`. `multiply_adds:1000` begins
+with the largest ones, which any score has to beat.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from evonas.support.text import duration
 if TYPE_CHECKING:
     from torch import Tensor
 
+COUNTS = ("parameters", "multiply_adds")  # of a network, the more the better
 FILE = "warm_start.csv"  # in the run's directory
 USUAL = 20  # networks to begin with, of a strategy that has no population
 BATCH = 64  # images, as in the papers
@@ -44,10 +46,16 @@ MISSES = 1_000  # draws in a row that give no new network, after which there are
 
 @dataclass(frozen=True)
 class WarmStart:
-    """How many different random networks are scored, and by what."""
+    """How many different random networks are scored, and by what: training-free scores, or their own size, which often
+    ranks as well."""
 
     names: tuple[str, ...]
     networks: int
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Those that are computed of a network."""
+        return tuple(name for name in self.names if name not in COUNTS)
 
     @classmethod
     def read(cls, text: str) -> WarmStart:
@@ -57,7 +65,8 @@ class WarmStart:
         joined, colon, count = text.partition(":")
         names = tuple(joined.split("+"))
         for name in names:
-            scores.check_name(name)
+            if name not in COUNTS:
+                scores.check_name(name)
         if len(set(names)) < len(names):
             raise UserError(f"the warm start {text!r} has a score twice; name each once")
         if not colon or not count.isdecimal() or int(count) < 1:
@@ -72,6 +81,9 @@ class Row(Struct):
     scores: dict[str, float]
     parameters: int
     multiply_adds: int
+
+    def value(self, name: str) -> float:
+        return getattr(self, name) if name in COUNTS else self.scores[name]
 
 
 def check(problem: Problem, config: Config) -> list[Individual]:
@@ -122,7 +134,7 @@ def begin(run: Run, note: Callable[[str], None], seconds: float | None = None) -
         _write(path, wanted, rows)
         note(f"warm start: {len(rows):,} networks scored by {by} in {duration(time.monotonic() - start)}; the search "
              f"begins with the best {kept}")  # fmt: skip
-    values = [[row.scores[name] for row in rows] for name in wanted.names]
+    values = [[row.value(name) for row in rows] for name in wanted.names]
     for name, each in zip(wanted.names, values, strict=True):
         if not np.isfinite(each).any():
             raise RunError(f"none of the {len(rows):,} networks has a {name} that is a number; begin anew with another "
@@ -165,7 +177,7 @@ def _scored(problem: Problem, config: Config, wanted: WarmStart, kept: int, seco
     rows: list[Row] = []
     with torch_threads(config.threads):
         for individual in different(toolbox.individual, decoder):
-            rows.append(_row(individual, decoder, config.seed, wanted.names, inputs, targets))
+            rows.append(_row(individual, decoder, config.seed, wanted.scores, inputs, targets))
             late = seconds is not None and time.monotonic() - start > seconds and len(rows) >= kept
             if late or len(rows) == wanted.networks:
                 break
@@ -196,7 +208,9 @@ def _row(
 
     graph, code = decoder.graph(individual), decoder.space.format(individual)
     own = number(seed, "warm start", decoder.digest(individual))
-    found = {}
+    found: dict[str, float] = {}
+    if not names:
+        return Row(code, found, graph.parameters, graph.multiply_adds)
     network = build(graph.simplified(), seed=own)
     network.to(device=inputs.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     for name in names:
@@ -211,7 +225,7 @@ def _row(
 
 
 def _columns(wanted: WarmStart) -> list[str]:
-    return ["code", *wanted.names, "parameters", "multiply_adds"]
+    return ["code", *wanted.scores, *COUNTS]
 
 
 def _write(path: Path, wanted: WarmStart, rows: Sequence[Row]) -> None:
@@ -219,7 +233,7 @@ def _write(path: Path, wanted: WarmStart, rows: Sequence[Row]) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_columns(wanted))
     for row in rows:
-        table.writerow([row.code, *(row.scores[name] for name in wanted.names), row.parameters, row.multiply_adds])
+        table.writerow([row.code, *(row.scores[name] for name in wanted.scores), row.parameters, row.multiply_adds])
     write_text(path, text.getvalue())
 
 
@@ -229,7 +243,12 @@ def _read(path: Path, wanted: WarmStart) -> list[Row]:
     if header != columns or not lines or any(len(line) != len(columns) for line in lines):
         raise UserError(f"{path} cannot be read (its columns are not {', '.join(columns)}); put the original back")
     data = [
-        {"code": code, "scores": dict(zip(wanted.names, found, strict=True)), "parameters": size, "multiply_adds": cost}
+        {
+            "code": code,
+            "scores": dict(zip(wanted.scores, found, strict=True)),
+            "parameters": size,
+            "multiply_adds": cost,
+        }
         for code, *found, size, cost in lines
     ]
     return checked(data, list[Row], str(path), strict=False)  # a CSV file has texts

@@ -189,3 +189,18 @@ def test_a_warm_start_is_a_score_or_several_and_a_number():
 def test_random_search_beside_it_begins_cold(tmp_path):
     found = search(tmp_path / "run", baseline=True)
     assert {record["operator"] for record in found.records() if record["phase"] == "baseline"} == {"random"}
+
+
+def test_size_alone_is_a_warm_start_too_and_costs_nothing(tmp_path):
+    run = search(tmp_path / "run", warm_start="multiply_adds:12")
+    rows = table(run)
+    assert list(rows[0]) == ["code", "parameters", "multiply_adds"]
+    best = sorted(rows, key=lambda row: -int(row["multiply_adds"]))[:4]
+    assert first(run) == [row["code"] for row in best]
+    mixed = search(tmp_path / "mixed", warm_start="naswot+multiply_adds:12")
+    rows = table(mixed)
+    ranked = rank_sum([[float(row[name]) for row in rows] for name in ("naswot", "multiply_adds")])
+    chosen = sorted(range(len(rows)), key=lambda place: (-ranked[place], place))[:4]
+    assert first(mixed) == [rows[place]["code"] for place in chosen]
+    again = [mixed.space.format(each) for each in warm_start.begin(mixed, print)]  # as the file has it
+    assert again == first(mixed)
