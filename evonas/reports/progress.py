@@ -109,7 +109,7 @@ class Progress:
         if event["event"] == "asked":
             if event["role"] is None:
                 self.records[event["id"]] = event
-        elif event["event"] == "told" and event["status"] != "rejected":
+        elif event["event"] == "told" and event["status"] != "rejected" and not self._goes_on(event):
             with self.lock:
                 first = event["id"] not in self.heard
                 self.heard.add(event["id"])
@@ -127,6 +127,10 @@ class Progress:
                 self.warn(f"#{event['id']}: {event['warning']}")
             if not replayed and self.current != "final":
                 self._say()
+
+    def _goes_on(self, event: Event) -> bool:
+        """Of a final training in pieces, all but the last."""
+        return self.current == "final" and event.get("waits", False)
 
     def note(self, message: str) -> None:
         self.console.print(message, soft_wrap=True)
