@@ -96,6 +96,7 @@ class _Course:
         self.loop, self.phase, self.budget = loop, phase, budget
         self.watch = loop.watch
         self.keys, self.waiting, self.trainings = phase.keys, phase.waiting, phase.trainings
+        self.scheduled = phase.trainings.scheduler is not None  # searches of tables ask for nothing that they need not
         self.running: dict[Future, Individual] = {}
         self.rejected_in_a_row = 0
         self.proposing = 0.0  # seconds that the last proposal took: a supernet is trained meanwhile
@@ -190,7 +191,7 @@ class _Course:
                 spent = spent or self._spent()
                 if spent:
                     break
-                if (found := self.trainings.next()) is not None:
+                if self.scheduled and (found := self.trainings.next()) is not None:
                     self._write(continued, found[0], self.phase.name, found[1])
                     self._hand_out(found[0], self._known_candidate(found[0]))
                     continue
@@ -227,7 +228,7 @@ class _Course:
         candidate.identity = self._identity(candidate)
         self._identify(individual, candidate.identity, self._replicate(candidate.identity))
         key, code = self.keys[_id(individual)], self.phase.code(individual)
-        epochs = None if self._reuses(key) else self._begin(individual)
+        epochs = None if not self.scheduled or self._reuses(key) else self._begin(individual)
         self._write(asked, individual, self.phase.name, key, code, epochs)
         self.phase.asked.append(individual)
         if epochs is None:
@@ -320,11 +321,8 @@ class _Course:
         key = self.keys[id]
         self.waiting.setdefault(key, [])
         self.watch.begin("hand out")
-        candidate.epochs = self.trainings.until.get(id)
-        if id in self.phase.outcomes:  # it has been trained for some epochs
-            candidate.had = self.phase.outcomes[id].reached
-            candidate.state, warning = self.trainings.checkpoints.state(self.phase.outcomes[id])
-            candidate.origin = replace(candidate.origin, warning=warning)
+        if self.scheduled:
+            self._go_on_from(candidate, id)
         job = self.phase.evaluator.job(candidate, int(key.rpartition("#")[2]))
         if self.trainings.scheduler is not None and id in self.trainings.trials:
             job = self.trainings.scheduler.wrapped(job, id)
@@ -335,14 +333,25 @@ class _Course:
         self.watch.begin("other")
         self.running[future] = individual
 
+    def _go_on_from(self, candidate: Candidate, id: int) -> None:
+        """How far it is trained now, and from where."""
+        candidate.epochs = self.trainings.until.get(id)
+        if (before := self.phase.outcomes.get(id)) is not None:
+            candidate.had = before.reached
+            candidate.state, warning = self.trainings.checkpoints.state(before)
+            candidate.origin = replace(candidate.origin, warning=warning)
+
     def _finish(self, individual: Individual, outcome: Outcome) -> None:
         """An evaluation has ended."""
         self.watch.begin("journal")
         if outcome.state is not None:
             outcome = self.trainings.checkpoints.keep(outcome, self._signed(outcome))
         outcome = self.phase.keeper.keep(individual, outcome)
-        outcome, stopped = self.trainings.report(individual, _id(individual), outcome)
-        self._write(told, individual, outcome, False, _waits(individual, stopped))
+        stopped, waits = [individual], False
+        if self.scheduled:
+            outcome, stopped = self.trainings.report(individual, _id(individual), outcome)
+            waits = _waits(individual, stopped)
+        self._write(told, individual, outcome, False, waits)
         self._learn(individual, outcome)
         self._tell(stopped)
 
@@ -366,7 +375,8 @@ class _Course:
             self._stop_where_hopeless(outcome)
             for twin in self.waiting.pop(key):
                 self._tell_twin(twin, outcome)
-        self.trainings.tidy(self.phase.outcomes, self.phase.name)
+        if self.scheduled:
+            self.trainings.tidy(self.phase.outcomes, self.phase.name)
 
     def _tell_twin(self, twin: Individual, outcome: Outcome) -> None:
         """The outcome of an equal individual, as its own."""
@@ -377,15 +387,16 @@ class _Course:
         self._stop_where_hopeless(outcome)
 
     def _stop_where_hopeless(self, outcome: Outcome) -> None:
-        outcomes = self.phase.outcomes.values()
-        if len(outcomes) == HOPELESS and all(each.failed for each in outcomes):
+        outcomes = self.phase.outcomes
+        if len(outcomes) == HOPELESS and all(each.failed for each in outcomes.values()):
             raise RunError(f"the first {HOPELESS} evaluations have all failed; the last one said: {outcome.reason}")
 
     def _hear(self, individual: Individual, outcome: Outcome, *, reused: bool = False) -> None:
         id = _id(individual)
         self.rejected_in_a_row = 0
         judge(individual, outcome.values, self.phase.weights)
-        individual.fidelity = self.trainings.fidelity(outcome)
+        if self.scheduled:
+            individual.fidelity = self.trainings.fidelity(outcome)
         self.phase.outcomes[id] = outcome
         self.phase.keeper.hear(individual, outcome)
         if reused:
@@ -437,7 +448,7 @@ class _Course:
 
 
 def _waits(individual: Individual, stopped: list[Individual]) -> bool:
-    return not any(each is individual for each in stopped)  # individuals are equal where their genomes are
+    return all(each is not individual for each in stopped)  # individuals are equal where their genomes are
 
 
 def _outcome(future: Future) -> Outcome:
