@@ -11,6 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from evonas import plots
+from evonas.comparison.trials import divided
 from evonas.curves.model import Curve
 from evonas.curves.table import read_curves
 from evonas.errors import UserError
@@ -200,12 +201,7 @@ def usual(epochs: int) -> list[str]:
 def read_rules(text: str) -> list[str]:
     """`asha:eta=3,least=2,baker`: settings follow their rule; a name begins the next one. Raises UserError where one
     is given twice."""
-    rules: list[str] = []
-    for word in text.split(","):
-        if rules and "=" in word and ":" not in word.partition("=")[0]:
-            rules[-1] += f",{word}"
-        else:
-            rules.append(word.strip())
+    rules = divided(text)
     if len(set(rules)) < len(rules):
         raise UserError(f"rules {text!r}: one of them is given twice")
     return rules

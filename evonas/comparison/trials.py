@@ -42,18 +42,23 @@ class Contender:
     chosen: Chosen
 
 
-def read_contenders(text: str) -> list[Contender]:
-    """`random,aging:population=10,sample=10,my.py:Climb`: settings follow their strategy; a name begins the next one.
-
-    Raises UserError for an unknown strategy or setting, a value of another kind, and a strategy that is given twice.
-    """
+def divided(text: str) -> list[str]:
+    """Names with their settings, one by one: settings follow their name; a name begins the next one."""
     parts: list[str] = []
     for word in text.split(","):
         if parts and "=" in word and ":" not in word.partition("=")[0]:
             parts[-1] += f",{word}"
         else:
             parts.append(word)
-    contenders = [Contender(part.strip(), registry.chosen(part.strip(), one_change_toolbox)) for part in parts]
+    return [part.strip() for part in parts]
+
+
+def read_contenders(text: str) -> list[Contender]:
+    """`random,aging:population=10,sample=10,my.py:Climb`: settings follow their strategy; a name begins the next one.
+
+    Raises UserError for an unknown strategy or setting, a value of another kind, and a strategy that is given twice.
+    """
+    contenders = [Contender(part, registry.chosen(part, one_change_toolbox)) for part in divided(text)]
     if len({contender.text for contender in contenders}) < len(contenders):
         raise UserError(f"strategies {text!r}: one of them is given twice")
     return contenders

@@ -160,7 +160,7 @@ class Baker(CurveModel):
     def _errors(
         self, rows: np.ndarray, ends: np.ndarray, learnt: np.ndarray, held: np.ndarray, settings: dict[str, Any]
     ) -> np.ndarray:
-        """Of the held curves, by a regressor of the learnt ones, with their scales."""
+        """The errors on the held curves of a regressor that is fitted to the learnt ones, and to their scales."""
         inputs, targets = Standard.of(rows[learnt]), Standard.of(ends[learnt])
         regressor = self._regressor(settings).fit(inputs(rows[learnt]), targets(ends[learnt]))
         return ends[held] - targets.back(regressor.predict(inputs(rows[held])))

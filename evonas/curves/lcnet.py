@@ -270,7 +270,7 @@ class LCNet(CurveModel):
         tempered = min(1.0, self.independent * sum(bool(curve.values) for curve in curves) / points)
 
         def gradient(weights: Tensor) -> Tensor:
-            """Of N times (the mean negative log likelihood of a batch - log prior / N), each chain with its own."""
+            """The gradient of N times (the mean negative log likelihood of a batch - log prior / N), for each chain."""
             some = torch.randint(points, (self.chains, self.batch), generator=generator)
             at = weights.detach().requires_grad_()
             mean, log_variance = posterior.layout(at, x[some], t[some])

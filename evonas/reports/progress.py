@@ -129,7 +129,7 @@ class Progress:
                 self._say()
 
     def _goes_on(self, event: Event) -> bool:
-        """Of a final training in pieces, all but the last."""
+        """Whether this is a piece of a final training after which others follow."""
         return self.current == "final" and event.get("waits", False)
 
     def note(self, message: str) -> None:

@@ -172,7 +172,7 @@ class _Course:
         return False
 
     def _replay_stops(self, stopped: list[Individual]) -> None:
-        """Of those that waited for the same results, the journal speaks itself."""
+        """The strategy hears of them. Those that waited for the same results have events of their own."""
         for individual in stopped:
             self._hear(individual, self.phase.outcomes[_id(individual)])
             self.waiting.pop(self.keys[_id(individual)], None)

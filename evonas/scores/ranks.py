@@ -15,5 +15,5 @@ def ranks(values: Sequence[float]) -> np.ndarray:
 
 
 def rank_sum(scores: Sequence[Sequence[float]]) -> np.ndarray:
-    """Of several scores over the same n networks, the sum of the ranks of each network, (n,): higher is better."""
+    """The sum of the ranks that several scores give to each of the same n networks, (n,): higher is better."""
     return np.sum([ranks(each) for each in scores], axis=0)
