@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
+from math import inf, nan
 from statistics import fmean
 from typing import Any, TypeVar
 
@@ -110,3 +110,12 @@ def undominated(valued: Iterable[tuple[tuple[float, ...], Anything]]) -> list[An
         if not any(all(a >= b for a, b in zip(other, values, strict=True)) for other in found):
             found.append(values)
     return [first[values] for values in found]
+
+
+def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    """Spearman's; nan where all of either are equal."""
+    from scipy.stats import spearmanr
+
+    if len(set(one)) < 2 or len(set(other)) < 2:
+        return nan
+    return float(spearmanr(one, other).statistic)

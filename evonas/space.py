@@ -103,6 +103,24 @@ class Space:
         """Whether genomes are sequences of decisions. Otherwise only the space's own operators vary them."""
         return type(self).next is not Space.next
 
+    def paths(self, genome: Genome) -> list[tuple[str, ...]]:
+        """The operations on each path from the input of a closed genome's cell to its output, in order, without those
+        that do nothing: features for predictors."""
+        raise NotImplementedError(f"{type(self).__name__} has no `paths`")
+
+    @property
+    def has_paths(self) -> bool:
+        return type(self).paths is not Space.paths
+
+    def units(self, genome: Genome) -> list[tuple[tuple[str, Token], ...]]:
+        """A genome as predictors of sequences read it: in units, such as the blocks of a cell, of (table, token) pairs.
+        Tokens of one table share what is learnt of them, and all units have the same tables. By default each decision
+        is a unit, its kind or name a part of the token."""
+        return [
+            (("token", f"{decision.kind or decision.name}={token}"),)
+            for decision, token in zip(self.decisions(genome), genome, strict=True)
+        ]
+
     def recipe(self, genome: Genome, recipe: Recipe) -> Recipe:
         """The recipe by which a genome is trained in a search: the given one, unless the genome changes it."""
         return recipe

@@ -121,6 +121,19 @@ class NASBench101Space(Space):
         self.decisions(genome)
         return genome
 
+    def paths(self, genome: Genome) -> list[tuple[str, ...]]:
+        found: list[tuple[str, ...]] = []
+        edges = [edge for edge, bit in zip(EDGES, genome, strict=False) if bit == 1]
+        begun: list[tuple[int, tuple[str, ...]]] = [(0, ())]
+        while begun:
+            vertex, path = begun.pop()
+            for target in (end for start, end in edges if start == vertex):
+                if target == OUTPUT:
+                    found.append(path)
+                else:
+                    begun.append((target, (*path, str(genome[len(EDGES) + target - 1]))))
+        return sorted(found)
+
     def format(self, genome: Genome) -> str:
         """The edges into each vertex as bits, then the operations: `1-01-001-...-000001 maxpool3x3 ...`."""
         self.decisions(genome)

@@ -31,6 +31,7 @@ from evonas.support.text import brief
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # the official names and order
 EDGES = tuple((source, target) for target in (1, 2, 3) for source in range(target))  # in the order of the official text
+PATHS = (((0, 3),), ((0, 1), (1, 3)), ((0, 2), (2, 3)), ((0, 1), (1, 2), (2, 3)))  # from the input to the output
 DECISIONS = tuple(Decision(f"{target}<-{source}", OPERATIONS, place) for place, (source, target) in enumerate(EDGES))
 
 
@@ -78,6 +79,11 @@ class NASBench201Space(Space):
             raise CodeError(f"code {brief(code)!r} is not a cell of NAS-Bench-201; one looks like {example}")
         self.decisions(genome)
         return genome
+
+    def paths(self, genome: Genome) -> list[tuple[str, ...]]:
+        operations = dict(zip(EDGES, map(str, genome), strict=True))
+        found = [[operations[edge] for edge in path] for path in PATHS]
+        return [tuple(op for op in path if op != "skip_connect") for path in found if "none" not in path]
 
     def route(self, genome: Genome) -> dict[str, Any]:
         """As in every space; with partial channels, an edge that is present also has weight 1 in the choice among the

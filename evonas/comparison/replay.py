@@ -19,6 +19,7 @@ from evonas.evaluation.stored import StoredCurves
 from evonas.executors import Processes, Serial
 from evonas.fidelity.scheduler import Scheduler
 from evonas.individual import Individual
+from evonas.ranking import rank_correlation
 from evonas.run.arguments import holds_run
 from evonas.run.budget import Budget
 from evonas.run.journal import Unwritten
@@ -136,15 +137,6 @@ def replay(stored: Stored, scheduler: Scheduler, rng: Random, trainings: int | N
         errors=tuple((end - mean) / std for end, mean, std, _ in forecasts if std > 0),
         full=len(full),
     )
-
-
-def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
-    """Spearman's; nan where all of either are equal."""
-    from scipy.stats import spearmanr
-
-    if len(set(one)) < 2 or len(set(other)) < 2:
-        return math.nan
-    return float(spearmanr(one, other).statistic)
 
 
 def replay_all(

@@ -83,7 +83,9 @@ class Guard:
         return fits
 
     def decorate(self, toolbox: Any) -> None:
-        """The toolbox's roles individual, mutate and mate, where it has them."""
+        """The toolbox's roles individual, mutate and mate, where it has them. A strategy that writes genomes itself
+        asks the role `fits`."""
+        toolbox.register("fits", self.fits)
         toolbox.decorate("individual", self._drawn_again)
         for role in ("mutate", "mate"):
             if hasattr(toolbox, role):

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from evonas.comparison.replay import Comparison, Stored, rank_correlation, replay
+from evonas.comparison.replay import Comparison, Stored, replay
 from evonas.curves.model import Curve, Forecast
 from evonas.curves.statistics import LastValue
 from evonas.errors import UserError
@@ -16,6 +16,7 @@ from evonas.fidelity.halving import Hyperband, SuccessiveHalving
 from evonas.fidelity.median import MedianRule
 from evonas.fidelity.pieces import Pieces
 from evonas.fidelity.scheduler import Trial, Whole, rungs
+from evonas.ranking import rank_correlation
 from evonas.systems.registry import SCHEDULERS, scheduler
 
 

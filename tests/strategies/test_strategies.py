@@ -46,10 +46,10 @@ CONTENDERS = [
     "random", "aging:population=6,sample=3", "local", "nsga2:population=4", "reinforce",
     "reinforce:controller=independent", "ppo", "q-learning", "tournament:population=4",
     "growing-tournament:population=4,share=0.5", "nsga-net:population=4", "mnasnet:batch=4,units=10",
-    "genet:population=4",
+    "genet:population=4", "guided:initial=4,candidates=20,trust=-1",
 ]  # fmt: skip
 ELSEWHERE = {
-    "nas-rl", "block-qnn",  # search their own spaces alone: below
+    "nas-rl", "block-qnn", "pnas",  # search their own spaces alone: below
     "darts", "snas", "gdas", "pc-darts", "enas",  # train by themselves: tests/supernets
 }  # fmt: skip
 EVALUATIONS = 16
@@ -149,14 +149,15 @@ def cut_and_compare(search, path, rng):
     assert same(known, learnt)
 
 
-LEARNING = ("nas-rl", "nasnet", "mnasnet", "metaqnn", "block-qnn")
+LEARNING = ("nas-rl", "nasnet", "mnasnet", "metaqnn", "block-qnn", "pnas")
+SHORT = {"batch": 4, "smallest": 8, "beam": 4, "evaluations": EVALUATIONS}
 
 
 @pytest.mark.parametrize("name", LEARNING)
 def test_the_search_of_a_learning_system_is_replayed_to_the_bit(name, tmp_path):
     """With its own settings: NAS-RL's schedule of layers, MnasNet's product of two objectives, shaped rewards."""
     path, found = tmp_path / "journal.jsonl", setup(system(name), "digits")
-    found = found.having({"evaluations": EVALUATIONS} | ({"batch": 4} if "strategy.batch" in found.settings() else {}))
+    found = found.having({key: value for key, value in SHORT.items() if f"strategy.{key}" in found.settings()})
     weights = (1.0, -1.0) if system(name).front else (1.0,)
 
     def search():

@@ -29,6 +29,7 @@ WRONG = {
     "nasnet": PPO,
     "mnasnet": [*PPO, {"strategy.learning_rate": 0}],
     "nas-rl": [*CONTROLLER, {"strategy.learning_rate": 0}],
+    "pnas": [{"beam": 0}, {"smallest": -1}, {"sizes": -1}, {"members": 0}, {"predictor": "gru"}, {"space.blocks": 6}],
     "metaqnn": [*Q_LEARNING, {"schedule": "slow"}],
     "block-qnn": [*Q_LEARNING, {"flops_weight": -1}, {"density_weight": -1}],
 }  # fmt: skip

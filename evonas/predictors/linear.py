@@ -1,0 +1,120 @@
+"""Linear models of the rows of an encoding: Bayesian, as a Gaussian process, and a ridge with a bootstrap.
+
+With pairs of answers among the columns, the value of a genome is a sum of the effects of its decisions and of each two
+of them. There may be far more columns than genomes, so both are fitted by what genomes have in common, K = X X'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evonas.errors import UserError
+from evonas.predictors.encodings import Encoding, with_width
+from evonas.predictors.predictor import Predictor
+from evonas.space import Genome
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+NOISES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # variances of the noise that are tried, as shares of that of the function
+
+
+class GaussianProcess(Predictor):
+    """y = mean + x w + e with w ~ N(0, s² I) and e ~ N(0, s² noise): Bayesian linear regression (Rasmussen and Williams
+    2006, "Gaussian Processes for Machine Learning", section 2.1).
+
+    Of the noises of a list, the one with the largest marginal likelihood is taken; s² is its own best for each. One
+    decomposition of K serves all of them. Nothing is drawn but by `draw`, so the seed does not matter.
+    """
+
+    def __init__(self, encoding: Encoding, *, seed: int = 0, noises: Sequence[float] = NOISES) -> None:
+        self.encoding, self.noises = encoding, noises
+
+    def fit(self, genomes: Sequence[Genome], values: np.ndarray) -> None:
+        self.inputs = self.encoding.rows(genomes)
+        self.mean = float(np.mean(values))
+        residuals = np.asarray(values, dtype=float) - self.mean
+        eigenvalues, self.vectors = np.linalg.eigh(_products(self.inputs, self.inputs))
+        rotated = self.vectors.T @ residuals
+        best = -np.inf
+        for noise in self.noises:
+            spread = np.maximum(eigenvalues, 0) + noise  # eigenvalues of K + noise I
+            scale = max(float(np.mean(rotated**2 / spread)), 1e-12)  # the s² of the largest likelihood
+            likelihood = -0.5 * (len(residuals) * np.log(scale) + np.log(spread).sum())  # eq. 2.30, but for constants
+            if likelihood > best:
+                best, self.noise, self.scale, self.spread = likelihood, noise, scale, spread
+        self.weights = self.inputs.T @ self._solved(residuals)  # X' (K + noise I)^-1 y
+
+    def _solved(self, right: np.ndarray) -> np.ndarray:
+        """(K + noise I)^-1 times this."""
+        return self.vectors @ ((self.vectors.T @ right) / self.spread)
+
+    def predict(self, genomes: Sequence[Genome]) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.encoding.rows(genomes)
+        explained = ((rows @ (self._inputs().T @ (self.vectors / np.sqrt(self.spread)))) ** 2).sum(axis=1)
+        variance = self.scale * (rows.power(2).sum(axis=1) - explained)  # eq. 2.26
+        return self.mean + rows @ self._widened(self.weights), np.sqrt(np.maximum(variance, 0))
+
+    def draw(self, genomes: Sequence[Genome], rng: np.random.Generator) -> np.ndarray:
+        """One w drawn from the posterior, by Matheron's rule: a draw of the prior, moved by what it misses of the data
+        (Wilson et al. 2020, "Efficiently Sampling Functions from Gaussian Process Posteriors", arXiv:2002.09309,
+        eq. 9)."""
+        rows = self.encoding.rows(genomes)
+        inputs = self._inputs()
+        prior = np.sqrt(self.scale) * rng.standard_normal(self.encoding.width)
+        noise = np.sqrt(self.scale * self.noise) * rng.standard_normal(inputs.shape[0])
+        weights = prior + self._widened(self.weights) - inputs.T @ self._solved(inputs @ prior + noise)
+        return self.mean + rows @ weights
+
+    def _inputs(self) -> csr_array:
+        """The rows that were learnt from, with the columns that were met since."""
+        return with_width(self.inputs, self.encoding.width)
+
+    def _widened(self, weights: np.ndarray) -> np.ndarray:
+        return np.pad(weights, (0, self.encoding.width - len(weights)))
+
+
+class Ridge(Predictor):
+    """Ridge regression, each member of an ensemble on a resample of the data with replacement (Efron 1979): the spread
+    of the members is the uncertainty, and one member, fitted when it is asked for, a draw.
+
+    penalty   of the squared weights
+    members   of the ensemble
+
+    Raises UserError for values out of range.
+    """
+
+    def __init__(self, encoding: Encoding, *, seed: int, penalty: float = 0.03, members: int = 10) -> None:
+        if penalty <= 0 or members < 2:
+            raise UserError(f"penalty is {penalty} and members {members}; use more than 0, and at least 2")
+        self.encoding, self.seed, self.penalty, self.members = encoding, seed, penalty, members
+
+    def fit(self, genomes: Sequence[Genome], values: np.ndarray) -> None:
+        self.inputs, self.values = self.encoding.rows(genomes), np.asarray(values, dtype=float)
+        self.products = _products(self.inputs, self.inputs)
+
+    def predict(self, genomes: Sequence[Genome]) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(self.seed)
+        found = np.stack([self.draw(genomes, rng) for _ in range(self.members)])
+        return found.mean(axis=0), found.std(axis=0, ddof=1)
+
+    def draw(self, genomes: Sequence[Genome], rng: np.random.Generator) -> np.ndarray:
+        from scipy.linalg import solve
+
+        size = len(self.values)
+        times = np.bincount(rng.integers(size, size=size), minlength=size)  # how often each is in the resample
+        here = np.flatnonzero(times)
+        mean = float(np.average(self.values[here], weights=times[here]))
+        # X'CX w + penalty w = X'Cy, with C the times, is w = X' (K + penalty C^-1)^-1 y
+        system = self.products[np.ix_(here, here)] + np.diag(self.penalty / times[here])
+        weights = self.inputs[here].T @ solve(system, self.values[here] - mean, assume_a="pos")
+        rows = self.encoding.rows(genomes)
+        return mean + rows @ np.pad(weights, (0, self.encoding.width - len(weights)))
+
+
+def _products(first: csr_array, second: csr_array) -> np.ndarray:
+    """X Z': of each row of the one with each row of the other."""
+    return (first @ second.T).toarray()

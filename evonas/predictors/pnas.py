@@ -1,0 +1,182 @@
+"""The predictors of PNAS (Liu et al. 2018, arXiv:1712.00559, section 4.2 and the supplement), which read cells of any
+number of blocks: an LSTM over all tokens, and a perceptron on the mean of the blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from evonas.errors import UserError
+from evonas.predictors.predictor import Predictor
+from evonas.space import Genome, Space, Token
+from evonas.support.device import torch_threads
+
+WIDTH = 100  # of embeddings, of the LSTM and of the layers
+BIAS = 1.8  # of the output: sigmoid(1.8) = 0.858, about the mean accuracy of cells with one block
+SPREAD = 0.1  # embeddings are drawn from -0.1 to 0.1
+UNKNOWN = 0  # number of a token that was not met before
+Units = list[list[list[int]]]  # genomes x units x tokens, as numbers
+
+
+class BlockPredictor(nn.Module):
+    """Embeddings of the tokens of a unit, one table for all tokens of one kind, and an output between 0 and 1."""
+
+    def __init__(self, tables: Sequence[str], sizes: dict[str, int], generator: torch.Generator) -> None:
+        super().__init__()
+        self.tables = tables  # of each token of a unit
+        embeddings = {name: nn.Embedding(size, WIDTH) for name, size in sizes.items()}
+        for embedding in embeddings.values():
+            nn.init.uniform_(embedding.weight, -SPREAD, SPREAD, generator=generator)
+        self.embeddings = nn.ModuleDict(embeddings)
+
+    def embedded(self, tokens: Tensor) -> Tensor:
+        """genomes x units x tokens -> genomes x units x tokens x width."""
+        found = [self.embeddings[table](tokens[..., place]) for place, table in enumerate(self.tables)]
+        return torch.stack(found, dim=-2)
+
+
+class Perceptron(BlockPredictor):
+    """The embeddings of a unit, concatenated; the mean over all units; two layers."""
+
+    def __init__(self, tables: Sequence[str], sizes: dict[str, int], generator: torch.Generator) -> None:
+        super().__init__(tables, sizes, generator)
+        output = nn.Linear(WIDTH, 1)
+        self.layers = nn.Sequential(
+            nn.Linear(WIDTH * len(tables), WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), output
+        )
+        _draw(self.layers, generator)
+        nn.init.constant_(output.bias, BIAS)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return torch.sigmoid(self.layers(self.embedded(tokens).flatten(2).mean(dim=1))[:, 0])
+
+
+class Recurrent(BlockPredictor):
+    """An LSTM over all tokens, one after the other; its last hidden state is the input of the output layer."""
+
+    def __init__(self, tables: Sequence[str], sizes: dict[str, int], generator: torch.Generator) -> None:
+        super().__init__(tables, sizes, generator)
+        self.lstm = nn.LSTM(WIDTH, WIDTH, batch_first=True)
+        self.output = nn.Linear(WIDTH, 1)
+        _draw(self.lstm, generator)
+        _draw(self.output, generator)
+        nn.init.constant_(self.output.bias, BIAS)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        _, (hidden, _) = self.lstm(self.embedded(tokens).flatten(1, 2))
+        return torch.sigmoid(self.output(hidden[-1])[:, 0])
+
+
+KINDS: dict[str, type[BlockPredictor]] = {"mlp": Perceptron, "rnn": Recurrent}
+
+
+class PNASEnsemble(Predictor):
+    """Members fitted from scratch by the mean absolute error, each on all data but its own part of them; the mean of
+    their predictions, and their standard deviation.
+
+    space          whose genomes are read in units (`Space.units`)
+    kind           mlp, which ranked larger cells best in the paper, or rnn
+    members        of the ensemble: each learns from (members - 1) / members of the data; 1: one on all
+    epochs         of a fit (the paper does not say)
+    batch          genomes a step
+    first_rate     learning rate of Adam while all genomes have one size, and
+    learning_rate  that of later fits
+
+    Values are fractions, between 0 and 1. Raises UserError for settings out of range.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int,
+        kind: str = "mlp",
+        members: int = 5,
+        epochs: int = 60,
+        batch: int = 32,
+        first_rate: float = 0.01,
+        learning_rate: float = 0.002,
+    ) -> None:
+        if kind not in KINDS:
+            raise UserError(f"kind is {kind!r}; use {', '.join(KINDS)}")
+        if min(members, epochs, batch) < 1 or min(first_rate, learning_rate) <= 0:
+            raise UserError(f"members is {members}, epochs {epochs}, batch {batch}, first_rate {first_rate} and "
+                            f"learning_rate {learning_rate}; use at least 1, and rates more than 0")  # fmt: skip
+        self.space, self.seed, self.kind, self.members = space, seed, KINDS[kind], members
+        self.epochs, self.batch = epochs, batch
+        self.first_rate, self.learning_rate = first_rate, learning_rate
+        self.numbers: dict[str, dict[Token, int]] = {}  # table -> token -> its number
+        self.networks: list[BlockPredictor] = []
+
+    def fit(self, genomes: Sequence[Genome], values: np.ndarray) -> None:
+        self.numbers = {}
+        units = self._numbered(genomes, learn=True)
+        rate = self.first_rate if len(set(map(len, units))) == 1 else self.learning_rate
+        generator = torch.Generator().manual_seed(self.seed)
+        self.networks = [self._network(generator) for _ in range(self.members)]
+        part = torch.randperm(len(units), generator=generator) % self.members
+        targets = torch.as_tensor(np.asarray(values), dtype=torch.float32)
+        with torch_threads(1), torch.enable_grad():
+            for member, network in enumerate(self.networks):
+                learnt = torch.arange(len(units)) if self.members == 1 else torch.nonzero(part != member)[:, 0]
+                self._train(network, units, targets, learnt, rate, generator)
+
+    def _train(
+        self, network: BlockPredictor, units: Units, targets: Tensor, learnt: Tensor, rate: float,
+        generator: torch.Generator,
+    ) -> None:  # fmt: skip
+        optimizer = torch.optim.Adam(network.parameters(), lr=rate)
+        for _ in range(self.epochs):
+            order = learnt[torch.randperm(len(learnt), generator=generator)]
+            for chosen in order.split(self.batch):
+                optimizer.zero_grad()
+                found = _by_size([units[place] for place in chosen], network)
+                (found - targets[chosen]).abs().mean().backward()
+                optimizer.step()
+
+    @torch.no_grad()
+    def predict(self, genomes: Sequence[Genome]) -> tuple[np.ndarray, np.ndarray]:
+        units = self._numbered(genomes, learn=False)
+        with torch_threads(1):
+            found = torch.stack([_by_size(units, network) for network in self.networks]).double().numpy()
+        return found.mean(axis=0), found.std(axis=0)
+
+    def _network(self, generator: torch.Generator) -> BlockPredictor:
+        sizes = {table: len(tokens) + 1 for table, tokens in self.numbers.items()}
+        return self.kind(self._tables, sizes, generator)
+
+    def _numbered(self, genomes: Sequence[Genome], *, learn: bool) -> Units:
+        """Tokens as numbers; those that were not met while learning are unknown."""
+        found: Units = []
+        for genome in genomes:
+            units = self.space.units(genome)
+            self._tables = [table for table, _ in units[0]]
+            if learn:
+                for table, token in (pair for unit in units for pair in unit):
+                    known = self.numbers.setdefault(table, {})
+                    known.setdefault(token, len(known) + 1)
+            found.append([[self.numbers[table].get(token, UNKNOWN) for table, token in unit] for unit in units])
+        return found
+
+
+def _by_size(units: Units, network: Callable[[Tensor], Tensor]) -> Tensor:
+    """The output for genomes of several sizes, those of one size at once."""
+    order = sorted(range(len(units)), key=lambda place: len(units[place]))
+    parts = [
+        network(torch.tensor([units[place] for place in places]))
+        for _, places in ((size, list(group)) for size, group in groupby(order, key=lambda place: len(units[place])))
+    ]
+    places = torch.empty(len(units), dtype=torch.long)
+    places[torch.tensor(order)] = torch.arange(len(units))
+    return torch.cat(parts)[places]
+
+
+def _draw(module: nn.Module, generator: torch.Generator) -> None:
+    """Weights from -1/sqrt(width) to 1/sqrt(width), as torch's own, from a generator."""
+    for parameter in module.parameters():
+        bound = 1 / WIDTH**0.5 if parameter.ndim == 1 else 1 / parameter.shape[1] ** 0.5
+        nn.init.uniform_(parameter, -bound, bound, generator=generator)

@@ -1,0 +1,242 @@
+"""Search guided by a predictor: sequential model-based optimisation (Hutter, Hoos and Leyton-Brown 2011, algorithm 1)
+over genomes, of which BANANAS (White et al. 2021, arXiv:1910.11858), NPENAS (Wei et al. 2020, arXiv:2003.12857) and
+Bayesian optimisation are settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import Any
+
+import numpy as np
+from deap import base
+
+from evonas.errors import UserError
+from evonas.individual import Individual
+from evonas.predictors import predictor_of
+from evonas.predictors.values import at_scores, normal_scores
+from evonas.ranking import rank_correlation
+from evonas.space import Genome
+from evonas.strategies.steady_state import best
+from evonas.strategies.strategy import Strategy
+
+ENUMERABLE = 20_000  # genomes of a space up to which all of them are candidates
+TRIES = 100  # draws in a row that give no new genome, after which one is proposed again
+GROWTH = 1.25  # the predictor is put to the test each time when the data have grown by so much
+FOLDS = 5
+DECIMALS = 5
+
+
+class Guided(Strategy):
+    """After `initial` random individuals, a predictor learns from all that were evaluated, and of many candidates the
+    one that it thinks best is proposed.
+
+    toolbox      a DEAP toolbox with individual, clone and mutate; the candidates are what it draws and mutates, so
+                 limits and operators are kept. In a space of at most 20,000 genomes, all are candidates
+    predictor    of `evonas.predictors`: gp, ridge, forest or bananas
+    encoding     of genomes, for the predictor: one-hot, pairs, paths, or several joined by +
+    acquisition  what is maximised over the candidates: thompson (a function drawn from the predictor's belief), ei
+                 (expected improvement), ucb (mean and one standard deviation), mean
+    initial      random individuals at first
+    candidates   of which a proposal is chosen, where the space is larger: half of them mutants, half random
+    parents      how many of the best have mutants
+    batch        proposals that are made of one fit
+    trust        rank correlation, of predictions for what a predictor has not learnt from, below which it is not used:
+                 then a child of the best of a sample is proposed, as in aging evolution
+
+    Fitnesses are seen as normal scores of their ranks, those of full trainings only, the first objective only. The
+    trust is measured anew, by 5-fold cross-validation, each time when the data have grown by a quarter. Individuals say
+    in their `proposal` what was predicted, in the units of the fitness.
+
+    Raises UserError for settings out of range, and for a space without a sequence of decisions.
+    """
+
+    roles = ("individual", "mutate")
+
+    def __init__(
+        self,
+        toolbox: base.Toolbox,
+        *,
+        rng: Random,
+        predictor: str = "gp",
+        encoding: str = "one-hot+pairs",
+        acquisition: str = "ucb",
+        initial: int = 10,
+        candidates: int = 400,
+        parents: int = 10,
+        batch: int = 1,
+        trust: float = 0.2,
+    ) -> None:
+        if min(initial, candidates, parents, batch) < 1:
+            raise UserError(f"initial is {initial}, candidates {candidates}, parents {parents} and batch {batch}; use "
+                            "at least 1")  # fmt: skip
+        if acquisition not in ACQUISITIONS:
+            raise UserError(f"acquisition is {acquisition!r}; use {', '.join(ACQUISITIONS)}")
+        self.toolbox, self.rng, self.space = toolbox, rng, toolbox.space
+        self.make = predictor_of(predictor, encoding, self.space, seed=rng.getrandbits(32))
+        self.numbers = np.random.default_rng(rng.getrandbits(64))  # for draws of functions
+        self.acquisition, self.initial, self.candidates = acquisition, initial, candidates
+        self.parents, self.batch, self.trust = parents, batch, trust
+        self.predictor = self.make()
+        self.drawn = 0
+        self.proposed: set[tuple] = set()  # genomes
+        self.known: list[Individual] = []  # with a fitness of a full training, in the order of their ids
+        self.others: list[Individual] = []  # of partial trainings
+        self.queue: list[Individual] = []  # chosen, and not yet asked for
+        self.correlation: float | None = None  # of the last test
+        self._tested = 0  # values that there were then
+        self._all: tuple[tuple, ...] = ()  # genomes of a small space
+
+    # ---- the contract ---------------------------------------------------------------------------------------------
+
+    def generate(self, n: int | None = None) -> list[Individual]:
+        given: list[Individual] = []
+        while len(given) < (n or 1):
+            if not self.queue:
+                self.queue = self._chosen()
+            given.append(self.queue.pop(0))
+        return given
+
+    def update(self, individuals: Iterable[Individual]) -> None:
+        for individual in individuals:
+            if individual.fitness.valid:
+                (self.known if individual.fidelity == 1 else self.others).append(individual)
+        self.known.sort(key=_by_id)  # what is learnt does not depend on the order in which evaluations end
+
+    def revise(self, individuals: Iterable[Individual]) -> None:
+        """What has come to its end is learnt from."""
+        ended = {id(individual) for individual in individuals if individual.fidelity == 1}
+        self.known += [individual for individual in self.others if id(individual) in ended]
+        self.others = [individual for individual in self.others if id(individual) not in ended]
+        self.known.sort(key=_by_id)
+
+    # ---- a round --------------------------------------------------------------------------------------------------
+
+    def _chosen(self) -> list[Individual]:
+        """The next proposals: random ones, a child, or the best of the candidates."""
+        if self.drawn < self.initial or len(self.known) < self.predictor.least:
+            self.drawn += 1
+            return [self._new(self.toolbox.individual)]
+        values = np.array([individual.fitness.wvalues[0] for individual in self.known])
+        if not self._trusted(values):
+            return [self._new(self._child)]
+        scores = normal_scores(values)
+        self.predictor.fit(self.known, scores)
+        pool, chosen = self._pool(), []
+        for _ in range(self.batch):
+            worth = ACQUISITIONS[self.acquisition](self.predictor, pool, scores.max(), self.numbers)
+            if (found := self._first_new(pool, np.argsort(-worth, kind="stable"))) is None:
+                break
+            chosen.append(self._said(found, values))
+        return chosen or [self._new(self.toolbox.individual)]
+
+    def _trusted(self, values: np.ndarray) -> bool:
+        if len(values) >= max(self._tested * GROWTH, self.predictor.least):
+            self.correlation, self._tested = _cross_validated(self.make, self.known, values), len(values)
+        return self.correlation is not None and self.correlation >= self.trust
+
+    def _pool(self) -> Sequence[Genome]:
+        """The candidates: all genomes of a small space, or mutants of the best and random ones."""
+        if self.space.count() <= ENUMERABLE:
+            self._all = self._all or tuple(self.space.genomes())
+            return self._all
+        elite = sorted(self.known, key=lambda individual: individual.fitness, reverse=True)[: self.parents]
+        return [
+            self._mutant(elite[number // 2 % len(elite)]) if number % 2 else self.toolbox.individual()
+            for number in range(self.candidates)
+        ]
+
+    def _first_new(self, pool: Sequence[Genome], order: Iterable[int]) -> Individual | None:
+        """The first candidate, in this order of their places, that was not proposed and keeps the limits, if any."""
+        fits = getattr(self.toolbox, "fits", lambda genome: True)
+        for place in order:
+            genome = pool[place]
+            if tuple(genome) not in self.proposed and fits(genome):
+                self.proposed.add(tuple(genome))
+                return genome if isinstance(genome, Individual) else _enumerated(genome)
+        return None
+
+    def _said(self, individual: Individual, values: np.ndarray) -> Individual:
+        """With what is predicted of it, one standard deviation below and above."""
+        mean, std = self.predictor.predict([individual])
+        low, predicted, high = at_scores(mean + std * np.array([-1.0, 0.0, 1.0]), values)
+        sign = 1 if self.known[0].fitness.weights[0] > 0 else -1
+        said = {"predicted": predicted, "low": low, "high": high}
+        individual.proposal = {name: round(sign * float(value), DECIMALS) for name, value in said.items()}
+        individual.proposal["rank_correlation"] = round(self.correlation or 0.0, DECIMALS)
+        return individual
+
+    # ---- without the predictor ------------------------------------------------------------------------------------
+
+    def _child(self) -> Individual:
+        return self._mutant(best(self.rng.choice(self.known) for _ in range(self.parents)))
+
+    def _mutant(self, parent: Individual) -> Individual:
+        child = self.toolbox.clone(parent)
+        del child.fitness.values
+        (child,) = self.toolbox.mutate(child)
+        return child
+
+    def _new(self, draw: Callable[[], Individual]) -> Individual:
+        """A genome that was not proposed, if some draws give one."""
+        for _ in range(TRIES):
+            individual = draw()
+            if tuple(individual) not in self.proposed:
+                break
+        self.proposed.add(tuple(individual))
+        return individual
+
+
+def _by_id(individual: Individual) -> int:
+    return -1 if individual.id is None else individual.id
+
+
+def _enumerated(genome: Genome) -> Individual:
+    individual = Individual(genome)
+    individual.operator = "enumerated"
+    return individual
+
+
+def _cross_validated(make: Callable[[], Any], genomes: Sequence[Individual], values: np.ndarray) -> float:
+    """The rank correlation of predictions in five parts, each by a predictor that has learnt from the others."""
+    predicted = np.zeros(len(values))
+    for fold in range(FOLDS):
+        held = np.arange(len(values)) % FOLDS == fold
+        if held.all() or not held.any():
+            continue
+        predictor = make()
+        predictor.fit([g for g, out in zip(genomes, held, strict=True) if not out], normal_scores(values[~held]))
+        predicted[held] = predictor.predict([g for g, out in zip(genomes, held, strict=True) if out])[0]
+    return rank_correlation(predicted.tolist(), values.tolist())
+
+
+# ---- what is maximised --------------------------------------------------------------------------------------------
+
+
+def thompson(predictor: Any, pool: Sequence[Genome], top: float, rng: np.random.Generator) -> np.ndarray:
+    """A function drawn from the predictor's belief (Thompson 1933)."""
+    return predictor.draw(pool, rng)
+
+
+def expected_improvement(predictor: Any, pool: Sequence[Genome], top: float, rng: np.random.Generator) -> np.ndarray:
+    """E max(y - top, 0) of a normal y (Jones, Schonlau and Welch 1998, eq. 15)."""
+    from scipy.special import ndtr
+
+    mean, std = predictor.predict(pool)
+    std = np.maximum(std, 1e-12)
+    z = (mean - top) / std
+    return (mean - top) * ndtr(z) + std * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+
+
+def upper_bound(predictor: Any, pool: Sequence[Genome], top: float, rng: np.random.Generator) -> np.ndarray:
+    """The mean and one standard deviation above it."""
+    mean, std = predictor.predict(pool)
+    return mean + std
+
+
+def mean_alone(predictor: Any, pool: Sequence[Genome], top: float, rng: np.random.Generator) -> np.ndarray:
+    """The mean: no exploration but by the candidates."""
+    return predictor.predict(pool)[0]
+
+
+ACQUISITIONS = {"thompson": thompson, "ei": expected_improvement, "ucb": upper_bound, "mean": mean_alone}
