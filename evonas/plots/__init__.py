@@ -26,6 +26,7 @@ from evonas.plots.importance import importance
 from evonas.plots.judgement import confusion, pictures
 from evonas.plots.learning import learning
 from evonas.plots.lineage import lineage
+from evonas.plots.predictions import predictions
 from evonas.plots.regret import regret
 from evonas.plots.relaxation import relaxation
 from evonas.plots.stopping import stopping
@@ -45,6 +46,7 @@ __all__ = [
     "lineage",
     "logbook",
     "pictures",
+    "predictions",
     "regret",
     "relaxation",
     "stopping",

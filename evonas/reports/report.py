@@ -54,11 +54,14 @@ CAPTIONS = {
     "genealogy": "The ancestors of the winner: what made each of them, and what it gained.",
     "learning": "How the strategy learnt: what its networks reached and their running mean, how much it left to "
     "chance, and how often it chose each token where it had to make such a choice.",
+    "predictions": "What a predictor thought of each network that it chose, against what came out; and how well it "
+    "ranked the last of them. Networks that were chosen because much was expected of them are much alike, and hard to "
+    "rank.",
     "relaxation": "How the supernet's search became certain, what it gave weight to, and what it derived.",
     "curves": "How the networks of the last population learnt, and the winner beside them.",
     "utilisation": "Which evaluation ran when, and how long evaluations took.",
 }
-COURSE = ("history", "front", "learning", "relaxation", "lineage", "genealogy", "curves", "utilisation")
+COURSE = ("history", "front", "learning", "predictions", "relaxation", "lineage", "genealogy", "curves", "utilisation")
 LISTED = 300  # candidates that the table has, at most: the best
 SHOWN = 10  # pictures of each kind
 
@@ -217,6 +220,8 @@ def _figures(run: Run) -> dict[str, Callable[[], Figure]]:
     said = [record["proposal"] for record in records if record["phase"] == "search" and "proposal" in record]
     if any("weights" in each for each in said):
         figures["relaxation"] = partial(plots.relaxation, **common)
+    elif any("predicted" in each for each in said):
+        figures["predictions"] = partial(plots.predictions, **valued)
     elif said:
         kinds = _kinds(run.space) if not run.untrusted_space and run.space.is_sequence else None
         figures["learning"] = partial(plots.learning, kinds=kinds, **valued)
