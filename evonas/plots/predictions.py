@@ -30,9 +30,9 @@ FEWEST = 5  # predictions for a rank correlation
 
 
 def predictions(records: Iterable[Record], *, objectives: Objectives = ACCURACY, title: str | None = None) -> Figure:
-    """Draw what was predicted of each network, one standard deviation up and down where the predictor says so, over
-    what came out (arrows: beyond the axes); and the rank correlation of both over the last 20 networks, beside that of the cross-validation by
-    which a predictor was trusted, in the order of the search.
+    """Draw what came out of each network (arrows: beyond the axes) over what was predicted of it, with a line of one
+    standard deviation to each side where the predictor says so; and the rank correlation of both over the last 20
+    networks, beside that of the cross-validation by which a predictor was trusted, in the order of the search.
 
     The `proposal` of a record holds `predicted`, and may hold `low`, `high` and `rank_correlation`, of the first
     objective.
