@@ -41,8 +41,9 @@ class Guided(Strategy):
     candidates   of which a proposal is chosen, where the space is larger: half of them mutants, half random
     parents      how many of the best have mutants
     batch        proposals that are made of one fit
-    trust        rank correlation, of predictions for what a predictor has not learnt from, below which it is not used:
-                 then a child of the best of a sample is proposed, as in aging evolution
+    trust        rank correlation, of predictions for what a predictor has not learnt from, below which by more than
+                 a standard error it is not used: then a child of the best of a sample is proposed, as in aging
+                 evolution
 
     Fitnesses are seen as normal scores of their ranks, those of full trainings only, the first objective only. The
     trust is measured anew, by 5-fold cross-validation, each time when the data have grown by a quarter. Individuals say
@@ -133,7 +134,8 @@ class Guided(Strategy):
     def _trusted(self, values: np.ndarray) -> bool:
         if len(values) >= max(self._tested * GROWTH, self.predictor.least):
             self.correlation, self._tested = _cross_validated(self.make, self.known, values), len(values)
-        return self.correlation is not None and self.correlation >= self.trust
+        error = 1 / (self._tested - 1) ** 0.5  # of a rank correlation of what is unrelated
+        return self.correlation is not None and self.correlation >= self.trust - error
 
     def _pool(self) -> Sequence[Genome]:
         """The candidates: all genomes of a small space, or mutants of the best and random ones."""
