@@ -46,7 +46,7 @@ CONTENDERS = [
     "random", "aging:population=6,sample=3", "local", "nsga2:population=4", "reinforce",
     "reinforce:controller=independent", "ppo", "q-learning", "tournament:population=4",
     "growing-tournament:population=4,share=0.5", "nsga-net:population=4", "mnasnet:batch=4,units=10",
-    "genet:population=4", "guided:initial=4,candidates=20,trust=-1",
+    "genet:population=4", "guided:initial=4,candidates=20,trust=-1", "mcts",
 ]  # fmt: skip
 ELSEWHERE = {
     "nas-rl", "block-qnn", "pnas",  # search their own spaces alone: below
@@ -77,9 +77,9 @@ def worth(genome):
 
 def state(strategy):
     """What it has learnt, to the bit."""
-    if controller := getattr(strategy, "controller", None):
-        return {name: weights.clone() for name, weights in controller.state_dict().items()}
-    return getattr(strategy, "values", {})
+    if network := getattr(strategy, "controller", None) or getattr(strategy, "model", None):
+        return {name: weights.clone() for name, weights in network.state_dict().items()}
+    return getattr(strategy, "values", getattr(strategy, "nodes", {}))
 
 
 def same(one, other):
