@@ -98,6 +98,12 @@ class Space:
         assert decision is not None
         return decision.state, prefix[-1] if prefix else None
 
+    def branches(self, genome: Genome) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
+        """Pairs of branches whose tokens, given by their places, may be exchanged with each other, and the network is
+        the same, such as the two inputs that a node adds, each with its operation. No place is in two of them, and the
+        same tokens are legal at both. A space need not know any."""
+        return ()
+
     @property
     def is_sequence(self) -> bool:
         """Whether genomes are sequences of decisions. Otherwise only the space's own operators vary them."""

@@ -92,6 +92,10 @@ class ENASMicroSpace(GenotypeSpace):
         pointer = self._pointer(place, place - place_in_cell, state) if state > 2 else None
         return Decision(f"{name}/input{side}", tuple(range(state)), place, kind="input", pointer=pointer)
 
+    def branches(self, genome: Genome) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
+        """A node adds its two operations, each with its input: their order does not matter."""
+        return tuple(((at, at + 2), (at + 1, at + 3)) for at in range(0, len(genome), ANSWERS))
+
     @staticmethod
     def _pointer(place: int, begin: int, state: int) -> Pointer:
         """A node is its last token. The inputs of a cell have no tokens: the first two of the cell stand in, as in the

@@ -164,6 +164,14 @@ class NASNetSpace(GenotypeSpace):
             return Decision(f"{cell}/{state}/operation{place - ELEMENTS + 1}", self.operations, position)
         return Decision(f"{cell}/{state}/combination", self.combinations, position)
 
+    def branches(self, genome: Genome) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
+        """A block that adds may have its two operations, each with its input, in either order."""
+        return tuple(
+            ((at, at + ELEMENTS), (at + 1, at + 1 + ELEMENTS))
+            for at in range(0, len(genome), self._answers)
+            if (genome[at + 2 * ELEMENTS] if len(self.combinations) > 1 else self.combinations[0]) == "add"
+        )
+
     def genotype(self, genome: Genome) -> Genotype:
         """The cells of a genome in the form in which they are published; states that no block takes are the output."""
         self.decisions(genome)

@@ -37,6 +37,7 @@ STRATEGIES: dict[str, str] = {
     "pnas": "evonas.systems.pnas:pnas",
     "q-learning": "evonas.systems.q_learning:q_learning",
     "block-qnn": "evonas.systems.block_qnn:block_qnn",
+    "nao": "evonas.strategies.nao:NAO",
     "mcts": "evonas.strategies.mcts:MCTS",
     "darts": "evonas.systems.gradients:darts",
     "snas": "evonas.systems.gradients:snas",

@@ -46,7 +46,8 @@ CONTENDERS = [
     "random", "aging:population=6,sample=3", "local", "nsga2:population=4", "reinforce",
     "reinforce:controller=independent", "ppo", "q-learning", "tournament:population=4",
     "growing-tournament:population=4,share=0.5", "nsga-net:population=4", "mnasnet:batch=4,units=10",
-    "genet:population=4", "guided:initial=4,candidates=20,trust=-1", "mcts",
+    "genet:population=4", "guided:initial=4,candidates=20,trust=-1",
+    "nao:initial=6,seeds=2,new=4,epochs=1,units=4", "mcts",
 ]  # fmt: skip
 ELSEWHERE = {
     "nas-rl", "block-qnn", "pnas",  # search their own spaces alone: below
