@@ -17,6 +17,10 @@ from evonas.strategies.strategy import Strategy
 if TYPE_CHECKING:
     from evonas.strategies.nao_model import EncoderPredictorDecoder
 
+PAPER = {  # sections 4.1 and 3.2, and the authors' first code: 600 random genomes, and two rounds of 200
+    "initial": 600, "seeds": 200, "new": 200, "eta": 10.0, "trade_off": 0.9, "epochs": 1000, "batch": 100,
+    "learning_rate": 1e-3, "embedding": 32, "units": 96, "layers": 0, "evaluations": 1000,
+}  # fmt: skip
 RAISES = 20  # of the step, at most, in a round
 TRIES = 100  # to draw a genome that has not been proposed, before one is proposed again
 
@@ -77,14 +81,14 @@ class NAO(Strategy):
         layers: int = 1,
         dense: int = 100,
         dropout: float = 0.1,
-        evaluations: int | None = None,
+        evaluations: int = 200,
     ) -> None:
         if not toolbox.space.is_sequence:
             raise UserError(f"genomes of {toolbox.space.name} are not sequences of decisions (it has no `next`), which "
                             "NAO encodes; use a strategy over its own operators")  # fmt: skip
         counts = {"initial": initial, "seeds": seeds, "new": new, "epochs": epochs, "batch": batch,
                   "embedding": embedding, "units": units, "dense": dense,
-                  "evaluations": 1 if evaluations is None else evaluations}  # fmt: skip
+                  "evaluations": evaluations}  # fmt: skip
         for name, count in counts.items():
             if count < 1:
                 raise UserError(f"{name} is {count}; use at least 1")

@@ -15,6 +15,7 @@ from evonas.individual import Toolbox
 from evonas.operators import by_decision
 from evonas.recipe import SMALL_FINAL, Recipe
 from evonas.space import Space
+from evonas.strategies.nao import PAPER as NAO_PAPER
 from evonas.systems.own import imported, is_reference
 from evonas.systems.settings import near, read_words, settings_of
 from evonas.systems.setup import Chosen, Setup
@@ -74,6 +75,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "q-learning": {  # Baker et al. 2017, section 4 and appendix D
         "paper": {"schedule": "metaqnn", "shaping": False, "rate": 0.01},
     },
+    "nao": {"paper": NAO_PAPER},
 }
 
 SPACES: dict[str, str] = {
@@ -121,6 +123,7 @@ SYSTEMS: tuple[str, ...] = (
     "evonas.systems.mnasnet:MNASNET",
     "evonas.systems.metaqnn:METAQNN",
     "evonas.systems.block_qnn:BLOCK_QNN",
+    "evonas.systems.nao:NAO",
     "evonas.systems.gradients:DARTS",
     "evonas.systems.gradients:SNAS",
     "evonas.systems.gradients:GDAS",
