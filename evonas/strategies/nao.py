@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deap import base
 
@@ -69,7 +69,7 @@ class NAO(Strategy):
         initial: int = 40,
         seeds: int = 20,
         new: int = 20,
-        eta: float = 1.0,
+        eta: float = 3.0,
         trade_off: float = 0.8,
         epochs: int = 100,
         batch: int = 100,
@@ -99,11 +99,17 @@ class NAO(Strategy):
             raise UserError(f"trade_off is {trade_off} and dropout {dropout}; use from 0 to 1, and to below 1")
         self.toolbox, self.rng, self.evaluations = toolbox, rng, evaluations
         self.initial, self.seeds, self.new, self.eta = initial, seeds, new, eta
-        self.training = {
+        self.training: dict[str, Any] = {
             "trade_off": trade_off, "epochs": epochs, "batch": batch, "learning_rate": learning_rate,
             "weight_decay": weight_decay, "exchange": exchange,
         }  # fmt: skip
-        self.sizes = {"embedding": embedding, "units": units, "layers": layers, "dense": dense, "dropout": dropout}
+        self.sizes: dict[str, Any] = {
+            "embedding": embedding,
+            "units": units,
+            "layers": layers,
+            "dense": dense,
+            "dropout": dropout,
+        }
         self.told: list[Individual] = []  # in the order of their results, without those that failed
         self.model: EncoderPredictorDecoder | None = None
         self._learnt = 0  # how many had been told when the model was trained

@@ -101,7 +101,8 @@ class Vocabulary:
 
     def _sequence(self, genome: Genome) -> tuple[Tensor, ...]:
         decisions, branches = self.space.decisions(genome), self.space.branches(genome)
-        other, pairs, steps = list(genome), [0] * len(genome), {place: (place,) for place in range(len(genome))}
+        other, pairs = list(genome), [0] * len(genome)
+        steps: dict[int, tuple[int, ...]] = {place: (place,) for place in range(len(genome))}
         for number, (one, two) in enumerate(branches, 1):
             for a, b in zip(one, two, strict=True):
                 other[a], other[b], pairs[a], pairs[b] = genome[b], genome[a], number, number

@@ -300,7 +300,7 @@ def test_a_round_has_new_genomes_alone_that_know_the_seed_which_they_come_from()
     for each in second:
         if each.operator == "nao":
             assert set(each.parents) < best
-            assert each.proposal["eta"] >= 1.0
+            assert each.proposal["eta"] >= 3.0
             assert 0 < each.proposal["predicted"] < 1
         else:
             assert (each.operator, each.parents) == ("random", ())
