@@ -307,11 +307,14 @@ def test_a_round_has_new_genomes_alone_that_know_the_seed_which_they_come_from()
 
 
 def test_a_round_that_finds_too_few_is_filled_with_random_genomes():
-    strategy = search(eta=1e-9, epochs=100, initial=6)  # steps that lead nowhere new
-    tell(strategy, strategy.generate(6))
+    strategy = search(eta=1e-9, epochs=300, initial=6, units=48, exchange=False)  # steps that lead back to the seeds
+    first = strategy.generate(6)
+    tell(strategy, first)
     second = strategy.generate(6)
-    assert len({tuple(each) for each in second}) == 6
-    assert "random" in {each.operator for each in second}
+    seeds = [tuple(each) for each in strategy.best()]
+    assert strategy.model.decode(strategy.model.states(seeds)) == seeds
+    assert {each.operator for each in second} == {"random"}
+    assert len({tuple(each) for each in first + second}) == 12
 
 
 def test_no_worker_waits_and_failures_are_left_out():
