@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from evonas import contract
 from evonas.errors import Interrupted, RunError, UserError
 from evonas.evaluation.limits import Limits
 from evonas.executors import Equipment, open_executor, require, serve_if_worker
@@ -206,7 +207,9 @@ def search(
             **place,
             threads=threads,
             device=device,
-            precision=choose_precision(precision, device, lambda: setup.space.check(stream(seed, "precision"))),
+            precision=choose_precision(
+                precision, device, lambda: contract.check(setup.space, stream(seed, "precision"))
+            ),
             init=tuple(code_of(each, setup.space) for each in init),
             warm_start=warm_start,
             fidelity=fidelity,

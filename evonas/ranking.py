@@ -112,7 +112,7 @@ def undominated(valued: Iterable[tuple[tuple[float, ...], Anything]]) -> list[An
     return [first[values] for values in found]
 
 
-def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
+def rank_correlation(one: Sequence[float] | np.ndarray, other: Sequence[float] | np.ndarray) -> float:
     """Spearman's; nan where all of either are equal."""
     from scipy.stats import spearmanr
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from enum import Enum
 from functools import cached_property
-from math import isfinite
 from random import Random
 from typing import Any, ClassVar
 
@@ -61,8 +59,6 @@ class Open:
 
 LONGEST = 10_000  # tokens of a genome at most
 REMEMBERED = 1024  # genomes whose decisions a space keeps: a population, and what is made of it
-CHECKED, DECODED = 200, 20  # random genomes for checking a space; of the first DECODED at least one must decode
-TOKENS = (str, int, float, bool, type(None))  # as JSON has them
 Token = Hashable
 Genome = Sequence[Token]
 Weights = Mapping[str, Mapping[Token, float]]  # decision -> {option: weight}
@@ -156,13 +152,13 @@ class Space:
             if illegal := [each for each in tokens if not isinstance(each, Hashable) or each not in decision.options]:
                 raise CodeError(
                     f"token {position + 1} is {brief(repr(illegal[0]))}; {decision.name} takes one of "
-                    f"{_listed(decision.options)}"
+                    f"{listed(decision.options)}"
                 )
             answered.append(decision)
         missing = self.next(genome)
         if missing is not None:
             raise CodeError(f"the genome ends after {len(genome)} tokens; {missing.name} comes next: one of "
-                            f"{_listed(missing.options)}")  # fmt: skip
+                            f"{listed(missing.options)}")  # fmt: skip
         return answered
 
     def _remember(self, genome: tuple[Token, ...], decisions: list[Decision]) -> None:
@@ -284,114 +280,10 @@ class Space:
         return self.format(genome), self.decode(genome)
 
     def check(self, rng: Random) -> Graph:
-        """Check `next` against its contract on random genomes, and return the first graph that one of them decodes to.
-
-        Raises UserError if a name occurs twice in a genome, a decision has no options or some that a journal or a code
-        does not keep, one state has two futures, a genome has no end, its code is read back as another one, or none of
-        the first genomes can be decoded.
-        """
-        if not self.is_sequence:
-            raise UserError(f"{self.name} has no `next`; define it, or a `check` that returns the graph of some "
-                            "genome, where genomes are no sequences of decisions")  # fmt: skip
-        futures: dict[Hashable, tuple[str, tuple]] = {}
-        genomes = [self._checked_genome(rng, futures) for _ in range(CHECKED)]
-        codes = {genome: self._read_back(genome) for genome in genomes}
-        reasons = []
-        for genome in genomes[:DECODED]:
-            try:
-                graph = self.decode(genome)
-            except Exception as error:  # a user's decode may raise anything
-                reasons.append(f"fails for the genome {genome}: {type(error).__name__}: {error}")
-                continue
-            if isinstance(graph, Graph):
-                if codes[genome] != genome and self.decode(codes[genome]).digest() != graph.digest():
-                    raise self._misread(genome, codes[genome])
-                return graph
-            reasons.append(f"returns {graph!r} for the genome {genome}; return a Graph")
-        raise UserError(f"{self.name}: `decode` {reasons[0]}")
-
-    def _checked_genome(self, rng: Random, futures: dict[Hashable, tuple[str, tuple]]) -> tuple[Token, ...]:
-        genome: tuple[Token, ...] = ()
-        names: set[str] = set()
-        while (decision := self.next(genome)) is not None:
-            if not (isinstance(decision, Decision) and isinstance(decision.options, tuple | list) and decision.options):
-                raise UserError(f"{self.name}: `next` gives {decision!r} after {genome}; return a Decision with a "
-                                "tuple of options, or None if the genome is complete")  # fmt: skip
-            if decision.name in names:
-                raise UserError(f"{self.name}: {decision.name!r} is asked twice, the second time after {genome}; names "
-                                "must be unique in a genome")  # fmt: skip
-            if not isinstance(decision.state, Hashable):
-                raise UserError(f"{self.name}: the state {decision.state!r} of {decision.name} cannot be looked up; "
-                                "give a tuple of plain values")  # fmt: skip
-            if decision.state not in futures:
-                self._check_options(decision)
-            future = futures.setdefault(decision.state, (decision.name, decision.options))
-            if future != (decision.name, decision.options):
-                raise UserError(f"{self.name}: the state {decision.state!r} of {decision.name} (after {genome}) stands "
-                                f"for {future[0]} with the options {_listed(future[1])} as well; put everything that "
-                                "determines what may follow into the state")  # fmt: skip
-            self._check_pointer(decision, len(genome))
-            names.add(decision.name)
-            if len(names) > LONGEST:
-                raise UserError(self._endless())
-            genome += (rng.choice(decision.options),)
-        return genome
-
-    def _endless(self) -> str:
-        return f"{self.name}: a genome has more than {LONGEST:,} tokens; `next` must return None if it is complete"
-
-    def _check_options(self, decision: Decision) -> None:
-        """Tokens are what JSON keeps: journals hold them, and genomes that are read must equal those that were
-        written. In the code that a space has by itself they are words, each of one option."""
-        own_notation = type(self).format is not Space.format or type(self).parse is not Space.parse
-        seen: dict[Token, Token] = {}
-        for option in decision.options:
-            told = f"{self.name}: the option {option!r} of {decision.name}"
-            if not _is_kept(option):
-                raise UserError(f"{told} is of the type {type(option).__name__}, or no finite number, which a journal "
-                                "does not keep as it is; use texts, numbers, True, False or None, such as "
-                                f"{_plain(option)!r}, and give them their meaning in `decode`")  # fmt: skip
-            if option in seen:
-                raise UserError(f"{told} equals {seen[option]!r}, another of its options; give each once")
-            seen[option] = option
-            if own_notation:
-                continue
-            if len((word := str(option)).split()) != 1 or not word.isprintable():
-                raise UserError(f"{told} is no word that a code could hold; write it without spaces, such as "
-                                f"{'_'.join(word.split()) or 'none'!r}, or give the space a `format` and a `parse` of "
-                                "its own")  # fmt: skip
-            if clash := [other for other in seen if str(other) == word and other != option]:
-                raise UserError(f"{told} is written like {clash[0]!r}, another of its options, in a code; choose "
-                                "another text for one of them, or give the space a `format` and a `parse` of its "
-                                "own")  # fmt: skip
-
-    def _read_back(self, genome: tuple[Token, ...]) -> tuple[Token, ...]:
-        """A code reads back as the genome that it was made of, or as another one of the same code and types."""
-        try:
-            code = self.format(genome)
-            found = tuple(self.parse(code))
-            same = found == genome or self.format(found) == code
-        except Exception as error:  # a user's own notation may raise anything
-            raise UserError(f"{self.name}: the genome {genome} has no code that can be read back "
-                            f"({type(error).__name__}: {error}); mend `format` and `parse`") from None  # fmt: skip
-        if not same or list(map(type, found)) != list(map(type, genome)):
-            raise self._misread(genome, found)
-        return found
-
-    def _misread(self, genome: tuple[Token, ...], found: tuple[Token, ...]) -> UserError:
-        return UserError(f"{self.name}: the code {self.format(genome)!r} of the genome {genome} is read back as "
-                         f"{found}; mend `format` and `parse`, so that it is read back as it was")  # fmt: skip
-
-    def _check_pointer(self, decision: Decision, place: int) -> None:
-        if (pointer := decision.pointer) is None:
-            return
-        if (
-            len(pointer.to) != len(decision.options)
-            or pointer.at not in range(place)
-            or any(each is not None and each not in range(pointer.at + 1) for each in pointer.to)
-        ):
-            raise UserError(f"{self.name}: {decision.name} at place {place} points by {pointer}; give `at` an earlier "
-                            "place, and `to` for each option a place up to `at`, or None")  # fmt: skip
+        """The graph of some genome, after what the space can say of itself has been found right. Of a space with
+        `next`, `evonas.contract` finds it out; one without has a check of its own, which may raise UserError."""
+        raise UserError(f"{self.name} has no `next`; define it, or a `check` that returns the graph of some "
+                        "genome, where genomes are no sequences of decisions")  # fmt: skip
 
     def cells_of(self, code: str) -> Mapping[str, tuple[Any, Sequence[int], Sequence[int]]] | None:
         """The cells of a code's network, as `plots.cells` takes them; None if it does not consist of cells."""
@@ -444,7 +336,7 @@ class Space:
                 counted[asked.state] = sum(1 if then is None else counted[then.state] for then in following)
                 continue
             if len(begun) >= LONGEST:
-                raise UserError(self._endless())
+                raise UserError(endless(self))
             longer = [(*begun, option) for option in asked.options]
             following = [self.next(each) for each in longer]
             waiting.append((begun, asked, following))
@@ -467,19 +359,11 @@ def _gate(name: str, option: Token, token: Token) -> Gate:
     return int(option == (token.options[0] if isinstance(token, Open) else token))
 
 
-def _is_kept(option: Any) -> bool:
-    """Whether JSON keeps an option as it is. A subclass, as numpy's float64 or an IntEnum, comes back plain."""
-    return type(option) in TOKENS and not (isinstance(option, float) and not isfinite(option))
-
-
-def _plain(option: Any) -> Token:
-    """What may stand in place of an option that a journal does not keep: its plain value, or a text."""
-    value = getattr(option, "tolist", lambda: option)()  # of numpy
-    value = value.value if isinstance(value, Enum) else value
-    if _is_kept(value):
-        return value
-    return "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
-
-
-def _listed(options: Iterable[Token]) -> str:
+def listed(options: Iterable[Token]) -> str:
+    """Options as a message names them."""
     return ", ".join(map(str, options))
+
+
+def endless(space: Space) -> str:
+    """What is wrong with a space whose genomes do not end."""
+    return f"{space.name}: a genome has more than {LONGEST:,} tokens; `next` must return None if it is complete"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from deap import tools
 
+from evonas import contract
 from evonas.errors import UserError
 from evonas.gates import Is
 from evonas.genomes.genet import DIGITS, GeNetSpace
@@ -206,9 +207,9 @@ class Pointing(Space):
 
 @pytest.mark.parametrize(("at", "to"), [(1, (None, 0)), (-1, (None, None)), (0, (None, 1)), (0, (-3, 0)), (0, (None,))])
 def test_pointers_that_point_at_no_earlier_place_are_refused(at, to):
-    Pointing().check(random.Random(0))
+    contract.check(Pointing(), random.Random(0))
     with pytest.raises(UserError, match=r"place1 at place 1 points by Pointer"):
-        Pointing(at, to).check(random.Random(0))
+        contract.check(Pointing(at, to), random.Random(0))
 
 
 def test_genomes_longer_than_the_stack_are_counted_and_drawn():
@@ -273,7 +274,7 @@ class Free(Space):
 @pytest.mark.parametrize("options", [(1, 2), (0.5, 1), ("a", "b", 3), (True, False, None), ("é", "max_pool")])
 def test_plain_options_pass_the_check(options):
     space = Free(options)
-    space.check(random.Random(0))
+    contract.check(space, random.Random(0))
     for genome in space.genomes():
         assert space.parse(space.format(genome)) == genome
 
@@ -298,7 +299,7 @@ def test_plain_options_pass_the_check(options):
 )
 def test_options_that_do_not_come_back_are_refused_by_name(options, says):
     with pytest.raises(UserError, match=says):
-        Free(options).check(random.Random(0))
+        contract.check(Free(options), random.Random(0))
 
 
 def test_a_notation_that_reads_some_genomes_as_others_is_refused():
@@ -311,7 +312,7 @@ def test_a_notation_that_reads_some_genomes_as_others_is_refused():
             return tuple(code.replace("c", "b").split(","))
 
     with pytest.raises(UserError, match=r"the code '.*' of the genome \('.*\) is read back as .*; mend `format`"):
-        Lossy(("a", "b", "c")).check(random.Random(0))
+        contract.check(Lossy(("a", "b", "c")), random.Random(0))
 
 
 def test_a_state_that_cannot_be_looked_up_is_refused():
@@ -321,7 +322,7 @@ def test_a_state_that_cannot_be_looked_up_is_refused():
             return Decision("layer0", (0, 1), list(prefix)) if not prefix else None
 
     with pytest.raises(UserError, match=r"the state \[\] of layer0 cannot be looked up; give a tuple"):
-        Listed().check(random.Random(0))
+        contract.check(Listed(), random.Random(0))
 
 
 def test_a_space_that_says_neither_what_follows_nor_how_it_is_checked_is_refused():
@@ -330,4 +331,4 @@ def test_a_space_that_says_neither_what_follows_nor_how_it_is_checked_is_refused
         name = "silent"
 
     with pytest.raises(UserError, match="silent has no `next`; define it, or a `check`"):
-        Silent().check(random.Random(0))
+        contract.check(Silent(), random.Random(0))

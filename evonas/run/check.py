@@ -8,6 +8,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from evonas import contract
 from evonas.errors import UserError
 from evonas.evaluation import Decoder, Genome
 from evonas.evaluation.training import Training
@@ -30,7 +31,7 @@ DRAWN = 10  # random networks whose operations are tried
 def check(run: Run) -> None:
     """Raises UserError for a run that cannot come to its end."""
     problem, config = run.problem, run.config
-    graph = problem.space.check(stream(config.seed, "check"))
+    graph = contract.check(problem.space, stream(config.seed, "check"))
     if config.baseline and problem.system.baseline.toolbox is None and not problem.space.is_sequence:
         raise UserError(f"random search cannot draw from {problem.space.name}, whose genomes are no sequences of "
                         "decisions; leave the baseline out")  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from evonas import contract
 from evonas.errors import UserError
 from evonas.genomes.enas import MICRO, ENASMicroSpace
 from evonas.genomes.enas_macro import MACRO, ENASMacroSpace
@@ -324,7 +325,7 @@ def test_branches_begin_with_a_pointwise_convolution(operation):
 @every_space
 def test_codes_and_json_round_trip_and_the_contract_holds(space):
     rng = random.Random(1)
-    space.check(rng)
+    contract.check(space, rng)
     for _ in range(20):
         genome = space.random(rng)
         code = space.format(genome)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from evonas import contract
 from evonas.errors import UserError
 from evonas.genomes.block_qnn import BlockQNNSpace
 from evonas.individual import Individual
@@ -68,7 +69,7 @@ def test_predecessors_come_earlier_and_sums_take_two_different_ones():
 
 def test_every_block_can_be_trained_and_blocks_are_stacked_over_three_stages():
     space, rng = BlockQNNSpace(longest=6, blocks=2, channels=2, input_shape=(1, 8, 8)), random.Random(1)
-    space.check(random.Random(2))
+    contract.check(space, random.Random(2))
     for _ in range(15):
         graph = space.decode(space.complete({}, rng))
         assert sum(node.name.endswith("/output") for node in graph.nodes) == 6

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import evonas
+from evonas import contract
 from evonas.errors import UserError
 from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.genomes.metaqnn import AVERAGE, SOFTMAX, MetaQNNSpace
@@ -129,7 +130,7 @@ def test_what_is_no_chain_is_refused(code):
 
 def test_every_chain_can_be_trained():
     space, rng = MetaQNNSpace(longest=6, filters=(2, 4), dense=(8, 4), input_shape=(1, 8, 8)), random.Random(1)
-    space.check(random.Random(2))
+    contract.check(space, random.Random(2))
     for _ in range(30):
         network = build(space.decode(space.complete({}, rng)))
         assert network(torch.randn(2, 1, 8, 8)).shape == (2, 10)
