@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar
 
 from evonas.errors import UserError
@@ -143,6 +143,7 @@ def _partial_cell(draft: Draft, cell: str, x: str | None, channels: int, choices
     return nodes[-1]
 
 
+@cache  # most options of a closed genome are asked for in vain
 def _candidate(operation: str, channels: int) -> tuple[Operation, ...]:
     return {
         "none": (Zero(),),

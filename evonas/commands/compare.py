@@ -13,12 +13,14 @@ from evonas.commands.options import Fields, Place, positive, settings_option
 
 @click.command(cls=Fields)
 @click.option(
-    "--space", required=True, help="nasbench201 or nasbench-macro with a --table; or a system, such as genet."
+    "--space", required=True, help="With a --table, its space, such as nasbench201; or a system, such as genet."
 )
 @click.option("--table", type=Place(), help="A table of trained networks; without one, networks are "
               "trained.")  # fmt: skip
-@click.option("--data", help="cifar10, cifar100 or imagenet16 of a table; any data for training. [default: cifar10, or "
-              "digits]")  # fmt: skip
+@click.option("--data", help="cifar10, cifar100 or imagenet16 of a table, or its graph or task; any data for training. "
+              "[default: the table's first, or digits]")  # fmt: skip
+@click.option("--signal", help="What a search on a table sees: e12 or e200 of nasbench201; 1, 2, 3 or mean of "
+              "nasbench-macro. [default: e12; one of three, drawn by the seed]")  # fmt: skip
 @click.option("--strategies", default="random,aging,local", show_default=True, metavar="NAME[:SETTING=VALUE,...],...",
               help="By name, with settings, or your own: aging:sample=10,my.py:NAME. `evonas list` shows "
               "them.")  # fmt: skip
@@ -28,7 +30,10 @@ from evonas.commands.options import Fields, Place, positive, settings_option
 @click.option("--budget", default="200", show_default=True, metavar="N|Ns", help="Queries, or seconds of evaluation "
               "(simulated, of a table).")  # fmt: skip
 @click.option("--regret", type=float, help="Count queries until the incumbent is this close to the best (points).")
-@click.option("--free-repeats", is_flag=True, help="A network that was met before costs nothing.")
+@click.option("--target", type=click.Choice(["test", "signal"]), default="test", show_default=True,
+              help="What the regret on a table is counted in.")  # fmt: skip
+@click.option("--stop", is_flag=True, help="A trial on a table ends as soon as it has reached the regret.")
+@click.option("--free-repeats", is_flag=True, help="A network that was met before costs nothing, and is no query.")
 @click.option("--workers", type=positive, help="[default: one a core]")
 @settings_option
 @click.option("--out", type=Place(), help="[default: comparisons/SPACE-DATA]")

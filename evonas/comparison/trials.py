@@ -1,12 +1,11 @@
-"""Strategies beside each other, over many seeds: on one table of trained networks, or by training."""
+"""Trials of strategies, by training, and what trials come to: numbers, a table, and a picture."""
 
 from __future__ import annotations
 
 import math
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -17,16 +16,11 @@ import numpy as np
 from evonas import plots
 from evonas.api import search
 from evonas.errors import UserError
-from evonas.evaluation.table import Table
-from evonas.executors import Serial
+from evonas.evaluation.table import ACCURACY, Metric
 from evonas.operators.by_decision import one_change_toolbox
 from evonas.reports.report import png
 from evonas.run.budget import Budget
-from evonas.run.journal import Unwritten
-from evonas.run.loop import Loop
-from evonas.run.phase import Phase
 from evonas.support.files import write_bytes, write_json
-from evonas.support.streams import stream
 from evonas.systems import registry
 from evonas.systems.setup import Chosen
 
@@ -64,74 +58,20 @@ def read_contenders(text: str) -> list[Contender]:
     return contenders
 
 
-def queries(table: Table, budget: Budget) -> int:
-    """About how many a budget of queries or seconds is worth."""
-    if budget.evaluations is not None:
-        return budget.evaluations
-    if budget.cost_seconds is None:
-        raise UserError("a search on a table has a budget of queries, or of seconds of evaluation")
-    return max(1, round(budget.cost_seconds / table.mean_seconds))
-
-
 @dataclass(frozen=True)
 class Trial:
     """One strategy with one seed.
 
-    incumbent   after each query, the accuracy (per cent) of the best network by the signal so far: its test accuracy on
-                a table, its validation accuracy where networks are trained
-    final       the test accuracy of the last incumbent, and
-    elsewhere   its test accuracy on other data, where a table knows it
+    incumbent   after each query, the value of the best network by the signal so far: on a table its test metric, or the
+                signal itself where regret is counted on that; where networks are trained, its validation accuracy in
+                per cent
+    final       the test metric of the last incumbent, and
+    elsewhere   its test metric on other data, where a table knows it
     """
 
     incumbent: tuple[float, ...]
     final: float
     elsewhere: Mapping[str, float] = field(default_factory=dict)
-
-
-def trial(table: Table, contender: Contender, seed: int, budget: Budget, *, free_repeats: bool = False) -> Trial:
-    """The signal of a trial is drawn by its seed, the same for every strategy."""
-    lookup = table.signal(stream(seed, "signal").randrange(len(next(iter(table.signals.values())))))
-    rng = stream(seed, contender.text)
-    using = contender.chosen.planned(queries(table, budget))
-    strategy = using.strategy(using.tools(table.space, rng), rng)
-    phase = Phase("search", strategy, lookup, repeats_cost=not free_repeats)
-    Loop(Unwritten(), Serial(), 1).run(phase, budget)
-    best, incumbent = -math.inf, []
-    for individual, outcome in phase.told():
-        if outcome.failed:
-            lookup(phase.candidate(individual))  # raises what the loop has written down as a failure
-        if outcome.values[0] > best:
-            best, key = outcome.values[0], lookup.key(individual)
-        incumbent.append(table.test[key])
-    return Trial(tuple(incumbent), incumbent[-1], {name: worth[key] for name, worth in table.elsewhere.items()})
-
-
-def trials(table: Table, contender: Contender, seeds: Iterable[int], budget: Budget, free_repeats: bool) -> list[Trial]:
-    return [trial(table, contender, seed, budget, free_repeats=free_repeats) for seed in seeds]
-
-
-def on_table(
-    table: Table,
-    contenders: Sequence[Contender],
-    *,
-    seeds: Sequence[int],
-    budget: Budget,
-    free_repeats: bool = False,
-    executor: Executor | None = None,
-    workers: int = 1,
-) -> dict[str, list[Trial]]:
-    """All trials, by the text of the contender, in the order of the seeds, which the workers of the executor share."""
-    executor = executor or Serial()
-    shares = [seeds[first::workers] for first in range(workers)]
-    running = {
-        contender.text: [executor.submit(trials, table, contender, share, budget, free_repeats) for share in shares]
-        for contender in contenders
-    }
-    found: dict[str, list[Trial]] = {}
-    for text, futures in running.items():
-        parts = [future.result() for future in futures]
-        found[text] = [parts[place % workers][place // workers] for place in range(len(seeds))]
-    return found
 
 
 def by_training(
@@ -167,13 +107,17 @@ def by_training(
     return found
 
 
+NEARLY = 1e-9  # by which a value may miss what it should reach: sums of floating-point numbers
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Trials by strategy, and what they come to.
 
-    signal   what regret is counted in, and shown by the picture: test accuracy on a table, validation accuracy where
-             networks are trained; the rows have the test accuracy of the last incumbents in any case
-    best     the accuracy from which regret is counted
+    signal   what regret is counted in, and shown by the picture: the test metric or the signal of a table, validation
+             accuracy where networks are trained; the rows have the test metric of the last incumbents in any case
+    best     the value from which regret is counted
+    metric   what the values are
     """
 
     title: str
@@ -182,17 +126,25 @@ class Comparison:
     best: float
     regret: float | None
     directory: Path
+    metric: Metric = ACCURACY
+
+    @property
+    def worth(self) -> str:
+        """What the rows have."""
+        return f"test {self.metric.name}"
 
     def to_json(self) -> dict[str, Any]:
-        shown = {text: summary(trials, self.best, self.regret) for text, trials in self.trials.items()}
-        return {"title": self.title, "best": self.best, "regret": self.regret, "strategies": shown}
+        shown = {text: summary(trials, self.best, self.regret, self.metric) for text, trials in self.trials.items()}
+        return {"title": self.title, "metric": self.metric.name, "regret in": self.signal, "best": self.best,
+                "regret": self.regret, "strategies": shown}  # fmt: skip
 
     def rows(self) -> list[dict[str, str]]:
+        digits = self.metric.digits
         rows = []
         for text, found in self.to_json()["strategies"].items():
-            row = {"": text, "test accuracy (%)": f"{found['mean']:.2f} ± {found['std']:.2f}"}
+            row = {"": text, f"test {self.metric}": f"{found['mean']:.{digits}f} ± {found['std']:.{digits}f}"}
             for name, worth in found["elsewhere"].items():
-                row[f"on {name}"] = f"{worth['mean']:.2f} ± {worth['std']:.2f}"
+                row[f"on {name}"] = f"{worth['mean']:.{digits}f} ± {worth['std']:.{digits}f}"
             row["queries"] = f"{found['queries']:g}"
             if self.regret is not None:
                 middle = found["median_queries_to_regret"]
@@ -204,52 +156,65 @@ class Comparison:
     @property
     def heading(self) -> str:
         """What stands above the rows."""
-        return f"{self.title}: test accuracy of the last incumbents, mean ± std of the trials{self._beside('picture')}"
+        return f"{self.title}: {self.worth} of the last incumbents, mean ± std of the trials{self._beside('picture')}"
 
     def _beside(self, other: str) -> str:
         """Where the picture and the table show different things, one says what the other shows."""
-        what = {"picture": f"the regret in {self.signal}", "table": "test accuracy"}[other]
-        return "" if self.signal == "test accuracy" else f"; the {other} shows {what}, which may rank otherwise"
+        what = {"picture": f"the regret in {self.signal}", "table": self.worth}[other]
+        return "" if self.signal == self.worth else f"; the {other} shows {what}, which may rank otherwise"
 
     def figure(self) -> Figure:
         curves = {text: regret_over_queries(trials, self.best) for text, trials in self.trials.items()}
         title = f"{self.title}: regret in {self.signal} of the incumbents{self._beside('table')}"
-        return plots.regret(curves, of=self.signal, title=title)
+        return plots.regret(curves, of=self.signal, unit=self.metric.difference, title=title)
 
     def write(self) -> None:
-        """comparison.json, trials.json and regret.png into the directory."""
+        """comparison.json, trials.json, queries_to_regret.json where a regret is given, and regret.png into the
+        directory."""
         write_json(self.directory / "comparison.json", self.to_json())
         write_json(self.directory / "trials.json", {text: [t.final for t in ts] for text, ts in self.trials.items()})
+        if self.regret is not None:
+            write_json(self.directory / "queries_to_regret.json", self.queries_to_regret)
         write_bytes(self.directory / "regret.png", png(self.figure()))
 
+    @property
+    def queries_to_regret(self) -> dict[str, list[int | None]]:
+        """Of each trial, by strategy, after how many queries it was first that close to the best; None: never."""
+        goal = self.best - (self.regret or 0.0)
+        return {text: [_reached(trial, goal) for trial in trials] for text, trials in self.trials.items()}
 
-def summary(trials: Sequence[Trial], best: float, regret: float | None) -> dict[str, Any]:
-    """mean and std of the final test accuracy in per cent, and of that on other data; the median of the queries until
-    the incumbent's regret is at most `regret` (None where fewer than half get there), and the share of trials that get
+
+def summary(trials: Sequence[Trial], best: float, regret: float | None, metric: Metric = ACCURACY) -> dict[str, Any]:
+    """mean and std of the final test metric, and of that on other data; the median of the queries until the
+    incumbent's regret is at most `regret` (None where fewer than half get there), and the share of trials that get
     there."""
-    shown: dict[str, Any] = _spread([trial.final for trial in trials]) | {
-        "elsewhere": {name: _spread([trial.elsewhere[name] for trial in trials]) for name in trials[0].elsewhere},
+    digits = metric.digits + 2
+    shown: dict[str, Any] = _spread([trial.final for trial in trials], digits) | {
+        "elsewhere": {
+            name: _spread([trial.elsewhere[name] for trial in trials], digits) for name in trials[0].elsewhere
+        },
         "queries": round(statistics.fmean(len(trial.incumbent) for trial in trials), 1),
     }
     if regret is not None:
         reached = [_reached(trial, best - regret) for trial in trials]
-        middle = statistics.median(reached)
+        middle = statistics.median(math.inf if each is None else each for each in reached)
         shown["median_queries_to_regret"] = None if math.isinf(middle) else middle
-        shown["reached_share"] = round(sum(map(math.isfinite, reached)) / len(reached), 4)
+        shown["reached_share"] = round(sum(each is not None for each in reached) / len(reached), 4)
     return shown
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def _spread(values: Sequence[float], digits: int) -> dict[str, float]:
     std = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": round(statistics.fmean(values), 4), "std": round(std, 4)}
+    return {"mean": round(statistics.fmean(values), digits), "std": round(std, digits)}
 
 
 def regret_over_queries(trials: Sequence[Trial], best: float) -> np.ndarray:
-    """trials x queries: the regret after each query, in points; a trial that ended keeps its last one."""
+    """trials x queries: the regret after each query, in the unit of the metric; a trial that ended keeps its last
+    one."""
     longest = max(len(trial.incumbent) for trial in trials)
     rows = [trial.incumbent + trial.incumbent[-1:] * (longest - len(trial.incumbent)) for trial in trials]
     return best - np.array(rows)
 
 
-def _reached(trial: Trial, accuracy: float) -> float:
-    return next((n for n, worth in enumerate(trial.incumbent, 1) if worth >= accuracy - 1e-9), math.inf)
+def _reached(trial: Trial, value: float) -> int | None:
+    return next((n for n, worth in enumerate(trial.incumbent, 1) if worth >= value - NEARLY), None)

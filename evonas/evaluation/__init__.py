@@ -5,7 +5,7 @@ evaluator.py     what every evaluator says of itself; a user's function is one
 outcome.py       values, status, cost and curve
 training.py      by training; as_trained.py by weights that a search has left
 mean.py          several trainings as one
-table.py         by a table of networks that others have trained; nats_bench.py writes one
+table/           by a table of networks that others have trained; nats_bench.py writes one
 keeper.py        keeps what a journal does not; inheritance.py keeps weights for children
 """
 

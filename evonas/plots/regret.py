@@ -16,17 +16,20 @@ NORMAL_95 = 1.96
 MUCH = 20
 
 
-def regret(regrets: Mapping[str, np.ndarray], *, of: str = "test accuracy", title: str | None = None) -> Figure:
+def regret(
+    regrets: Mapping[str, np.ndarray], *, of: str = "test accuracy", unit: str = "points", title: str | None = None
+) -> Figure:
     """Draw the mean regret of each strategy over queries, with 95 % confidence bands of the mean. Where means differ
     more than MUCH-fold, and none of them is 0, they are on a log scale.
 
-    regrets   strategy -> array of trials x queries: percentage points by which the incumbent is below the best; at
-              least one trial each
+    regrets   strategy -> array of trials x queries: by how much the incumbent is below the best; at least one trial
+              each
     of        what it is by which the incumbent is below the best
+    unit      of that; of accuracy, percentage points
     """
     figure = page(4.2, title)
     axes = figure.add_subplot()
-    dress(axes, x="queries", y=f"mean regret in {of} (points)")
+    dress(axes, x="queries", y=f"mean regret in {of}" + f" ({unit})" * bool(unit))
     if not regrets:
         return figure
     entries = {}

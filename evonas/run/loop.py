@@ -431,7 +431,7 @@ class _Course:
             return f"{budget.evaluations} evaluations"
         if phase.repeats >= REPEATS_LIMIT:
             return f"the last {REPEATS_LIMIT:,} genomes had all been evaluated before"
-        return ""
+        return phase.enough(phase)
 
     def _spent(self) -> str:
         """Why nothing is to be trained any more, nor go on; empty while there is budget."""

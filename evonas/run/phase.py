@@ -30,6 +30,7 @@ class Phase:
     repeats_cost   a genome that comes again is evaluated again, as where a table stands for trainings
     keeper         of what comes with the outcomes
     trainings      that stop before their end, or go on, as a scheduler says
+    enough         why nothing more need be asked, whatever the budget; empty: more may be. Asked before each proposal
     """
 
     name: str
@@ -42,6 +43,7 @@ class Phase:
     repeats_cost: bool = False
     keeper: Keeper = field(default_factory=Keeper)
     trainings: Trainings = field(default_factory=Trainings)
+    enough: Callable[[Phase], str] = lambda phase: ""
     asked: list[Individual] = field(default_factory=list)
     outcomes: dict[int, Outcome] = field(default_factory=dict)  # by id of the individual: the last one of each
     keys: dict[int, str] = field(default_factory=dict)  # by id: identity and replicate

@@ -45,6 +45,8 @@ STRATEGIES: dict[str, str] = {
     "gdas": "evonas.systems.gradients:gdas",
     "pc-darts": "evonas.systems.gradients:pc_darts",
     "enas": "evonas.systems.enas:enas",
+    "smallest-first": "evonas.strategies.by_size:smallest_first",
+    "largest-first": "evonas.strategies.by_size:largest_first",
 }
 
 # Named values of a strategy: `reinforce:preset=paper`. Without one, strategies have the values of their signatures.
@@ -95,6 +97,8 @@ SPACES: dict[str, str] = {
     "nasbench101": "evonas.genomes.nasbench101:NASBench101Space",
     "nasbench201": "evonas.genomes.nasbench201:NASBench201Space",
     "nasbench-macro": "evonas.genomes.nasbench_macro:NASBenchMacroSpace",
+    "transnas101-micro": "evonas.genomes.transnas:TransNASMicroSpace",
+    "transnas101-macro": "evonas.genomes.transnas:TransNASMacroSpace",
 }
 
 SCHEDULERS: dict[str, str] = {

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TABLES = Path(os.environ.get("EVONAS_TABLES", ROOT.parent / "shared" / "data"))
 TABLE, IMAGES, SCORES = "nasbench201.csv.gz", "cifar10_12k.npz", "nasbench201_zerocost_c10.csv.gz"
+FOLDER = "the folder of the tables"
 LIMIT_S = 280
 
 SCRIPTS = [path for path in sorted((ROOT / "benchmarks").glob("*.py")) if "__main__" in path.read_text()]
@@ -21,6 +22,7 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "gpu.py": ("cpu",),
     "gradients.py": (TABLE, IMAGES),
     "learning_curves.py": ("rows.csv",),
+    "predictors_on_tables.py": (FOLDER, "nasbench-nlp", "nasbench-graph:cora"),
     "ranking.py": ("rows.csv", "digits"),
     "recipes.py": ("rows.csv", "digits"),
     "tables.py": (TABLE,),
@@ -70,6 +72,8 @@ def test_a_benchmark_runs_at_its_smallest_size(script, arguments, tmp_path):
     if script in NEEDS and importlib.util.find_spec(NEEDS[script]) is None:
         pytest.skip(f"{NEEDS[script]} is not installed")
     files = {name: TABLES / name for name in arguments if name in (TABLE, IMAGES, SCORES)}
+    if FOLDER in arguments:
+        files[FOLDER] = TABLES
     if missing := [str(path) for path in files.values() if not path.exists()]:
         pytest.skip(f"there is no {', '.join(missing)}; set EVONAS_TABLES to the folder that has it")
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))

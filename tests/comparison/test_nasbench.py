@@ -366,7 +366,44 @@ def test_repeats_cost_again_unless_they_are_free(tables):
     free = compare(tables, strategies="aging:population=1,sample=1", budget=seconds, free_repeats=True)
     lengths = [{len(trial.incumbent) for trial in next(iter(found.trials.values()))} for found in (costly, free)]
     assert lengths[0] == {math.ceil(2000 / (8 * 12.35))}
-    assert min(lengths[1]) >= 21
+    assert lengths[1] == {21}  # queries are different networks, however often each was met
+
+
+def test_where_repeats_are_free_a_budget_of_queries_is_one_of_different_networks(tables):
+    costly, free = (compare(tables, strategies="aging:population=1,sample=1", budget=40, free_repeats=free_repeats)
+                    for free_repeats in (False, True))  # fmt: skip
+    for found in (costly, free):
+        assert {len(trial.incumbent) for trial in found.trials["aging:population=1,sample=1"]} == {40}
+    assert costly.trials != free.trials
+    chain = compare(tables, "nasbench-macro", strategies="smallest-first", budget=6_561, free_repeats=True, seeds=1)
+    again = compare(tables, "nasbench-macro", strategies="smallest-first", budget=6_561, seeds=1)
+    assert chain.trials == again.trials  # what proposes each once has no repeats
+
+
+def test_regret_of_the_signal_counts_until_the_network_with_the_best_signal(tables):
+    options = {"strategies": "local", "budget": 1_500, "regret": 0.0, "free_repeats": True, "signal": "e12", "seeds": 4}
+    whole = compare(tables, target="signal", **options)
+    table = read_table("nasbench201", tables["nasbench201"])
+    assert whole.best == max(value for (value,) in table.signals.values())
+    assert whole.signal == "validation accuracy after 12 epochs"
+    counted = whole.queries_to_regret["local"]
+    for trial, queries in zip(whole.trials["local"], counted, strict=True):
+        assert max(trial.incumbent) <= whole.best
+        assert all(one <= other for one, other in zip(trial.incumbent, trial.incumbent[1:], strict=False))
+        assert queries is None or trial.incumbent[queries - 1] == whole.best > max([0, *trial.incumbent[: queries - 1]])
+    assert any(counted)
+    written = json.loads((whole.directory / "queries_to_regret.json").read_text())
+    assert written == whole.queries_to_regret
+    stopped = compare(tables, target="signal", stop=True, **options)
+    assert stopped.queries_to_regret == whole.queries_to_regret
+    assert [len(trial.incumbent) for trial in stopped.trials["local"]] == [each or 1_500 for each in counted]
+
+
+def test_regret_of_the_test_value_is_that_of_the_network_with_the_best_signal_so_far(tables):
+    found = compare(tables, "nasbench-macro", strategies="largest-first", budget=20, regret=0.0, signal="mean", seeds=2)
+    assert found.queries_to_regret == {"largest-first": [1, 1]}
+    assert found.best == 66
+    assert found.signal == "test accuracy"
 
 
 def test_the_summary_is_that_of_its_trials():
@@ -393,12 +430,22 @@ def test_the_summary_is_that_of_its_trials():
         ({"budget": "soon"}, "write a number of queries, or seconds of evaluation"),
         ({"budget": "0"}, "allows nothing"),
         ({"regret": -1.0}, "use points of accuracy, 0 or more"),
+        ({"target": "valid"}, "target is 'valid'; use test or signal"),
+        ({"stop": True}, "stop needs a regret"),
+        ({"signal": "e20"}, "no signal 'e20'; use one of e12, e200"),
+        ({"space": "nasbench-macro", "target": "signal"}, "one of 3 trainings, drawn by the seed"),
         ({"settings": {"population": 3}}, "a table has no settings"),
     ],
 )
 def test_comparisons_that_cannot_be_are_refused(tables, options, says):
     with pytest.raises(evonas.UserError, match=says):
         compare(tables, **options)
+
+
+def test_what_is_of_tables_alone_is_refused_where_networks_are_trained(tmp_path):
+    for options in ({"signal": "e12"}, {"target": "signal"}, {"stop": True, "regret": 0.0}):
+        with pytest.raises(UserError, match="signal, target and stop are for a search on a table"):
+            evonas.compare("genet", out=tmp_path, **options)
 
 
 def test_settings_follow_their_strategy():
@@ -548,6 +595,9 @@ def test_a_table_is_made_with_the_official_api(tmp_path, data, valid, test):
     table = read_table("nasbench201", path, data)
     for index, cell in enumerate(MADE_CELLS):
         assert table.signals[cell] == (pytest.approx(index + valid + 0.512),)
+        assert read_table("nasbench201", path, data, signal="e200").signals[cell] == (
+            pytest.approx(index + valid + 0.7),
+        )
         assert table.test[cell] == pytest.approx(index + test + 0.2)
         seconds = {"cifar10": 1, "cifar100": 2, "imagenet16": 6.07}[data] * 12.35 * (index + 10.012) / 10
         assert table.seconds[cell] == pytest.approx(seconds)

@@ -36,6 +36,8 @@ SMALL = {  # fields with which every registered space has small networks, often 
     "nasbench101": [{"channels": 8, "modules": 1, "input_shape": (3, 8, 8)}],
     "nasbench201": [{"channels": 4, "cells": 1, "input_shape": (3, 8, 8)}],
     "nasbench-macro": [{"stages": (1, 2), "channels": 4, "head": 8, "input_shape": (3, 8, 8)}],
+    "transnas101-micro": [{"channels": 2, "input_shape": (3, 8, 8)}],
+    "transnas101-macro": [{"channels": 2, "input_shape": (3, 8, 8)}],
 }  # fmt: skip
 ODD = [
     "²", "٣", "½", "\u2003", "\x00", "\ud800", "é", "💥", "\ufeff", "~", "|", "/", "-", "+", ":", ",", "&", "<", "(",

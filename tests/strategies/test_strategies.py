@@ -52,6 +52,7 @@ CONTENDERS = [
 ELSEWHERE = {
     "nas-rl", "block-qnn", "pnas",  # search their own spaces alone: below
     "darts", "snas", "gdas", "pc-darts", "enas",  # train by themselves: tests/supernets
+    "smallest-first", "largest-first",  # have an order that no seed decides: test_by_size.py
 }  # fmt: skip
 EVALUATIONS = 16
 QUICK = ("nasbench201", "nasnet", "metaqnn", "nas-rl")  # fixed, wide, ragged, pointing; the others are slow tests
