@@ -23,7 +23,7 @@ def read_lines(path: Path, *columns: str) -> tuple[Sequence[str], list[Line]]:
         data = path.read_bytes()
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""))
-        lines = [(reader.line_num, row) for row in reader]
+        lines: list[Line] = [(reader.line_num, row) for row in reader]
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"cannot read the table {path}: {error}") from None
     has = reader.fieldnames or ()
