@@ -2,6 +2,7 @@
 
     one-hot   a column for each option of each decision: zero where the decision was not asked
     pairs     a column for each two of these together
+    counts    a column for each option and number: the genome has it at least so often
     paths     a column for each sequence of operations on a path from the input of the cell to its output (White et al.
               2020, "A Study on Encodings for Neural Architecture Search", arXiv:2007.04965, section 3), in spaces that
               say what these are (`Space.paths`)
@@ -11,6 +12,7 @@ Several are joined by +, such as `one-hot+pairs`; the rows of each have about th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -18,12 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evonas.errors import UserError
-from evonas.space import Genome, Space
+from evonas.space import Genome, Space, Token
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-KINDS = ("one-hot", "pairs", "paths")
 Features = Iterable[Hashable]
 
 
@@ -37,8 +38,8 @@ class Encoding:
     def __init__(self, text: str, space: Space) -> None:
         self.kinds, self.space = text.split("+"), space
         for kind in self.kinds:
-            if kind not in KINDS:
-                raise UserError(f"there is no encoding {kind!r}; use {', '.join(KINDS)}, or several such as "
+            if kind not in FEATURES:
+                raise UserError(f"there is no encoding {kind!r}; use {', '.join(FEATURES)}, or several such as "
                                 "one-hot+pairs")  # fmt: skip
         if len(set(self.kinds)) < len(self.kinds):
             raise UserError(f"the encoding {text!r} has a part twice; name each once")
@@ -96,12 +97,22 @@ def pairs(space: Space, genome: Genome) -> Features:
     return combinations(space.route(genome).items(), 2)
 
 
+def counts(space: Space, genome: Genome) -> Features:
+    """Each option with 1, 2, ... up to how often the genome has it, whatever the decision."""
+    met: Counter[Token] = Counter()
+    for token in genome:
+        met[token] += 1
+        yield token, met[token]
+
+
 def paths(space: Space, genome: Genome) -> Features:
     """Each sequence of operations, once."""
     return sorted(set(space.paths(genome)))
 
 
-FEATURES: dict[str, Callable[[Space, Genome], Features]] = {"one-hot": one_hot, "pairs": pairs, "paths": paths}
+FEATURES: dict[str, Callable[[Space, Genome], Features]] = {
+    "one-hot": one_hot, "pairs": pairs, "counts": counts, "paths": paths,
+}  # fmt: skip
 
 
 def with_width(rows: csr_array, width: int) -> csr_array:

@@ -69,6 +69,15 @@ def test_all_genomes_of_a_space_are_encoded_once():
     assert (encoding.rows(list(whole)).toarray() == first.toarray()).all()
 
 
+def test_counts_say_how_often_an_option_was_chosen_wherever_it_was():
+    encoding = Encoding("counts", SPACE)
+    genomes = [("none", "none", *("skip_connect",) * 4), (*("skip_connect",) * 4, "none", "none")]
+    rows = encoding.rows([*genomes, ("none",) * 6]).toarray()
+    assert (rows[0] == rows[1]).all()
+    assert rows[0] @ rows[2] == pytest.approx(2 / 6)  # none at least once, and at least twice
+    assert (rows != 0).sum(axis=1).tolist() == [6, 6, 6]
+
+
 def test_paths_of_a_cell_leave_out_what_does_nothing():
     cell = ("nor_conv_3x3", "none", "skip_connect", "skip_connect", "avg_pool_3x3", "nor_conv_1x1")
     # 0 -> 3, 0 -> 1 -> 3, (0 -> 2 is none), 0 -> 1 -> 2 -> 3
@@ -86,7 +95,7 @@ def test_paths_of_nasbench101_are_those_of_its_graph():
 @pytest.mark.parametrize(
     ("encoding", "space", "says"),
     [
-        ("bits", SPACE, "no encoding 'bits'; use one-hot, pairs, paths"),
+        ("bits", SPACE, "no encoding 'bits'; use one-hot, pairs, counts, paths"),
         ("pairs+pairs", SPACE, "has a part twice"),
         ("paths", MetaQNNSpace(), "does not say what the paths of a cell are"),
         ("one-hot", LargeScaleSpace(), "not sequences of decisions"),
