@@ -277,7 +277,7 @@ def tell(strategy, individuals, first_id=0):
 def test_what_is_decoded_is_better_than_its_seeds_and_than_chance():
     ours, seeds, chance = [], [], []
     for seed in range(5):
-        strategy = search(ENASMicroSpace(nodes=3), seed, initial=60, seeds=15, new=15, epochs=80, units=32, dense=50)
+        strategy = search(ENASMicroSpace(nodes=3), seed, initial=60, seeds=15, new=15, epochs=30, units=32, dense=50)
         tell(strategy, strategy.generate(60))
         seeds.append(fmean(map(worth, strategy.best())))
         ours.append(fmean(worth(each) for each in strategy.generate(15) if each.operator == "nao"))
