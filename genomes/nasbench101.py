@@ -134,6 +134,14 @@ class NASBench101Space(Space):
                     begun.append((target, (*path, str(genome[len(EDGES) + target - 1]))))
         return sorted(found)
 
+    def units(self, genome: Genome) -> list[tuple[tuple[str, Token], ...]]:
+        """The vertices that are on a path, without the input: what each computes, and which ones it reads."""
+        matrix, operations = self.matrix(genome)
+        return [
+            (("operation", operations[b]), ("reads", " ".join(str(a) for a in range(b) if matrix[a][b])))
+            for b in range(1, len(operations))
+        ]
+
     def format(self, genome: Genome) -> str:
         """The edges into each vertex as bits, then the operations: `1-01-001-...-000001 maxpool3x3 ...`."""
         self.decisions(genome)

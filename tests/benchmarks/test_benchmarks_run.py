@@ -23,6 +23,7 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "gradients.py": (TABLE, IMAGES),
     "learning_curves.py": ("rows.csv",),
     "predictors_on_tables.py": (FOLDER, "nasbench-nlp", "nasbench-graph:cora"),
+    "progressive.py": ("digits", "rows.csv"),
     "ranking.py": ("rows.csv", "digits"),
     "recipes.py": ("rows.csv", "digits"),
     "tables.py": (TABLE,),
