@@ -78,28 +78,43 @@ class GaussianProcess(Predictor):
 
 
 class Ridge(Predictor):
-    """Ridge regression, each member of an ensemble on a resample of the data with replacement (Efron 1979): the spread
-    of the members is the uncertainty, and one member, fitted when it is asked for, a draw.
+    """Ridge regression. A draw is one on a resample of the data with replacement (Efron 1979), fitted when it is asked
+    for; the mean is that on all data, and the standard deviation that of the Bayesian regression whose mean it is.
 
     penalty   of the squared weights
-    members   of the ensemble
 
-    Raises UserError for values out of range.
+    Raises UserError for a penalty that is not above 0.
     """
 
-    def __init__(self, encoding: Encoding, *, seed: int, penalty: float = 0.03, members: int = 10) -> None:
-        if penalty <= 0 or members < 2:
-            raise UserError(f"penalty is {penalty} and members {members}; use more than 0, and at least 2")
-        self.encoding, self.seed, self.penalty, self.members = encoding, seed, penalty, members
+    def __init__(self, encoding: Encoding, *, seed: int = 0, penalty: float = 0.03) -> None:
+        if penalty <= 0:
+            raise UserError(f"penalty is {penalty}; use more than 0")
+        self.encoding, self.penalty = encoding, penalty
+        self.genomes: list[Genome] = []
+        self.products = np.zeros((0, 0))  # K of these
 
     def fit(self, genomes: Sequence[Genome], values: np.ndarray) -> None:
-        self.inputs, self.values = self.encoding.rows(genomes), np.asarray(values, dtype=float)
-        self.products = _products(self.inputs, self.inputs)
+        self.values = np.asarray(values, dtype=float)
+        self.inputs = self.encoding.rows(genomes)
+        same = len(self.genomes)
+        if same > len(genomes) or self.genomes != list(genomes[:same]):
+            same, self.products = 0, np.zeros((0, 0))
+        new = _products(self.inputs[same:], self.inputs)  # what was known before need not be multiplied again
+        self.products = np.block([[self.products, new[:, :same].T], [new]]) if same else new
+        self.genomes = list(genomes)
 
     def predict(self, genomes: Sequence[Genome]) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng(self.seed)
-        found = np.stack([self.draw(genomes, rng) for _ in range(self.members)])
-        return found.mean(axis=0), found.std(axis=0, ddof=1)
+        from scipy.linalg import cho_factor, cho_solve
+
+        mean = float(self.values.mean())
+        factor = cho_factor(self.products + self.penalty * np.eye(len(self.values)))
+        solved = cho_solve(factor, self.values - mean)
+        scale = (self.values - mean) @ solved / len(self.values)  # s² of the largest likelihood
+        rows = self.encoding.rows(genomes)
+        shared = _products(rows, with_width(self.inputs, self.encoding.width))
+        explained = (shared * cho_solve(factor, shared.T).T).sum(axis=1)
+        variance = scale * (rows.power(2).sum(axis=1) - explained)
+        return mean + shared @ solved, np.sqrt(np.maximum(variance, 0))
 
     def draw(self, genomes: Sequence[Genome], rng: np.random.Generator) -> np.ndarray:
         from scipy.linalg import solve

@@ -173,7 +173,7 @@ def test_a_ridge_on_a_resample_is_the_ridge_on_repeated_rows():
 
     genomes, values = drawn(30)
     others, _ = drawn(10, seed=1)
-    model = Ridge(Encoding("one-hot+pairs", SPACE), seed=0, penalty=0.1)
+    model = Ridge(Encoding("one-hot+pairs", SPACE), penalty=0.1)
     model.fit(genomes, values)
     found = model.draw(others, np.random.default_rng(5))
     again = np.random.default_rng(5).integers(30, size=30)
@@ -182,6 +182,29 @@ def test_a_ridge_on_a_resample_is_the_ridge_on_repeated_rows():
     theirs = Theirs(alpha=0.1, fit_intercept=False, tol=1e-10).fit(rows, values[again] - mean)
     width = rows.shape[1]
     assert found == pytest.approx(mean + theirs.predict(model.encoding.rows(others).toarray()[:, :width]))
+
+
+def test_a_ridge_predicts_as_a_gaussian_process_of_the_same_noise():
+    genomes, values = drawn(30)
+    others, _ = drawn(10, seed=1)
+    ridge = Ridge(Encoding("one-hot+pairs", SPACE), penalty=0.1)
+    process = GaussianProcess(Encoding("one-hot+pairs", SPACE), noises=(0.1,))
+    for model in (ridge, process):
+        model.fit(genomes, values)
+    for one, other in zip(ridge.predict(others), process.predict(others), strict=True):
+        assert one == pytest.approx(other)
+
+
+def test_a_ridge_that_learns_of_more_genomes_is_one_that_learns_of_all_at_once():
+    genomes, values = drawn(40)
+    others, _ = drawn(10, seed=1)
+    for before in (genomes[:30], genomes[5:20], [*genomes, genomes[0]]):
+        grown, fresh = (Ridge(Encoding("one-hot+pairs", SPACE)) for _ in range(2))
+        grown.fit(before, np.arange(len(before)))
+        for model in (grown, fresh):
+            model.fit(genomes, values)
+        assert grown.products == pytest.approx(fresh.products)
+        assert grown.predict(others)[0] == pytest.approx(fresh.predict(others)[0])
 
 
 # ---- all of them --------------------------------------------------------------------------------------------------
