@@ -19,6 +19,7 @@ WIDTH = 100  # of embeddings, of the LSTM and of the layers
 BIAS = 1.8  # of the output: sigmoid(1.8) = 0.858, about the mean accuracy of cells with one block
 SPREAD = 0.1  # embeddings are drawn from -0.1 to 0.1
 UNKNOWN = 0  # number of a token that was not met before
+AT_ONCE = 4096  # genomes of a prediction that are in memory at a time
 Units = list[list[list[int]]]  # genomes x units x tokens, as numbers
 
 
@@ -80,7 +81,8 @@ class PNASEnsemble(Predictor):
 
     space          whose genomes are read in units (`Space.units`)
     kind           mlp, which ranked larger cells best in the paper, or rnn
-    members        of the ensemble: each learns from (members - 1) / members of the data; 1: one on all
+    members        of the ensemble: each learns from (members - 1) / members of the data; 1: one on all. A single value
+                   is learnt by all of them
     epochs         of a fit (the paper does not say)
     batch          genomes a step
     first_rate     learning rate of Adam while all genomes have one size, and
@@ -122,7 +124,8 @@ class PNASEnsemble(Predictor):
         targets = torch.as_tensor(np.asarray(values), dtype=torch.float32)
         with torch_threads(1), torch.enable_grad():
             for member, network in enumerate(self.networks):
-                learnt = torch.arange(len(units)) if self.members == 1 else torch.nonzero(part != member)[:, 0]
+                whole = min(self.members, len(units)) == 1
+                learnt = torch.arange(len(units)) if whole else torch.nonzero(part != member)[:, 0]
                 self._train(network, units, targets, learnt, rate, generator)
 
     def _train(
@@ -142,7 +145,11 @@ class PNASEnsemble(Predictor):
     def predict(self, genomes: Sequence[Genome]) -> tuple[np.ndarray, np.ndarray]:
         units = self._numbered(genomes, learn=False)
         with torch_threads(1):
-            found = torch.stack([_by_size(units, network) for network in self.networks]).double().numpy()
+            parts = [
+                torch.stack([_by_size(units[start : start + AT_ONCE], network) for network in self.networks])
+                for start in range(0, len(units), AT_ONCE)
+            ]
+        found = torch.cat(parts, dim=1).double().numpy()
         return found.mean(axis=0), found.std(axis=0)
 
     def _network(self, generator: torch.Generator) -> BlockPredictor:

@@ -7,6 +7,7 @@ import torch
 from evonas.errors import UserError
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.pnas import END, PNASSpace
+from evonas.predictors import pnas as module
 from evonas.predictors.pnas import PNASEnsemble, Recurrent
 from evonas.ranking import rank_correlation
 from evonas.support.streams import stream
@@ -151,3 +152,23 @@ def test_other_spaces_are_read_decision_by_decision():
 def test_settings_out_of_range_are_refused(settings, says):
     with pytest.raises(UserError, match=says):
         PNASEnsemble(SPACE, seed=0, **settings)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "rnn"])
+def test_a_single_value_is_learnt_by_every_member(kind):
+    """As where one cell of a size is trained, or all others fail."""
+    predictor = fitted(kind, cells(1, 1), epochs=2)
+    assert np.isfinite(predictor.predict(cells(2, 5))[0]).all()
+
+
+def test_many_cells_are_predicted_some_at_a_time_and_as_all_at_once(monkeypatch):
+    """The embeddings of the 300,000 cells that a beam of 256 grows to would fill gigabytes."""
+    seen, unseen = cells(1, 30), cells(3, 25) + cells(2, 25)
+    predictor = fitted("mlp", seen, epochs=3)
+    whole = predictor.predict(unseen)
+    monkeypatch.setattr(module, "AT_ONCE", 10)
+    forward, sizes = module.Perceptron.forward, []
+    monkeypatch.setattr(module.Perceptron, "forward", lambda self, x: (sizes.append(len(x)), forward(self, x))[1])
+    for found, expected in zip(predictor.predict(unseen), whole, strict=True):
+        assert found == pytest.approx(expected, abs=1e-6)
+    assert max(sizes) <= 10
