@@ -18,7 +18,7 @@ class First(Strategy):
 
     def __init__(self, individuals: Sequence[Individual], *, then: Strategy | None = None) -> None:
         self.waiting, self.then = list(individuals), then
-        self._given: set[int] = set()
+        self._given: dict[int, Individual] = {}  # by identity: while they are kept, no other object has the same
         self.endless = then is not None and then.endless
         if then is not None:
             self.evaluations, self.retrains_repeats = then.evaluations, then.retrains_repeats
@@ -35,7 +35,7 @@ class First(Strategy):
         if self.waiting:
             end = len(self.waiting) if n is None else n
             given, self.waiting = self.waiting[:end], self.waiting[end:]
-            self._given.update(map(id, given))
+            self._given.update((id(individual), individual) for individual in given)
             return given
         return self.then.generate(n) if self.then else []
 
