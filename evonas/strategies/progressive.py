@@ -15,6 +15,7 @@ from evonas.errors import UserError
 from evonas.individual import Individual
 from evonas.predictors.predictor import Predictor
 from evonas.ranking import rank_correlation
+from evonas.strategies.first import First
 from evonas.strategies.strategy import Strategy
 
 DECIMALS = 5
@@ -85,6 +86,10 @@ class Progressive(Strategy):
             if individual.fitness.valid:
                 self.known.append(individual)
         self.known.sort(key=lambda individual: -1 if individual.id is None else individual.id)
+
+    def begin_with(self, first: Sequence[Individual]) -> Strategy:
+        """It writes genomes itself: what a search begins with comes before it."""
+        return First(first, then=self) if first else self
 
     def _smallest(self) -> list[Individual]:
         """Line 1: S1 = B1."""

@@ -171,3 +171,11 @@ def test_a_space_that_does_not_grow_is_refused():
     rng = stream(0, "pnas")
     with pytest.raises(UserError, match="genomes of nasbench201 do not grow"):
         Progressive(stepwise_toolbox(NASBench201Space(), rng=rng), Oracle, rng=rng)
+
+
+def test_what_a_search_begins_with_comes_first_and_no_size_waits_for_it():
+    (given,) = progressive(smallest=1).generate()
+    strategy = progressive(beam=2, smallest=4).begin_with([given])
+    asked = run(strategy)
+    assert asked[0] is given
+    assert sizes(asked) == [1 + 4, 2, 2]
