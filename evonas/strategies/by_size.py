@@ -3,7 +3,7 @@ that size matters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
 from random import Random
@@ -14,6 +14,7 @@ from deap import base
 from evonas.errors import UserError
 from evonas.individual import Individual
 from evonas.space import Genome, Space
+from evonas.strategies.first import First
 from evonas.strategies.strategy import Strategy
 
 MOST = 20_000  # genomes that are decoded and counted
@@ -24,8 +25,8 @@ class BySize(Strategy):
     space. It learns nothing.
 
     A space of more than MOST genomes is represented by so many that are drawn uniformly; those that are drawn twice
-    count once. A genome that cannot be decoded is left out. The counts of a whole space are kept for the next search of
-    this process.
+    count once. A genome that cannot be decoded, or breaks a limit, is left out. The counts of a whole space are kept
+    for the next search of this process.
 
     toolbox   of the space
     largest   the largest first
@@ -48,10 +49,15 @@ class BySize(Strategy):
             counts = _counts(space, dict.fromkeys(space.random(rng) for _ in range(MOST)))
         sign = -1 if largest else 1
         ordered = sorted(counts, key=lambda each: (sign * each[0], sign * each[1]))
-        self.waiting = iter([genome for _, _, genome in ordered])
+        fits: Callable[[Any], bool] = getattr(toolbox, "fits", lambda genome: True)
+        self.waiting = (genome for _, _, genome in ordered if fits(genome))
 
     def generate(self, n: int | None = None) -> list[Individual]:
         return list(map(Individual, islice(self.waiting, n or 1)))
+
+    def begin_with(self, first: Sequence[Individual]) -> Strategy:
+        """It writes genomes itself: what a search begins with comes before it."""
+        return First(first, then=self) if first else self
 
     def update(self, individuals: Iterable[Individual]) -> None:
         """Do nothing: the order is fixed."""
@@ -78,11 +84,12 @@ def _of_all(space: Space) -> list[Counted]:
 
 
 def _counts(space: Space, genomes: Iterable[Genome]) -> list[Counted]:
-    found, reason = [], None
+    found: list[Counted] = []
+    reason: Exception | None = None
     for genome in genomes:
         try:
             graph = space.decode(genome)
-        except UserError as error:
+        except Exception as error:  # a user's decode may raise anything
             reason = error
         else:
             found.append((graph.multiply_adds, graph.parameters, tuple(genome)))

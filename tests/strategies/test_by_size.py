@@ -3,11 +3,13 @@
 import pytest
 
 from evonas.errors import UserError
+from evonas.evaluation import Decoder
+from evonas.evaluation.limits import Guard, Limits
 from evonas.genomes.genet import GeNetSpace
 from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.genomes.nasbench_graph import NASBenchGraphSpace
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
-from evonas.individual import Toolbox
+from evonas.individual import Individual, Toolbox
 from evonas.operators.by_decision import one_change_toolbox
 from evonas.strategies import by_size
 from evonas.strategies.by_size import largest_first, smallest_first
@@ -66,3 +68,31 @@ def test_spaces_that_have_no_networks_or_no_list_are_refused():
     box.space = LargeScaleSpace()
     with pytest.raises(UserError, match="cannot be listed"):
         smallest_first(box, rng=stream(0, "size"))
+
+
+def test_networks_over_a_limit_are_left_out():
+    """The largest first would propose nothing else for thousands of times, and a run gives up before."""
+    rng = stream(0, "size")
+    box, decoder = one_change_toolbox(SPACE, rng=rng), Decoder(SPACE)
+    middle = sorted(decoder.graph(genome).parameters for genome in SPACE.genomes())[13]
+    Guard(decoder, Limits(parameters=middle)).decorate(box)
+    found = [decoder.graph(tuple(each)).parameters for each in largest_first(box, rng=rng).generate(100)]
+    assert 0 < len(found) < 27
+    assert max(found) <= middle
+
+
+def test_genomes_whose_decode_fails_in_any_way_are_left_out(monkeypatch):
+    space = NASBenchMacroSpace(stages=(1, 1), channels=4, head=8, input_shape=(3, 8, 8))
+    decode = NASBenchMacroSpace.decode
+    monkeypatch.setattr(
+        NASBenchMacroSpace, "decode", lambda self, genome: decode(self, genome) if genome[0] else [][genome[0]]
+    )
+    assert [genome[0] for genome in proposed(smallest_first, space)].count(0) == 0
+
+
+def test_what_a_search_begins_with_comes_first():
+    rng = stream(0, "size")
+    given = Individual((1, 1, 1))
+    strategy = smallest_first(one_change_toolbox(SPACE, rng=rng), rng=rng).begin_with([given])
+    assert strategy.generate(1) == [given]
+    assert strategy.generate(1) == [Individual((0, 0, 0))]
