@@ -34,10 +34,10 @@ class Guided(Strategy):
     toolbox      a DEAP toolbox with individual, clone and mutate; the candidates are what it draws and mutates, so
                  limits and operators are kept. In a space of at most 20,000 genomes, all are candidates
     predictor    of `evonas.predictors`: gp, ridge, forest or bananas
-    encoding     of genomes, for the predictor: one-hot, pairs, paths, or several joined by +
+    encoding     of genomes, for the predictor: one-hot, pairs, counts, paths, or several joined by +
     acquisition  what is maximised over the candidates: thompson (a function drawn from the predictor's belief), ei
                  (expected improvement), ucb (mean and one standard deviation), mean
-    initial      random individuals at first
+    initial      random individuals at first, or those with which the search begins where they are more
     candidates   of which a proposal is chosen, where the space is larger: half of them mutants, half random
     parents      how many of the best have mutants
     batch        proposals that are made of one fit
@@ -71,6 +71,8 @@ class Guided(Strategy):
         if min(initial, candidates, parents, batch) < 1:
             raise UserError(f"initial is {initial}, candidates {candidates}, parents {parents} and batch {batch}; use "
                             "at least 1")  # fmt: skip
+        if trust > 1:
+            raise UserError(f"trust is {trust}, and no rank correlation is above 1; use less, such as 0.2")
         if acquisition not in ACQUISITIONS:
             raise UserError(f"acquisition is {acquisition!r}; use {', '.join(ACQUISITIONS)}")
         self.toolbox, self.rng, self.space = toolbox, rng, toolbox.space
@@ -81,6 +83,7 @@ class Guided(Strategy):
         self.predictor = self.make()
         self.drawn = 0
         self.proposed: set[tuple] = set()  # genomes
+        self.unfit: set[tuple] = set()  # candidates that break the limits: decoding them takes long
         self.known: list[Individual] = []  # with a fitness of a full training, in the order of their ids
         self.others: list[Individual] = []  # of partial trainings
         self.queue: list[Individual] = []  # chosen, and not yet asked for
@@ -110,6 +113,11 @@ class Guided(Strategy):
         self.known += [individual for individual in self.others if id(individual) in ended]
         self.others = [individual for individual in self.others if id(individual) not in ended]
         self.known.sort(key=_by_id)
+
+    def begin_with(self, first: Sequence[Individual]) -> Strategy:
+        """The toolbox hands them out as if it drew them, so so many are asked for before there are candidates."""
+        self.initial = max(self.initial, len(first))
+        return self
 
     # ---- a round --------------------------------------------------------------------------------------------------
 
@@ -153,18 +161,20 @@ class Guided(Strategy):
         fits = getattr(self.toolbox, "fits", lambda genome: True)
         for place in order:
             genome = pool[place]
-            if tuple(genome) not in self.proposed and fits(genome):
-                self.proposed.add(tuple(genome))
+            if (key := tuple(genome)) in self.proposed or key in self.unfit:
+                continue
+            if fits(genome):
+                self.proposed.add(key)
                 return genome if isinstance(genome, Individual) else _enumerated(genome)
+            self.unfit.add(key)
         return None
 
     def _said(self, individual: Individual, values: np.ndarray) -> Individual:
         """With what is predicted of it, one standard deviation below and above."""
         mean, std = self.predictor.predict([individual])
-        low, predicted, high = at_scores(mean + std * np.array([-1.0, 0.0, 1.0]), values)
-        sign = 1 if self.known[0].fitness.weights[0] > 0 else -1
-        said = {"predicted": predicted, "low": low, "high": high}
-        individual.proposal = {name: round(sign * float(value), DECIMALS) for name, value in said.items()}
+        found = at_scores(mean + std * np.array([-1.0, 0.0, 1.0]), values) / self.known[0].fitness.weights[0]
+        low, predicted, high = sorted(round(float(value), DECIMALS) for value in found)  # minimised: turned round
+        individual.proposal = {"predicted": predicted, "low": low, "high": high}
         individual.proposal["rank_correlation"] = round(self.correlation or 0.0, DECIMALS)
         return individual
 

@@ -118,9 +118,9 @@ class Progressive(Strategy):
         order = (int(place) for place in np.argsort(-mean, kind="stable"))
         places = list(islice((place for place in order if self.fits(candidates[place])), self.beam))
         self.last = [candidates[place] for place in places]
-        sign = 1 if self.known[0].fitness.weights[0] > 0 else -1
+        weight = self.known[0].fitness.weights[0]
         for individual, place in zip(self.last, places, strict=True):
-            predicted = round(sign * (low + scale * float(mean[place])), DECIMALS)
+            predicted = round((low + scale * float(mean[place])) / weight, DECIMALS)
             individual.proposal = {"predicted": predicted, "size": self.size}
         return list(self.last)
 

@@ -247,6 +247,7 @@ def test_published_searches_are_settings(name):
     ("settings", "says"),
     [
         ({"initial": 0}, "use at least 1"),
+        ({"trust": 2}, "trust is 2, and no rank correlation is above 1"),
         ({"acquisition": "luck"}, "acquisition is 'luck'; use thompson, ei, ucb, mean"),
         ({"predictor": "oracle"}, "no predictor 'oracle'"),
         ({"encoding": "bits"}, "no encoding 'bits'"),
@@ -269,3 +270,35 @@ def test_an_individual_of_a_user_without_an_id_is_learnt_from():
     judge(individual, (1.0,))
     strategy.update([individual])
     assert strategy.known == [individual]
+
+
+def test_bounds_of_what_is_minimised_are_in_order_and_predictions_have_the_unit_of_the_value_whatever_its_weight():
+    said = []
+    for weight in (-1.0, -0.01):
+        strategy = guided(trust=-1)
+        for number in range(30):
+            (individual,) = strategy.generate(1)
+            individual.id = number
+            judge(individual, (score(individual),), (weight,))
+            strategy.update([individual])
+        said.append(individual.proposal)
+        assert said[-1]["low"] < said[-1]["predicted"] < said[-1]["high"]
+    assert said[0] == pytest.approx(said[1])
+
+
+def test_all_networks_that_a_search_begins_with_are_proposed_before_candidates_are_drawn(monkeypatch):
+    monkeypatch.setattr(module, "ENUMERABLE", 100)
+    rng = stream(0, "guided")
+    box, first = one_change_toolbox(SPACE, rng=rng), [Individual(SPACE.random(stream(1, n))) for n in range(20)]
+    waiting, draw = list(first), box.individual
+    box.register("individual", lambda: waiting.pop(0) if waiting else draw())
+    asked = run(Guided(box, rng=rng, initial=5, trust=-1).begin_with(first), 25)
+    assert asked[:20] == first
+
+
+def test_a_candidate_that_breaks_the_limits_is_decoded_once():
+    rng, seen = stream(0, "guided"), []
+    box = one_change_toolbox(SPACE, rng=rng)
+    box.register("fits", lambda genome: seen.append(tuple(genome)) or genome[0] == "none")
+    run(Guided(box, rng=rng, trust=-1), 30)
+    assert len(seen) == len(set(seen)) > 20

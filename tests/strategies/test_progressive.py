@@ -179,3 +179,13 @@ def test_what_a_search_begins_with_comes_first_and_no_size_waits_for_it():
     asked = run(strategy)
     assert asked[0] is given
     assert sizes(asked) == [1 + 4, 2, 2]
+
+
+def test_predictions_have_the_unit_of_the_value_whatever_its_weight():
+    strategy = progressive(beam=2, smallest=20)
+    for number, individual in enumerate(given := strategy.generate()):
+        individual.id = number
+        judge(individual, (additive(individual),), (0.5,))
+    strategy.update(given)
+    for individual in strategy.generate():
+        assert individual.proposal["predicted"] == pytest.approx(2 * additive(individual), abs=1e-5)  # of 0.5 times it
