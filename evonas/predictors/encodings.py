@@ -12,7 +12,7 @@ Several are joined by +, such as `one-hot+pairs`; the rows of each have about th
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Features = Iterable[Hashable]
+REMEMBERED = 4096  # rows: what was evaluated comes again with each fit, most candidates never
 
 
 class Encoding:
     """Rows of the genomes of one space. Columns are added as they are met, in this order, so that a space need not be
-    walked through, and what was encoded once is remembered.
+    walked through, and what was encoded last is remembered.
 
     Raises UserError for a kind that is unknown, and for a space that does not have it.
     """
@@ -49,7 +50,7 @@ class Encoding:
         if "paths" in self.kinds and not space.has_paths:
             raise UserError(f"{space.name} does not say what the paths of a cell are; use one-hot+pairs")
         self._columns: dict[Hashable, int] = {}
-        self._known: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
+        self._known: OrderedDict[tuple, tuple[np.ndarray, np.ndarray]] = OrderedDict()  # the last one used at the end
         self._whole: tuple[Sequence[Genome], csr_array | None] = (), None
 
     @property
@@ -84,6 +85,10 @@ class Encoding:
                 columns += [self._columns.setdefault((kind, each), len(self._columns)) for each in features]
                 values += [1 / np.sqrt(max(1, len(features)))] * len(features)
             row = self._known[genome] = np.array(columns, dtype=int), np.array(values)
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(genome)
         return row
 
 

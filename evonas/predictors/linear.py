@@ -54,7 +54,12 @@ class GaussianProcess(Predictor):
 
     def predict(self, genomes: Sequence[Genome]) -> tuple[np.ndarray, np.ndarray]:
         rows = self.encoding.rows(genomes)
-        explained = ((rows @ (self._inputs().T @ (self.vectors / np.sqrt(self.spread)))) ** 2).sum(axis=1)
+        rooted = self.vectors / np.sqrt(self.spread)
+        if rows.shape[0] < rows.shape[1]:  # in a large space far more columns have been met than there are candidates
+            shared = _products(rows, self._inputs()) @ rooted
+        else:
+            shared = rows @ (self._inputs().T @ rooted)
+        explained = (shared**2).sum(axis=1)
         variance = self.scale * (rows.power(2).sum(axis=1) - explained)  # eq. 2.26
         return self.mean + rows @ self._widened(self.weights), np.sqrt(np.maximum(variance, 0))
 

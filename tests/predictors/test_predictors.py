@@ -8,7 +8,7 @@ from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.genomes.metaqnn import MetaQNNSpace
 from evonas.genomes.nasbench101 import NASBench101Space
 from evonas.genomes.nasbench201 import NASBench201Space
-from evonas.predictors import PREDICTORS, predictor_of
+from evonas.predictors import PREDICTORS, encodings, predictor_of
 from evonas.predictors.encodings import Encoding
 from evonas.predictors.linear import GaussianProcess, Ridge
 from evonas.predictors.values import at_scores, normal_scores
@@ -247,3 +247,29 @@ def test_a_predictor_is_deterministic_and_forgets(name):
 def test_an_unknown_predictor_is_refused():
     with pytest.raises(UserError, match="no predictor 'oracle'; predictors are gp, ridge"):
         predictor_of("oracle", "one-hot", SPACE, seed=0)
+
+
+def test_rows_that_are_no_longer_used_are_forgotten_and_made_again(monkeypatch):
+    """Hundreds of candidates come with each proposal in a large space, and most of them once."""
+    monkeypatch.setattr(encodings, "REMEMBERED", 20)
+    encoding, (genomes, _) = Encoding("one-hot+pairs", SPACE), drawn(60)
+    kept = genomes[:10]
+    first = encoding.rows(kept).toarray()
+    for candidate in genomes[10:]:
+        encoding.rows([*kept, candidate])
+    assert len(encoding._known) == 20
+    assert set(map(tuple, kept)) <= encoding._known.keys()
+    assert (encoding.rows(kept).toarray()[:, : first.shape[1]] == first).all()
+    whole = encoding.rows(genomes).toarray()
+    assert (whole == encoding.rows(genomes).toarray()).all()
+
+
+def test_a_gaussian_process_says_the_same_of_few_genomes_and_of_many():
+    """Of fewer than there are columns it uses their products with what was learnt from."""
+    model, (genomes, values) = GaussianProcess(Encoding("one-hot", SPACE)), drawn(40)
+    model.fit(genomes, values)
+    others, _ = drawn(100, seed=1)
+    mean, std = model.predict(others)
+    parts = [model.predict(others[start : start + 10]) for start in range(0, 100, 10)]
+    assert np.concatenate([part for part, _ in parts]) == pytest.approx(mean)
+    assert np.concatenate([part for _, part in parts]) == pytest.approx(std)
