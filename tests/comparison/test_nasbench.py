@@ -296,6 +296,13 @@ def test_arrays_that_are_no_table_are_refused(tmp_path, arrays, says):
         read_table("nasbench101", tmp_path / "table.npz")
 
 
+@pytest.mark.parametrize("kind", [np.uint64, np.int64])
+def test_large_keys_that_are_neighbours_are_told_apart_in_whatever_kind_of_number_they_are(tmp_path, kind):
+    np.savez(tmp_path / "table.npz", key=(2**61 + np.arange(5)).astype(kind), test_acc=np.arange(90.0, 95.0))
+    table = read_table("nasbench101", tmp_path / "table.npz")
+    assert [table.test[key] for key in table.test] == [90, 91, 92, 93, 94]
+
+
 def test_files_of_other_kinds_are_no_table_of_nasbench101(tmp_path):
     np.save(tmp_path / "table.npy", np.arange(3))
     with pytest.raises(UserError, match=r"it is a single array; give an .npz file"):

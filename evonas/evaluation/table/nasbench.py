@@ -83,6 +83,7 @@ def nasbench101(path: Path, data: str = "cifar10", signal: str | None = None) ->
     if keys.ndim != 1 or keys.shape != accuracies.shape or not len(keys) or keys.dtype.kind not in "iu":
         raise UserError(f"{path} is no such table: it has keys of {keys.dtype} {keys.shape} and accuracies of "
                         f"{accuracies.shape}; give one whole number and one accuracy for each network")  # fmt: skip
+    keys = keys.astype(np.uint64)  # signed ones would be compared with a wanted one as floats, which confuse neighbours
     if (keys[1:] <= keys[:-1]).any():
         raise UserError(f"{path} is no such table: its keys do not ascend, each once; sort it by them")
     if (strange := ~((accuracies >= 0) & (accuracies <= 100))).any():
