@@ -43,9 +43,11 @@ def mut_decisions(individual: Individual, space: Space, indpb: float, *, rng: Ra
 
 
 def mut_one_decision(individual: Individual, space: Space, *, rng: Random) -> tuple[Individual]:
-    """Give one decision, drawn uniformly, another option. Changes the individual in place."""
+    """Give one decision, drawn uniformly, another option, if there is any. Changes the individual in place."""
     decisions = space.decisions(individual)
     places = [place for place, decision in enumerate(decisions) if len(decision.options) > 1]
+    if not places:
+        return (individual,)
     place = rng.choice(places)
     individual[:] = _with_answer(
         decisions, individual, place, rng.choice(_others(decisions, individual, place)), space, rng

@@ -9,6 +9,7 @@ from evonas.errors import UserError
 from evonas.evaluation import Decoder, Function
 from evonas.evaluation.limits import Guard, Limits
 from evonas.executors import Serial
+from evonas.genomes.genet import GeNetSpace
 from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.individual import Individual, judge
@@ -40,12 +41,12 @@ def guided(seed=0, space=SPACE, **settings):
     return Guided(one_change_toolbox(space, rng=rng), rng=rng, **settings)
 
 
-def run(strategy, evaluations):
+def run(strategy, evaluations, worth=score):
     asked = []
     for number in range(evaluations):
         (individual,) = strategy.generate(1)
         individual.id = number
-        judge(individual, (score(individual),))
+        judge(individual, (worth(individual),))
         strategy.update([individual])
         asked.append(individual)
     return asked
@@ -302,3 +303,9 @@ def test_a_candidate_that_breaks_the_limits_is_decoded_once():
     box.register("fits", lambda genome: seen.append(tuple(genome)) or genome[0] == "none")
     run(Guided(box, rng=rng, trust=-1), 30)
     assert len(seen) == len(set(seen)) > 20
+
+
+def test_a_space_of_one_genome_has_no_other_child():
+    space = GeNetSpace(stages=(1,), filters=(4,))
+    asked = run(guided(space=space, initial=1), 8, worth=lambda genome: 0.5)
+    assert len(set(map(tuple, asked))) == 1
