@@ -45,9 +45,10 @@ class Guided(Strategy):
                  a standard error it is not used: then a child of the best of a sample is proposed, as in aging
                  evolution
 
-    Fitnesses are seen as normal scores of their ranks, those of full trainings only, the first objective only. The
-    trust is measured anew, by 5-fold cross-validation, each time when the data have grown by a quarter. Individuals say
-    in their `proposal` what was predicted, in the units of the fitness.
+    Fitnesses are seen as normal scores of their ranks, those of full trainings only, the first objective only; a
+    failure counts as much as the worst of them, so that what always fails is not proposed again and again. The trust is
+    measured anew, by 5-fold cross-validation, each time when the data have grown by a quarter. Individuals say in their
+    `proposal` what was predicted, in the units of the fitness.
 
     Raises UserError for settings out of range, and for a space without a sequence of decisions.
     """
@@ -84,7 +85,8 @@ class Guided(Strategy):
         self.drawn = 0
         self.proposed: set[tuple] = set()  # genomes
         self.unfit: set[tuple] = set()  # candidates that break the limits: decoding them takes long
-        self.known: list[Individual] = []  # with a fitness of a full training, in the order of their ids
+        self.known: list[Individual] = []  # of full trainings, in the order of their ids
+        self.failed: list[Individual] = []  # likewise
         self.others: list[Individual] = []  # of partial trainings
         self.queue: list[Individual] = []  # chosen, and not yet asked for
         self.correlation: float | None = None  # of the last test
@@ -103,8 +105,11 @@ class Guided(Strategy):
 
     def update(self, individuals: Iterable[Individual]) -> None:
         for individual in individuals:
-            if individual.fitness.valid:
+            if not individual.fitness.valid:
+                self.failed.append(individual)
+            else:
                 (self.known if individual.fidelity == 1 else self.others).append(individual)
+        self.failed.sort(key=_by_id)
         self.known.sort(key=_by_id)  # what is learnt does not depend on the order in which evaluations end
 
     def revise(self, individuals: Iterable[Individual]) -> None:
@@ -126,11 +131,13 @@ class Guided(Strategy):
         if self.drawn < self.initial or len(self.known) < self.predictor.least:
             self.drawn += 1
             return [self._new(self.toolbox.individual)]
+        genomes = [*self.known, *self.failed]
         values = np.array([individual.fitness.wvalues[0] for individual in self.known])
-        if not self._trusted(values):
+        values = np.append(values, np.full(len(self.failed), values.min()))
+        if not self._trusted(genomes, values):
             return [self._new(self._child)]
         scores = normal_scores(values)
-        self.predictor.fit(self.known, scores)
+        self.predictor.fit(genomes, scores)
         pool, chosen = self._pool(), []
         for _ in range(self.batch):
             worth = ACQUISITIONS[self.acquisition](self.predictor, pool, scores.max(), self.numbers)
@@ -139,9 +146,9 @@ class Guided(Strategy):
             chosen.append(self._said(found, values))
         return chosen or [self._new(self.toolbox.individual)]
 
-    def _trusted(self, values: np.ndarray) -> bool:
+    def _trusted(self, genomes: Sequence[Individual], values: np.ndarray) -> bool:
         if len(values) >= max(self._tested * GROWTH, self.predictor.least):
-            self.correlation, self._tested = _cross_validated(self.make, self.known, values), len(values)
+            self.correlation, self._tested = _cross_validated(self.make, genomes, values), len(values)
         error = 1 / (self._tested - 1) ** 0.5  # of a rank correlation of what is unrelated
         return self.correlation is not None and self.correlation >= self.trust - error
 

@@ -32,13 +32,14 @@ class Progressive(Strategy):
     sizes        after which the search ends; 0: when nothing is larger
 
     With several workers all wait at the end of a size. Predictors learn fitnesses between 0 and 1; others are scaled to
-    these. Failures are left out.
+    these. They learn those of full trainings only, and where there is none, the best K are any K. Failures are left
+    out.
 
     Raises UserError for settings out of range, and for a space whose genomes do not grow.
     """
 
     endless = False
-    ended = "the largest networks have been evaluated"
+    ended = "there is no larger network to evaluate"
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class Progressive(Strategy):
         self.space, self.make, self.rng = space, make, rng
         self.fits: Callable[[Any], bool] = getattr(toolbox, "fits", lambda genome: True)
         self.beam, self.smallest, self.sizes = beam, smallest, sizes
-        self.known: list[Individual] = []  # evaluated, in the order of their ids
+        self.known: list[Individual] = []  # with a fitness of a full training, in the order of their ids
         self.last: list[Individual] = []  # of the present size
         self.waiting: list[Individual] | None = None  # None: the smallest ones are not drawn yet
         self.in_flight = 0
@@ -81,10 +82,13 @@ class Progressive(Strategy):
         return given
 
     def update(self, individuals: Iterable[Individual]) -> None:
-        for individual in individuals:
-            self.in_flight -= 1
-            if individual.fitness.valid:
-                self.known.append(individual)
+        individuals = list(individuals)
+        self.in_flight -= len(individuals)
+        self.revise(individuals)
+
+    def revise(self, individuals: Iterable[Individual]) -> None:
+        """What has come to its end is learnt from."""
+        self.known += [each for each in individuals if each.fitness.valid and each.fidelity == 1]
         self.known.sort(key=lambda individual: -1 if individual.id is None else individual.id)
 
     def begin_with(self, first: Sequence[Individual]) -> Strategy:
@@ -109,6 +113,10 @@ class Progressive(Strategy):
         if not candidates:
             self.last = []
             return []
+        if not self.known:
+            self.rng.shuffle(candidates)
+            self.last = list(islice(filter(self.fits, candidates), self.beam))
+            return list(self.last)
         values = np.array([individual.fitness.wvalues[0] for individual in self.known])
         low, high = (0.0, 1.0) if values.min() >= 0 and values.max() <= 1 else (values.min(), values.max())
         scale = float(high - low) or 1.0
@@ -136,7 +144,8 @@ class Progressive(Strategy):
 
     def _note(self) -> None:
         """How well the outcomes of the last size were predicted."""
-        pairs = [(i.proposal["predicted"], i.fitness.values[0]) for i in self.last if i.proposal and i.fitness.valid]
+        ended = [each for each in self.last if each.proposal and each.fitness.valid and each.fidelity == 1]
+        pairs = [(each.proposal["predicted"], each.fitness.values[0]) for each in ended]
         if pairs:
             predicted, found = zip(*pairs, strict=True)
             self.correlations[self.size] = rank_correlation(predicted, found)

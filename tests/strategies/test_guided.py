@@ -166,18 +166,33 @@ def test_the_trust_is_that_of_what_was_not_learnt_from():
     assert abs(module._cross_validated(Memory, genomes, values)) < 0.3
 
 
-def test_failures_and_partial_trainings_are_not_learnt_from_until_they_end():
+def test_partial_trainings_are_not_learnt_from_until_they_end():
     strategy = guided()
     given = strategy.generate(4)
     for number, (individual, fidelity) in enumerate(zip(given, (1.0, 0.5, 0.5, 1.0), strict=True)):
         individual.id, individual.fidelity = number, fidelity
         judge(individual, (score(individual),) if number else ())
     strategy.update(given)
-    assert strategy.known == [given[3]]
+    assert (strategy.known, strategy.failed) == ([given[3]], [given[0]])
     given[1].fidelity = 1.0
     strategy.revise([given[1]])
     assert strategy.known == [given[1], given[3]]
     assert strategy.others == [given[2]]
+
+
+def test_what_always_fails_is_not_proposed_again_and_again():
+    """Cells that begin with the operation that seems best fail, each of them."""
+    strategy = guided(trust=-1)
+    failures = []
+    for number in range(80):
+        (individual,) = strategy.generate(1)
+        individual.id = number
+        fails = individual[0] == "nor_conv_3x3"
+        failures.append(fails)
+        judge(individual, () if fails else (score(individual),))
+        strategy.update([individual])
+    assert sum(failures[:10]) > 0
+    assert sum(failures[40:]) < 4
 
 
 def test_a_batch_is_chosen_of_one_fit():

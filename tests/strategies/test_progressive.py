@@ -146,6 +146,32 @@ def test_failures_are_neither_learnt_from_nor_extended():
     assert fits == [(1, [1])]
 
 
+def test_only_full_trainings_are_learnt_from_and_a_later_end_counts():
+    strategy = progressive(beam=3, smallest=6)
+    given = strategy.generate(6)
+    for number, individual in enumerate(given):
+        individual.id, individual.fidelity = number, 1.0 if number < 2 else 0.3
+        judge(individual, (additive(individual),))
+    strategy.update(given)
+    given[4].fidelity = 1.0
+    strategy.revise([given[4]])
+    strategy.generate(3)
+    assert strategy.known == [given[0], given[1], given[4]]
+    assert fits == [(3, [1])]
+
+
+def test_without_a_full_training_any_larger_cells_are_trained():
+    strategy = progressive(beam=3, smallest=6)
+    given = strategy.generate(6)
+    for number, individual in enumerate(given):
+        individual.id, individual.fidelity = number, 0.3
+        judge(individual, (additive(individual),))
+    strategy.update(given)
+    found = strategy.generate(9)
+    assert [SPACE.size(individual) for individual in found] == [2, 2, 2]
+    assert fits == []
+
+
 def test_it_ends_at_the_size_that_was_asked_for():
     assert sizes(run(progressive(beam=4, sizes=2))) == [136, 4, 0]
 
