@@ -24,6 +24,7 @@ SMALL = {  # fields with which every registered space has small networks, often 
                      {"channels": 2, "input_shape": (3, 4, 4), "flat": True}],
     "nsga-net": [{"phases": (2, 3), "channels": 2, "input_shape": (3, 4, 4)}],
     "nas-rl": [{"lengths": (2, 3, 4)}, {"lengths": (3,), "strides": (1, 2)}],
+    "pnas": [{"normals": 1, "channels": 4, "blocks": 2, "input_shape": (3, 8, 8)}, {"normals": 1, "channels": 4}],
     "mnasnet": [{"widths": (16, 24), "depths": (1, 2), "strides": (1, 2), "input_shape": (3, 16, 16)}, {}],
     "metaqnn": [{"longest": 4}],
     "block-qnn": [{"longest": 6, "blocks": 1, "channels": 4, "input_shape": (3, 8, 8)}],
