@@ -125,6 +125,11 @@ def clone(individual: Any) -> Any:
     return individual.__deepcopy__({}) if isinstance(individual, Individual) else deepcopy(individual)
 
 
+def by_id(individual: Individual) -> int:
+    """The key by which individuals are sorted in the order in which a run asked for them; others come first."""
+    return -1 if individual.id is None else individual.id
+
+
 def judge(individual: Individual, values: tuple[float, ...], weights: tuple[float, ...] = (1.0,)) -> None:
     """Give an individual the fitness of an outcome: values by their weights, or that of a failure, without any."""
     if individual.fitness.weights != weights:

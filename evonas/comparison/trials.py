@@ -179,7 +179,8 @@ class Comparison:
 
     @property
     def queries_to_regret(self) -> dict[str, list[int | None]]:
-        """Of each trial, by strategy, after how many queries it was first that close to the best; None: never."""
+        """By strategy, for each trial, the number of queries after which its regret was first small enough; None where
+        it never was."""
         goal = self.best - (self.regret or 0.0)
         return {text: [_reached(trial, goal) for trial in trials] for text, trials in self.trials.items()}
 

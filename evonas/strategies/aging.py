@@ -9,7 +9,7 @@ from deap import base
 
 from evonas.errors import UserError
 from evonas.individual import Individual
-from evonas.strategies.steady_state import SteadyState, best
+from evonas.strategies.steady_state import SteadyState, best, mutated
 from evonas.support.streams import drawn
 
 
@@ -43,7 +43,7 @@ class AgingEvolution(SteadyState):
 
     def child(self) -> Individual:
         sample = drawn(self.rng, self.population, self.sample)
-        child = self.mutated(best(sample))
+        child = mutated(self.toolbox, best(sample))
         if not self.aging:
             self._samples[id(child)] = sample
         return child

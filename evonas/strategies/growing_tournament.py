@@ -10,7 +10,7 @@ from deap import base
 
 from evonas.errors import UserError
 from evonas.individual import Individual
-from evonas.strategies.steady_state import SteadyState, best
+from evonas.strategies.steady_state import SteadyState, best, mutated
 
 
 class GrowingTournament(SteadyState):
@@ -44,7 +44,7 @@ class GrowingTournament(SteadyState):
         return math.ceil(round(self.share * len(self.population), 9))  # 0.05 * 220 is 11.000000000000002
 
     def child(self) -> Individual:
-        return self.mutated(best(self.rng.sample(self.population, self.tournament)))
+        return mutated(self.toolbox, best(self.rng.sample(self.population, self.tournament)))
 
     def insert(self, individual: Individual) -> None:
         self.population.append(individual)

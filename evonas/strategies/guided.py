@@ -12,12 +12,12 @@ import numpy as np
 from deap import base
 
 from evonas.errors import UserError
-from evonas.individual import Individual
+from evonas.individual import Individual, by_id
 from evonas.predictors import predictor_of
 from evonas.predictors.values import at_scores, normal_scores
 from evonas.ranking import rank_correlation
 from evonas.space import Genome
-from evonas.strategies.steady_state import best
+from evonas.strategies.steady_state import best, mutated
 from evonas.strategies.strategy import Strategy
 
 ENUMERABLE = 20_000  # genomes of a space up to which all of them are candidates
@@ -109,15 +109,15 @@ class Guided(Strategy):
                 self.failed.append(individual)
             else:
                 (self.known if individual.fidelity == 1 else self.others).append(individual)
-        self.failed.sort(key=_by_id)
-        self.known.sort(key=_by_id)  # what is learnt does not depend on the order in which evaluations end
+        self.failed.sort(key=by_id)
+        self.known.sort(key=by_id)  # what is learnt does not depend on the order in which evaluations end
 
     def revise(self, individuals: Iterable[Individual]) -> None:
         """What has come to its end is learnt from."""
         ended = {id(individual) for individual in individuals if individual.fidelity == 1}
         self.known += [individual for individual in self.others if id(individual) in ended]
         self.others = [individual for individual in self.others if id(individual) not in ended]
-        self.known.sort(key=_by_id)
+        self.known.sort(key=by_id)
 
     def begin_with(self, first: Sequence[Individual]) -> Strategy:
         """The toolbox hands them out as if it drew them, so so many are asked for before there are candidates."""
@@ -159,7 +159,7 @@ class Guided(Strategy):
             return self._all
         elite = sorted(self.known, key=lambda individual: individual.fitness, reverse=True)[: self.parents]
         return [
-            self._mutant(elite[number // 2 % len(elite)]) if number % 2 else self.toolbox.individual()
+            mutated(self.toolbox, elite[number // 2 % len(elite)]) if number % 2 else self.toolbox.individual()
             for number in range(self.candidates)
         ]
 
@@ -188,13 +188,7 @@ class Guided(Strategy):
     # ---- without the predictor ------------------------------------------------------------------------------------
 
     def _child(self) -> Individual:
-        return self._mutant(best(self.rng.choice(self.known) for _ in range(self.parents)))
-
-    def _mutant(self, parent: Individual) -> Individual:
-        child = self.toolbox.clone(parent)
-        del child.fitness.values
-        (child,) = self.toolbox.mutate(child)
-        return child
+        return mutated(self.toolbox, best(self.rng.choice(self.known) for _ in range(self.parents)))
 
     def _new(self, draw: Callable[[], Individual]) -> Individual:
         """A genome that was not proposed, if some draws give one."""
@@ -204,10 +198,6 @@ class Guided(Strategy):
                 break
         self.proposed.add(tuple(individual))
         return individual
-
-
-def _by_id(individual: Individual) -> int:
-    return -1 if individual.id is None else individual.id
 
 
 def _enumerated(genome: Genome) -> Individual:

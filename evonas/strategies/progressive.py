@@ -12,7 +12,7 @@ import numpy as np
 from deap import base
 
 from evonas.errors import UserError
-from evonas.individual import Individual
+from evonas.individual import Individual, by_id
 from evonas.predictors.predictor import Predictor
 from evonas.ranking import rank_correlation
 from evonas.strategies.first import First
@@ -89,7 +89,7 @@ class Progressive(Strategy):
     def revise(self, individuals: Iterable[Individual]) -> None:
         """What has come to its end is learnt from."""
         self.known += [each for each in individuals if each.fitness.valid and each.fidelity == 1]
-        self.known.sort(key=lambda individual: -1 if individual.id is None else individual.id)
+        self.known.sort(key=by_id)
 
     def begin_with(self, first: Sequence[Individual]) -> Strategy:
         """It writes genomes itself: what a search begins with comes before it."""

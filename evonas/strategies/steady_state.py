@@ -64,12 +64,13 @@ class SteadyState(Strategy):
             if individual.fitness.valid:
                 self.insert(individual)
 
-    def mutated(self, parent: Individual) -> Individual:
-        """A mutated copy, not yet evaluated."""
-        child = self.toolbox.clone(parent)
-        del child.fitness.values
-        (child,) = self.toolbox.mutate(child)
-        return child
+
+def mutated(toolbox: base.Toolbox, parent: Individual) -> Individual:
+    """A mutated copy, not yet evaluated."""
+    child = toolbox.clone(parent)
+    del child.fitness.values
+    (child,) = toolbox.mutate(child)
+    return child
 
 
 _WVALUES = attrgetter("fitness.wvalues")  # these compare as fitnesses do, several times as fast

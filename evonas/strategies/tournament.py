@@ -10,7 +10,7 @@ from deap import base
 
 from evonas.errors import UserError
 from evonas.individual import Individual
-from evonas.strategies.steady_state import SteadyState, best
+from evonas.strategies.steady_state import SteadyState, best, mutated
 
 
 class Tournament(SteadyState):
@@ -65,7 +65,7 @@ class Tournament(SteadyState):
             if self.alive >= self.size:
                 self.population = [other for other in self.population if other is not loser]
             if self.alive < self.size:
-                return self.mutated(winner)
+                return mutated(self.toolbox, winner)
 
     def _meeting(self) -> tuple[Individual, Individual]:
         pair = self.rng.sample(self.population, 2)

@@ -265,7 +265,7 @@ def test_rows_that_are_no_longer_used_are_forgotten_and_made_again(monkeypatch):
 
 
 def test_a_gaussian_process_says_the_same_of_few_genomes_and_of_many():
-    """Of fewer than there are columns it uses their products with what was learnt from."""
+    """The order of its matrix products depends on whether there are fewer genomes than columns."""
     model, (genomes, values) = GaussianProcess(Encoding("one-hot", SPACE)), drawn(40)
     model.fit(genomes, values)
     others, _ = drawn(100, seed=1)
