@@ -2,12 +2,13 @@
 
     python benchmarks/fidelity.py ROWS.csv DATA [SEED ...] [-- ARM ...]
 
-A row of ROWS.csv is one search of 20 core-minutes (one worker; seconds of evaluation) on the small preset of GeNet, by
-its genetic algorithm or by aging evolution: arm, seed, candidates that it saw, those that came to their end, epochs,
-validation and test accuracy of its winner after the final recipe, seconds, commit, load. Arms are SYSTEM-whole (each
-candidate gets all of 12 epochs), SYSTEM-asha (eta 3, from 1 epoch on) and SYSTEM-short (each gets the preset's own few
-epochs: the simplest rule), for SYSTEM genet and aging. Rows that are there are not made again; seeds are 0 to 4 where
-none are given. At the end the means are printed, and paired differences from SYSTEM-whole with their standard errors.
+A row of ROWS.csv is one search of 20 core-minutes (one worker, by the clock of its processor, so that what else the
+machine does matters little) on the small preset of GeNet, by its genetic algorithm or by aging evolution: arm, seed,
+candidates that it saw, those that came to their end, epochs, validation and test accuracy of its winner after the final
+recipe, seconds, commit, load. Arms are SYSTEM-whole (each candidate gets all of 12 epochs), SYSTEM-asha (eta 3, from 1
+epoch on) and SYSTEM-short (each gets the preset's own few epochs: the simplest rule), for SYSTEM genet and aging. Rows
+that are there are not made again; seeds are 0 to 4 where none are given. At the end the means are printed, and paired
+differences from SYSTEM-whole with their standard errors.
 With EVONAS_SMALL=1: digits, a second, one arm of each.
 """
 
@@ -57,7 +58,7 @@ def one(data: str, arm: str, seed: int, out: Path) -> dict:
     settings |= {"final.epochs": 1} if SMALL else {}
     load, start = os.getloadavg()[0], time.monotonic()
     run = evonas.search("genet", data, strategy=strategy, fidelity=fidelity, settings=settings, seed=seed, out=out,
-                        budget=Budget(cost_seconds=SECONDS), workers=1, progress=False)  # fmt: skip
+                        budget=Budget(core_seconds=SECONDS), workers=1, progress=False)  # fmt: skip
     if run.interrupted:
         raise KeyboardInterrupt
     searched = [record for record in run.records() if record["phase"] == "search"]

@@ -78,7 +78,7 @@ class Job:
         return self.evaluator.limit_s
 
     def __call__(self) -> Outcome:
-        start = time.monotonic()
+        start, core = time.monotonic(), time.process_time()
         try:
             outcome = self.evaluator(self.candidate, self.replicate)
             if not outcome.failed and not all(map(math.isfinite, outcome.values)):  # NaN would upset every comparison
@@ -91,7 +91,12 @@ class Job:
             outcome = Outcome.failure("error", traceback.format_exc().strip())
         if outcome.seconds and outcome.worker:  # a look-up in a table takes less time than a copy of what it has found
             return outcome
-        return replace(outcome, seconds=outcome.seconds or round(time.monotonic() - start, 4), worker=here())
+        return replace(
+            outcome,
+            seconds=outcome.seconds or round(time.monotonic() - start, 4),
+            core_seconds=round(time.process_time() - core, 4),
+            worker=here(),
+        )
 
 
 @dataclass(frozen=True)

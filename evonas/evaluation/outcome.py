@@ -19,6 +19,7 @@ class Outcome:
     epochs    epochs that were trained by this evaluation
     reached   epochs of the full schedule that the network has had in all, where it may go on; 0: no schedule is cut
     seconds   wall time of the evaluation itself, without loading data for the first time
+    core_seconds  of the CPU that its process took, whatever else the machine did; 0: nobody has measured them
     curve     the first metric on the validation split after each epoch
     losses    mean training losses of the same epochs
     forecast  of a curve model for the end of the schedule: `evonas.fidelity.scheduler.Trial`
@@ -44,6 +45,7 @@ class Outcome:
     measures: dict[str, float] = field(default_factory=dict)
     reached: int = 0
     losses: tuple[float, ...] = ()
+    core_seconds: float = 0.0
     forecast: tuple[float, float, float] | None = None
     weights: bytes | None = field(default=None, repr=False)
     answers: dict[str, Any] | None = field(default=None, repr=False, compare=False)

@@ -18,15 +18,17 @@ class Budget:
     epochs        trained epochs
     seconds       of run time; an evaluation that would probably end later is not begun
     cost_seconds  of evaluation, as outcomes say: the simulated ones of a table
+    core_seconds  of the CPU, of evaluation: however busy the machine is, and on a GPU of little worth
     """
 
     evaluations: int | None = None
     epochs: int | None = None
     seconds: float | None = None
     cost_seconds: float | None = None
+    core_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("evaluations", "epochs", "seconds", "cost_seconds"):
+        for name in ("evaluations", "epochs", "seconds", "cost_seconds", "core_seconds"):
             amount = getattr(self, name)
             if amount is not None and not 0 < amount < math.inf:
                 raise UserError(f"a budget of {amount} {name} allows nothing; use more than 0")

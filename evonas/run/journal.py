@@ -26,6 +26,7 @@ from evonas.support.files import read_bytes
 from evonas.support.schema import VERSION, checked
 
 _encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps would make an encoder of each event
+COSTS = ("epochs", "seconds", "core_seconds")  # of an outcome
 _CHECK = re.compile(r', "check": "([0-9a-f]{8})"\}$')
 
 Event = dict[str, Any]
@@ -157,7 +158,7 @@ def closed(phase: str) -> Event:
 def told(individual: Individual, outcome: Outcome, reused: bool = False, waits: bool = False) -> Event:
     """The event that an individual has its outcome; `reused` where it is that of an equal one, and `waits` where the
     scheduler has not stopped its training, so that the strategy does not hear of it yet."""
-    cost = {"epochs": 0, "seconds": 0.0} if reused else {"epochs": outcome.epochs, "seconds": outcome.seconds}
+    cost = {name: 0 if reused else getattr(outcome, name) for name in COSTS}
     event: Event = {
         "event": "told",
         "id": individual.id,
@@ -203,6 +204,7 @@ def outcome_of(event: Event) -> Outcome:
         event.get("measures", {}),
         reached=event.get("reached") or 0,
         losses=tuple(event.get("losses", ())),
+        core_seconds=event["cost"].get("core_seconds", 0.0),
         forecast=None if event.get("forecast") is None else tuple(event["forecast"]),
         checkpoint=event.get("checkpoint"),
         kept=event.get("weights"),

@@ -363,6 +363,7 @@ class _Course:
         phase.jobs += 1
         phase.epochs += outcome.epochs
         phase.seconds += outcome.seconds
+        phase.core_seconds += outcome.core_seconds
         phase.outcomes[id] = outcome
         if outcome.checkpoint is not None:
             self.trainings.checkpoints.hear(outcome, self._signed(outcome))
@@ -440,6 +441,8 @@ class _Course:
             return f"{budget.epochs} epochs"
         if budget.cost_seconds is not None and phase.seconds >= budget.cost_seconds:
             return f"{budget.cost_seconds:g} seconds of evaluation"
+        if budget.core_seconds is not None and phase.core_seconds >= budget.core_seconds:
+            return f"{budget.core_seconds:g} core seconds of evaluation"
         if budget.seconds is not None:
             expected = max(phase.seconds / phase.jobs if phase.jobs else 0.0, self.proposing)
             if self.loop.journal.seconds + expected >= budget.seconds:

@@ -53,6 +53,7 @@ class Phase:
     jobs: int = 0
     epochs: int = 0
     seconds: float = 0.0
+    core_seconds: float = 0.0
     repeats: int = 0  # reused results since the last one that was not
     rejected: int = 0
     ended_because: str | None = None

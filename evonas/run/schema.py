@@ -62,6 +62,7 @@ class Cost(Struct):
 
     epochs: Number
     seconds: float
+    core_seconds: float = 0.0
 
 
 class Told(Struct):

@@ -33,7 +33,7 @@ from evonas.run import summary as summaries
 from evonas.run.budget import Budget
 from evonas.run.config import Config
 from evonas.run.found import Found
-from evonas.run.journal import Event, JournalError, is_held, read
+from evonas.run.journal import COSTS, Event, JournalError, is_held, read
 from evonas.run.problem import NOTHING, Brought, Problem, read_setup
 from evonas.run.problem import read as read_problem
 from evonas.space import Space
@@ -209,16 +209,16 @@ class Run:
 
         Fields: id, genome, code, parents, operator, phase (search, baseline, final), role, generation, proposal (what
         a learning strategy says of it, such as epsilon), provisional (where it is), values (one an objective), status,
-        measures (accuracy, parameters, multiply_adds, ...), cost (epochs, seconds), curve, error, reused, t (seconds of
-        run time).
+        measures (accuracy, parameters, multiply_adds, ...), cost (epochs, seconds, core_seconds), curve, error,
+        reused, t (seconds of run time).
         """
         records: dict[int, dict[str, Any]] = {}
         for event in self.events():
             if event["event"] == "asked":
                 records[event["id"]] = event
             elif event["event"] == "told":
-                before = records[event["id"]].get("cost", {"epochs": 0, "seconds": 0.0})
-                cost = {name: before[name] + event["cost"][name] for name in before}
+                before = records[event["id"]].get("cost", dict.fromkeys(COSTS, 0))
+                cost = {name: before[name] + event["cost"].get(name, 0) for name in COSTS}
                 records[event["id"]] = records[event["id"]] | event | {"cost": cost}
         return list(records.values())
 
@@ -243,7 +243,7 @@ class Run:
             | {"parents": " ".join(map(str, record["parents"]))}
             | record.get("measures", {})
             | dict(zip(self.config.objectives, record.get("values", ()), strict=False))
-            | record.get("cost", {"epochs": None, "seconds": None})
+            | record.get("cost", dict.fromkeys(COSTS))
             | ({"ancestry_epochs": record["lineage"]["epochs"]} if record.get("lineage") else {})
             | {"reused": record.get("reused"), "error": (record.get("error") or "").split("\n")[-1]}
             for record in self.records()
@@ -266,12 +266,12 @@ class Run:
     def with_budget(self, wanted: Budget) -> Run:
         """The same run with a further budget, where it has not had this one yet.
 
-        Raises UserError for a number of epochs.
+        Raises UserError for what is neither a number of evaluations nor a time.
         """
         if wanted in self.config.budgets:
             return self
-        if wanted.epochs is not None:
-            raise UserError("a run goes on to a number of evaluations or for a time, not to a number of epochs")
+        if wanted != Budget(evaluations=wanted.evaluations, seconds=wanted.seconds):
+            raise UserError(f"a run goes on to a number of evaluations or for a time, and not by {wanted}")
         return self.extended(evaluations=wanted.evaluations, seconds=wanted.seconds)
 
     def with_data(self, place: str) -> Run:

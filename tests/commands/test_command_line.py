@@ -11,11 +11,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from evonas.api import open_run
+from evonas.run.budget import Budget
 
 TINY = ["--set", "population=4", "epochs=1", "final.epochs=1", "filters=4,4", "--workers", "1"]
 
@@ -162,7 +164,7 @@ def test_the_config_says_everything_that_was_resolved(finished):
     assert config["precision"] in ("float32", "bfloat16")
     assert config["hardware"]
     assert config["settings"]["strategy.population"] == 4
-    assert config["budgets"] == [{"evaluations": 8, "epochs": None, "seconds": None, "cost_seconds": None}]
+    assert config["budgets"] == [asdict(Budget(evaluations=8))]
 
 
 def test_the_table_and_plain_lines_of_progress_are_printed(finished):

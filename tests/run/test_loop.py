@@ -19,7 +19,7 @@ from evonas.individual import Individual
 from evonas.operators.by_decision import toolbox as uniform
 from evonas.operators.genet import toolbox
 from evonas.run.budget import Budget
-from evonas.run.journal import Journal, JournalError, read
+from evonas.run.journal import COSTS, Journal, JournalError, read
 from evonas.run.loop import Loop
 from evonas.run.phase import Phase
 from evonas.strategies.first import First
@@ -113,7 +113,7 @@ def test_a_repeat_is_reused_and_costs_nothing(path):
     reused = [event for event in events(path, "told") if event["reused"]]
     assert len(calls) + len(reused) == 40
     assert reused
-    assert all(event["cost"] == {"epochs": 0, "seconds": 0.0} for event in reused)
+    assert all(event["cost"] == dict.fromkeys(COSTS, 0) for event in reused)
     assert part.trained == len(calls)
 
 
@@ -209,6 +209,23 @@ def test_a_time_budget_begins_nothing_that_would_end_late(path):
     Loop(journal, Serial(), 1).run(part, Budget(seconds=75))
     assert part.trained == 7  # at 70 s, another one would end at 80 s
     assert clock.now == 70
+
+
+def test_a_budget_of_core_seconds_counts_the_work_and_not_the_waiting(path):
+    def works_and_waits(genome):
+        time.sleep(0.05)
+        start = time.process_time()
+        while time.process_time() < start + 0.02:
+            pass
+        return sum(genome)
+
+    journal = Journal(path, DIGITS.to_json())
+    part = Phase("search", BestSoFar(0), Function(works_and_waits))
+    Loop(journal, Serial(), 1).run(part, Budget(core_seconds=0.1))
+    assert 0.1 <= part.core_seconds < 0.2
+    assert part.seconds > 2 * part.core_seconds
+    assert part.core_seconds == pytest.approx(sum(event["cost"]["core_seconds"] for event in events(path, "told")))
+    assert "0.1 core seconds of evaluation" in events(path, "ended")[0]["because"]
 
 
 @pytest.mark.parametrize("amounts", [{"evaluations": 0}, {"epochs": -1}, {"seconds": 0.0}])
