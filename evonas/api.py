@@ -36,9 +36,12 @@ from evonas.run.arguments import (
     planned,
     preset_of,
     scheduled,
+    scheduler_of,
     seconds_in,
+    shaped,
     task_of,
     task_on,
+    usual_start,
     whole_numbers,
 )  # fmt: skip
 from evonas.run.budget import Budget
@@ -63,7 +66,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)  # what ends a search, to be resumed
 
 
 def search(
-    what: str | Space,
+    what: str | Space = "evonas",
     data: Any = None,
     *,
     # what is searched, and how it is judged
@@ -107,8 +110,8 @@ def search(
 ) -> Run:
     """Search, train the winner to the end, and return the run.
 
-    what               a system or space such as "genet", a space of your own, or where to import one:
-                       "my_space.py:MySpace"
+    what               a system or space such as "genet", the system evonas by default, a space of your own, or where to
+                       import one: "my_space.py:MySpace"
     data               the name of a data set, a path (.npz, folder of images), numpy arrays or tensors (x, y) or
                        (x_train, y_train, x_test, y_test), a torch Dataset, or two of them; or a task of your own
 
@@ -123,12 +126,12 @@ def search(
                        latency, by NSGA-II; with `evaluate`: {name: 1 or -1}, to be maximised or minimised
     max_parameters     no network above is trained: 20_000 or "20k"
     max_multiply_adds  likewise
-    init               networks to begin with: codes, or directories of runs, whose best is taken
+    init               networks to begin with: codes, or directories of runs, whose best is taken; (): the system's own
     warm_start         begin with the best of so many random networks, as many as the strategy's population or else 20,
                        by a training-free score: "naswot:1000"; of several (`evonas.scores`) by the sum of their ranks:
                        "synflow+jacov+naswot:1000"
     fidelity           stop trainings that promise little, by a scheduler: "asha:eta=3,least=4", "halving", "hyperband",
-                       "median"; None: train all of them to the end
+                       "median"; "none": train all of them to the end; None: as the system does
     inherit            children begin with the weights of their first parent, where name and shape agree; None: as the
                        system does
     baseline           compare with random search (as many evaluations) and a hand-written network
@@ -179,6 +182,8 @@ def search(
         shapes = None if task is None else (task.input_shape, task.output_shape)
         suited = registry.setup(system, preset, named).suited({} if task is None else task.augmentation())
         setup = fitted(suited, shapes, settings or {})
+        limits = Limits.read(max_parameters, max_multiply_adds, usual={} if evaluate else system.most(setup.space))
+        setup = shaped(setup, settings or {}, limits)
         limit = Budget.of(budget, planned(setup, registry.setup(system, preset), strategy))
         number = Run.open(directory).config.settings.get("strategy.evaluations") if begun else limit.evaluations
         setup = scheduled(setup, settings or {}, number)
@@ -201,7 +206,7 @@ def search(
             data=fields,
             shapes=shapes,
             evaluate=None if evaluate is None else BY_SCRIPT,
-            limits=Limits.read(max_parameters, max_multiply_adds),
+            limits=limits,
             seed=seed,
             budgets=(limit,),
             **place,
@@ -210,9 +215,10 @@ def search(
             precision=choose_precision(
                 precision, device, lambda: contract.check(setup.space, stream(seed, "precision"))
             ),
-            init=tuple(code_of(each, setup.space) for each in init),
+            init=tuple(code_of(each, setup.space) for each in init)
+            or (usual_start(system, setup.space, limits) if strategy is None else ()),
             warm_start=warm_start,
-            fidelity=fidelity,
+            fidelity=scheduler_of(fidelity, system, own=strategy is None and evaluate is None),
             timeout_s=seconds_in("timeout", timeout),
             memory=None if memory is None else read_count(memory),
             accumulate=accumulate,

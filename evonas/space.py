@@ -207,6 +207,11 @@ class Space:
         option here that its authors weigh though no genome can take it."""
         return self.next(prefix)
 
+    def within(self, limits: Mapping[str, int]) -> Space:
+        """The space in the size that suits limits on a network's counts (parameters, multiply_adds), so that those who
+        draw from it find networks that keep them; by default the space itself."""
+        return self
+
     def open(self) -> tuple[Open, ...]:
         """The genome with every decision open: the whole supernet."""
         genome: tuple[Open, ...] = ()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from evonas.errors import UserError
+from evonas.gates import Gate
 from evonas.graph import INPUT, Draft, Graph
-from evonas.operations import BatchNorm, Convolution, GlobalAveragePool, Linear, ReLU
+from evonas.operations import AveragePool, BatchNorm, Convolution, GlobalAveragePool, Linear, Operation, ReLU
 from evonas.space import CodeError, Decision, Genome, Space, Token
 from evonas.support.text import brief
 
 WIDTHS = (16, 32, 64)  # of the stages for CIFAR's pictures (He et al. 2016, section 4.2)
+STAGES = len(WIDTHS)
 SMALLEST_SIDE = 2  # of the last stage, in pixels
 LARGEST_SIDE = 32  # of the first stage: larger pictures are halved before it
 
@@ -55,37 +58,66 @@ class ResidualSpace(Space):
     def decode(self, genome: Genome) -> Graph:
         self.decisions(genome)
         draft = Draft(self.input_shape)
-        stem = [Convolution(self.widths[0], stride=2), BatchNorm(), ReLU()] * self.halvings
-        stem = stem or [Convolution(self.widths[0]), BatchNorm(), ReLU()]
-        x = str(draft.node("stem", [INPUT], *stem))
-        before = self.widths[0]
+        x = draw_stem(draft, self.widths[0], self.halvings)
         for stage, width in enumerate(self.widths, 1):
             for block in range(1, self.blocks + 1):
                 stride = 2 if stage > 1 and block == 1 else 1
-                x = _block(draft, f"stage{stage}/block{block}", x, before, width, stride)
-                before = width
+                branch = basic(draft.shape(x)[0], width, 3, stride)
+                x = residual(draft, f"stage{stage}/block{block}", x, [("residual", 1, branch)], width, stride)
         draft.node("classifier", [x], GlobalAveragePool(), Linear(self.outputs))
         return draft.graph()
 
 
-def _block(draft: Draft, name: str, x: str, before: int, width: int, stride: int) -> str:
-    residual = draft.node(
-        f"{name}/residual", [x], Convolution(width, stride=stride), BatchNorm(), ReLU(), Convolution(width), BatchNorm()
-    )
+def basic(channels: int, width: int, kernel: int, stride: int) -> list[Operation]:
+    """The two convolutions of a residual block."""
+    return [Convolution(width, kernel, stride), BatchNorm(), ReLU(), Convolution(width, kernel), BatchNorm()]
+
+
+def draw_stem(draft: Draft, width: int, halvings: int) -> str:
+    """A 3x3 convolution, or as many as halve the picture."""
+    strides = [2] * halvings or [1]
+    steps = [step for stride in strides for step in (Convolution(width, stride=stride), BatchNorm(), ReLU())]
+    return str(draft.node("stem", [INPUT], *steps))
+
+
+def residual(
+    draft: Draft,
+    name: str,
+    x: str,
+    branches: Iterable[tuple[str, Gate, Sequence[Operation]]],
+    width: int,
+    stride: int,
+    pooled: bool = False,
+) -> str:
+    """A layer: the sum of a shortcut and of its branches (name, gate, operations), and a ReLU. Where width or size
+    change, the shortcut is a 1x1 convolution (He et al. 2016, option B); `pooled`, averages halve the picture before it
+    (He et al. 2019, "Bag of Tricks", arXiv:1812.01187, ResNet-D)."""
+    made = [draft.candidate(f"{name}/{branch}", x, gate, *operations) for branch, gate, operations in branches]
     shortcut: str | None = x
-    if stride > 1 or before != width:
-        shortcut = draft.node(f"{name}/shortcut", [x], Convolution(width, 1, stride), BatchNorm())
-    return str(draft.node(name + "/sum", [shortcut, residual], ReLU()))
+    if stride > 1 or draft.shape(x)[0] != width:
+        halved = pooled and stride > 1
+        pool = [AveragePool(3, stride, 1)] if halved else []
+        shortcut = draft.node(
+            f"{name}/shortcut", [x], *pool, Convolution(width, 1, 1 if halved else stride), BatchNorm()
+        )
+    return str(draft.node(f"{name}/sum", [shortcut, *made], ReLU()))
+
+
+def stem_halvings(input_shape: tuple[int, ...]) -> int:
+    """How often a stem halves a picture before the first stage: until it has no more than 32 pixels at a side."""
+    side, halvings = max(input_shape[1:]), 0
+    while side > LARGEST_SIDE:
+        side, halvings = -(-side // 2), halvings + 1
+    return halvings
 
 
 def reference(input_shape: tuple[int, ...], outputs: int) -> ResidualSpace:
     """The reference network for pictures of this shape: three stages where the last one has two pixels left at its
     longer side, fewer for smaller pictures; those over 32 pixels are halved by the stem until they have no more."""
     channels, height, width = input_shape
-    side, halvings = max(height, width), 0
-    while side > LARGEST_SIDE:
-        side, halvings = -(-side // 2), halvings + 1
-    stages = 1
+    halvings, side, stages = stem_halvings(input_shape), max(height, width), 1
+    for _ in range(halvings):
+        side = -(-side // 2)
     while stages < len(WIDTHS) and side >> stages >= SMALLEST_SIDE:
         stages += 1
     return ResidualSpace(WIDTHS[:stages], halvings=halvings, input_shape=(channels, height, width), outputs=outputs)

@@ -19,7 +19,7 @@ from evonas.commands.options import (
 
 
 @click.command(cls=Fields)
-@click.argument("system", metavar="SYSTEM|SPACE")
+@click.argument("system", metavar="[SYSTEM|SPACE]", default="evonas")
 @click.option("--preset", help="A named set-up of the system; the default fits the size of the images.")
 @settings_option
 @click.option("--strategy", metavar="NAME[:SETTING=VALUE,...]", help="In place of the system's: "
@@ -72,8 +72,8 @@ def command(
     seconds: float | None,
     **options: Any,
 ) -> None:
-    """Search for a network by SYSTEM (such as genet) or over a SPACE (such as my_space.py:MySpace), train the winner,
-    and compare it."""
+    """Search for a network by SYSTEM (evonas, our own, where none is named; such as genet) or over a SPACE (such as
+    my_space.py:MySpace), train the winner, and compare it."""
     from evonas.api import search
     from evonas.commands.launching import launched_if_needed
     from evonas.commands.output import show_end

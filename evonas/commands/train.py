@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from evonas.commands.options import Fields, data_options, device_options, positive, settings_option, trust_option
 from evonas.errors import INTERRUPTED, UserError
 
+if TYPE_CHECKING:
+    from evonas.model.trained import TrainedNetwork
+
 
 @click.command(cls=Fields)
 @click.argument("what", metavar="DIR|SYSTEM")
 @click.argument("which", metavar="[ID|CODE]", required=False)
+@click.option("--front", is_flag=True, help="Of a run, each network that no other one beats in all objectives.")
 @click.option("--genotype", help="Of a SYSTEM, a published genotype by its name, in place of CODE.")
 @click.option("--recipe", default="final", show_default=True,
               help="final or search, as the run or system has them, or genet-cifar10, resnet-cifar, ...")  # fmt: skip
@@ -30,27 +34,34 @@ from evonas.errors import INTERRUPTED, UserError
 def command(
     what: str,
     which: str | None,
+    front: bool,
     genotype: str | None,
     data: str | None,
     words: tuple[str, ...],
     out: str | None,
     **options: Any,
 ) -> None:
-    """Train one network to the end: the winner of the run in DIR (or individual ID), or CODE of a SYSTEM.
+    """Train one network to the end: the winner of the run in DIR (or individual ID), or CODE of a SYSTEM. With --front,
+    every network on the Pareto front of the run.
 
     After every epoch there is a checkpoint; --resume goes on from it. The epoch that is best on the validation images
     is kept, and the test images are read once, at the end.
     """
-    from evonas.api import train
-    from evonas.commands.output import leave
+    from evonas.api import open_run, train
+    from evonas.commands.output import leave, print_table
+    from evonas.reports.progress import new_console
+    from evonas.reports.tables import trained_rows
     from evonas.support.text import shown
     from evonas.support.text import words as in_words
     from evonas.systems.settings import read_words
 
     if which is not None and genotype is not None:
         raise UserError("give a code, or --genotype NAME, and not both")
-    which = which or genotype
+    if front and (which or genotype or out):
+        raise UserError("--front trains several networks, each into trained/ID of the run; leave out the id and --out")
+    chosen = [str(found.id) for found in open_run(what).front] if front else [which or genotype]
     epochs = 0
+    trained: list[TrainedNetwork] = []
 
     def tell(row: Any) -> None:
         nonlocal epochs
@@ -59,9 +70,17 @@ def command(
         click.echo(f"epoch {row.epoch}: loss {row.loss:.4f}{value}")
 
     try:
-        trained = train(what, which, data=data, settings=read_words(words), out=out, on_epoch=tell, **options)
+        for each in chosen:
+            if front:
+                click.echo(f"individual {each}, {len(trained) + 1} of the {len(chosen)} networks on the front")
+            trained.append(train(what, each, data=data, settings=read_words(words), out=out, on_epoch=tell, **options))
     except KeyboardInterrupt:
         leave(f"interrupted after epoch {epochs}; go on with the same command and --resume", INTERRUPTED)
-    facts, metric = trained.facts, trained.metric
-    kept = f"epoch {facts['epoch']} of {facts['epochs']} kept, test {in_words(metric)} {shown(metric, trained.test)}"
-    click.echo(f"{facts['code']}: {kept}\nto take it away: evonas export {trained.folder} --to FOLDER")
+    for network in trained:
+        facts, metric = network.facts, network.metric
+        kept = (
+            f"epoch {facts['epoch']} of {facts['epochs']} kept, test {in_words(metric)} {shown(metric, network.test)}"
+        )
+        click.echo(f"{facts['code']}: {kept}\nto take it away: evonas export {network.folder} --to FOLDER")
+    if front:
+        print_table(new_console(), trained_rows(trained), f"the Pareto front of {what}, trained")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from evonas.errors import UserError
@@ -23,24 +24,34 @@ class Limits:
     multiply_adds: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("parameters", "multiply_adds"):
-            limit = getattr(self, name)
-            if limit is not None and limit < 1:
+        for name, limit in self.counts.items():
+            if limit < 1:
                 raise UserError(f"max_{name} is {limit}; use at least 1")
 
     def __bool__(self) -> bool:
-        return self.parameters is not None or self.multiply_adds is not None
+        return bool(self.counts)
 
     @classmethod
-    def read(cls, parameters: int | str | None, multiply_adds: int | str | None) -> Limits:
-        """Limits from numbers, or from texts such as 200k and 20M. Raises UserError for other texts."""
-        return cls(*(None if limit is None else read_count(limit) for limit in (parameters, multiply_adds)))
+    def read(
+        cls,
+        parameters: int | str | None,
+        multiply_adds: int | str | None,
+        usual: Mapping[str, int] = MappingProxyType({}),
+    ) -> Limits:
+        """Limits from numbers, or from texts such as 200k and 20M; of a count that is not given, the usual one, if any.
+        Raises UserError for other texts."""
+        given = {"parameters": parameters, "multiply_adds": multiply_adds}
+        return cls(**{name: usual.get(name) if each is None else read_count(each) for name, each in given.items()})
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Those that there are."""
+        return {name: limit for name, limit in asdict(self).items() if limit is not None}
 
     def broken_by(self, graph: Graph) -> str:
         """Which limit the graph breaks, and by how much; empty where it keeps all."""
-        for name in ("parameters", "multiply_adds"):
-            limit, count = getattr(self, name), getattr(graph, name)
-            if limit is not None and count > limit:
+        for name, limit in self.counts.items():
+            if (count := getattr(graph, name)) > limit:
                 return f"{count:,} {name.replace('_', '-')}, over the limit of {limit:,}"
         return ""
 

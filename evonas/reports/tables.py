@@ -14,6 +14,7 @@ from evonas.ranking import comparable
 from evonas.support.text import brief, shown, words
 
 if TYPE_CHECKING:
+    from evonas.model.trained import TrainedNetwork
     from evonas.run.found import Found
     from evonas.run.store import Run
 
@@ -197,6 +198,20 @@ def top(run: Run, count: int) -> list[Mapping[str, Any]]:
         return -weight * record["values"][0], record.get("measures", {}).get("parameters", inf)
 
     return sorted(map(one, evaluations.values()), key=order)[:count]
+
+
+def trained_rows(networks: Sequence[TrainedNetwork]) -> list[dict[str, str]]:
+    """Trained networks with their tests and counts."""
+    return [
+        {
+            "id": str(each.facts["id"]),
+            "code": brief(each.facts["code"]),
+            f"test {words(each.metric)}": shown(each.metric, each.test),
+            "parameters": shown("parameters", each.graph.parameters),
+            "multiply-adds": shown("multiply_adds", each.graph.multiply_adds),
+        }
+        for each in networks
+    ]
 
 
 def network_rows(records: Sequence[Mapping[str, Any]], objectives: Mapping[str, float]) -> list[dict[str, str]]:

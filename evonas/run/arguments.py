@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from numbers import Real
 from pathlib import Path
 from random import Random
@@ -13,6 +13,7 @@ from typing import Any
 from evonas.data.given import is_own_data, write_own_data
 from evonas.data.sources import DATASETS, Source
 from evonas.errors import UserError
+from evonas.evaluation.limits import Limits
 from evonas.objectives import own_objectives, read_objectives
 from evonas.run.budget import seconds_of
 from evonas.run.config import OWN_DATA
@@ -151,6 +152,29 @@ def preset_of(system: System, preset: str | None, task: Task | None) -> str:
         system.preset(preset)
         return preset
     return next(iter(system.presets)) if task is None else system.preset_for(task.input_shape)
+
+
+def shaped(setup: Setup, settings: Mapping[str, Any], limits: Limits) -> Setup:
+    """The set-up whose space has the size that suits the limits, where the settings do not say it."""
+    sized = setup.space.within(limits.counts)
+    changed = {
+        each.name: getattr(sized, each.name) for each in fields(sized)
+        if getattr(sized, each.name) != getattr(setup.space, each.name)
+    }  # fmt: skip
+    said = any(name in settings for field in changed for name in (field, f"space.{field}"))
+    return setup if said or not changed else replace(setup, space=sized)
+
+
+def usual_start(system: System, space: Space, limits: Limits) -> tuple[str, ...]:
+    """The codes with which a system begins: of its networks, those that keep the limits."""
+    usual = system.begins(space)
+    return tuple(space.format(genome) for genome in usual if not limits.broken_by(space.decode(genome)))
+
+
+def scheduler_of(given: str | None, system: System, *, own: bool) -> str | None:
+    """The scheduler of trainings: the given one, else the system's, where the strategy is its own; none for "none"."""
+    found = system.fidelity if given is None and own else given
+    return None if found == "none" else found
 
 
 def code_of(given: str | Path, space: Space) -> str:

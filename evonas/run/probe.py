@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from evonas.errors import UserError
 from evonas.evaluation import Decoder
+from evonas.evaluation.limits import Guard
 from evonas.evaluation.training import Training
 from evonas.genomes.residual import reference
 from evonas.run.bench import RunBench
@@ -18,6 +19,7 @@ from evonas.run.store import Run
 from evonas.support.device import torch_threads
 from evonas.support.streams import number, stream
 from evonas.support.text import duration
+from evonas.systems.registry import scheduler
 
 if TYPE_CHECKING:
     from evonas.graph import Graph
@@ -55,11 +57,14 @@ def evaluation_seconds(problem: Problem, config: Config) -> float:
     strategy = None if ready else problem.make(problem.tools(rng), rng)
     if strategy is not None and strategy.evaluator(usual) is not usual:
         return _by_itself(problem, config, bench)
-    genome = problem.space.random(rng) if problem.space.is_sequence else tuple(problem.tools(rng).individual())
-    graph = Decoder(problem.space).graph(genome)
+    decoder, toolbox = Decoder(problem.space), problem.tools(rng)
+    if config.limits:
+        Guard(decoder, config.limits).decorate(toolbox)
+    genome = tuple(toolbox.individual())
     recipe = problem.space.recipe(genome, problem.search)
+    epochs = recipe.epochs if config.fidelity is None else scheduler(config.fidelity, recipe.epochs).begin(0)
     validation = FORWARD * len(bench.validation) / len(bench.train)
-    return epoch_seconds(graph, bench, recipe) * (1 + validation) * recipe.epochs * problem.search.trainings
+    return epoch_seconds(decoder.graph(genome), bench, recipe) * (1 + validation) * epochs * problem.search.trainings
 
 
 def final_seconds(problem: Problem, config: Config) -> float:

@@ -81,6 +81,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 SPACES: dict[str, str] = {
+    "blocks": "evonas.genomes.blocks:BlockSpace",
     "genet": "evonas.genomes.genet:GeNetSpace",
     "large-scale": "evonas.genomes.large_scale:LargeScaleSpace",
     "nasnet": "evonas.genomes.nasnet:NASNetSpace",
@@ -116,6 +117,7 @@ SCHEDULERS: dict[str, str] = {
 TASKS: dict[str, str] = {"image-classification": "evonas.tasks.classification:ImageClassification"}
 
 SYSTEMS: tuple[str, ...] = (
+    "evonas.systems.evonas:EVONAS",
     "evonas.systems.genet:GENET",
     "evonas.systems.large_scale:LARGE_SCALE",
     "evonas.systems.amoebanet:AMOEBANET",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from evonas.errors import UserError
 from evonas.individual import Toolbox
 from evonas.operators import by_decision
 from evonas.recipe import Recipe
-from evonas.space import Space
+from evonas.space import Genome, Space
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ class System:
                  minimised; None: any
     baseline     what it is held against
     inherits     children begin with their parents' weights, where nothing else is said
+    fidelity     the scheduler of its own strategy's trainings, where nothing else is said
+    begins       the genomes of a space with which its own strategy begins, where nothing else is said
+    most         what networks of a space may cost at most, by count, where nothing else is said
     costs        objectives that its search has beside the task's metric, where nothing else is said
     """
 
@@ -76,6 +79,9 @@ class System:
     front_signs: tuple[int, ...] | None = None
     baseline: Baseline = Baseline()
     inherits: bool = False
+    fidelity: str | None = None
+    begins: Callable[[Space], Sequence[Genome]] = lambda space: ()
+    most: Callable[[Space], Mapping[str, int]] = lambda space: {}
     costs: tuple[str, ...] = ()
 
     def preset(self, name: str) -> Preset:

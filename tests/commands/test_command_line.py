@@ -327,6 +327,24 @@ def test_a_code_is_trained_without_any_search(evonas, tmp_path):
     assert (facts["code"], facts["trained_on"], facts["epochs"]) == ("0-00/0-00-000", "train+validation", 1)
 
 
+def test_the_networks_on_the_front_are_all_trained(evonas, tmp_path):
+    searched = evonas("search", "genet", "--out", "run", "--objectives", "accuracy,parameters", *TINY, "--no-baseline",
+                      "--evaluations", 8)  # fmt: skip
+    assert searched.returncode == 0, searched.stderr
+    front = open_run(tmp_path / "run").front
+    assert len(front) > 1
+    refused(evonas("train", "run", 3, "--front"), "leave out the id and --out")
+    done = evonas("train", "run", "--front", "--epochs", 1)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(front)} of the {len(front)} networks on the front" in done.stdout
+    table = done.stdout.partition("the Pareto front of run, trained")[2]
+    for found in front:
+        assert found.code in table
+        assert found.folder is not None
+    refused(evonas("train", "run", "--front", "--epochs", 1), "add --resume")
+    assert evonas("train", "run", "--front", "--epochs", 1, "--resume").returncode == 0
+
+
 def test_limits_objectives_and_first_networks_of_a_search(evonas, tmp_path):
     done = evonas("search", "genet", "--out", "run", "--max-parameters", "1.5k", "--objectives", "accuracy,parameters",
                   "--init", "0-00/0-00-000", "--evaluations", "4", "--no-baseline", *TINY)  # fmt: skip

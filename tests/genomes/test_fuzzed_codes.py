@@ -13,6 +13,7 @@ from evonas.systems.registry import SPACES
 
 FEW = {"layers": 3, "channels": 4, "input_shape": (3, 8, 8)}
 SMALL = {  # fields with which every registered space has small networks, often more than one set of them
+    "blocks": [{"channels": 4, "input_shape": (3, 8, 8)}, {"channels": 4, "fixed": True, "input_shape": (1, 8, 8)}],
     "genet": [{}, {"stages": (1, 3), "filters": (2, 2)}],
     "large-scale": [{"input_shape": (3, 8, 8)}],
     "nasnet": [

@@ -1,0 +1,55 @@
+"""The search that evonas makes where no system is named: over blocks around the residual network by hand, which it is
+to beat at no more multiply-adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evonas.genomes.blocks import BlockSpace
+from evonas.operators import by_decision
+from evonas.recipe import DIGITS_FINAL, SMALL_FINAL
+from evonas.space import Genome, Space
+from evonas.systems.system import Preset, System
+
+EPOCHS = 12  # of a training of the search that is not stopped
+
+
+def by_hand(space: Space) -> Sequence[Genome]:
+    """The search begins with the network that it is to beat."""
+    return [space.by_hand()] if isinstance(space, BlockSpace) else []
+
+
+def as_by_hand(space: Space) -> Mapping[str, int]:
+    """No network costs more than the one by hand."""
+    counts = [space.decode(genome).multiply_adds for genome in by_hand(space)]
+    return {"multiply_adds": max(counts)} if counts else {}
+
+
+EVONAS = System(
+    name="evonas",
+    about="stages of residual, inverted and separable blocks, from the residual network by hand on",
+    paper="",
+    strategy="aging",
+    toolbox=by_decision.stepwise_toolbox,
+    fidelity="asha:eta=3,least=1",
+    begins=by_hand,
+    most=as_by_hand,
+    presets={
+        "small": Preset(
+            BlockSpace(),
+            SMALL_FINAL.lasting(EPOCHS),
+            SMALL_FINAL,
+            {"population": 20, "sample": 5, "evaluations": 200},
+            about="pictures of 16x16 and more, on a small machine",
+            adapts=True,
+        ),
+        "digits": Preset(
+            BlockSpace(input_shape=(1, 8, 8)),
+            DIGITS_FINAL.lasting(EPOCHS),
+            DIGITS_FINAL,
+            {"population": 20, "sample": 5, "evaluations": 60},
+            about="8x8 pictures, in minutes",
+            adapts=True,
+        ),
+    },
+)

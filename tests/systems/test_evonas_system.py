@@ -1,0 +1,81 @@
+"""The system that is searched where none is named."""
+
+import inspect
+import json
+
+import pytest
+
+import evonas
+from evonas.genomes.residual import reference
+from evonas.systems import registry
+
+BY_HAND = "stem16 basic3-16x2 basic3-32x2/2 basic3-64x2/2"
+QUICK = {"search.epochs": 3, "final.epochs": 1}
+
+
+def config_of(tmp_path, **options):
+    """What a search writes down, before it trains anything."""
+    run = evonas.search(
+        data="digits", out=tmp_path / "run", budget=1, workers=1, progress=False, settings=QUICK, **options
+    )
+    return json.loads((run.directory / "config.json").read_text()), run
+
+
+def test_it_is_the_system_where_none_is_named(tmp_path):
+    config, run = config_of(tmp_path)
+    assert inspect.signature(evonas.search).parameters["what"].default == "evonas"
+    assert config["system"] == "evonas"
+    assert config["fidelity"] == "asha:eta=3,least=1"
+    assert config["init"] == [BY_HAND]
+    assert config["limits"]["multiply_adds"] == reference((1, 8, 8), 10).decode(()).multiply_adds
+    assert run.records()[0]["code"] == BY_HAND
+
+
+def test_each_of_its_choices_can_be_refused(tmp_path):
+    config, run = config_of(tmp_path, fidelity="none", max_multiply_adds="100k", init=["stem8 basic3-8x1/2"])
+    assert config["fidelity"] is None
+    assert config["limits"]["multiply_adds"] == 100_000
+    assert config["init"] == ["stem8 basic3-8x1/2"]
+    assert run.records()[0]["cost"]["epochs"] == 3
+
+
+def test_another_strategy_begins_as_it_is_used_to(tmp_path):
+    config, _ = config_of(tmp_path, strategy="random")
+    assert config["fidelity"] is None
+    assert config["init"] == []
+    assert config["limits"]["multiply_adds"] is not None, "the space is the same: networks no larger than by hand"
+
+
+@pytest.mark.parametrize(
+    ("most", "channels"), [({"max_parameters": "20k"}, 5), ({"max_multiply_adds": "8M"}, 35), ({}, 16)]
+)
+def test_limits_decide_the_width_of_the_skeleton(tmp_path, most, channels):
+    config, run = config_of(tmp_path, **most)
+    assert config["settings"]["space.channels"] == channels
+    first = run.space.decode(run.records()[0]["genome"])
+    assert first.digest() == run.space.decode(run.space.by_hand()).digest()
+
+
+def test_a_width_that_is_given_stands(tmp_path):
+    given = evonas.search(
+        data="digits", out=tmp_path / "given", budget=1, workers=1, progress=False, max_parameters="20k",
+        settings=QUICK | {"channels": 4},
+    )  # fmt: skip
+    assert given.config.settings["space.channels"] == 4
+
+
+def test_networks_that_are_too_large_are_never_trained(tmp_path):
+    run = evonas.search(
+        data="digits", out=tmp_path / "run", budget=30, workers=1, progress=False, max_parameters="12k",
+        settings=QUICK | {"search.epochs": 1}, fidelity="none",
+    )  # fmt: skip
+    assert max(record["measures"]["parameters"] for record in run.records() if record["phase"] == "search") <= 12_000
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 28), (3, 96, 64)], ids=str)
+def test_its_presets_fit_pictures_of_any_size(shape):
+    system = registry.system("evonas")
+    setup = registry.setup(system, system.preset_for(shape)).having({}, input_shape=shape, outputs=7)
+    graph = setup.space.decode(setup.space.by_hand())
+    assert graph.digest() == reference(shape, 7).decode(()).digest()
+    assert system.most(setup.space) == {"multiply_adds": graph.multiply_adds}
