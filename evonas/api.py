@@ -27,7 +27,7 @@ from evonas.run.arguments import (
     Arrays,
     brought_by,
     check_given,
-    code_of,
+    first_codes,
     free,
     holds_run,
     id_of,
@@ -41,7 +41,6 @@ from evonas.run.arguments import (
     shaped,
     task_of,
     task_on,
-    usual_start,
     whole_numbers,
 )  # fmt: skip
 from evonas.run.budget import Budget
@@ -126,7 +125,8 @@ def search(
                        latency, by NSGA-II; with `evaluate`: {name: 1 or -1}, to be maximised or minimised
     max_parameters     no network above is trained: 20_000 or "20k"
     max_multiply_adds  likewise
-    init               networks to begin with: codes, or directories of runs, whose best is taken; (): the system's own
+    init               networks to begin with: codes, or directories of runs, whose best is taken; ["none"]: none; ():
+                       as the system does
     warm_start         begin with the best of so many random networks, as many as the strategy's population or else 20,
                        by a training-free score: "naswot:1000"; of several (`evonas.scores`) by the sum of their ranks:
                        "synflow+jacov+naswot:1000"
@@ -215,8 +215,7 @@ def search(
             precision=choose_precision(
                 precision, device, lambda: contract.check(setup.space, stream(seed, "precision"))
             ),
-            init=tuple(code_of(each, setup.space) for each in init)
-            or (usual_start(system, setup.space, limits) if strategy is None else ()),
+            init=first_codes(init, system, setup.space, limits, own=strategy is None),
             warm_start=warm_start,
             fidelity=scheduler_of(fidelity, system, own=strategy is None and evaluate is None),
             timeout_s=seconds_in("timeout", timeout),

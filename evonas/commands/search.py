@@ -28,7 +28,8 @@ from evonas.commands.options import (
               "[multiply_adds, latency]. Several: NSGA-II.")  # fmt: skip
 @click.option("--max-parameters", type=Count(), help="Train no network with more parameters: 200k.")
 @click.option("--max-multiply-adds", type=Count(), help="Train no network with more multiply-adds for one image: 20M.")
-@click.option("--init", multiple=True, metavar="CODE|DIR", help="A network to begin with, or the best of another run.")
+@click.option("--init", multiple=True, metavar="CODE|DIR", help="A network to begin with, or the best of "
+              "another run; none: not those of the system.")  # fmt: skip
 @click.option("--warm-start", metavar="SCORE[+SCORE...]:NETWORKS", help="Begin with the best of so many random "
               "networks by training-free scores: naswot:1000, synflow+jacov+naswot:1000.")  # fmt: skip
 @click.option("--inherit/--no-inherit", default=None, help="Children begin with their parents' weights. [default: as "

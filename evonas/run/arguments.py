@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Real
 from pathlib import Path
@@ -165,9 +165,14 @@ def shaped(setup: Setup, settings: Mapping[str, Any], limits: Limits) -> Setup:
     return setup if said or not changed else replace(setup, space=sized)
 
 
-def usual_start(system: System, space: Space, limits: Limits) -> tuple[str, ...]:
-    """The codes with which a system begins: of its networks, those that keep the limits."""
-    usual = system.begins(space)
+def first_codes(
+    given: Sequence[str | Path], system: System, space: Space, limits: Limits, *, own: bool
+) -> tuple[str, ...]:
+    """The codes with which a search begins: the given ones, else, where the strategy is the system's own, those of its
+    networks that keep the limits; none for "none"."""
+    if given:
+        return () if list(given) == ["none"] else tuple(code_of(each, space) for each in given)
+    usual = system.begins(space) if own else ()
     return tuple(space.format(genome) for genome in usual if not limits.broken_by(space.decode(genome)))
 
 

@@ -14,10 +14,10 @@ from deap import base
 from evonas.errors import UserError
 from evonas.individual import Individual, by_id
 from evonas.predictors import predictor_of
-from evonas.predictors.values import at_scores, normal_scores
+from evonas.predictors.values import at_one_fidelity, at_scores, normal_scores
 from evonas.ranking import rank_correlation
 from evonas.space import Genome
-from evonas.strategies.steady_state import best, mutated
+from evonas.strategies.steady_state import mutated
 from evonas.strategies.strategy import Strategy
 
 ENUMERABLE = 20_000  # genomes of a space up to which all of them are candidates
@@ -45,10 +45,11 @@ class Guided(Strategy):
                  a standard error it is not used: then a child of the best of a sample is proposed, as in aging
                  evolution
 
-    Fitnesses are seen as normal scores of their ranks, those of full trainings only, the first objective only; a
-    failure counts as much as the worst of them, so that what always fails is not proposed again and again. The trust is
-    measured anew, by 5-fold cross-validation, each time when the data have grown by a quarter. Individuals say in their
-    `proposal` what was predicted, in the units of the fitness.
+    Fitnesses are seen as normal scores of their ranks, the first objective only. Those of trainings that a scheduler
+    has stopped are brought to the furthest fidelity (`predictors.values.at_one_fidelity`), and again when they have
+    gone on. A failure counts as much as the worst of them, so that what always fails is not proposed again and again.
+    The trust is measured anew, by 5-fold cross-validation, each time when the data have grown by a quarter. Individuals
+    say in their `proposal` what was predicted, in the units of the fitness.
 
     Raises UserError for settings out of range, and for a space without a sequence of decisions.
     """
@@ -85,9 +86,9 @@ class Guided(Strategy):
         self.drawn = 0
         self.proposed: set[tuple] = set()  # genomes
         self.unfit: set[tuple] = set()  # candidates that break the limits: decoding them takes long
-        self.known: list[Individual] = []  # of full trainings, in the order of their ids
-        self.failed: list[Individual] = []  # likewise
-        self.others: list[Individual] = []  # of partial trainings
+        self.known: list[Individual] = []  # with a fitness, in the order of their ids
+        self.failed: list[Individual] = []  # without one, likewise
+        self.reports: dict[int, dict[float, float]] = {}  # by object: value at each fidelity
         self.queue: list[Individual] = []  # chosen, and not yet asked for
         self.correlation: float | None = None  # of the last test
         self._tested = 0  # values that there were then
@@ -108,16 +109,24 @@ class Guided(Strategy):
             if not individual.fitness.valid:
                 self.failed.append(individual)
             else:
-                (self.known if individual.fidelity == 1 else self.others).append(individual)
+                self.known.append(individual)
+                self._report(individual)
         self.failed.sort(key=by_id)
         self.known.sort(key=by_id)  # what is learnt does not depend on the order in which evaluations end
 
     def revise(self, individuals: Iterable[Individual]) -> None:
-        """What has come to its end is learnt from."""
-        ended = {id(individual) for individual in individuals if individual.fidelity == 1}
-        self.known += [individual for individual in self.others if id(individual) in ended]
-        self.others = [individual for individual in self.others if id(individual) not in ended]
-        self.known.sort(key=by_id)
+        """What a training is worth that has gone on is learnt as well."""
+        for individual in individuals:
+            if individual.fitness.valid:
+                self._report(individual)
+
+    def _report(self, individual: Individual) -> None:
+        self.reports.setdefault(id(individual), {})[individual.fidelity] = individual.fitness.wvalues[0]
+
+    @property
+    def _values(self) -> np.ndarray:
+        """What is known of each, as far as the furthest has been trained; the more the better."""
+        return at_one_fidelity([self.reports[id(individual)] for individual in self.known])
 
     def begin_with(self, first: Sequence[Individual]) -> Strategy:
         """The toolbox hands them out as if it drew them, so so many are asked for before there are candidates."""
@@ -132,8 +141,8 @@ class Guided(Strategy):
             self.drawn += 1
             return [self._new(self.toolbox.individual)]
         genomes = [*self.known, *self.failed]
-        values = np.array([individual.fitness.wvalues[0] for individual in self.known])
-        values = np.append(values, np.full(len(self.failed), values.min()))
+        known = self._values
+        values = np.append(known, np.full(len(self.failed), known.min()))
         if not self._trusted(genomes, values):
             return [self._new(self._child)]
         scores = normal_scores(values)
@@ -157,7 +166,7 @@ class Guided(Strategy):
         if self.space.count() <= ENUMERABLE:
             self._all = self._all or tuple(self.space.genomes())
             return self._all
-        elite = sorted(self.known, key=lambda individual: individual.fitness, reverse=True)[: self.parents]
+        elite = [self.known[place] for place in np.argsort(-self._values, kind="stable")[: self.parents]]
         return [
             mutated(self.toolbox, elite[number // 2 % len(elite)]) if number % 2 else self.toolbox.individual()
             for number in range(self.candidates)
@@ -188,7 +197,9 @@ class Guided(Strategy):
     # ---- without the predictor ------------------------------------------------------------------------------------
 
     def _child(self) -> Individual:
-        return mutated(self.toolbox, best(self.rng.choice(self.known) for _ in range(self.parents)))
+        values = self._values
+        place = max((self.rng.randrange(len(values)) for _ in range(self.parents)), key=lambda place: values[place])
+        return mutated(self.toolbox, self.known[place])
 
     def _new(self, draw: Callable[[], Individual]) -> Individual:
         """A genome that was not proposed, if some draws give one."""

@@ -18,6 +18,7 @@ SCRIPTS = [path for path in sorted((ROOT / "benchmarks").glob("*.py")) if "__mai
 ARGUMENTS = {  # what a script cannot do without; the others have none
     "all.py": (".", "network.py"),
     "curves.py": ("rows.csv", "curves"),
+    "default_search.py": ("rows.csv",),
     "fidelity.py": ("rows.csv",),
     "gpu.py": ("cpu",),
     "gradients.py": (TABLE, IMAGES),
@@ -35,6 +36,7 @@ NEEDS = {"dispatch.py": "scoop", "epoch.py": "torchvision", "pareto.py": "moocor
 SLOW = {
     "all.py",
     "curves.py",
+    "default_search.py",
     "epoch.py",
     "fidelity.py",
     "gpu.py",

@@ -166,18 +166,34 @@ def test_the_trust_is_that_of_what_was_not_learnt_from():
     assert abs(module._cross_validated(Memory, genomes, values)) < 0.3
 
 
-def test_partial_trainings_are_not_learnt_from_until_they_end():
+def test_partial_trainings_are_learnt_from_as_if_they_had_come_as_far_as_the_furthest():
     strategy = guided()
     given = strategy.generate(4)
-    for number, (individual, fidelity) in enumerate(zip(given, (1.0, 0.5, 0.5, 1.0), strict=True)):
-        individual.id, individual.fidelity = number, fidelity
-        judge(individual, (score(individual),) if number else ())
+    for number, (individual, value) in enumerate(zip(given, (None, 0.3, 0.4, 0.5), strict=True)):
+        individual.id, individual.fidelity = number, 1.0 if number == 0 else 0.25
+        judge(individual, () if value is None else (value,))
     strategy.update(given)
-    assert (strategy.known, strategy.failed) == ([given[3]], [given[0]])
+    assert (strategy.known, strategy.failed) == (given[1:], [given[0]])
+    assert strategy._values.tolist() == [0.3, 0.4, 0.5]
+    given[3].fidelity = 1.0
+    judge(given[3], (0.7,))
+    strategy.revise([given[3]])
+    assert strategy._values.tolist() == pytest.approx([0.5, 0.6, 0.7]), "it has grown by 0.2, and so would the others"
+
+
+def test_the_parents_of_candidates_are_the_best_as_far_as_they_would_be_trained():
+    strategy = guided(space=NASBench201Space(cells=1, channels=4), parents=1, initial=3)
+    given = strategy.generate(3)
+    for number, (individual, fidelity, value) in enumerate(zip(given, (1.0, 1.0, 0.1), (0.5, 0.6, 0.55), strict=True)):
+        individual.id, individual.fidelity = number, fidelity
+        judge(individual, (value,))
+    given[1].fidelity = 0.1
+    judge(given[1], (0.4,))
+    strategy.update(given)
     given[1].fidelity = 1.0
+    judge(given[1], (0.6,))
     strategy.revise([given[1]])
-    assert strategy.known == [given[1], given[3]]
-    assert strategy.others == [given[2]]
+    assert strategy._values.argmax() == 2, "0.55 after a tenth of the training is more than 0.6 at its end"
 
 
 def test_what_always_fails_is_not_proposed_again_and_again():

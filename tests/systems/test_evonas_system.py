@@ -39,6 +39,12 @@ def test_each_of_its_choices_can_be_refused(tmp_path):
     assert run.records()[0]["cost"]["epochs"] == 3
 
 
+def test_it_need_not_begin_with_the_network_by_hand(tmp_path):
+    config, run = config_of(tmp_path, init=["none"])
+    assert config["init"] == []
+    assert run.records()[0]["code"] != BY_HAND
+
+
 def test_another_strategy_begins_as_it_is_used_to(tmp_path):
     config, _ = config_of(tmp_path, strategy="random")
     assert config["fidelity"] is None
