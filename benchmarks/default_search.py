@@ -111,17 +111,18 @@ def main(rows: str, data: str = "digits", minutes: str = "0.02", *arguments: str
                    "load": round(load, 2)})  # fmt: skip
             return row["code"]
 
-        for seed in seeds:
-            for arm in arms:
-                key = (f"{length:g}", arm, str(seed))
-                if key not in found:
-                    out = Path(place) / f"{len(found)}"
-                    found[key] = add("search", searched, data, length, arm, seed, by_hand, out)
-                for code in (found[key], by_hand):
-                    for each in TRAININGS:
-                        if (code, each) not in tested:
-                            add("final", trained, data, code, each)
-                            tested.add((code, each))
+        wanted = [(f"{length:g}", arm, str(seed)) for seed in seeds for arm in arms]
+        for key in wanted:
+            if key not in found:
+                _, arm, seed = key
+                found[key] = add(
+                    "search", searched, data, length, arm, int(seed), by_hand, Path(place) / str(len(found))
+                )
+        codes = dict.fromkeys([by_hand, *(found[key] for key in wanted)])
+        for each in TRAININGS:
+            for code in codes:
+                if (code, each) not in tested:
+                    add("final", trained, data, code, each)
     report(Path(rows), name, f"{length:g}", by_hand)
 
 
