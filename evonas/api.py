@@ -76,6 +76,8 @@ def search(
     objectives: str | Sequence[str] | Mapping[str, float] | None = None,
     max_parameters: int | str | None = None,
     max_multiply_adds: int | str | None = None,
+    target_ms: float | None = None,
+    latencies: str | Path | None = None,
     init: Sequence[str | Path] = (),
     warm_start: str | None = None,
     fidelity: str | None = None,
@@ -125,6 +127,8 @@ def search(
                        latency, by NSGA-II; with `evaluate`: {name: 1 or -1}, to be maximised or minimised
     max_parameters     no network above is trained: 20_000 or "20k"
     max_multiply_adds  likewise
+    target_ms          no network is trained that takes more milliseconds, by the table of
+    latencies          this file, which `evonas measure` makes
     init               networks to begin with: codes, or directories of runs, whose best is taken; ["none"]: none; ():
                        as the system does
     warm_start         begin with the best of so many random networks, as many as the strategy's population or else 20,
@@ -182,7 +186,8 @@ def search(
         shapes = None if task is None else (task.input_shape, task.output_shape)
         suited = registry.setup(system, preset, named).suited({} if task is None else task.augmentation())
         setup = fitted(suited, shapes, settings or {})
-        limits = Limits.read(max_parameters, max_multiply_adds, usual={} if evaluate else system.most(setup.space))
+        usual = {} if evaluate else system.most(setup.space)
+        limits = Limits.read(max_parameters, max_multiply_adds, target_ms, latencies, usual)
         setup = shaped(setup, settings or {}, limits)
         limit = Budget.of(budget, planned(setup, registry.setup(system, preset), strategy))
         number = Run.open(directory).config.settings.get("strategy.evaluations") if begun else limit.evaluations

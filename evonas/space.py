@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from random import Random
@@ -207,9 +207,9 @@ class Space:
         option here that its authors weigh though no genome can take it."""
         return self.next(prefix)
 
-    def within(self, limits: Mapping[str, int]) -> Space:
-        """The space in the size that suits limits on a network's counts (parameters, multiply_adds), so that those who
-        draw from it find networks that keep them; by default the space itself."""
+    def within(self, keeps: Callable[[Graph], bool]) -> Space:
+        """The space in the size that suits limits, which a graph keeps or not, so that those who draw from it find
+        networks that do; by default the space itself."""
         return self
 
     def open(self) -> tuple[Open, ...]:

@@ -269,17 +269,16 @@ class BlockSpace(Space):
         draft.node("classifier", [x], GlobalAveragePool(), Linear(self.outputs))
         return draft.graph()
 
-    def within(self, limits: Mapping[str, int]) -> BlockSpace:
+    def within(self, keeps: Callable[[Graph], bool]) -> BlockSpace:
         """With as many channels as the residual network by hand may have within the limits, and at least so many that
         the widths differ."""
 
         def fits(channels: int) -> bool:
             sized = replace(self, channels=channels)
-            graph = sized.decode(sized.by_hand())
-            return all(getattr(graph, name) <= most for name, most in limits.items())
+            return keeps(sized.decode(sized.by_hand()))
 
         possible = [channels for channels in range(1, MOST_CHANNELS + 1) if self._differ(channels)]
-        if not limits or not possible:
+        if not possible:
             return self
         fitting = bisect_left(possible, True, key=lambda channels: not fits(channels))
         return replace(self, channels=possible[max(fitting - 1, 0)])

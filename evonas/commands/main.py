@@ -27,6 +27,7 @@ COMMANDS = (
     "export",
     "decode",
     "list",
+    "measure",
     "compare",
     "replay",
     "plot",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -11,49 +13,80 @@ from evonas.errors import UserError
 from evonas.evaluation.candidate import Decoder, Genome
 from evonas.graph import Graph
 from evonas.individual import Individual
+from evonas.latency import table
 from evonas.objectives import read_count
+from evonas.support.files import place
 
 DRAWS = 5_000  # random genomes after which limits count as impossible
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a network may cost at most; None: any cost. Checked on the graph, before anything is trained."""
+    """What a network may cost at most; None: any cost. Checked on the graph, before anything is trained.
+
+    latency_ms  of a forward pass, as predicted by
+    latencies   the file of a table (`evonas.latency`)
+    """
 
     parameters: int | None = None
     multiply_adds: int | None = None
+    latency_ms: float | None = None
+    latencies: str | None = None
 
     def __post_init__(self) -> None:
         for name, limit in self.counts.items():
             if limit < 1:
                 raise UserError(f"max_{name} is {limit}; use at least 1")
+        if self.latency_ms is not None and not 0 < self.latency_ms < inf:
+            raise UserError(f"target_ms is {self.latency_ms}; use more than 0")
+        if (self.latency_ms is None) != (self.latencies is None):
+            raise UserError("a latency needs both a target and a table; give --target-ms 5 --latencies latency.json, "
+                            "which evonas measure makes")  # fmt: skip
 
     def __bool__(self) -> bool:
-        return bool(self.counts)
+        return bool(self.counts) or self.latency_ms is not None
 
     @classmethod
     def read(
         cls,
         parameters: int | str | None,
         multiply_adds: int | str | None,
+        target_ms: float | None = None,
+        latencies: str | Path | None = None,
         usual: Mapping[str, int] = MappingProxyType({}),
     ) -> Limits:
         """Limits from numbers, or from texts such as 200k and 20M; of a count that is not given, the usual one, if any.
-        Raises UserError for other texts."""
+        Raises UserError for other texts, and for a file that is no table of latencies."""
+        if latencies is not None:
+            latencies = str(place(latencies).resolve())
+            table(latencies)
         given = {"parameters": parameters, "multiply_adds": multiply_adds}
-        return cls(**{name: usual.get(name) if each is None else read_count(each) for name, each in given.items()})
+        counts = {name: usual.get(name) if each is None else read_count(each) for name, each in given.items()}
+        return cls(**counts, latency_ms=target_ms, latencies=latencies)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Those that there are."""
-        return {name: limit for name, limit in asdict(self).items() if limit is not None}
+        """Those that are counted on a graph."""
+        found = {"parameters": self.parameters, "multiply_adds": self.multiply_adds}
+        return {name: limit for name, limit in found.items() if limit is not None}
 
     def broken_by(self, graph: Graph) -> str:
         """Which limit the graph breaks, and by how much; empty where it keeps all."""
         for name, limit in self.counts.items():
             if (count := getattr(graph, name)) > limit:
                 return f"{count:,} {name.replace('_', '-')}, over the limit of {limit:,}"
+        if self.latency_ms is not None and (takes := table(str(self.latencies)).of(graph)) > self.latency_ms:
+            return f"a latency of {takes:.3g} ms, over the target of {self.latency_ms:g}"
         return ""
+
+    def told(self) -> Iterator[str]:
+        """Each limit in words."""
+        yield from (f"{limit:,} {name.replace('_', '-')}" for name, limit in self.counts.items())
+        if self.latency_ms is not None:
+            yield f"{self.latency_ms:g} ms by {self.latencies}"
+
+    def keeps(self, graph: Graph) -> bool:
+        return not self.broken_by(graph)
 
     def check(self, decoder: Decoder, draw: Callable[[], Individual]) -> None:
         """Raises UserError where none of `DRAWS` random genomes keeps the limits, with the smallest cost met."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from statistics import fmean
 
 import numpy as np
 
@@ -22,9 +23,9 @@ def at_one_fidelity(reports: Sequence[Mapping[float, float]]) -> np.ndarray:
     for lower, upper in reversed(list(pairwise(levels))):
         both = [report[upper] - report[lower] for report in reports if lower in report and upper in report]
         if not both:
-            means = [np.mean([report[level] for report in reports if level in report]) for level in (lower, upper)]
+            means = [fmean(report[level] for report in reports if level in report) for level in (lower, upper)]
             both = [means[1] - means[0]]
-        growth[lower] = float(np.mean(both)) + growth[upper]
+        growth[lower] = fmean(both) + growth[upper]
     return np.array([report[max(report)] + growth[max(report)] for report in reports])
 
 

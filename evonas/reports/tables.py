@@ -244,9 +244,8 @@ def fact_lines(run: Run) -> Iterator[tuple[str, str]]:
         "objectives",
         ", ".join(f"{name} ({'max' if weight > 0 else 'min'})" for name, weight in config.objectives.items()),
     )
-    limits = {"parameters": config.limits.parameters, "multiply-adds": config.limits.multiply_adds}
     if config.limits:
-        yield "limits", ", ".join(f"at most {limit:,} {name}" for name, limit in limits.items() if limit is not None)
+        yield "limits", ", ".join(f"at most {limit}" for limit in config.limits.told())
     records = [record for record in run.records() if record["phase"] == "search"]
     told = [record for record in records if "status" in record]
     count = {status: sum(record["status"] == status for record in told) for status in ("failed", "rejected")}

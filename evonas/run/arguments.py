@@ -156,7 +156,9 @@ def preset_of(system: System, preset: str | None, task: Task | None) -> str:
 
 def shaped(setup: Setup, settings: Mapping[str, Any], limits: Limits) -> Setup:
     """The set-up whose space has the size that suits the limits, where the settings do not say it."""
-    sized = setup.space.within(limits.counts)
+    if not limits:
+        return setup
+    sized = setup.space.within(limits.keeps)
     changed = {
         each.name: getattr(sized, each.name) for each in fields(sized)
         if getattr(sized, each.name) != getattr(setup.space, each.name)

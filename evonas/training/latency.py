@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,24 +15,29 @@ from evonas.training.train import autocast
 WARM_UP, REPEATS = 5, 30
 
 
-@torch.inference_mode()
 def latency(network: nn.Module, images: Tensor, *, precision: str = "float32") -> float:
     """Milliseconds for one forward pass of this batch on its device: the median of 30, after 5 to warm up.
 
     One thread on a CPU, as evaluations run. It is a measurement: it differs from run to run, and neighbours on the
     machine disturb it.
     """
-    network.eval()
+    return round(milliseconds(network.eval(), images, precision=precision), 4)
+
+
+@torch.inference_mode()
+def milliseconds(called: Callable[..., Any], *inputs: Any, precision: str = "float32") -> float:
+    """The median of 30 calls, after 5 to warm up. The first input is a tensor, or several, on the device."""
+    device = (inputs[0] if isinstance(inputs[0], Tensor) else inputs[0][0]).device
     took = []
     for number in range(WARM_UP + REPEATS):
-        wait(images.device)
+        wait(device)
         start = time.perf_counter()
-        with autocast(images.device, precision):
-            network(images)
-        wait(images.device)
+        with autocast(device, precision):
+            called(*inputs)
+        wait(device)
         if number >= WARM_UP:
             took.append(time.perf_counter() - start)
-    return round(1000 * statistics.median(took), 4)
+    return 1000 * statistics.median(took)
 
 
 def wait(device: torch.device) -> None:

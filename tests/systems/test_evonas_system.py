@@ -6,7 +6,10 @@ import json
 import pytest
 
 import evonas
+from evonas.genomes.blocks import BlockSpace
 from evonas.genomes.residual import reference
+from evonas.latency import Join, LatencyTable, key_of, steps_of
+from evonas.support.streams import stream
 from evonas.systems import registry
 
 BY_HAND = "stem16 basic3-16x2 basic3-32x2/2 basic3-64x2/2"
@@ -60,6 +63,21 @@ def test_limits_decide_the_width_of_the_skeleton(tmp_path, most, channels):
     assert config["settings"]["space.channels"] == channels
     first = run.space.decode(run.records()[0]["genome"])
     assert first.digest() == run.space.decode(run.space.by_hand()).digest()
+
+
+def test_a_target_for_the_latency_decides_the_width_too(tmp_path):
+    space = BlockSpace(input_shape=(1, 8, 8))
+    graphs = [space.decode(space.random(stream(number, "table"))) for number in range(40)]
+    graphs.append(space.decode(space.by_hand()))
+    ms = {
+        key_of(step, shape): 0 if isinstance(step, Join) else 1e-6 * step.multiply_adds(shape)
+        for graph in graphs for step, shape in steps_of(graph)
+    }  # fmt: skip
+    LatencyTable("cpu", "a machine", "float32", 1, ms).write(tmp_path / "latency.json")
+    config, run = config_of(tmp_path, target_ms=0.5, latencies=tmp_path / "latency.json")
+    assert 6 <= config["settings"]["space.channels"] < 10
+    assert run.records()[0]["measures"]["multiply_adds"] < 550_000
+    assert "0.5 ms by" in " ".join(run.config.limits.told())
 
 
 def test_a_width_that_is_given_stands(tmp_path):
