@@ -222,7 +222,7 @@ def search(
             ),
             init=first_codes(init, system, setup.space, limits, own=strategy is None),
             warm_start=warm_start,
-            fidelity=scheduler_of(fidelity, system, own=strategy is None and evaluate is None),
+            fidelity=scheduler_of(fidelity, system, own=strategy is None and evaluate is None and len(wanted) == 1),
             timeout_s=seconds_in("timeout", timeout),
             memory=None if memory is None else read_count(memory),
             accumulate=accumulate,

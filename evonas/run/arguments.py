@@ -179,7 +179,8 @@ def first_codes(
 
 
 def scheduler_of(given: str | None, system: System, *, own: bool) -> str | None:
-    """The scheduler of trainings: the given one, else the system's, where the strategy is its own; none for "none"."""
+    """The scheduler of trainings: the given one, else the system's, where the search is its own; none for "none". It
+    compares by one objective, and would stop what is small rather than accurate."""
     found = system.fidelity if given is None and own else given
     return None if found == "none" else found
 

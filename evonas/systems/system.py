@@ -62,7 +62,7 @@ class System:
                  minimised; None: any
     baseline     what it is held against
     inherits     children begin with their parents' weights, where nothing else is said
-    fidelity     the scheduler of its own strategy's trainings, where nothing else is said
+    fidelity     the scheduler of its own strategy's trainings by one objective, where nothing else is said
     begins       the genomes of a space with which its own strategy begins, where nothing else is said
     most         what networks of a space may cost at most, by count, where nothing else is said
     costs        objectives that its search has beside the task's metric, where nothing else is said

@@ -88,6 +88,16 @@ def test_a_width_that_is_given_stands(tmp_path):
     assert given.config.settings["space.channels"] == 4
 
 
+def test_a_front_of_accuracy_and_cost_is_searched_with_whole_trainings(tmp_path):
+    run = evonas.search(
+        data="digits", out=tmp_path / "run", budget=8, workers=1, progress=False, objectives="accuracy,multiply_adds",
+        settings={"search.epochs": 1, "final.epochs": 1, "population": 8},
+    )  # fmt: skip
+    assert run.config.fidelity is None
+    assert run.records()[0]["code"] == BY_HAND
+    assert len(run.front) > 1
+
+
 def test_networks_that_are_too_large_are_never_trained(tmp_path):
     run = evonas.search(
         data="digits", out=tmp_path / "run", budget=30, workers=1, progress=False, max_parameters="12k",
