@@ -221,7 +221,7 @@ class Space:
 
     def count(self, prefix: Genome = ()) -> int:
         """The number of complete genomes that begin with this prefix."""
-        return self._completions(tuple(prefix), self._counted)
+        return self._completions(tuple(prefix), self.next(prefix))
 
     def genomes(self, prefix: Genome = ()) -> Iterator[tuple[Token, ...]]:
         """All complete genomes that begin with this prefix, in the order of the options."""
@@ -237,15 +237,19 @@ class Space:
         """A genome drawn uniformly from all genomes: the weight of an option is the number of genomes that continue
         with it."""
         genome: tuple[Token, ...] = ()
-        counted = self._counted
-        while (decision := self.next(genome)) is not None:
-            weights = [self._completions((*genome, option), counted) for option in decision.options]
+        decision, decisions = self.next(genome), []
+        while decision is not None:
+            decisions.append(decision)
+            longer = [(*genome, option) for option in decision.options]
+            following = [self.next(each) for each in longer]
+            weights = [self._completions(*each) for each in zip(longer, following, strict=True)]
             ticket = rng.randrange(sum(weights))
-            for option, weight in zip(decision.options, weights, strict=True):
+            for weight, begun, then in zip(weights, longer, following, strict=True):
                 if ticket < weight:
-                    genome += (option,)
+                    genome, decision = begun, then
                     break
                 ticket -= weight
+        self._remember(genome, decisions)
         return genome
 
     def complete(self, answers: dict[str, Token], rng: Random) -> tuple[Token, ...]:
@@ -326,12 +330,12 @@ class Space:
         found_again = ("_counted", "_decided", "every_decision")  # workers recompute these
         return {name: value for name, value in self.__dict__.items() if name not in found_again}
 
-    def _completions(self, prefix: tuple[Token, ...], counted: dict[Hashable, int]) -> int:
-        """The number of genomes that begin with a prefix. Genomes may have more tokens than Python's recursion limit,
-        so the prefixes to be counted are kept in a list, each below its successors."""
-        decision = self.next(prefix)
+    def _completions(self, prefix: tuple[Token, ...], decision: Decision | None) -> int:
+        """The number of genomes that begin with a prefix, which this decision follows. Genomes may have more tokens
+        than Python's recursion limit, so the prefixes to be counted are kept in a list, each below its successors."""
         if decision is None:
             return 1
+        counted = self._counted
         waiting: list[tuple[tuple[Token, ...], Decision, list[Decision | None] | None]] = [(prefix, decision, None)]
         while waiting:
             begun, asked, following = waiting.pop()

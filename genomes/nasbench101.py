@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import md5
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from evonas.errors import UserError
 from evonas.gates import Gate
@@ -34,6 +35,8 @@ VERTICES, MOST_EDGES = 7, 9
 OUTPUT = VERTICES - 1
 EDGES = tuple((source, target) for target in range(1, VERTICES) for source in range(target))  # by target: bit order
 Matrix = tuple[tuple[int, ...], ...]  # [source][target]
+State = tuple[int, int, int]  # of the decision on an edge
+VERTEX_DECISIONS = tuple(Decision(f"vertex{v}", OPERATIONS, len(EDGES) + v - 1) for v in range(1, OUTPUT))
 
 
 @dataclass(frozen=True)
@@ -65,21 +68,9 @@ class NASBench101Space(Space):
 
     def next(self, prefix: Genome) -> Decision | None:
         position = len(prefix)
-        if position == len(EDGES) + OUTPUT - 1:
-            return None
-        if position >= len(EDGES):
-            return Decision(f"vertex{position - len(EDGES) + 1}", OPERATIONS, position)
-        source, target = EDGES[position]
-        edges, reached = 0, 1  # number of edges; vertices that are reached from the input, as bits
-        for (start, end), bit in zip(EDGES, prefix, strict=False):
-            edges += bit == 1
-            if bit == 1 and reached >> start & 1:
-                reached |= 1 << end
-        done, here = reached >> OUTPUT & 1, reached >> source & 1
-        last_chance = target == OUTPUT and not done and here and not reached >> (source + 1)
-        needed = 0 if done or (target == OUTPUT and here) else 1  # edges reserved for the path that is still missing
-        options = (1,) if last_chance else (0, 1) if edges + 1 + needed <= MOST_EDGES else (0,)
-        return Decision(f"{target}<-{source}", options, (position, edges, reached))
+        if position < len(EDGES):
+            return _edge(tuple(prefix))
+        return VERTEX_DECISIONS[position - len(EDGES)] if position < len(EDGES) + OUTPUT - 1 else None
 
     def matrix(self, genome: Genome) -> tuple[Matrix, tuple[str, ...]]:
         """The official form: the upper-triangular adjacency matrix and the operations, without vertices that are not on
@@ -205,6 +196,25 @@ class NASBench101Space(Space):
                 x = _module(draft, f"module{number}", x, channels, matrix, kept, choices)
         draft.node("classifier", [x], GlobalAveragePool(), Linear(self.outputs))
         return draft.graph()
+
+
+@lru_cache(maxsize=4096)
+def _edge(bits: tuple[Token, ...]) -> Decision:
+    """The decision that follows these bits. Its state is the place, the number of edges so far, and as bits the
+    vertices that are reached from the input: both follow from those one bit before, which a walk has just asked for."""
+    position, edges, reached = len(bits), 0, 1
+    if bits:
+        _, edges, reached = cast(State, _edge(bits[:-1]).state)
+        source, target = EDGES[position - 1]
+        edges += bits[-1] == 1
+        if bits[-1] == 1 and reached >> source & 1:
+            reached |= 1 << target
+    source, target = EDGES[position]
+    done, here = reached >> OUTPUT & 1, reached >> source & 1
+    last_chance = target == OUTPUT and not done and here and not reached >> (source + 1)
+    needed = 0 if done or (target == OUTPUT and here) else 1  # edges reserved for the path that is still missing
+    options = (1,) if last_chance else (0, 1) if edges + 1 + needed <= MOST_EDGES else (0,)
+    return Decision(f"{target}<-{source}", options, (position, edges, reached))
 
 
 def vertex_channels(matrix: Matrix, kept: Sequence[int], channels: int) -> dict[int, int]:

@@ -12,9 +12,9 @@ Several are joined by +, such as `one-hot+pairs`; the rows of each have about th
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,8 +39,8 @@ class Encoding:
     def __init__(self, text: str, space: Space) -> None:
         self.kinds, self.space = text.split("+"), space
         for kind in self.kinds:
-            if kind not in FEATURES:
-                raise UserError(f"there is no encoding {kind!r}; use {', '.join(FEATURES)}, or several such as "
+            if kind not in KINDS:
+                raise UserError(f"there is no encoding {kind!r}; use {', '.join(KINDS)}, or several such as "
                                 "one-hot+pairs")  # fmt: skip
         if len(set(self.kinds)) < len(self.kinds):
             raise UserError(f"the encoding {text!r} has a part twice; name each once")
@@ -49,14 +49,15 @@ class Encoding:
                             "predictor needs those; use a strategy over its own operators")  # fmt: skip
         if "paths" in self.kinds and not space.has_paths:
             raise UserError(f"{space.name} does not say what the paths of a cell are; use one-hot+pairs")
-        self._columns: dict[Hashable, int] = {}
-        self._known: OrderedDict[tuple, tuple[np.ndarray, np.ndarray]] = OrderedDict()  # the last one used at the end
+        self.width = 0  # columns met so far
+        self._columns = {kind: defaultdict(self._another) for kind in self.kinds}  # feature -> column
+        self._answers: dict[Hashable, int] = {}  # numbers, in the order in which they are met
+        self._known: OrderedDict[tuple, tuple[np.ndarray, list[int]]] = OrderedDict()  # the last one used at the end
         self._whole: tuple[Sequence[Genome], csr_array | None] = (), None
 
-    @property
-    def width(self) -> int:
-        """The number of columns met so far."""
-        return len(self._columns)
+    def _another(self) -> int:
+        self.width += 1
+        return self.width - 1
 
     def rows(self, genomes: Sequence[Genome]) -> csr_array:
         """A sparse matrix, genomes x columns. That of the last tuple is kept, since all genomes of a space come again
@@ -71,35 +72,35 @@ class Encoding:
         from scipy.sparse import csr_array
 
         found = [self._row(tuple(genome)) for genome in genomes]
-        ends = np.cumsum([0, *(len(columns) for columns, _ in found)])
-        columns = np.concatenate([columns for columns, _ in found]) if found else np.zeros(0, int)
-        values = np.concatenate([values for _, values in found]) if found else np.zeros(0)
+        columns = np.concatenate([columns for columns, _ in found]) if found else np.zeros(0, np.int32)
+        sizes = np.array([sizes for _, sizes in found]).reshape(len(genomes), len(self.kinds))  # columns of each kind
+        ends = np.cumsum([0, *sizes.sum(axis=1)], dtype=np.int32)
+        values = np.repeat(1 / np.sqrt(np.maximum(1, sizes)), sizes.ravel())
         return csr_array((values, columns, ends), shape=(len(genomes), self.width))
 
-    def _row(self, genome: tuple) -> tuple[np.ndarray, np.ndarray]:
+    def _row(self, genome: tuple) -> tuple[np.ndarray, list[int]]:
+        """The columns of a genome, and how many are of each kind."""
         if (row := self._known.get(genome)) is None:
-            columns: list[int] = []
-            values: list[float] = []
-            for kind in self.kinds:
-                features = list(FEATURES[kind](self.space, genome))
-                columns += [self._columns.setdefault((kind, each), len(self._columns)) for each in features]
-                values += [1 / np.sqrt(max(1, len(features)))] * len(features)
-            row = self._known[genome] = np.array(columns, dtype=int), np.array(values)
+            found = [[self._columns[kind][each] for each in self._features(kind, genome)] for kind in self.kinds]
+            row = np.array([*chain.from_iterable(found)], dtype=np.int32), list(map(len, found))
+            self._known[genome] = row
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(genome)
         return row
 
+    def _features(self, kind: str, genome: tuple) -> Features:
+        if kind != "pairs":
+            return FEATURES[kind](self.space, genome)
+        # there may be a thousand, and two numbers are found more quickly than two names with their answers
+        answers = (self._answers.setdefault(each, len(self._answers)) for each in one_hot(self.space, genome))
+        return combinations(answers, 2)
+
 
 def one_hot(space: Space, genome: Genome) -> Features:
     """The answer to each decision, with its name."""
     return space.route(genome).items()
-
-
-def pairs(space: Space, genome: Genome) -> Features:
-    """Each two answers."""
-    return combinations(space.route(genome).items(), 2)
 
 
 def counts(space: Space, genome: Genome) -> Features:
@@ -115,9 +116,8 @@ def paths(space: Space, genome: Genome) -> Features:
     return sorted(set(space.paths(genome)))
 
 
-FEATURES: dict[str, Callable[[Space, Genome], Features]] = {
-    "one-hot": one_hot, "pairs": pairs, "counts": counts, "paths": paths,
-}  # fmt: skip
+FEATURES: dict[str, Callable[[Space, Genome], Features]] = {"one-hot": one_hot, "counts": counts, "paths": paths}
+KINDS = ("one-hot", "pairs", "counts", "paths")
 
 
 def with_width(rows: csr_array, width: int) -> csr_array:
