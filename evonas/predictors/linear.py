@@ -35,8 +35,8 @@ class GaussianProcess(Predictor):
 
     def fit(self, genomes: Sequence[Genome], values: np.ndarray) -> None:
         self.inputs = self.encoding.rows(genomes)
-        self.mean = float(np.mean(values))
-        residuals = np.asarray(values, dtype=float) - self.mean
+        self.middle = float(np.mean(values))
+        residuals = np.asarray(values, dtype=float) - self.middle
         eigenvalues, self.vectors = np.linalg.eigh(_products(self.inputs, self.inputs))
         rotated = self.vectors.T @ residuals
         best = -np.inf
@@ -52,6 +52,10 @@ class GaussianProcess(Predictor):
         """(K + noise I)^-1 times this."""
         return self.vectors @ ((self.vectors.T @ right) / self.spread)
 
+    def mean(self, genomes: Sequence[Genome]) -> np.ndarray:
+        rows = self.encoding.rows(genomes)
+        return self.middle + rows @ _widened(self.weights, rows.shape[1])
+
     def predict(self, genomes: Sequence[Genome]) -> tuple[np.ndarray, np.ndarray]:
         rows = self.encoding.rows(genomes)
         rooted = self.vectors / np.sqrt(self.spread)
@@ -61,7 +65,7 @@ class GaussianProcess(Predictor):
             shared = rows @ (self._inputs().T @ rooted)
         explained = (shared**2).sum(axis=1)
         variance = self.scale * (rows.power(2).sum(axis=1) - explained)  # eq. 2.26
-        return self.mean + rows @ self._widened(self.weights), np.sqrt(np.maximum(variance, 0))
+        return self.mean(genomes), np.sqrt(np.maximum(variance, 0))
 
     def draw(self, genomes: Sequence[Genome], rng: np.random.Generator) -> np.ndarray:
         """One w drawn from the posterior, by Matheron's rule: a draw of the prior, moved by what it misses of the data
@@ -71,15 +75,12 @@ class GaussianProcess(Predictor):
         inputs = self._inputs()
         prior = np.sqrt(self.scale) * rng.standard_normal(self.encoding.width)
         noise = np.sqrt(self.scale * self.noise) * rng.standard_normal(inputs.shape[0])
-        weights = prior + self._widened(self.weights) - inputs.T @ self._solved(inputs @ prior + noise)
-        return self.mean + rows @ weights
+        weights = prior + _widened(self.weights, len(prior)) - inputs.T @ self._solved(inputs @ prior + noise)
+        return self.middle + rows @ weights
 
     def _inputs(self) -> csr_array:
         """The rows that were learnt from, with the columns that were met since."""
         return with_width(self.inputs, self.encoding.width)
-
-    def _widened(self, weights: np.ndarray) -> np.ndarray:
-        return np.pad(weights, (0, self.encoding.width - len(weights)))
 
 
 class Ridge(Predictor):
@@ -99,6 +100,8 @@ class Ridge(Predictor):
         self.products = np.zeros((0, 0))  # K of these
 
     def fit(self, genomes: Sequence[Genome], values: np.ndarray) -> None:
+        from scipy.linalg import cho_factor, cho_solve
+
         self.values = np.asarray(values, dtype=float)
         self.inputs = self.encoding.rows(genomes)
         same = len(self.genomes)
@@ -107,19 +110,24 @@ class Ridge(Predictor):
         new = _products(self.inputs[same:], self.inputs)  # what was known before need not be multiplied again
         self.products = np.block([[self.products, new[:, :same].T], [new]]) if same else new
         self.genomes = list(genomes)
+        self.middle = float(self.values.mean())
+        self.factor = cho_factor(self.products + self.penalty * np.eye(len(self.values)))
+        solved = cho_solve(self.factor, self.values - self.middle)
+        self.weights = self.inputs.T @ solved
+        self.scale = (self.values - self.middle) @ solved / len(self.values)  # s² of the largest likelihood
+
+    def mean(self, genomes: Sequence[Genome]) -> np.ndarray:
+        rows = self.encoding.rows(genomes)
+        return self.middle + rows @ _widened(self.weights, rows.shape[1])
 
     def predict(self, genomes: Sequence[Genome]) -> tuple[np.ndarray, np.ndarray]:
-        from scipy.linalg import cho_factor, cho_solve
+        from scipy.linalg import cho_solve
 
-        mean = float(self.values.mean())
-        factor = cho_factor(self.products + self.penalty * np.eye(len(self.values)))
-        solved = cho_solve(factor, self.values - mean)
-        scale = (self.values - mean) @ solved / len(self.values)  # s² of the largest likelihood
         rows = self.encoding.rows(genomes)
         shared = _products(rows, with_width(self.inputs, self.encoding.width))
-        explained = (shared * cho_solve(factor, shared.T).T).sum(axis=1)
-        variance = scale * (rows.power(2).sum(axis=1) - explained)
-        return mean + shared @ solved, np.sqrt(np.maximum(variance, 0))
+        explained = (shared * cho_solve(self.factor, shared.T).T).sum(axis=1)
+        variance = self.scale * (rows.power(2).sum(axis=1) - explained)
+        return self.mean(genomes), np.sqrt(np.maximum(variance, 0))
 
     def draw(self, genomes: Sequence[Genome], rng: np.random.Generator) -> np.ndarray:
         from scipy.linalg import solve
@@ -132,7 +140,12 @@ class Ridge(Predictor):
         system = self.products[np.ix_(here, here)] + np.diag(self.penalty / times[here])
         weights = self.inputs[here].T @ solve(system, self.values[here] - mean, assume_a="pos")
         rows = self.encoding.rows(genomes)
-        return mean + rows @ np.pad(weights, (0, self.encoding.width - len(weights)))
+        return mean + rows @ _widened(weights, rows.shape[1])
+
+
+def _widened(weights: np.ndarray, width: int) -> np.ndarray:
+    """With those of columns that were met since, which are zero."""
+    return np.pad(weights, (0, width - len(weights)))
 
 
 def _products(first: csr_array, second: csr_array) -> np.ndarray:

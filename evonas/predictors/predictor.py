@@ -15,6 +15,7 @@ class Predictor(ABC):
 
     fit(genomes, values)     learn from n genomes and their n values, forgetting what was learnt before
     predict(genomes)         mean and standard deviation of the value of each, as two arrays of their length
+    mean(genomes)            the means alone
     draw(genomes, rng)       one function drawn from its belief, at these genomes: what Thompson sampling maximises
 
     least   values below which it is not asked: it would say nothing
@@ -31,6 +32,10 @@ class Predictor(ABC):
 
     @abstractmethod
     def predict(self, genomes: Sequence[Genome]) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def mean(self, genomes: Sequence[Genome]) -> np.ndarray:
+        """By default those of `predict`; a predictor whose deviations take long has a way of its own."""
+        return self.predict(genomes)[0]
 
     def draw(self, genomes: Sequence[Genome], rng: np.random.Generator) -> np.ndarray:
         """By default each genome's value is drawn by itself (independent Thompson sampling: White, Neiswanger and

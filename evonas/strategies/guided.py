@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
-from typing import Any
 
 import numpy as np
 from deap import base
@@ -14,6 +13,7 @@ from deap import base
 from evonas.errors import UserError
 from evonas.individual import Individual, by_id
 from evonas.predictors import predictor_of
+from evonas.predictors.predictor import Predictor
 from evonas.predictors.values import at_one_fidelity, at_scores, normal_scores
 from evonas.ranking import rank_correlation
 from evonas.space import Genome
@@ -36,7 +36,9 @@ class Guided(Strategy):
     predictor    of `evonas.predictors`: gp, ridge, forest or bananas
     encoding     of genomes, for the predictor: one-hot, pairs, counts, paths, or several joined by +
     acquisition  what is maximised over the candidates: thompson (a function drawn from the predictor's belief), ei
-                 (expected improvement), ucb (mean and one standard deviation), mean
+                 (expected improvement), ucb (an upper confidence bound), mean
+    spread       standard deviations of a draw of thompson about the mean, or of the bound of ucb above it, as
+                 multiples of those that the predictor believes in
     initial      random individuals at first, or those with which the search begins where they are more
     candidates   of which a proposal is chosen, where the space is larger: half of them mutants, half random
     parents      how many of the best have mutants
@@ -63,7 +65,8 @@ class Guided(Strategy):
         rng: Random,
         predictor: str = "gp",
         encoding: str = "one-hot+pairs",
-        acquisition: str = "ucb",
+        acquisition: str = "thompson",
+        spread: float = 0.65,
         initial: int = 10,
         candidates: int = 400,
         parents: int = 10,
@@ -75,13 +78,15 @@ class Guided(Strategy):
                             "at least 1")  # fmt: skip
         if trust > 1:
             raise UserError(f"trust is {trust}, and no rank correlation is above 1; use less, such as 0.2")
+        if spread < 0:
+            raise UserError(f"spread is {spread}; use 0 or more, such as 1 for the whole uncertainty of the predictor")
         if acquisition not in ACQUISITIONS:
             raise UserError(f"acquisition is {acquisition!r}; use {', '.join(ACQUISITIONS)}")
         self.toolbox, self.rng, self.space = toolbox, rng, toolbox.space
         self.make = predictor_of(predictor, encoding, self.space, seed=rng.getrandbits(32))
         self.numbers = np.random.default_rng(rng.getrandbits(64))  # for draws of functions
-        self.acquisition, self.initial, self.candidates = acquisition, initial, candidates
-        self.parents, self.batch, self.trust = parents, batch, trust
+        self.acquisition, self.spread, self.trust = acquisition, spread, trust
+        self.initial, self.candidates, self.parents, self.batch = initial, candidates, parents, batch
         self.predictor = self.make()
         self.drawn = 0
         self.proposed: set[tuple] = set()  # genomes
@@ -149,7 +154,7 @@ class Guided(Strategy):
         self.predictor.fit(genomes, scores)
         pool, chosen = self._pool(), []
         for _ in range(self.batch):
-            worth = ACQUISITIONS[self.acquisition](self.predictor, pool, scores.max(), self.numbers)
+            worth = ACQUISITIONS[self.acquisition](self.predictor, pool, scores.max(), self.spread, self.numbers)
             if (found := self._first_new(pool, np.argsort(-worth, kind="stable"))) is None:
                 break
             chosen.append(self._said(found, values))
@@ -217,7 +222,7 @@ def _enumerated(genome: Genome) -> Individual:
     return individual
 
 
-def _cross_validated(make: Callable[[], Any], genomes: Sequence[Individual], values: np.ndarray) -> float:
+def _cross_validated(make: Callable[[], Predictor], genomes: Sequence[Individual], values: np.ndarray) -> float:
     """The rank correlation of predictions in five parts, each by a predictor that has learnt from the others."""
     predicted = np.zeros(len(values))
     for fold in range(FOLDS):
@@ -226,19 +231,29 @@ def _cross_validated(make: Callable[[], Any], genomes: Sequence[Individual], val
             continue
         predictor = make()
         predictor.fit([g for g, out in zip(genomes, held, strict=True) if not out], normal_scores(values[~held]))
-        predicted[held] = predictor.predict([g for g, out in zip(genomes, held, strict=True) if out])[0]
+        predicted[held] = predictor.mean([g for g, out in zip(genomes, held, strict=True) if out])
     return rank_correlation(predicted.tolist(), values.tolist())
 
 
 # ---- what is maximised --------------------------------------------------------------------------------------------
 
 
-def thompson(predictor: Any, pool: Sequence[Genome], top: float, rng: np.random.Generator) -> np.ndarray:
-    """A function drawn from the predictor's belief (Thompson 1933)."""
-    return predictor.draw(pool, rng)
+def thompson(
+    predictor: Predictor, pool: Sequence[Genome], top: float, spread: float, rng: np.random.Generator
+) -> np.ndarray:
+    """A function drawn from the predictor's belief (Thompson 1933), its deviations from the mean `spread` times as
+    large: v of Agrawal and Goyal (2013, "Thompson Sampling for Contextual Bandits with Linear Payoffs", section 2.2).
+
+    With less than one, what is known to be good is tried sooner; a bound would do so too, but is the same from one
+    proposal to the next, and does not come back where the belief is wrong.
+    """
+    mean = predictor.mean(pool)
+    return mean + spread * (predictor.draw(pool, rng) - mean)
 
 
-def expected_improvement(predictor: Any, pool: Sequence[Genome], top: float, rng: np.random.Generator) -> np.ndarray:
+def expected_improvement(
+    predictor: Predictor, pool: Sequence[Genome], top: float, spread: float, rng: np.random.Generator
+) -> np.ndarray:
     """E max(y - top, 0) of a normal y (Jones, Schonlau and Welch 1998, eq. 15)."""
     from scipy.special import ndtr
 
@@ -248,15 +263,19 @@ def expected_improvement(predictor: Any, pool: Sequence[Genome], top: float, rng
     return (mean - top) * ndtr(z) + std * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
 
 
-def upper_bound(predictor: Any, pool: Sequence[Genome], top: float, rng: np.random.Generator) -> np.ndarray:
-    """The mean and one standard deviation above it."""
+def upper_bound(
+    predictor: Predictor, pool: Sequence[Genome], top: float, spread: float, rng: np.random.Generator
+) -> np.ndarray:
+    """So many standard deviations above the mean."""
     mean, std = predictor.predict(pool)
-    return mean + std
+    return mean + spread * std
 
 
-def mean_alone(predictor: Any, pool: Sequence[Genome], top: float, rng: np.random.Generator) -> np.ndarray:
+def mean_alone(
+    predictor: Predictor, pool: Sequence[Genome], top: float, spread: float, rng: np.random.Generator
+) -> np.ndarray:
     """The mean: no exploration but by the candidates."""
-    return predictor.predict(pool)[0]
+    return predictor.mean(pool)
 
 
 ACQUISITIONS = {"thompson": thompson, "ei": expected_improvement, "ucb": upper_bound, "mean": mean_alone}

@@ -62,6 +62,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "predictor": "bananas",
             "encoding": "paths",
             "acquisition": "thompson",
+            "spread": 1.0,
             "batch": 10,
             "candidates": 100,
         },

@@ -14,13 +14,15 @@ from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.individual import Individual, judge
 from evonas.operators.by_decision import one_change_toolbox, without_operators
+from evonas.predictors import PREDICTORS, predictor_of
 from evonas.predictors.predictor import Predictor
+from evonas.predictors.values import normal_scores
 from evonas.run.budget import Budget
 from evonas.run.journal import Journal, Unwritten
 from evonas.run.loop import Loop
 from evonas.run.phase import Phase
 from evonas.strategies import guided as module
-from evonas.strategies.guided import Guided, expected_improvement, upper_bound
+from evonas.strategies.guided import Guided, expected_improvement, thompson, upper_bound
 from evonas.strategies.random_search import RandomSearch
 from evonas.support.streams import stream
 from evonas.systems import registry
@@ -261,9 +263,23 @@ def test_acquisitions_of_worked_values():
         def predict(self, genomes):
             return np.array([0.0, 1.0, 2.0]), np.array([1.0, 1.0, 0.0])
 
-    improvement = expected_improvement(Known(), [0, 1, 2], 1.0, None)
+    improvement = expected_improvement(Known(), [0, 1, 2], 1.0, 0.5, None)
     assert improvement.tolist() == pytest.approx([0.0833, 0.3989, 1.0], abs=1e-4)  # phi(1) - (1 - Phi(1)), phi(0), 1
-    assert upper_bound(Known(), [0, 1, 2], 1.0, None).tolist() == [1, 2, 2]
+    assert upper_bound(Known(), [0, 1, 2], 1.0, 0.5, None).tolist() == [0.5, 1.5, 2]
+
+
+@pytest.mark.parametrize("predictor", PREDICTORS)
+def test_a_draw_of_thompson_is_spread_about_the_mean_by_so_much_of_the_belief(predictor):
+    genomes = [SPACE.random(stream(0, number)) for number in range(40)]
+    model = predictor_of(predictor, "one-hot", SPACE, seed=0)()
+    model.fit(genomes[:30], normal_scores(np.array([score(genome) for genome in genomes[:30]])))
+    mean = model.predict(genomes)[0]
+    assert model.mean(genomes) == pytest.approx(mean)
+    whole, half, none = (thompson(model, genomes, 1.0, spread, np.random.default_rng(0)) for spread in (1.0, 0.5, 0.0))
+    assert whole == pytest.approx(model.draw(genomes, np.random.default_rng(0)))
+    assert half - mean == pytest.approx((whole - mean) / 2)
+    assert none == pytest.approx(mean)
+    assert np.ptp(whole - mean) > 0.1
 
 
 @pytest.mark.parametrize("name", ["bananas", "npenas", "bayesian"])
@@ -280,6 +296,7 @@ def test_published_searches_are_settings(name):
     [
         ({"initial": 0}, "use at least 1"),
         ({"trust": 2}, "trust is 2, and no rank correlation is above 1"),
+        ({"spread": -1}, "spread is -1; use 0 or more"),
         ({"acquisition": "luck"}, "acquisition is 'luck'; use thompson, ei, ucb, mean"),
         ({"predictor": "oracle"}, "no predictor 'oracle'"),
         ({"encoding": "bits"}, "no encoding 'bits'"),
