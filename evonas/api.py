@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from evonas import contract
 from evonas.errors import Interrupted, RunError, UserError
 from evonas.evaluation.limits import Limits
 from evonas.executors import Equipment, open_executor, require, serve_if_worker
@@ -33,6 +33,7 @@ from evonas.run.arguments import (
     id_of,
     name_of_run,
     objectives_of,
+    one_network,
     planned,
     preset_of,
     scheduled,
@@ -55,7 +56,6 @@ from evonas.space import Space
 from evonas.strategies import Strategy
 from evonas.support import files
 from evonas.support.device import choose_device, choose_precision
-from evonas.support.streams import stream
 from evonas.systems import registry
 from evonas.systems.own import resolved
 from evonas.systems.settings import whole
@@ -201,6 +201,7 @@ def search(
             task = task.deciding(next(iter(wanted)))
             brought = replace(brought, task=brought.task and task)
         kind, fields = problems.task_text(task)
+        first = first_codes(init, system, setup.space, limits, own=strategy is None)
         config = Config(
             system=system.name,
             preset=preset,
@@ -217,10 +218,8 @@ def search(
             **place,
             threads=threads,
             device=device,
-            precision=choose_precision(
-                precision, device, lambda: contract.check(setup.space, stream(seed, "precision"))
-            ),
-            init=first_codes(init, system, setup.space, limits, own=strategy is None),
+            precision=choose_precision(precision, device, partial(one_network, setup.space, first, seed)),
+            init=first,
             warm_start=warm_start,
             fidelity=scheduler_of(fidelity, system, own=strategy is None and evaluate is None and len(wanted) == 1),
             timeout_s=seconds_in("timeout", timeout),

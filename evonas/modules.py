@@ -101,6 +101,19 @@ class Conv2d(nn.Conv2d):
         pass
 
 
+class Grouped(Conv2d):
+    """A convolution in groups, depthwise ones among them: on a CPU in float32, whatever autocast wants. oneDNN has no
+    fast kernels for their gradients in bfloat16, in which networks of them would take as long as in float32."""
+
+    exported = nn.Conv2d
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
+
+
 class ThinPointwise(Conv2d):
     """A strided 1x1 convolution of fewer channels than a vector of the CPU holds.
 
@@ -214,7 +227,7 @@ class UndrawnSqueezeExcite(SqueezeExcite):
 
 MODULES: dict[str, Callable[[Any, tuple[int, ...]], Call]] = {  # by the operation's name
     "conv": lambda op, shape: Call(
-        ThinPointwise if _is_thin(op, shape[0]) else Conv2d, shape[0], op.channels, op.kernel,
+        _convolution(op, shape[0]), shape[0], op.channels, op.kernel,
         stride=op.stride, padding=op.padding, dilation=op.dilation, groups=op.groups, bias=op.bias,
     ),
     "batch_norm": lambda op, shape: Call(BatchNorm2d, shape[0], affine=op.affine),
@@ -241,9 +254,11 @@ MODULES: dict[str, Callable[[Any, tuple[int, ...]], Call]] = {  # by the operati
 }  # fmt: skip
 
 
-def _is_thin(op: Any, channels: int) -> bool:
-    plain = op.kernel == 1 and not op.padding and op.groups == 1  # equal sides are one number
-    return plain and op.stride != 1 and channels < ThinPointwise.CHANNELS
+def _convolution(op: Any, channels: int) -> type[Conv2d]:
+    if op.groups > 1:
+        return Grouped
+    pointwise = op.kernel == 1 and not op.padding  # equal sides are one number
+    return ThinPointwise if pointwise and op.stride != 1 and channels < ThinPointwise.CHANNELS else Conv2d
 
 
 def seeded(call: Call, seed: int) -> nn.Module:

@@ -10,10 +10,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from evonas import contract
 from evonas.data.given import is_own_data, write_own_data
 from evonas.data.sources import DATASETS, Source
 from evonas.errors import UserError
 from evonas.evaluation.limits import Limits
+from evonas.graph import Graph
 from evonas.objectives import own_objectives, read_objectives
 from evonas.run.budget import seconds_of
 from evonas.run.config import OWN_DATA
@@ -22,6 +24,7 @@ from evonas.run.store import Run
 from evonas.space import Space
 from evonas.strategies import Strategy
 from evonas.support.files import place
+from evonas.support.streams import stream
 from evonas.systems import registry
 from evonas.systems.own import is_reference, reference_to, resolved
 from evonas.systems.settings import whole
@@ -183,6 +186,11 @@ def scheduler_of(given: str | None, system: System, *, own: bool) -> str | None:
     compares by one objective, and would stop what is small rather than accurate."""
     found = system.fidelity if given is None and own else given
     return None if found == "none" else found
+
+
+def one_network(space: Space, first: Sequence[str], seed: int) -> Graph:
+    """One of the networks that a search will train: the first one, where it is known, else a random one."""
+    return space.decode(space.parse(first[0])) if first else contract.check(space, stream(seed, "precision"))
 
 
 def code_of(given: str | Path, space: Space) -> str:

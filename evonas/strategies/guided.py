@@ -46,6 +46,7 @@ class Guided(Strategy):
     trust        rank correlation, of predictions for what a predictor has not learnt from, below which by more than
                  a standard error it is not used: then a child of the best of a sample is proposed, as in aging
                  evolution
+    evaluations  in all, where the budget does not say it; 0: it has to
 
     Fitnesses are seen as normal scores of their ranks, the first objective only. Those of trainings that a scheduler
     has stopped are brought to the furthest fidelity (`predictors.values.at_one_fidelity`), and again when they have
@@ -72,10 +73,13 @@ class Guided(Strategy):
         parents: int = 10,
         batch: int = 1,
         trust: float = 0.2,
+        evaluations: int = 0,
     ) -> None:
         if min(initial, candidates, parents, batch) < 1:
             raise UserError(f"initial is {initial}, candidates {candidates}, parents {parents} and batch {batch}; use "
                             "at least 1")  # fmt: skip
+        if evaluations < 0:
+            raise UserError(f"evaluations is {evaluations}; use at least 1, or 0 for as many as there is a budget for")
         if trust > 1:
             raise UserError(f"trust is {trust}, and no rank correlation is above 1; use less, such as 0.2")
         if spread < 0:
@@ -87,6 +91,7 @@ class Guided(Strategy):
         self.numbers = np.random.default_rng(rng.getrandbits(64))  # for draws of functions
         self.acquisition, self.spread, self.trust = acquisition, spread, trust
         self.initial, self.candidates, self.parents, self.batch = initial, candidates, parents, batch
+        self.evaluations = evaluations or None
         self.predictor = self.make()
         self.drawn = 0
         self.proposed: set[tuple] = set()  # genomes

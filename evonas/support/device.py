@@ -22,6 +22,7 @@ EXECUTORS = ("serial", "processes", "scoop", "dask", "mpi")
 PRECISIONS = ("auto", "float32", "bfloat16")
 ALWAYS_FREE = 64 << 20  # bytes: not worth asking for
 LIBRARIES = 500_000_000  # bytes
+SMALL_SIDE = 16  # of a picture, in pixels
 
 
 def cores() -> int:
@@ -125,7 +126,8 @@ def choose_device(choice: str) -> str:
 def choose_precision(choice: str, device: str, network: Callable[[], Graph]) -> str:
     """bfloat16 where the hardware multiplies in it and it gains, else float32 (measurements: benchmarks/README.md).
 
-    network   gives one of the networks that will be trained: on a CPU, those with depthwise convolutions gain nothing
+    network   gives one of the networks that will be trained: on a CPU, those with depthwise convolutions, which are in
+              float32 themselves (`evonas.modules.Grouped`), gain nothing on pictures of fewer than 16 pixels
 
     Raises UserError for an unknown choice.
     """
@@ -137,7 +139,11 @@ def choose_precision(choice: str, device: str, network: Callable[[], Graph]) -> 
         import torch
 
         return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float32"
-    return "bfloat16" if multiplies_in_bfloat16() and not network().depthwise else "float32"
+    return "bfloat16" if multiplies_in_bfloat16() and not _converts_more_than_it_computes(network()) else "float32"
+
+
+def _converts_more_than_it_computes(network: Graph) -> bool:
+    return network.depthwise and min(network.input_shape[1:], default=SMALL_SIDE) < SMALL_SIDE
 
 
 def multiplies_in_bfloat16() -> bool:

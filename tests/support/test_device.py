@@ -11,13 +11,15 @@ from evonas.support.streams import stream
 
 DENSE = DIGITS.decode((1,) * 9)
 CELLS = DARTSSpace(layers=3, channels=4)
+TINY = DARTSSpace(layers=3, channels=4, input_shape=(1, 8, 8))
+TINY = TINY.decode(TINY.random(stream(0, "cells")))
 DEPTHWISE = CELLS.decode(CELLS.random(stream(0, "cells")))
 
 
 @pytest.mark.parametrize(
     ("features", "network", "precision"),
     [("avx2", DENSE, "float32"), ("avx2 avx512_bf16", DENSE, "bfloat16"), ("amx_bf16", DENSE, "bfloat16"),
-     ("avx2 avx512_bf16", DEPTHWISE, "float32")],
+     ("avx2 avx512_bf16", DEPTHWISE, "bfloat16"), ("avx2 avx512_bf16", TINY, "float32")],
 )  # fmt: skip
 def test_bfloat16_is_chosen_where_the_cpu_has_it_and_the_network_gains(monkeypatch, features, network, precision):
     monkeypatch.setattr(device.Path, "exists", lambda path: True)

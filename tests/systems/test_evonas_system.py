@@ -91,7 +91,7 @@ def test_a_width_that_is_given_stands(tmp_path):
 def test_a_front_of_accuracy_and_cost_is_searched_with_whole_trainings(tmp_path):
     run = evonas.search(
         data="digits", out=tmp_path / "run", budget=8, workers=1, progress=False, objectives="accuracy,multiply_adds",
-        settings={"search.epochs": 1, "final.epochs": 1, "population": 8},
+        settings={"search.epochs": 1, "final.epochs": 1},
     )  # fmt: skip
     assert run.config.fidelity is None
     assert run.records()[0]["code"] == BY_HAND

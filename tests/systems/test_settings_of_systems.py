@@ -23,7 +23,8 @@ WRONG = {
     "nsga-net": [*GENERATIONS, {"crossover_rate": -0.1}, {"crossover_rate": 1.1}],
     "own": [*GENERATIONS, *({rate: value} for value in (-0.1, 1.1) for rate in (
         "crossover_rate", "mutation_rate", "change_rate", "swap_rate"))],
-    "evonas": [*STEADY, {"sample": 0}, {"space.kernels": 2}, {"space.blocks": "plain"}],
+    "evonas": [{"initial": 0}, {"spread": -1}, {"trust": 1.1}, {"strategy.evaluations": -1}, {"space.kernels": 2},
+               {"space.blocks": "plain"}],
     "amoebanet": [*STEADY, {"sample": 0}, {"identity": 1.1}],
     "hierarchical": [*STEADY, {"mutations": -1}, {"share": 0}, {"share": 1.1}],
     "large-scale": [*STEADY, {"population": 1}, {"mutations": 0}, {"resets": (0,)}],

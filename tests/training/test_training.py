@@ -10,8 +10,10 @@ from torch import nn
 from evonas.data.sources import Source
 from evonas.errors import UserError
 from evonas.genomes.genet import DIGITS
+from evonas.graph import INPUT, Draft
 from evonas.modules import DropPath
 from evonas.network import build
+from evonas.operations import Convolution
 from evonas.recipe import RECIPES, Recipe
 from evonas.tasks.augmentation import cutout, random_crop, random_flip
 from evonas.tasks.classification import ImageClassification
@@ -321,3 +323,18 @@ def test_an_averaged_training_goes_on_from_its_state_as_if_it_had_not_stopped(di
     for _ in range(2):
         later.epoch()
     assert agree(weights(whole.judged), weights(later.judged), device)
+
+
+def test_grouped_convolutions_stay_in_float32_under_autocast():
+    draft = Draft((4, 8, 8))
+    draft.node("stem", [INPUT], Convolution(8, groups=4), Convolution(8, 1))
+    network = build(draft.graph(), seed=0)
+    x, seen = torch.randn(2, 4, 8, 8), {}
+    for name, module in network.stem.named_children():
+        module.register_forward_hook(lambda module, inputs, output, name=name: seen.update({name: output.dtype}))
+    with torch.autocast("cpu", torch.bfloat16):
+        network(x)
+    assert seen == {"conv": torch.float32, "conv_2": torch.bfloat16}
+    plain = torch.nn.functional.conv2d(x, network.stem.conv.weight, padding=1, groups=4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(network.stem.conv(x), plain), "in float32 throughout"
