@@ -148,6 +148,11 @@ class Graph:
         return sum(op.parameters(shape) for node in self.nodes for _, op, shape in self.steps(node))
 
     @cached_property
+    def parameters_in_training(self) -> int:
+        """Those that a training has to hold: more than in the end, where some operation sheds weights on its way."""
+        return sum(op.parameters_in_training(shape) for node in self.nodes for _, op, shape in self.steps(node))
+
+    @cached_property
     def multiply_adds(self) -> int:
         """Those of convolutions and linear layers for one image; in an open graph, those of all candidates."""
         return sum(op.multiply_adds(shape) for node in self.nodes for _, op, shape in self.steps(node))

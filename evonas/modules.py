@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from evonas.scheduled import LearnedGroupConv2d, Scheduled
 from evonas.support.call import Call
+
+if TYPE_CHECKING:
+    from evonas.recipe import Recipe
 
 # ---- what PyTorch has no module for: exported files have these classes word for word, so they need torch alone -------
 
@@ -152,14 +156,21 @@ class BatchNorm2d(nn.BatchNorm2d):
             self.bias.data.zero_()
 
 
-class DropPath(nn.Module):
-    """An image's input becomes 0 with probability `rate`, which a training sets; else it is times 1 / (1 - rate)."""
+class DropPath(Scheduled):
+    """An image's input becomes 0 with probability `rate`, which grows along a training to the recipe's; else it is
+    times 1 / (1 - rate)."""
 
     exported = nn.Identity
 
     def __init__(self, share: float) -> None:
         super().__init__()
         self.share, self.rate = share, 0.0
+
+    def keep(self, recipe: Recipe, now: float) -> None:
+        self.rate = recipe.drop_path * self.share * recipe.moment(now) / recipe.epochs
+
+    def pause(self) -> None:
+        self.rate = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
@@ -229,6 +240,9 @@ MODULES: dict[str, Callable[[Any, tuple[int, ...]], Call]] = {  # by the operati
     "conv": lambda op, shape: Call(
         _convolution(op, shape[0]), shape[0], op.channels, op.kernel,
         stride=op.stride, padding=op.padding, dilation=op.dilation, groups=op.groups, bias=op.bias,
+    ),
+    "learned_group_conv": lambda op, shape: Call(
+        LearnedGroupConv2d, op.channels, op.groups, op.taken(shape), inputs=shape[0], lasso=op.lasso
     ),
     "batch_norm": lambda op, shape: Call(BatchNorm2d, shape[0], affine=op.affine),
     "relu": lambda op, shape: Call(nn.ReLU),

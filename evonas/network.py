@@ -25,8 +25,8 @@ from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.graph import INPUT, Graph, GraphError, Node, zero_stays
 from evonas.modules import Conv2d, DenseGradient, Linear, seeded
-from evonas.modules import DropPath as DropPath
 from evonas.operations import OPERATIONS, Call, Operation, Shape, is_own
+from evonas.scheduled import LearnedGroupConv2d, finished
 from evonas.support.call import Printed, merged
 from evonas.support.streams import number
 
@@ -81,10 +81,10 @@ def initialise(network: nn.Module, seed: int) -> None:
     """Draw the weights that nothing has set yet: He-normal convolutions, uniform linear layers, biases 0."""
     generator = torch.Generator()
     for path, module in network.named_modules():
-        if isinstance(module, Conv2d | Linear):
+        if isinstance(module, Conv2d | LearnedGroupConv2d | Linear):
             fan_in = math.prod(module.weight.shape[1:])
             generator.manual_seed(number(seed, f"{path}.weight"))
-            if isinstance(module, Conv2d):
+            if isinstance(module, nn.Conv2d):
                 module.weight.normal_(0, math.sqrt(2 / fan_in), generator=generator)  # He et al. 2015, Eq. 10
             else:
                 module.weight.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
@@ -125,7 +125,7 @@ def _checked_call(operation: Operation, shape: Shape) -> Call:
         call = operation.module(shape)
         if not isinstance(call, Call):
             raise UserError(f"`module` returns {call!r}; return Call(CLASS, ...), which is not yet made")
-        module = seeded(call, seed=0).eval()
+        module = finished(seeded(call, seed=0).eval())
     with _explained(f"{told}: its module cannot be run"), torch.no_grad():
         output = module(given)
         gives = tuple(output.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from math import cos, pi
+from math import cos, floor, pi
 from typing import Any
 
 from evonas.errors import UserError
@@ -117,6 +117,10 @@ class Recipe:
             raise UserError(f"warmup is {self.warmup} of {self.epochs} epochs; leave some epochs after it")
         if self.warmup and self.by_epoch:
             raise UserError("a warmup rises at every step, from 0; set warmup=0, or by_epoch=False")
+
+    def moment(self, epoch: float) -> float:
+        """What the schedules take for a moment: that itself, or the epoch in which it lies."""
+        return floor(epoch) if self.by_epoch else epoch
 
     def rate(self, epoch: float) -> float:
         """The learning rate at a moment, given in (fractional) epochs from the start."""

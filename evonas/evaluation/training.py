@@ -87,6 +87,7 @@ class Training(Evaluator):
 
     def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
         from evonas.network import build
+        from evonas.scheduled import finished
         from evonas.training.checkpoint import packed, unpacked
         from evonas.training.course import Course
         from evonas.training.latency import latency, wait
@@ -132,6 +133,7 @@ class Training(Evaluator):
                 answers, ended = None, reached == recipe.epochs
                 measures: dict[str, float] = {}
                 if self.final and ended:
+                    network = finished(network)
                     measures, answers = final_test(network, splits.test)
                 elif not self.final:
                     curve = course.curve
@@ -195,8 +197,9 @@ class AsTrained(Evaluator):
         import torch
 
         from evonas.network import build
+        from evonas.scheduled import finished
         from evonas.training.train import final_test
-        from evonas.training.weights import inherit
+        from evonas.training.weights import inherit, saved
 
         origin = candidate.origin
         if origin.weights is None:
@@ -208,12 +211,13 @@ class AsTrained(Evaluator):
             copied, tensors = inherit(network, origin.weights)
             if copied < tensors:
                 return Outcome.failure("weights", f"only {copied} of {tensors} tensors are those of this network")
+            network = finished(network)
             network.to(device=test.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             measures, answers = final_test(network, test)
         value = measures[self.task.metric.name]
         measures |= {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
         lineage = {"from": origin.parent, "epochs": origin.epochs}
-        return Outcome((value,), measures=measures, weights=origin.weights, answers=answers, lineage=lineage)
+        return Outcome((value,), measures=measures, weights=saved(network), answers=answers, lineage=lineage)
 
 
 def splits_of(task: Task, device: str) -> Splits:

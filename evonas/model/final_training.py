@@ -84,17 +84,18 @@ def train_to_the_end(
     """Train into a folder; the test split is read once, at the end, with the weights that are kept.
 
     The weights of the epoch that is best on the validation split, by the task's first metric, are kept (the earliest
-    of equal ones); with `all_data`, those of the last epoch. With `resume`, a training that was interrupted goes on
-    after its last whole epoch (on a CPU the result is the same to the bit), and a finished one is returned as it is.
+    of equal ones; none while the network still changes its form); with `all_data`, those of the last epoch. With
+    `resume`, a training that was interrupted goes on after its last whole epoch (on a CPU the result is the same to the
+    bit), and a finished one is returned as it is.
 
     Raises UserError where the network does not fit the task, where the folder holds a training and `resume` is not
     given, or another training than this one; RunError where the training fails or a file cannot be written.
     """
-    from safetensors.torch import save
-
     from evonas.network import build
+    from evonas.scheduled import finished
     from evonas.training import checkpoint
     from evonas.training.train import Training, TrainingFailed, evaluate, final_test
+    from evonas.training.weights import saved
 
     request = replace(request, task=request.task.identified())
     check_fit(request)
@@ -115,7 +116,7 @@ def train_to_the_end(
 
             training = Training(network, split, request.recipe, seed=seed, precision=request.precision)
             curve: list[Epoch] = []
-            best: tuple[float, dict[str, Any]] | None = None
+            best: tuple[float, dict[str, Any], int] | None = None  # value, weights, epoch
             kept = folder / "checkpoint"
             if kept.exists():
                 state = checkpoint.read(kept, "delete it to begin this training anew with --resume")
@@ -129,11 +130,10 @@ def train_to_the_end(
                 loss = training.epoch()
                 value = None if request.all_data else measured(splits.validation)
                 curve.append(Epoch(training.epochs, loss, value, metric.name))
-                if best is None or value is None or metric.better(value, best[0]):
-                    best = (
-                        value or 0.0,
-                        {k: v.detach().cpu().clone() for k, v in training.judged.state_dict().items()},
-                    )
+                result = training.settled or training.epochs == request.recipe.epochs
+                if result and (best is None or value is None or metric.better(value, best[0])):
+                    weights = {k: v.detach().cpu().clone() for k, v in training.judged.state_dict().items()}
+                    best = (value or 0.0, weights, training.epochs)
                 rows = [(row.epoch, row.loss, row.value) for row in curve]
                 checkpoint.write(kept, {"training": training.state(), "curve": rows, "best": best})
                 write_text(folder / "curve.csv", _table(curve, metric.name))
@@ -142,15 +142,16 @@ def train_to_the_end(
                     drawn = time.monotonic()
                 on_epoch(curve[-1])
             assert best is not None, "a recipe has at least one epoch"
-            chosen = curve[-1] if request.all_data else max(curve, key=lambda row: metric.sign * (row.value or 0.0))
+            chosen = curve[best[2] - 1]
             network.load_state_dict(best[1])
-            tested, answers = final_test(network, splits.test)
+            trained = finished(network)
+            tested, answers = final_test(trained, splits.test)
     except TrainingFailed as failure:
         raise RunError(f"{request.code}: {failure}; try another recipe, such as a lower learning rate") from failure
     _draw(folder / "curve.png", curve, chosen, request)
     keep(
         folder,
-        weights=save({name: tensor.contiguous() for name, tensor in best[1].items()}),
+        weights=saved(trained),
         graph=request.graph.simplified(),
         preprocessing=request.task.preprocessing(),
         answers=answers,

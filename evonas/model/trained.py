@@ -160,10 +160,11 @@ class TrainedNetwork:
         Raises UserError where the weights are damaged, or not those of the graph.
         """
         from evonas.network import build
+        from evonas.scheduled import finished
 
         weights = self.weights()
         require_memory(FLOAT * self.graph.parameters, f"the network of {self.folder}", "it cannot be built here")
-        network = build(self.graph, trust=trust)
+        network = finished(build(self.graph, trust=trust))
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:

@@ -30,6 +30,7 @@ from evonas.operations.layers import (
     Zero,
     sides,
 )
+from evonas.operations.learned import LearnedGroupConvolution
 from evonas.operations.operation import OPERATIONS, Operation, Shape, is_own
 from evonas.operations.recorded import Recorded, from_json, to_json
 from evonas.support.call import Call
@@ -48,6 +49,7 @@ __all__ = [
     "GlobalAveragePool",
     "Identity",
     "LastChannels",
+    "LearnedGroupConvolution",
     "Linear",
     "MaxPool",
     "Operation",

@@ -12,7 +12,7 @@ from evonas.support.call import Call
 
 Shape = tuple[int, ...]
 Kept = Literal["input", "output", "nothing"]
-OWN = {f"{__package__}.{file}" for file in ("layers", "arrangement")}
+OWN = {f"{__package__}.{file}" for file in ("layers", "arrangement", "learned")}
 
 OPERATIONS: dict[str, type[Operation]] = {}  # by name: evonas's own, and those that files of users have added
 
@@ -60,6 +60,10 @@ class Operation:
     def parameters(self, shape: Shape) -> int:
         """The number of weights, for an input of this shape: those of the module, where a class does not say it."""
         return _counted(self, shape)
+
+    def parameters_in_training(self, shape: Shape) -> int:
+        """Those that a training has to hold, where some go along its way."""
+        return self.parameters(shape)
 
     def multiply_adds(self, shape: Shape) -> int:
         """The multiply-adds of convolutions and linear layers, for one image of this shape."""

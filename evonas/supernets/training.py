@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.graph import Graph
-from evonas.modules import DropPath
 from evonas.network import build
 from evonas.recipe import Recipe
+from evonas.scheduled import scheduled
 from evonas.support.streams import number
 from evonas.tasks.splits import Split
 from evonas.tasks.task import measure
@@ -88,8 +88,8 @@ class SupernetTraining:
             for each in self.weights:  # PyTorch's fused step fails if only some weights have a momentum yet
                 self.optimizer.state[each]["momentum_buffer"] = torch.zeros_like(each)
         self.norms = [module for module in self.supernet.modules() if isinstance(module, nn.BatchNorm2d)]
-        self.paths = [module for module in self.supernet.modules() if isinstance(module, DropPath)]
-        self.chances = [*self.paths, *(m for m in self.supernet.modules() if isinstance(m, nn.Dropout))]
+        self.scheduled = scheduled(self.supernet)
+        self.chances = [*self.scheduled, *(m for m in self.supernet.modules() if isinstance(m, nn.Dropout))]
         self.batch_size = batch_size(bench)
         self.steps = len(bench.train) // self.batch_size
         self.epochs = 0
@@ -150,7 +150,7 @@ class SupernetTraining:
         draws = torch.Generator(self.device).manual_seed(number(self.bench.seed, "supernet", "train", self.epochs))
         held = self.held_out("alpha")
         for step, batch in enumerate(self.bench.train.shuffled(self.batch_size, self.recipe, draws)):
-            keep_schedule(self.recipe, self.epochs + (step + 0.5) / self.steps, self.optimizer, self.paths)
+            keep_schedule(self.recipe, self.epochs + (step + 0.5) / self.steps, self.optimizer, self.scheduled)
             yield batch, held.__next__
 
     def held_out(self, purpose: str) -> Iterator[Batch]:

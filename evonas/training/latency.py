@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from evonas.scheduled import finished
 from evonas.training.train import autocast
 
 WARM_UP, REPEATS = 5, 30
@@ -19,9 +20,9 @@ def latency(network: nn.Module, images: Tensor, *, precision: str = "float32") -
     """Milliseconds for one forward pass of this batch on its device: the median of 30, after 5 to warm up.
 
     One thread on a CPU, as evaluations run. It is a measurement: it differs from run to run, and neighbours on the
-    machine disturb it.
+    machine disturb it. The network is timed in the form that it has after a training.
     """
-    return round(milliseconds(network.eval(), images, precision=precision), 4)
+    return round(milliseconds(finished(network).eval(), images, precision=precision), 4)
 
 
 @torch.inference_mode()

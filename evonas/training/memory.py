@@ -35,7 +35,7 @@ def training_bytes(
     graph = graph.simplified(training=True).shared()
     size = -(-recipe.batch_size // splits)
     live = _peak(graph, size, BYTES[precision])
-    weights = graph.parameters
+    weights = graph.parameters_in_training
     if recipe.auxiliary and graph.auxiliary is not None:
         second = head(graph.shapes[graph.auxiliary], graph.output_shape[0])
         live += _peak(second, size, BYTES[precision])
@@ -50,7 +50,7 @@ def supernet_bytes(
     one of those that a decision chooses among: the longest everywhere."""
     run = (_longest_path(graph) if one_path else graph).simplified(training=True).shared()
     live = _peak(run, recipe.batch_size, BYTES[precision])
-    return int(SPARE[device][precision] * (_held(graph.parameters, recipe) + live))
+    return int(SPARE[device][precision] * (_held(graph.parameters_in_training, recipe) + live))
 
 
 def _longest_path(graph: Graph) -> Graph:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from evonas.network import DropPath, build, tapped
+from evonas.network import build, tapped
 from evonas.recipe import Recipe
+from evonas.scheduled import Scheduled, scheduled
 from evonas.support.stopwatch import UNWATCHED, Unwatched
 from evonas.support.streams import number
 from evonas.tasks.splits import Split
@@ -65,7 +66,7 @@ class Training:
         self.optimizer = optimizer_of(self.weights, recipe)
         self.batch_size = min(recipe.batch_size, len(split))
         self.steps = len(split) // self.batch_size
-        self.paths = [module for module in network.modules() if isinstance(module, DropPath)]
+        self.scheduled = scheduled(network)
         self.average = averaged(network, recipe.average) if recipe.average else None
         self.epochs = 0
 
@@ -73,6 +74,11 @@ class Training:
     def judged(self) -> nn.Module:
         """The network that is judged and kept: with the moving average of the weights, where the recipe has one."""
         return self.network if self.average is None else self.average.module
+
+    @property
+    def settled(self) -> bool:
+        """Whether the network computes what it will in the end, with other weights (`Scheduled.settled`)."""
+        return all(module.settled for module in self.scheduled)
 
     def state(self) -> dict[str, Any]:
         found = {
@@ -123,7 +129,7 @@ class Training:
             torch.manual_seed(seed)  # of dropout
             watch.begin("data")
             for step, (inputs, targets) in enumerate(self.split.shuffled(self.batch_size, recipe, generator)):
-                keep_schedule(recipe, self.epochs + (step + 0.5) / self.steps, self.optimizer, self.paths)
+                keep_schedule(recipe, self.epochs + (step + 0.5) / self.steps, self.optimizer, self.scheduled)
                 self.optimizer.zero_grad(set_to_none=True)
                 for some, theirs in zip(inputs.chunk(self.splits), targets.chunk(self.splits), strict=True):
                     watch.begin("forward")
@@ -140,8 +146,8 @@ class Training:
                 watch.begin("data")
                 if deadline is not None and clock() > deadline:
                     raise TrainingFailed("time", f"over its time limit {where}")
-        for path in self.paths:
-            path.rate = 0.0
+        for module in self.scheduled:
+            module.pause()
         mean = total.item() / self.steps  # read once an epoch: reading waits for the device
         if not math.isfinite(mean):
             raise TrainingFailed("nan", f"the loss is not finite {where}")
@@ -156,7 +162,12 @@ class Training:
                 outputs, middle = self.tapped(inputs)
                 second = self.head(middle)
         loss = task.loss(outputs.float(), targets, recipe)
-        return loss if self.head is None else loss + recipe.auxiliary * task.loss(second.float(), targets, recipe)
+        if self.head is not None:
+            loss = loss + recipe.auxiliary * task.loss(second.float(), targets, recipe)
+        for module in self.scheduled:
+            if (penalty := module.penalty()) is not None:
+                loss = loss + penalty
+        return loss
 
 
 def _auxiliary(
@@ -208,13 +219,12 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def keep_schedule(recipe: Recipe, now: float, optimizer: torch.optim.Optimizer, paths: Iterable[DropPath]) -> None:
-    """The learning rate, and how often paths are dropped, at this moment in epochs from the start."""
-    now = math.floor(now) if recipe.by_epoch else now
+def keep_schedule(recipe: Recipe, now: float, optimizer: torch.optim.Optimizer, modules: Iterable[Scheduled]) -> None:
+    """The learning rate, and what changes in the network, at this moment in epochs from the start."""
     for group in optimizer.param_groups:
-        group["lr"] = recipe.rate(now)
-    for path in paths:
-        path.rate = recipe.drop_path * path.share * now / recipe.epochs
+        group["lr"] = recipe.rate(recipe.moment(now))
+    for module in modules:
+        module.keep(recipe, now)
 
 
 def optimizer_of(weights: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:

@@ -38,6 +38,7 @@ from evonas.operations import (
     GlobalAveragePool,
     Identity,
     LastChannels,
+    LearnedGroupConvolution,
     Linear,
     MaxPool,
     PadChannels,
@@ -48,6 +49,7 @@ from evonas.operations import (
     SqueezeExcite,
     Zero,
 )
+from evonas.scheduled import finished
 from evonas.support.call import OCCUPIED, PRESENT, exported
 from evonas.support.streams import stream
 from evonas.tasks.classification import ImageClassification
@@ -65,6 +67,7 @@ def every_operation():
         ReLU(),
         Dropout(0.3),
         DropPath(),
+        LearnedGroupConvolution(8, groups=2, condensation=4),
     )
     draft.node("left+right/3=conv", ["stem"], Identity())
     draft.node("none", ["stem"], Zero())
@@ -85,7 +88,7 @@ def every_operation():
 
 def trained(folder, graph, *, seed=0, code="a code", device="cpu"):
     """A folder as a training leaves it; statistics of batch norms are not those of a new network."""
-    network = build(graph, seed=seed).to(device=device, memory_format=torch.channels_last)
+    network = finished(build(graph, seed=seed)).to(device=device, memory_format=torch.channels_last)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             torch.manual_seed(seed)
@@ -162,9 +165,12 @@ def test_every_operation_can_be_built_and_written():
 def test_printed_classes_are_the_plain_ones(tmp_path):
     export(trained(tmp_path / "kept", every_operation()), tmp_path / "exported")
     text = (tmp_path / "exported" / "network.py").read_text()
-    plain = {"Channels", "Crop", "GlobalAverage", "PadChannels", "PadSize", "SqueezeExcite", "Zeros", "Network"}
+    plain = {
+        "Channels", "CondensedConv2d", "Crop", "GlobalAverage", "PadChannels", "PadSize", "SqueezeExcite", "Zeros",
+        "Network",
+    }  # fmt: skip
     assert set(re.findall(r"^class (\w+)\(nn\.Module\):$", text, re.M)) == plain
-    assert not re.search("Dense|Undrawn|Tensor|->.*:$", text, re.M)
+    assert not re.search("Dense|Undrawn|Learned|Tensor|->.*:$", text, re.M)
 
     class Further(modules.Conv2d):
         pass
