@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 class RunBench:
     """As `evonas.supernets.training.Bench`, of a run.
 
-    recipe   of the weights; its epochs are those of the search
-    memory   bytes that the training may take: all of the device's, since no worker trains meanwhile
+    recipe      of the weights; its epochs are those of the search
+    memory      bytes that the training may take: all of the device's, since no worker trains meanwhile
+    objectives  of the search, by name, with their weights
+    device      of the run
     """
 
     def __init__(self, problem: Problem, config: Config) -> None:
         self._problem, self._config = problem, config
         self.recipe: Recipe = problem.search
-        self.seed, self.precision = config.seed, config.precision
+        self.seed, self.precision, self.device = config.seed, config.precision, config.device
+        self.objectives = problem.objectives
 
     @cached_property
     def memory(self) -> int:
