@@ -63,7 +63,7 @@ DPP_NET = System(
     presets={
         "small": Preset(
             DPPNetSpace(cells=(3, 3, 3)),
-            replace(SMALL_RECIPE, clip_norm=5),
+            replace(SMALL_RECIPE, learning_rate=0.1, clip_norm=5),
             SMALL_FINAL,
             {"beam": 12},
             about="nine cells on pictures of 16x16 and more, on a small machine",
@@ -71,7 +71,7 @@ DPP_NET = System(
         ),
         "digits": Preset(
             DPPNetSpace(cells=(2, 2), input_shape=(1, 8, 8)),
-            replace(DIGITS_RECIPE, clip_norm=5),
+            replace(DIGITS_RECIPE, learning_rate=0.2, clip_norm=5),  # 72 steps alone
             DIGITS_FINAL,
             {"beam": 12},
             about="four cells on 8x8 pictures, in minutes",

@@ -26,6 +26,8 @@ SMALL = {  # fields with which every registered space has small networks, often 
     "nsga-net": [{"phases": (2, 3), "channels": 2, "input_shape": (3, 4, 4)}],
     "nas-rl": [{"lengths": (2, 3, 4)}, {"lengths": (3,), "strides": (1, 2)}],
     "pnas": [{"normals": 1, "channels": 4, "blocks": 2, "input_shape": (3, 8, 8)}, {"normals": 1, "channels": 4}],
+    "dpp-net": [{"cells": (1, 1), "growth": 2, "groups": 2, "input_shape": (3, 4, 4)},
+                {"cells": (2,), "growth": 4, "layers": 6, "input_shape": (3, 4, 4)}],
     "mnasnet": [{"widths": (16, 24), "depths": (1, 2), "strides": (1, 2), "input_shape": (3, 16, 16)}, {}],
     "metaqnn": [{"longest": 4}],
     "block-qnn": [{"longest": 6, "blocks": 1, "channels": 4, "input_shape": (3, 8, 8)}],

@@ -8,7 +8,7 @@ from evonas.errors import UserError
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.pnas import END, PNASSpace
 from evonas.predictors import pnas as module
-from evonas.predictors.pnas import PNASEnsemble, Recurrent
+from evonas.predictors.pnas import KINDS, Normalised, PNASEnsemble, Recurrent
 from evonas.ranking import rank_correlation
 from evonas.support.streams import stream
 
@@ -57,7 +57,7 @@ def test_the_perceptron_does_not_see_the_order_of_blocks_and_the_lstm_does():
     assert np.abs(rnn.predict(two)[0] - rnn.predict(others)[0]).max() > 1e-4
 
 
-@pytest.mark.parametrize("kind", ["mlp", "rnn"])
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_the_two_halves_of_a_block_have_one_canonical_order(kind):
     """(I1, O1) and (I2, O2) changed are no second genome, so nothing can be predicted of it."""
     (cell,) = cells(1, 1)
@@ -75,7 +75,24 @@ def test_the_first_output_is_about_the_accuracy_of_small_cells():
         assert (network(tokens) - 0.858).abs().max() < 0.03
 
 
-@pytest.mark.parametrize("kind", ["mlp", "rnn"])
+def test_dpp_nets_regressor_is_128_wide_and_begins_at_the_sigmoid_of_two():
+    network = Normalised(["layer"], {"layer": 10}, torch.Generator().manual_seed(0), 128, 2.0)
+    tokens = torch.randint(1, 10, (50, 4, 1), generator=torch.Generator().manual_seed(1))
+    assert {weights.shape for name, weights in network.named_parameters() if "embeddings" in name} == {(10, 128)}
+    assert network.gates.weight.shape == (4 * 128, 2 * 128)
+    assert abs(float(network(tokens).detach().mean()) - 0.881) < 0.1  # layer norms leave the output more room
+
+
+def test_layer_norms_make_an_lstm_deaf_to_the_size_of_what_it_reads():
+    network = Normalised(["layer"], {"layer": 10}, torch.Generator().manual_seed(0), 128, 2.0)
+    tokens = torch.randint(1, 10, (50, 1, 1), generator=torch.Generator().manual_seed(1))
+    before = network(tokens)
+    with torch.no_grad():
+        network.embeddings["layer"].weight.mul_(10)
+    assert torch.allclose(network(tokens), before, atol=1e-2)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_cells_of_one_to_five_blocks_are_predicted_at_once_and_as_by_themselves(kind):
     mixed = [cell for size in (3, 1, 5, 2, 4) for cell in cells(size, 4)]
     predictor = fitted(kind, cells(1, 30) + cells(2, 30), members=2, epochs=3)
@@ -83,7 +100,7 @@ def test_cells_of_one_to_five_blocks_are_predicted_at_once_and_as_by_themselves(
     assert predictor.predict(mixed)[0] == pytest.approx(alone, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["mlp", "rnn"])
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_cells_larger_than_any_that_were_seen_are_ranked(kind):
     seen = [cell for size in (1, 2, 3) for cell in cells(size, 60)]
     unseen = cells(4, 150, seed=1)
@@ -128,7 +145,7 @@ def test_tokens_that_were_not_met_are_predicted_all_the_same():
     assert np.isfinite(predictor.predict(cells(4, 10))[0]).all()
 
 
-@pytest.mark.parametrize("kind", ["mlp", "rnn"])
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_the_same_seed_gives_the_same_predictions(kind):
     seen, unseen = cells(2, 40), cells(3, 20)
     one, again = (fitted(kind, seen, epochs=4) for _ in range(2))
@@ -147,14 +164,14 @@ def test_other_spaces_are_read_decision_by_decision():
 
 @pytest.mark.parametrize(
     ("settings", "says"),
-    [({"kind": "gru"}, "kind is 'gru'; use mlp, rnn"), ({"members": 0}, "members is 0.*use at least 1")],
+    [({"kind": "gru"}, "kind is 'gru'; use mlp, rnn, rnn-norm"), ({"members": 0}, "members is 0.*use at least 1")],
 )
 def test_settings_out_of_range_are_refused(settings, says):
     with pytest.raises(UserError, match=says):
         PNASEnsemble(SPACE, seed=0, **settings)
 
 
-@pytest.mark.parametrize("kind", ["mlp", "rnn"])
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_a_single_value_is_learnt_by_every_member(kind):
     """As where one cell of a size is trained, or all others fail."""
     predictor = fitted(kind, cells(1, 1), epochs=2)

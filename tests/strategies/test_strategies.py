@@ -50,7 +50,7 @@ CONTENDERS = [
     "nao:initial=6,seeds=2,new=4,epochs=1,units=4", "mcts",
 ]  # fmt: skip
 ELSEWHERE = {
-    "nas-rl", "block-qnn", "pnas",  # search their own spaces alone: below
+    "nas-rl", "block-qnn", "pnas", "dpp-net",  # search their own spaces alone: below
     "darts", "snas", "gdas", "pc-darts", "enas",  # train by themselves: tests/supernets
     "smallest-first", "largest-first",  # have an order that no seed decides: test_by_size.py
 }  # fmt: skip
@@ -151,7 +151,7 @@ def cut_and_compare(search, path, rng):
     assert same(known, learnt)
 
 
-LEARNING = ("nas-rl", "nasnet", "mnasnet", "metaqnn", "block-qnn", "pnas")
+LEARNING = ("nas-rl", "nasnet", "mnasnet", "metaqnn", "block-qnn", "pnas", "dpp-net")
 SHORT = {"batch": 4, "smallest": 8, "beam": 4, "evaluations": EVALUATIONS}
 
 

@@ -32,6 +32,7 @@ WRONG = {
     "mnasnet": [*PPO, {"strategy.learning_rate": 0}],
     "nas-rl": [*CONTROLLER, {"strategy.learning_rate": 0}],
     "pnas": [{"beam": 0}, {"smallest": -1}, {"sizes": -1}, {"members": 0}, {"predictor": "gru"}, {"space.blocks": 6}],
+    "dpp-net": [{"beam": 0}, {"smallest": -1}, {"sizes": -1}, {"members": 0}, {"space.layers": 1}, {"growth": 6}],
     "metaqnn": [*Q_LEARNING, {"schedule": "slow"}],
     "nao": [{"initial": 0}, {"seeds": 0}, {"new": 0}, {"eta": 0.0}, {"trade_off": 1.1}, {"dropout": 1.0},
             {"strategy.layers": -1}, {"strategy.epochs": 0}, {"strategy.evaluations": 0}],
