@@ -240,8 +240,8 @@ RECIPES: dict[str, Recipe] = {
         epochs=28, batch_size=50, learning_rate=0.1, weight_decay=1e-4, schedule="constant", crop=4, flip=True,
         nesterov=False,
     ),
-    # Dong et al. 2018, section 4.1. The paper does not state the weight decay and the augmentation; these are those of
-    # CondenseNet (Huang et al. 2018), section 4.
+    # Dong et al. 2018. The paper states neither weight decay nor augmentation; these are those of CondenseNet (Huang et
+    # al. 2018, published code).
     "dpp-net": Recipe(epochs=10, batch_size=256, learning_rate=0.1, weight_decay=1e-4, crop=4, flip=True),
     # Baker et al. 2017, section 5: the learning rate is divided by 5 after every 5 epochs. Their Xavier initialisation
     # is not used here.

@@ -79,7 +79,7 @@ class CondensedConv2d(nn.Module):
 
 
 class LearnedGroupConv2d(Scheduled, nn.Conv2d):
-    """A 1x1 convolution whose groups of filters each learn which inputs they take (sections 3 and 4.1).
+    """A 1x1 convolution whose groups of filters each learn which inputs they take (section 3, and published code).
 
     It begins with all of them. In the first half of a training there are C - 1 condensing stages of equal length, and
     at the end of each, every group loses 1/C of the inputs: those of the smallest weights, by their L1 norm over the
@@ -89,7 +89,8 @@ class LearnedGroupConv2d(Scheduled, nn.Conv2d):
     groups     G
     taken      inputs that each group has in the end
     inputs     C times as many
-    lasso      weight of the group lasso, the sum over groups and inputs of the L2 norm over the filters of the group
+    lasso      weight of the group lasso, the sum over groups and inputs of the L2 norm over the filters of the group,
+               which is added to the loss as long as inputs are still to go
     """
 
     exported = CondensedConv2d
@@ -121,7 +122,9 @@ class LearnedGroupConv2d(Scheduled, nn.Conv2d):
             self.kept.copy_(self._pruned(stage))
             self.stage = stage
 
-    def penalty(self) -> Tensor:
+    def penalty(self) -> Tensor | None:
+        if self.stage == self.stages:
+            return None
         norms = self._grouped().square().sum(1).clamp(min=self.LEAST).sqrt()
         return self.lasso * norms.sum()
 

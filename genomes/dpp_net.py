@@ -1,6 +1,6 @@
 """The growing cell of DPP-Net (Dong, Cheng, Juan, Wei and Sun 2018, "DPP-Net: Device-aware Progressive Search for
-Pareto-optimal Neural Architectures", arXiv:1806.08198, section 3), in the network of CondenseNet (Huang et al. 2018,
-arXiv:1711.09224, section 4.2).
+Pareto-optimal Neural Architectures", arXiv:1806.08198), in the network of CondenseNet (Huang et al. 2018,
+arXiv:1711.09224, section 3, and its published code).
 
 One cell is a chain of layers, in turn a normalisation and a convolution. It is repeated in stages, and reads what all
 cells before it have made.

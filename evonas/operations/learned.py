@@ -11,7 +11,7 @@ from evonas.operations.operation import Shape
 @dataclass(frozen=True)
 class LearnedGroupConvolution(Own):
     """1x1 convolution in groups, each of which learns which inputs it takes (Huang et al. 2018, "CondenseNet",
-    arXiv:1711.09224, sections 3 and 4.1).
+    arXiv:1711.09224, section 3).
 
     A training begins with all inputs in each group and ends with 1 in C of them. What is counted is what is left: a
     selection of channels and a convolution in groups.
@@ -28,7 +28,7 @@ class LearnedGroupConvolution(Own):
     channels: int
     groups: int = 4
     condensation: int = 4
-    lasso: float = 1e-5  # of the published code's command
+    lasso: float = 1e-5
 
     def __post_init__(self) -> None:
         if min(self.channels, self.groups, self.condensation) < 1 or self.lasso < 0:

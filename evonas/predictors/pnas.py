@@ -1,6 +1,6 @@
 """The predictors of PNAS (Liu et al. 2018, arXiv:1712.00559, section 4.2 and the supplement), which read cells of any
 number of blocks: an LSTM over all tokens, and a perceptron on the mean of the blocks; and that of DPP-Net (Dong et al.
-2018, arXiv:1806.08198, section 4.1), an LSTM with layer normalisation."""
+2018, arXiv:1806.08198), an LSTM with layer normalisation."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Best(Choice):
 
 class ParetoOptimal(Choice):
     """Whole fronts of predicted worth and of costs, and of the last front that has a place the least crowded ones (Dong
-    et al. 2018, "DPP-Net", arXiv:1806.08198, section 3.3). Candidates over a limit are left out beforehand.
+    et al. 2018, "DPP-Net", arXiv:1806.08198, step "select"). Candidates over a limit are left out beforehand.
 
     space   of the candidates, which are decoded
     costs   what a network costs, with its weight, negative where less is better: parameters, multiply_adds, latency.

@@ -15,7 +15,7 @@ from evonas.systems.system import Preset, System
 if TYPE_CHECKING:
     from evonas.strategies.progressive import Progressive
 
-REGRESSOR = {"kind": "rnn-norm", "width": 128, "bias": 2.0, "first_rate": 0.008, "learning_rate": 0.008}  # section 4.1
+REGRESSOR = {"kind": "rnn-norm", "width": 128, "bias": 2.0, "first_rate": 0.008, "learning_rate": 0.008}
 
 
 def dpp_net(

@@ -96,7 +96,9 @@ def test_other_metrics_of_the_task_cannot_be_chosen_by_before_a_training(tmp_pat
 
 def test_a_cell_with_learned_groups_is_trained_to_the_end_and_exported(tmp_path):
     code = "bn_relu learned_group_1x1 bn_relu group_3x3"
-    trained = evonas.train("dpp-net", code, data="digits", epochs=3, settings={"cells": (1, 1)}, out=tmp_path / "trained")
+    trained = evonas.train(
+        "dpp-net", code, data="digits", epochs=3, settings={"cells": (1, 1)}, out=tmp_path / "trained"
+    )
     found = trained.network()
     assert sum(weights.numel() for weights in found.parameters()) == trained.graph.parameters
     assert export(trained, tmp_path / "exported") < 1e-5
