@@ -135,7 +135,7 @@ class LearnedGroupConv2d(Scheduled, nn.Conv2d):
         kept = self._pruned(self.stages)  # a training that was too short for its stages is condensed here
         end = CondensedConv2d(self.out_channels, self.parts, self.taken).to(self.weight.device, self.weight.dtype)
         with torch.no_grad():
-            end.index.copy_(kept.nonzero()[:, 1])
+            end.index = kept.nonzero()[:, 1]
             weights = self.weight.reshape(self.parts, -1, self.in_channels)
             left = [filters[:, inputs] for filters, inputs in zip(weights, kept, strict=True)]
             end.weight.copy_(torch.cat(left)[:, :, None, None])

@@ -1,5 +1,5 @@
-"""DPP-Net (Dong et al. 2018, arXiv:1806.08198) in one screen: cells grow by a layer at a time, and those on the front of
-predicted accuracy and of what their networks cost are trained.
+"""DPP-Net (Dong et al. 2018, arXiv:1806.08198) in one screen: cells grow by a layer at a time, and those on the front
+of predicted accuracy and of what their networks cost are trained.
 
     python experiments/dpp_net.py [EVALUATIONS] [FINAL_EPOCHS]
 

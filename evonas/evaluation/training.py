@@ -20,6 +20,8 @@ from evonas.tasks.task import DataDiffer, Task
 from evonas.training.memory import splits_within, training_bytes
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from evonas.tasks.splits import Splits
 
 HANGS, LOADING_S = 1.5, 60.0  # over the limit of a training by so much: it hangs; seconds to import torch and load data
@@ -113,7 +115,7 @@ class Training(Evaluator):
         allowed = min(self.timeout_s or inf, self.allowed_s or inf)
         try:
             with torch_threads(self.threads):
-                network = build(graph.simplified(training=True), seed=seed)
+                network: nn.Module = build(graph.simplified(training=True), seed=seed)
                 copied, tensors = inherit(network, origin.weights)
                 course = Course(
                     network,
@@ -207,7 +209,7 @@ class AsTrained(Evaluator):
         test = splits_of(self.task, self.device).test
         graph = candidate.graph
         with torch_threads(self.threads):
-            network = build(graph.simplified(training=True))
+            network: nn.Module = build(graph.simplified(training=True))
             copied, tensors = inherit(network, origin.weights)
             if copied < tensors:
                 return Outcome.failure("weights", f"only {copied} of {tensors} tensors are those of this network")
