@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evonas.errors import UserError
-from evonas.individual import Individual, judge
+from evonas.individual import Individual, by_id, judge
 from evonas.objectives import COSTS
 from evonas.space import Genome, Space
 from evonas.strategies.survival import sel_nsga2
@@ -61,7 +61,7 @@ class ParetoOptimal(Choice):
 
     space   of the candidates, which are decoded
     costs   what a network costs, with its weight, negative where less is better: parameters, multiply_adds, latency.
-            In a run they are the objectives behind the first. Without any the best are chosen
+            None given: those of a run's objectives that stand behind the first. Without any the best are chosen
 
     The latency is measured: ms of a forward pass of one image on the device of the run, for every candidate, by its
     untrained network in the form that it would have after its training. A run keeps what was measured
@@ -83,7 +83,7 @@ class ParetoOptimal(Choice):
                                 f"before it; use {', '.join(COSTS)}, or another strategy")  # fmt: skip
 
     def prepare(self, bench: Any, folder: Path | None = None) -> None:
-        self.costs = dict(list(bench.objectives.items())[1:])
+        self.costs = self.costs or dict(list(bench.objectives.items())[1:])
         self.device, self.precision = bench.device, bench.precision
         self.path = None if folder is None else folder / LATENCIES
         if self.path is not None and self.path.exists():
@@ -94,19 +94,19 @@ class ParetoOptimal(Choice):
     ) -> list[int]:
         if not self.costs:
             return Best()(candidates, predicted, k, fits)
-        places = {}
+        points: list[Individual] = []
         weights = (1.0, *self.costs.values())
         for place, candidate in enumerate(candidates):
             if fits(candidate):
                 costs = self._costs(candidate)
                 candidate.proposal |= costs
                 point = Individual(candidate)
+                point.id = place
                 judge(point, (float(predicted[place]), *costs.values()), weights)
-                places[id(point)] = place, point
+                points.append(point)
         if self.path is not None and self.measured:
             write_json(self.path, self.measured)
-        chosen = sel_nsga2([point for _, point in places.values()], k)
-        return [places[id(point)][0] for point in chosen]
+        return [by_id(point) for point in sel_nsga2(points, k)]
 
     def _costs(self, genome: Genome) -> dict[str, float]:
         graph = self.space.decode(genome)

@@ -62,11 +62,11 @@ DPP_NET = System(
     toolbox=stepwise_toolbox,
     presets={
         "small": Preset(
-            DPPNetSpace(cells=(3, 3, 3)),
+            DPPNetSpace(cells=(2, 2, 2)),
             replace(SMALL_RECIPE, learning_rate=0.1, clip_norm=5),
             SMALL_FINAL,
             {"beam": 12},
-            about="nine cells on pictures of 16x16 and more, on a small machine",
+            about="six cells on pictures of 16x16 and more, on a small machine",
             adapts=True,
         ),
         "digits": Preset(

@@ -103,6 +103,12 @@ def test_a_run_keeps_what_was_measured_and_measures_it_once(tmp_path, monkeypatc
     assert len(timed) == 18
 
 
+def test_costs_that_a_script_names_are_not_those_of_the_run():
+    choice = ParetoOptimal(SPACE, {"parameters": -1.0})
+    choice.prepare(Bench)
+    assert choice.costs == {"parameters": -1.0}
+
+
 def test_latencies_are_of_the_networks():
     choice = ParetoOptimal(SPACE, {"latency": -1.0})
     small, large = ("none", "conv_1x1", "end"), ("bn_relu", "conv_3x3", "bn_relu", "conv_3x3")
