@@ -50,7 +50,7 @@ class Encoding:
         if "paths" in self.kinds and not space.has_paths:
             raise UserError(f"{space.name} does not say what the paths of a cell are; use one-hot+pairs")
         self.width = 0  # columns met so far
-        self._columns = {kind: defaultdict(self._another) for kind in self.kinds}  # feature -> column
+        self._columns: dict[str, defaultdict[Hashable, int]] = {kind: defaultdict(self._another) for kind in self.kinds}
         self._answers: dict[Hashable, int] = {}  # numbers, in the order in which they are met
         self._known: OrderedDict[tuple, tuple[np.ndarray, list[int]]] = OrderedDict()  # the last one used at the end
         self._whole: tuple[Sequence[Genome], csr_array | None] = (), None

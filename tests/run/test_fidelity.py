@@ -6,6 +6,7 @@ import evonas
 from evonas.errors import UserError
 from evonas.reports.tables import fact_lines, individual_lines
 from evonas.run.budget import Budget
+from evonas.run.journal import Journal
 
 SETTINGS = {"population": 3, "search.epochs": 3, "final.epochs": 1}
 
@@ -44,6 +45,38 @@ def test_a_run_goes_on_with_the_scheduler_that_it_was_begun_with(run):
     again = evonas.search("genet", "digits", fidelity="asha:eta=3,least=1", **arguments | {"budget": 9})
     assert len([record for record in again.records() if record["phase"] == "search"]) == 9
     assert not list((run.directory / "checkpoints").glob("*.partial"))
+
+
+class Killed(BaseException):
+    """Nothing is tidied up on the way out."""
+
+
+def test_a_guided_search_that_is_killed_between_rungs_ends_as_one_that_is_not(tmp_path, monkeypatch):
+    def search(out):
+        return evonas.search("genet", "digits", strategy="guided:initial=3", fidelity="asha:eta=2,least=1", budget=16,
+                             settings={"search.epochs": 2, "final.epochs": 1}, workers=1, executor="serial", out=out,
+                             progress=False, baseline=False, resume=True)  # fmt: skip
+
+    def told(run):
+        kept = ("code", "values", "status", "reached", "operator", "proposal")
+        return [[record.get(name) for name in kept] for record in run.records()]
+
+    write, written = Journal.append, []
+
+    def kill(journal, event):
+        if len(written) == 36:
+            raise Killed
+        written.append(event)
+        return write(journal, event)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "append", kill)
+        with pytest.raises(Killed):
+            search(tmp_path / "killed")
+    whole, resumed = search(tmp_path / "whole"), search(tmp_path / "killed")
+    assert told(resumed) == told(whole)
+    assert {"partial", "full"} <= {record["status"] for record in whole.records()}
+    assert any(event.get("proposal") for event in written), "it was killed after the predictor had been asked"
 
 
 @pytest.mark.parametrize(
