@@ -17,6 +17,7 @@ from evonas.latency import Join, Key, LatencyTable, Shape, Step, key_of, steps_o
 from evonas.modules import seeded
 from evonas.network import build
 from evonas.ranking import rank_correlation
+from evonas.scheduled import finished
 from evonas.support.device import torch_threads
 from evonas.training.latency import milliseconds
 
@@ -70,14 +71,14 @@ def _of_step(step: Step, shape: Shape, device: str, precision: str, batch: int) 
         several = [_random(shape, device, batch) for _ in range(step.inputs)]
         join = partial(reduce, torch.add) if step.name == "sum" else partial(torch.cat, dim=1)
         return milliseconds(join, several, precision=precision)
-    module = seeded(step.module(shape), seed=0).to(device).eval()
+    module = finished(seeded(step.module(shape), seed=0)).to(device).eval()
     if len(shape) == 3:
         module = module.to(memory_format=torch.channels_last)
     return milliseconds(module, _random(shape, device, batch), precision=precision)
 
 
 def _of_network(graph: Graph, device: str, precision: str, batch: int) -> float:
-    network = build(graph.simplified(), seed=0).to(device).to(memory_format=torch.channels_last).eval()
+    network = finished(build(graph.simplified(), seed=0)).to(device).to(memory_format=torch.channels_last).eval()
     return milliseconds(network, _random(graph.input_shape, device, batch), precision=precision)
 
 
