@@ -356,6 +356,13 @@ class Space:
         return counted[decision.state]
 
 
+def require_sequence(space: Space, who: str) -> None:
+    """Raise UserError where genomes are not sequences of decisions, which `who` needs."""
+    if not space.is_sequence:
+        raise UserError(f"genomes of {space.name} are not sequences of decisions (it has no `next`), which {who} "
+                        "needs; use a strategy over its own operators")  # fmt: skip
+
+
 def require_closed(genome: Genome, why: str) -> None:
     """Raise CodeError with the reason `why` if tokens are open, for spaces that cannot have a supernet."""
     if any(isinstance(token, Open) for token in genome):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evonas.errors import UserError
-from evonas.space import Genome, Space, Token
+from evonas.space import Genome, Space, Token, require_sequence
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -44,9 +44,7 @@ class Encoding:
                                 "one-hot+pairs")  # fmt: skip
         if len(set(self.kinds)) < len(self.kinds):
             raise UserError(f"the encoding {text!r} has a part twice; name each once")
-        if not space.is_sequence:
-            raise UserError(f"genomes of {space.name} are not sequences of decisions (it has no `next`), and a "
-                            "predictor needs those; use a strategy over its own operators")  # fmt: skip
+        require_sequence(space, "a predictor")
         if "paths" in self.kinds and not space.has_paths:
             raise UserError(f"{space.name} does not say what the paths of a cell are; use one-hot+pairs")
         self.width = 0  # columns met so far

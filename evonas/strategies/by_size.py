@@ -11,9 +11,8 @@ from typing import Any
 
 from deap import base
 
-from evonas.errors import UserError
 from evonas.individual import Individual
-from evonas.space import Genome, Space
+from evonas.space import Genome, Space, require_sequence
 from evonas.strategies.first import First
 from evonas.strategies.strategy import Strategy
 
@@ -41,8 +40,7 @@ class BySize(Strategy):
 
     def __init__(self, toolbox: base.Toolbox, *, rng: Random, largest: bool) -> None:
         space = toolbox.space
-        if not space.is_sequence:
-            raise UserError(f"the genomes of {space.name} cannot be listed; use another strategy")
+        require_sequence(space, "a list by size")
         if space.count() <= MOST:
             counts = _of_all(space)
         else:

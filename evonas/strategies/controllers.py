@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from evonas.errors import UserError
-from evonas.space import CodeError, Decision, Genome, Space, Token
+from evonas.space import CodeError, Decision, Genome, Space, Token, require_sequence
 from evonas.support.device import torch_threads
 
 NOTHING = 0
@@ -61,9 +61,7 @@ class Controller(nn.Module, ABC):
 
     def __init__(self, space: Space, *, rng: Random) -> None:
         super().__init__()
-        if not space.is_sequence:
-            raise UserError(f"genomes of {space.name} are not sequences of decisions (it has no `next`), which a "
-                            "controller needs; use a strategy over its own operators")  # fmt: skip
+        require_sequence(space, "a controller")
         self.space = space
         pairs = dict.fromkeys((self.kind(each), option) for each in space.every_decision for option in each.options)
         self.numbers = {pair: number for number, pair in enumerate(pairs, NOTHING + 1)}

@@ -11,7 +11,7 @@ from random import Random
 
 from evonas.errors import UserError
 from evonas.individual import Individual
-from evonas.space import Space, Token
+from evonas.space import Space, Token, require_sequence
 from evonas.strategies.first import First
 from evonas.strategies.rewards import accuracy
 from evonas.strategies.strategy import Strategy
@@ -58,9 +58,7 @@ class MCTS(Strategy):
     ended = "every genome of the space has been proposed"
 
     def __init__(self, space: Space, *, rng: Random, exploration: float = 0.2, evaluations: int | None = None) -> None:
-        if not space.is_sequence:
-            raise UserError(f"genomes of {space.name} are not sequences of decisions (it has no `next`), which a tree "
-                            "search needs; use a strategy over its own operators")  # fmt: skip
+        require_sequence(space, "a tree search")
         if exploration < 0 or (evaluations is not None and evaluations < 1):
             raise UserError(f"exploration is {exploration} and evaluations {evaluations}; use at least 0 and 1")
         self.space, self.rng, self.exploration, self.evaluations = space, rng, exploration, evaluations

@@ -11,6 +11,7 @@ from deap import base
 
 from evonas.errors import UserError
 from evonas.individual import Individual
+from evonas.space import require_sequence
 from evonas.strategies.rewards import accuracy
 from evonas.strategies.strategy import Strategy
 
@@ -83,9 +84,7 @@ class NAO(Strategy):
         dropout: float = 0.1,
         evaluations: int = 200,
     ) -> None:
-        if not toolbox.space.is_sequence:
-            raise UserError(f"genomes of {toolbox.space.name} are not sequences of decisions (it has no `next`), which "
-                            "NAO encodes; use a strategy over its own operators")  # fmt: skip
+        require_sequence(toolbox.space, "NAO")
         counts = {"initial": initial, "seeds": seeds, "new": new, "epochs": epochs, "batch": batch,
                   "embedding": embedding, "units": units, "dense": dense,
                   "evaluations": evaluations}  # fmt: skip

@@ -10,7 +10,7 @@ from random import Random
 
 from evonas.errors import UserError
 from evonas.individual import Individual
-from evonas.space import Space, Token
+from evonas.space import Space, Token, require_sequence
 from evonas.strategies.first import First
 from evonas.strategies.rewards import Reward, accuracy
 from evonas.strategies.strategy import Strategy
@@ -90,9 +90,7 @@ class QLearning(Strategy):
         reward: Reward = accuracy,
         evaluations: int | None = None,
     ) -> None:
-        if not space.is_sequence:
-            raise UserError(f"genomes of {space.name} are not sequences of decisions (it has no `next`), which "
-                            "Q-learning needs; use a strategy over its own operators")  # fmt: skip
+        require_sequence(space, "Q-learning")
         if not schedule or any(not 0 <= epsilon <= 1 or count < 0 for epsilon, count in schedule):
             raise UserError(f"schedule is {schedule}; give pairs of an epsilon from 0 to 1 and a number of genomes")
         if not 0 < rate <= 1 or not 0 <= discount <= 1 or replays < 0:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.recipe import Recipe
-from evonas.space import Decision, Genome, Open, Space, Token, Weights
+from evonas.space import Decision, Genome, Open, Space, Token, Weights, require_sequence
 from evonas.supernets.training import SupernetTraining
 from evonas.support.streams import number
 from evonas.training.optimizers import Adam
@@ -39,9 +39,7 @@ class Policy(nn.Module, ABC):
 
     def __init__(self, space: Space, *, rng: Random, genome: Genome | None = None) -> None:
         super().__init__()
-        if not space.is_sequence:
-            raise UserError(f"genomes of {space.name} are not sequences of decisions (it has no `next`), so there is "
-                            "no supernet of them; use a strategy over its own operators")  # fmt: skip
+        require_sequence(space, "a supernet")
         self.space, self.genome = space, tuple(space.open() if genome is None else genome)
         self.asked: list[Decision] = []  # the open decisions
         self.options: list[tuple[Token, ...]] = []

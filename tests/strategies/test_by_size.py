@@ -66,7 +66,7 @@ def test_spaces_that_have_no_networks_or_no_list_are_refused():
         proposed(smallest_first, NASBenchGraphSpace())
     box = Toolbox()
     box.space = LargeScaleSpace()
-    with pytest.raises(UserError, match="cannot be listed"):
+    with pytest.raises(UserError, match="not sequences of decisions"):
         smallest_first(box, rng=stream(0, "size"))
 
 
