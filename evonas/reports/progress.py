@@ -62,7 +62,7 @@ class Progress:
         self.console = console or new_console()
         live = self.console.is_terminal and not self.console.is_jupyter  # a notebook would want widgets for it
         self.live = Live(console=self.console, transient=True, auto_refresh=False) if live else None
-        baseline = run.system.baseline.name.replace("_", " ")
+        baseline = run.system.baseline.name.replace("_", " ") if run.system.baseline else "reference"
         self.titles = {"search": "search", "baseline": baseline, "final": "final training"}
         self.name, self.weight = next(iter(run.config.objectives.items()))
         self._shown = self._drawn = -PLAIN_EVERY_S

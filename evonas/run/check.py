@@ -32,7 +32,8 @@ def check(run: Run) -> None:
     """Raises UserError for a run that cannot come to its end."""
     problem, config = run.problem, run.config
     graph = contract.check(problem.space, stream(config.seed, "check"))
-    if config.baseline and problem.system.baseline.toolbox is None and not problem.space.is_sequence:
+    rival = problem.system.baseline
+    if config.baseline and rival and rival.toolbox is None and not problem.space.is_sequence:
         raise UserError(f"random search cannot draw from {problem.space.name}, whose genomes are no sequences of "
                         "decisions; leave the baseline out")  # fmt: skip
     toolbox = problem.tools(stream(config.seed, "check"))

@@ -38,10 +38,11 @@ def require_time(run: Run, seconds: float) -> None:
     if problem.task is None or problem.evaluate is not None:
         return
     evaluation = MARGIN * evaluation_seconds(problem, config)
-    parts = Shares.of(seconds, baseline=config.baseline, final=final_seconds(problem, config))
+    baseline = config.baseline and problem.system.baseline is not None
+    parts = Shares.of(seconds, baseline=baseline, final=final_seconds(problem, config))
     if evaluation <= parts.search:
         return
-    needed = Shares.needed(evaluation, baseline=config.baseline, final=True)
+    needed = Shares.needed(evaluation, baseline=baseline, final=True)
     raise UserError(f"{duration(seconds)} are not enough: an evaluation of {config.system} ({config.preset}) takes "
                     f"about {duration(evaluation)} on this machine, and with random search and final trainings all "
                     f"needs {duration(needed, up=True)} at least; give as much time, or a smaller preset or fewer "
@@ -73,8 +74,8 @@ def final_seconds(problem: Problem, config: Config) -> float:
     if problem.task is None:
         return 0.0
     by_hand = Decoder(reference(problem.task.input_shape, problem.task.output_shape[0])).graph(())
-    finalists = 3 if config.baseline else 1  # the winner; the best of random search, and the reference
-    return final_epoch_seconds([by_hand] * finalists, problem, config) * problem.final.epochs
+    others = 1 + (problem.system.baseline is not None) if config.baseline else 0  # the reference; random search's best
+    return final_epoch_seconds([by_hand] * (1 + others), problem, config) * problem.final.epochs
 
 
 def final_epoch_seconds(graphs: Sequence[Graph], problem: Problem, config: Config) -> float:

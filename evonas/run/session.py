@@ -45,6 +45,7 @@ from evonas.support.streams import stream
 from evonas.support.text import duration
 from evonas.systems import registry
 from evonas.systems.setup import Chosen
+from evonas.systems.system import Baseline
 
 SHORTEST = 1e-3  # seconds of an epoch
 FIRST = 10  # networks of a search that stand for what it began with: few strategies learn from fewer
@@ -111,7 +112,7 @@ class Session:
         self.compares = self.task is not None and self.problem.evaluate is None and self.evaluator.judges_anything
         search = self._phase("search", strategy)
         baseline = self._phase("baseline", self._baseline()) if self.config.baseline else None
-        other = self.problem.system.baseline.name
+        rival = self.problem.system.baseline
         summary: dict[str, Any] = {}
         for budget in self.config.budgets:
             time = self._time(budget)
@@ -119,23 +120,27 @@ class Session:
             self.loop.run(search, time.search)
             winner, lucky = self._best(search), None
             if baseline is not None:
-                as_many = replace(time.baseline, evaluations=len(search.outcomes) + self.compares)  # and the reference
+                evaluations = self.compares + (len(search.outcomes) if rival else 0)  # the reference's is the first
+                as_many = replace(time.baseline, evaluations=evaluations)
                 self.observer.phase("baseline", as_many, len(baseline.asked))
                 self.loop.run(baseline, as_many)
                 lucky = best(baseline.ranked(), self.problem.weights[0], apart=self.config.inherit)
             if self.finals is not None:
-                finalists = {"winner": (winner, search)} | ({other: (lucky, baseline)} if lucky and baseline else {})
+                finalists = {"winner": (winner, search)}
+                finalists |= {rival.name: (lucky, baseline)} if lucky and baseline and rival else {}
                 by_hand = [self.reference.graph(())] * (baseline is not None)
                 graphs = [self.decoder.graph(each.genome) for each, _ in finalists.values()]
                 self.finals.test(finalists, baseline is not None, self._final_recipe([*graphs, *by_hand], time))
             baselines: dict[str, Any] = {}
-            if lucky is not None:
-                baselines[other] = self._result(other, lucky.genome, lucky.value)
+            if lucky is not None and rival is not None:
+                baselines[rival.name] = self._result(rival.name, lucky.genome, lucky.value)
             if baseline is not None and self.task is not None:
-                values = next(baseline.told())[1].values if self.compares else ()
-                baselines["reference"] = self._result("reference", (), values[0] if values else None)
+                by_search = next(baseline.told())[1] if self.compares else None
+                whole = by_search is not None and by_search.status == "full"
+                baselines["reference"] = self._result("reference", (), by_search.values[0] if whole else None)
             summary = self._summary(search, self._result("winner", winner.genome, winner.value), baselines)
-            summary |= {"baseline_evaluations": None if baseline is None else len(baseline.outcomes) - self.compares}
+            drawn = None if baseline is None or rival is None else len(baseline.outcomes) - self.compares
+            summary |= {"baseline_evaluations": drawn}
             if self.finals is not None:
                 summary["differences"] = self.finals.held_against(summary["winner"], baselines)
             write_json(self.run.directory / "summary.json", summary)
@@ -165,7 +170,7 @@ class Session:
 
     def _baseline(self) -> Strategy:
         """What the search is held against at as many evaluations."""
-        baseline, space = self.problem.system.baseline, self.problem.space
+        baseline, space = self.problem.system.baseline or Baseline(), self.problem.space  # or it is never asked
         rng = stream(self.config.seed, baseline.name.replace("_", " "))
         known = self.problem.setup.strategy.values
         using: Chosen = registry.chosen(baseline.strategy, *filter(None, [baseline.toolbox]))
@@ -258,7 +263,8 @@ class Session:
         )
 
     def _shares(self, seconds: float) -> Shares:
-        return Shares.of(seconds, baseline=self.config.baseline, final=self._usual_final_s)
+        searched = self.config.baseline and self.problem.system.baseline is not None
+        return Shares.of(seconds, baseline=searched, final=self._usual_final_s)
 
     @property
     def _warming_s(self) -> float | None:

@@ -60,7 +60,7 @@ class System:
     front        the strategy for several objectives; None: NSGA-II, with half the population as parents
     front_signs  of the objectives that `front` can search for, such as (1, -1): one to be maximised, then one to be
                  minimised; None: any
-    baseline     what it is held against
+    baseline     the search that it is held against, beside the network by hand; None: that network alone
     inherits     children begin with their parents' weights, where nothing else is said
     fidelity     the scheduler of its own strategy's trainings by one objective, where nothing else is said
     begins       the genomes of a space with which its own strategy begins, where nothing else is said
@@ -77,7 +77,7 @@ class System:
     preset_for: Callable[[tuple[int, ...]], str] = by_size
     front: str | None = None
     front_signs: tuple[int, ...] | None = None
-    baseline: Baseline = Baseline()
+    baseline: Baseline | None = Baseline()
     inherits: bool = False
     fidelity: str | None = None
     begins: Callable[[Space], Sequence[Genome]] = lambda space: ()

@@ -9,6 +9,7 @@ import evonas
 from evonas.genomes.blocks import BlockSpace
 from evonas.genomes.residual import reference
 from evonas.latency import Join, LatencyTable, key_of, steps_of
+from evonas.reports.tables import verdict
 from evonas.support.streams import stream
 from evonas.systems import registry
 
@@ -113,3 +114,16 @@ def test_its_presets_fit_pictures_of_any_size(shape):
     graph = setup.space.decode(setup.space.by_hand())
     assert graph.digest() == reference(shape, 7).decode(()).digest()
     assert system.most(setup.space) == {"multiply_adds": graph.multiply_adds}
+
+
+def test_it_is_held_against_the_network_by_hand_alone(tmp_path):
+    run = evonas.search(
+        data="digits", out=tmp_path / "run", budget=3, workers=1, progress=False, settings=QUICK, baseline=True
+    )
+    assert [record["phase"] for record in run.records()].count("baseline") == 1
+    assert "random_search" not in run.summary
+    assert run.summary["reference"]["code"] == "residual-16-32-64x2"
+    assert run.summary["baseline_evaluations"] is None
+    lines = list(verdict(run.summary))
+    assert "the reference by hand" in lines[-1]
+    assert not any("andom search" in line for line in lines)
