@@ -169,7 +169,7 @@ def test_a_strategy_with_no_more_to_propose_ends_the_part(path):
 
 
 def test_ten_thousand_repeats_in_a_row_end_a_search(path, monkeypatch):
-    monkeypatch.setattr("evonas.run.loop.REPEATS_LIMIT", 50)
+    monkeypatch.setattr("evonas.run.course.REPEATS_LIMIT", 50)
     part = search(path, RandomSearch(uniform(GeNetSpace((2, 2), (4, 4)), rng=random.Random(0))), budget=Budget(10_000))
     assert "had all been evaluated before" in part.ended_because
     assert len(part.outcomes) < 200
