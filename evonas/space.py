@@ -221,7 +221,7 @@ class Space:
 
     def count(self, prefix: Genome = ()) -> int:
         """The number of complete genomes that begin with this prefix."""
-        return self._completions(tuple(prefix), self.next(prefix))
+        return self._completions(tuple(prefix))
 
     def genomes(self, prefix: Genome = ()) -> Iterator[tuple[Token, ...]]:
         """All complete genomes that begin with this prefix, in the order of the options."""
@@ -237,16 +237,16 @@ class Space:
         """A genome drawn uniformly from all genomes: the weight of an option is the number of genomes that continue
         with it."""
         genome: tuple[Token, ...] = ()
-        decision, decisions = self.next(genome), []
-        while decision is not None:
+        decisions: list[Decision] = []
+        while (decision := self.next(genome)) is not None:
+            if (weights := self._weights.get(decision.state)) is None:
+                weights = [self._completions((*genome, option)) for option in decision.options]
+                self._weights[decision.state] = weights
             decisions.append(decision)
-            longer = [(*genome, option) for option in decision.options]
-            following = [self.next(each) for each in longer]
-            weights = [self._completions(*each) for each in zip(longer, following, strict=True)]
             ticket = rng.randrange(sum(weights))
-            for weight, begun, then in zip(weights, longer, following, strict=True):
+            for option, weight in zip(decision.options, weights, strict=True):
                 if ticket < weight:
-                    genome, decision = begun, then
+                    genome += (option,)
                     break
                 ticket -= weight
         self._remember(genome, decisions)
@@ -322,20 +322,25 @@ class Space:
         return {}
 
     @cached_property
+    def _weights(self) -> dict[Hashable, list[int]]:
+        """The number of genomes that can follow each option, by the state of the decision, for those met in a draw."""
+        return {}
+
+    @cached_property
     def _decided(self) -> dict[tuple[Token, ...], list[Decision]]:
         """The decisions of the genomes that were walked or completed last."""
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
-        found_again = ("_counted", "_decided", "every_decision")  # workers recompute these
+        found_again = ("_counted", "_weights", "_decided", "every_decision")  # workers recompute these
         return {name: value for name, value in self.__dict__.items() if name not in found_again}
 
-    def _completions(self, prefix: tuple[Token, ...], decision: Decision | None) -> int:
-        """The number of genomes that begin with a prefix, which this decision follows. Genomes may have more tokens
-        than Python's recursion limit, so the prefixes to be counted are kept in a list, each below its successors."""
+    def _completions(self, prefix: tuple[Token, ...]) -> int:
+        """The number of genomes that begin with a prefix. Genomes may have more tokens than Python's recursion limit,
+        so the prefixes to be counted are kept in a list, each below its successors."""
+        decision, counted = self.next(prefix), self._counted
         if decision is None:
             return 1
-        counted = self._counted
         waiting: list[tuple[tuple[Token, ...], Decision, list[Decision | None] | None]] = [(prefix, decision, None)]
         while waiting:
             begun, asked, following = waiting.pop()

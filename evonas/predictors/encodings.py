@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from itertools import chain, combinations
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Features = Iterable[Hashable]
+NEW = -1  # a pair that was not met
 REMEMBERED = 4096  # rows: what was evaluated comes again with each fit, most candidates never
 
 
@@ -48,8 +49,9 @@ class Encoding:
         if "paths" in self.kinds and not space.has_paths:
             raise UserError(f"{space.name} does not say what the paths of a cell are; use one-hot+pairs")
         self.width = 0  # columns met so far
-        self._columns: dict[str, defaultdict[Hashable, int]] = {kind: defaultdict(self._another) for kind in self.kinds}
+        self._columns: dict[str, defaultdict[Hashable, int]] = {kind: defaultdict(self._another) for kind in FEATURES}
         self._answers: dict[Hashable, int] = {}  # numbers, in the order in which they are met
+        self._of_pairs = np.zeros((0, 0), np.int32)  # the column of each two answers, by their numbers
         self._known: OrderedDict[tuple, tuple[np.ndarray, list[int]]] = OrderedDict()  # the last one used at the end
         self._whole: tuple[Sequence[Genome], csr_array | None] = (), None
 
@@ -79,21 +81,37 @@ class Encoding:
     def _row(self, genome: tuple) -> tuple[np.ndarray, list[int]]:
         """The columns of a genome, and how many are of each kind."""
         if (row := self._known.get(genome)) is None:
-            found = [[self._columns[kind][each] for each in self._features(kind, genome)] for kind in self.kinds]
-            row = np.array([*chain.from_iterable(found)], dtype=np.int32), list(map(len, found))
-            self._known[genome] = row
+            found = [self._pairs(genome) if kind == "pairs" else self._met(kind, genome) for kind in self.kinds]
+            row = self._known[genome] = np.concatenate(found), list(map(len, found))
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(genome)
         return row
 
-    def _features(self, kind: str, genome: tuple) -> Features:
-        if kind != "pairs":
-            return FEATURES[kind](self.space, genome)
-        # there may be a thousand, and two numbers are found more quickly than two names with their answers
-        answers = (self._answers.setdefault(each, len(self._answers)) for each in one_hot(self.space, genome))
-        return combinations(answers, 2)
+    def _met(self, kind: str, genome: tuple) -> np.ndarray:
+        columns = self._columns[kind]
+        return np.array([columns[each] for each in FEATURES[kind](self.space, genome)], dtype=np.int32)
+
+    def _pairs(self, genome: tuple) -> np.ndarray:
+        """Of 50 decisions there are 1,225 pairs: they are looked up at once, by the numbers of their answers."""
+        met = self._answers
+        answers = np.array([met.setdefault(each, len(met)) for each in one_hot(self.space, genome)], dtype=np.int32)
+        if (missing := len(met) - len(self._of_pairs)) > 0:
+            self._of_pairs = np.pad(self._of_pairs, (0, max(missing, len(self._of_pairs))), constant_values=NEW)
+        first, second = (answers[places] for places in _each_two(len(answers)))
+        columns = self._of_pairs[first, second]
+        new = columns == NEW
+        columns[new] = np.arange(self.width, self.width + new.sum())
+        self._of_pairs[first, second] = columns
+        self.width += int(new.sum())
+        return columns
+
+
+@lru_cache(maxsize=256)
+def _each_two(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The places of each two of so many, in the order of `itertools.combinations`."""
+    return np.triu_indices(size, 1)
 
 
 def one_hot(space: Space, genome: Genome) -> Features:

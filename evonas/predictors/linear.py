@@ -64,7 +64,7 @@ class GaussianProcess(Predictor):
         else:
             shared = rows @ (self._inputs().T @ rooted)
         explained = (shared**2).sum(axis=1)
-        variance = self.scale * (rows.power(2).sum(axis=1) - explained)  # eq. 2.26
+        variance = self.scale * (_squares(rows) - explained)  # eq. 2.26
         return self.mean(genomes), np.sqrt(np.maximum(variance, 0))
 
     def draw(self, genomes: Sequence[Genome], rng: np.random.Generator) -> np.ndarray:
@@ -126,7 +126,7 @@ class Ridge(Predictor):
         rows = self.encoding.rows(genomes)
         shared = _products(rows, with_width(self.inputs, self.encoding.width))
         explained = (shared * cho_solve(self.factor, shared.T).T).sum(axis=1)
-        variance = self.scale * (rows.power(2).sum(axis=1) - explained)
+        variance = self.scale * (_squares(rows) - explained)
         return self.mean(genomes), np.sqrt(np.maximum(variance, 0))
 
     def draw(self, genomes: Sequence[Genome], rng: np.random.Generator) -> np.ndarray:
@@ -146,6 +146,11 @@ class Ridge(Predictor):
 def _widened(weights: np.ndarray, width: int) -> np.ndarray:
     """With those of columns that were met since, which are zero."""
     return np.pad(weights, (0, width - len(weights)))
+
+
+def _squares(rows: csr_array) -> np.ndarray:
+    """Of the length of each row. (`power` would sort the columns of all rows first.)"""
+    return type(rows)((rows.data**2, rows.indices, rows.indptr), shape=rows.shape).sum(axis=1)
 
 
 def _products(first: csr_array, second: csr_array) -> np.ndarray:
