@@ -16,6 +16,8 @@ from evonas.predictors.predictor import Predictor
 from evonas.space import Genome
 from evonas.support.device import torch_threads
 
+WIDEST = 10_000  # columns of an encoding
+
 
 class BananasEnsemble(Predictor):
     """The mean of the members is the prediction, their standard deviation the uncertainty.
@@ -30,7 +32,7 @@ class BananasEnsemble(Predictor):
     The defaults are the paper's. The members are trained at once, as batches of matrix products: each has a step in
     each of them, on genomes of its own order.
 
-    Raises UserError for values out of range.
+    Raises UserError for values out of range, and for an encoding with so many columns that a fit takes minutes.
     """
 
     def __init__(
@@ -48,6 +50,10 @@ class BananasEnsemble(Predictor):
         if min(layers, units, epochs, batch) < 1 or members < 2 or learning_rate <= 0:
             raise UserError("layers, units, epochs and batch must be at least 1, members at least 2, and the learning "
                             "rate more than 0")  # fmt: skip
+        if (columns := encoding.ahead()) > WIDEST:
+            raise UserError(f"{'+'.join(encoding.kinds)} has about {columns:,} columns in {encoding.space.name}, and "
+                            f"the networks of bananas take at most {WIDEST:,}; use encoding=one-hot, or "
+                            "predictor=gp")  # fmt: skip
         self.encoding, self.seed, self.members = encoding, seed, members
         self.layers, self.units, self.epochs, self.batch = layers, units, epochs, batch
         self.learning_rate = learning_rate

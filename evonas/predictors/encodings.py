@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import lru_cache
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +48,7 @@ class Encoding:
             raise UserError(f"the encoding {text!r} has a part twice; name each once")
         require_sequence(space, "a predictor")
         if "paths" in self.kinds and not space.has_paths:
-            raise UserError(f"{space.name} does not say what the paths of a cell are; use one-hot+pairs")
+            raise UserError(f"{space.name} does not say what the paths of a cell are; use one-hot or one-hot+pairs")
         self.width = 0  # columns met so far
         self._columns: dict[str, defaultdict[Hashable, int]] = {kind: defaultdict(self._another) for kind in FEATURES}
         self._answers: dict[Hashable, int] = {}  # numbers, in the order in which they are met
@@ -58,6 +59,14 @@ class Encoding:
     def _another(self) -> int:
         self.width += 1
         return self.width - 1
+
+    def ahead(self) -> int:
+        """About how many columns of answers and of their pairs all genomes have together: as many as the options of one
+        genome's decisions would give."""
+        genome = self.space.complete({}, Random(0))
+        options = [len(decision.options) for decision in self.space.decisions(genome)]
+        pairs = (sum(options) ** 2 - sum(each**2 for each in options)) // 2
+        return sum(options) * ("one-hot" in self.kinds) + pairs * ("pairs" in self.kinds)
 
     def rows(self, genomes: Sequence[Genome]) -> csr_array:
         """A sparse matrix, genomes x columns. That of the last tuple is kept, since all genomes of a space come again

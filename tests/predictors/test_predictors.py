@@ -8,6 +8,7 @@ from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.genomes.metaqnn import MetaQNNSpace
 from evonas.genomes.nasbench101 import NASBench101Space
 from evonas.genomes.nasbench201 import NASBench201Space
+from evonas.genomes.nasnet import NASNetSpace
 from evonas.predictors import PREDICTORS, encodings, predictor_of
 from evonas.predictors.encodings import Encoding
 from evonas.predictors.linear import GaussianProcess, Ridge
@@ -67,6 +68,22 @@ def test_all_genomes_of_a_space_are_encoded_once():
     first = encoding.rows(whole)
     assert encoding.rows(whole) is first
     assert (encoding.rows(list(whole)).toarray() == first.toarray()).all()
+
+
+def test_pairs_are_numbered_as_they_are_met_and_their_number_is_foreseen():
+    encoding = Encoding("one-hot+pairs", SPACE)
+    assert encoding.ahead() == 6 * 5 + 15 * 25
+    genomes = list(SPACE.genomes())
+    some = encoding.rows(genomes[:1]).toarray()
+    assert (encoding.rows(genomes).toarray()[:1, : some.shape[1]] == some).all()
+    assert encoding.width == encoding.ahead()
+
+
+def test_networks_on_more_columns_than_they_can_learn_from_are_refused_at_once():
+    space = NASNetSpace()
+    with pytest.raises(UserError, match=r"has about [\d,]+ columns in nasnet.*use encoding=one-hot"):
+        predictor_of("bananas", "one-hot+pairs", space, seed=0)()
+    predictor_of("bananas", "one-hot", space, seed=0)()
 
 
 def test_counts_say_how_often_an_option_was_chosen_wherever_it_was():
