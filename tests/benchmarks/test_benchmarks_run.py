@@ -24,6 +24,7 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "gradients.py": (TABLE, IMAGES),
     "hypervolume.py": ("rows.csv",),
     "learning_curves.py": ("rows.csv",),
+    "nao.py": ("rows.csv", "digits"),
     "predictors_on_tables.py": (FOLDER, "nasbench-nlp", "nasbench-graph:cora"),
     "progressive.py": ("digits", "rows.csv"),
     "ranking.py": ("rows.csv", "digits"),
