@@ -139,6 +139,14 @@ class TrainedNetwork:
                                 "--resume") from None  # fmt: skip
             raise UserError(f"{folder} holds no trained network; train one with 'evonas train'") from None
 
+    def copy(self, folder: Path, **facts: Any) -> None:
+        """Write the same network into another folder, with other facts. Raises UserError where it is damaged, RunError
+        where it cannot be written."""
+        known = {name: value for name, value in self.facts.items() if name not in ("schema", "checksum", "checksums")}
+        weights = _whole(self.folder / WEIGHTS, self.facts["checksums"].get(WEIGHTS))
+        keep(folder, weights=weights, graph=self.graph, preprocessing=self.preprocessing, answers=self.answers,
+             facts=known | facts)  # fmt: skip
+
     @property
     def metric(self) -> str:
         """The name of the task's first metric."""

@@ -51,6 +51,8 @@ class FinalistsKeeper(Keeper):
     def keep(self, individual: Individual, outcome: Outcome) -> Outcome:
         if outcome.weights is not None:
             self.finals.keep(individual, outcome)
+        elif outcome.status == "full":
+            self.finals.keep_twin(individual, outcome)
         return replace(outcome, weights=None, answers=None)
 
 
@@ -136,6 +138,19 @@ class Finals:
             },
         )
 
+    def keep_twin(self, individual: Individual, outcome: Outcome) -> None:
+        """A network that is the same as another finalist was trained once; it has a folder all the same."""
+        role = individual.role or ""
+        decoder = self.reference if role == "reference" else self.decoder
+        digest, rival = decoder.digest(individual), self.run.system.baseline
+        for other in ("winner", "reference", *([rival.name] if rival else [])):
+            trained = self.run.finalist(other) if other != role else None
+            if trained is not None and trained.test == outcome.values[0] and trained.graph.digest() == digest:
+                id = individual.parents[0] if individual.parents else None
+                folder = self.run.directory / FOLDERS.get(role, role)
+                trained.copy(folder, id=id, code=decoder.space.format(individual))
+                return
+
     # ---- what they say --------------------------------------------------------------------------------------------
 
     def row(self, role: str, code: str) -> dict[str, Any]:
@@ -161,16 +176,13 @@ class Finals:
         }
 
     def judgement(self, role: str, code: str) -> Judgement | None:
-        """What the test says of a finalist; None where it failed, or the task keeps nothing of its answers. A network
-        that is the same as another finalist was trained once, and lies in the folder of that one."""
+        """What the test says of a finalist; None where it failed, or the task keeps nothing of its answers."""
         tested = self.tested.get(role)
         if tested is None or not tested.values:
             return None
-        for place in (role, *self.tested):
-            try:
-                trained = self.run.finalist(place)
-            except UserError:
-                continue  # it is damaged: the test itself stands in the journal
-            if trained is not None and trained.facts["code"] == code and trained.test == tested.values[0]:
-                return trained.judgement
-        return None
+        try:
+            trained = self.run.finalist(role)
+        except UserError:
+            return None  # it is damaged: the test itself stands in the journal
+        known = trained is not None and trained.facts["code"] == code and trained.test == tested.values[0]
+        return trained.judgement if trained is not None and known else None

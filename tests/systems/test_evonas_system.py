@@ -124,6 +124,22 @@ def test_it_is_held_against_the_network_by_hand_alone(tmp_path):
     assert "random_search" not in run.summary
     assert run.summary["reference"]["code"] == "residual-16-32-64x2"
     assert run.summary["baseline_evaluations"] is None
+    if run.summary["winner"]["code"] == BY_HAND:  # both stand for one training
+        assert run.finalist("winner").test == run.finalist("reference").test
     lines = list(verdict(run.summary))
     assert "the reference by hand" in lines[-1]
     assert not any("andom search" in line for line in lines)
+
+
+def test_a_winner_that_is_the_network_by_hand_lies_in_a_folder_of_its_own(tmp_path):
+    run = evonas.search(
+        data="digits", out=tmp_path / "run", budget=1, workers=1, progress=False, settings=QUICK, baseline=True
+    )
+    winner, reference = run.finalist("winner"), run.finalist("reference")
+    assert (winner.facts["code"], reference.facts["code"]) == (BY_HAND, "residual-16-32-64x2")
+    assert (winner.facts["id"], reference.facts["id"]) == (0, None)
+    assert sum(record["cost"]["epochs"] for record in run.records() if record["phase"] == "final") == 1
+    assert run.best.folder == run.directory / "best"
+    images = winner.answers["predictions"]
+    assert (images == reference.answers["predictions"]).all()
+    assert "within the noise" in list(verdict(run.summary))[-1]
