@@ -23,6 +23,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from typing import Any, ClassVar, NamedTuple
 
@@ -291,19 +292,25 @@ class BlockSpace(Space):
 
 def _branches(
     channels: int, width: int, stride: int, choices: Mapping[str, Mapping[Token, Gate]], stage: str, deep: Gate
-) -> Iterator[tuple[str, Gate, list[Operation]]]:
+) -> Iterator[tuple[str, Gate, tuple[Operation, ...]]]:
     """The branches that a layer of the stage may have: name, gate and operations.
 
     deep   open where the stage has so many layers
     """
-    answers = (choices[f"{stage}/{question}"].items() for question in ("block", "kernel", "squeeze"))
+    answers = ([(option, gate) for option, gate in choices[f"{stage}/{question}"].items() if gate != 0]
+               for question in ("block", "kernel", "squeeze"))  # fmt: skip
     for (block, is_block), (kernel, is_kernel), (squeezed, is_squeezed) in product(*answers):
         gate = every((deep, is_block, is_kernel, is_squeezed))
-        if gate != 0:
-            operations = BLOCKS[str(block)](channels, width, int(str(kernel)), stride)
-            if squeezed:
-                operations.append(SqueezeExcite(max(width // REDUCTION, LEAST_UNITS)))
-            yield f"{block}{kernel}{'se' if squeezed else ''}", gate, operations
+        name = f"{block}{kernel}{'se' if squeezed else ''}"
+        yield name, gate, _operations(str(block), int(str(kernel)), bool(squeezed), channels, width, stride)
+
+
+@lru_cache(maxsize=4096)
+def _operations(
+    block: str, kernel: int, squeezed: bool, channels: int, width: int, stride: int
+) -> tuple[Operation, ...]:
+    squeeze = [SqueezeExcite(max(width // REDUCTION, LEAST_UNITS))] if squeezed else []
+    return *BLOCKS[block](channels, width, kernel, stride), *squeeze
 
 
 def _closed(name: str, token: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -127,8 +128,9 @@ class Guard:
         return fits
 
     def decorate(self, toolbox: Any) -> None:
-        """The toolbox's roles individual, mutate and mate, where it has them. A strategy that writes genomes itself
-        asks the role `fits`."""
+        """The toolbox's roles individual, mutate and mate, where it has them. A strategy that writes genomes itself, or
+        looks at many that it does not propose, asks the role `fits`; `unguarded` is the toolbox as it was."""
+        toolbox.unguarded = copy.copy(toolbox)
         toolbox.register("fits", self.fits)
         toolbox.decorate("individual", self._drawn_again)
         for role in ("mutate", "mate"):

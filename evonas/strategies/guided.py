@@ -177,8 +177,9 @@ class Guided(Strategy):
             self._all = self._all or tuple(self.space.genomes())
             return self._all
         elite = [self.known[place] for place in np.argsort(-self._values, kind="stable")[: self.parents]]
+        tools = getattr(self.toolbox, "unguarded", self.toolbox)  # limits are asked of what is proposed alone
         return [
-            mutated(self.toolbox, elite[number // 2 % len(elite)]) if number % 2 else self.toolbox.individual()
+            mutated(tools, elite[number // 2 % len(elite)]) if number % 2 else tools.individual()
             for number in range(self.candidates)
         ]
 
