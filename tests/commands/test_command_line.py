@@ -545,7 +545,7 @@ def refused(done, *says, code=2):
         (["search", "genet", "--workers", "0"], ["workers", "0 is not in the range"]),
         (["search", "genet", "--seed", "-1"], ["-1 is not in the range"]),
         (["search", "genet", "--out", "/dev/null/run"], ["cannot make the directory", "choose another --out"]),
-        (["search"], ["Missing argument 'SYSTEM|SPACE'"]),
+        (["decode"], ["Missing argument 'SYSTEM|SPACE'"]),
         (["search", "genet", "--evaluation", "3"], ["No such option", "--evaluations"]),
         (["search", "genet", "--max-parameters", "many"], ["'many' is no count; write 200000, 200k or 20M"]),
         (["search", "genet", "--max-parameters", "100"], ["none of 5,000 random networks keeps the limits"]),

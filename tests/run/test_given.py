@@ -139,17 +139,16 @@ def test_other_results_end_the_search_with_a_clear_error(returned):
 
 
 def sleeps(genome):
-    time.sleep(40 if genome[0] else 0)
+    time.sleep(600 if genome[0] else 0)
     return sum(genome)
 
 
 def test_a_time_limit_holds_for_one_worker_too(tmp_path):
-    start = time.monotonic()
     run = search(tmp_path, sleeps, budget=8, timeout=1)
     failed = [record for record in run.records() if record.get("status") == "failed"]
     assert failed
-    assert all(record["error"].startswith("time: ") for record in failed)
-    assert time.monotonic() - start < 39
+    assert all(record["error"].startswith("time: ") for record in failed), "they would have slept for ten minutes"
+    assert {bool(record["genome"][0]) for record in failed} == {True}
 
 
 def test_what_cannot_go_to_workers_is_named_before_anything_is_written(tmp_path):

@@ -64,7 +64,16 @@ def test_learning_rate_and_drop_path_change_at_every_step_or_once_an_epoch(by_ep
         assert path.rate == pytest.approx(drop)
 
 
-NESTEROV = {"genet-mnist", "genet-cifar10", "gdas-search", "enas-search", "enas-micro", "enas-macro", "nas-rl"}
+NESTEROV = {
+    "genet-mnist",
+    "genet-cifar10",
+    "gdas-search",
+    "enas-search",
+    "enas-micro",
+    "enas-macro",
+    "nas-rl",
+    "dpp-net",
+}
 
 
 @pytest.mark.parametrize("name", RECIPES)
