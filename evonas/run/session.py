@@ -136,8 +136,8 @@ class Session:
                 baselines[rival.name] = self._result(rival.name, lucky.genome, lucky.value)
             if baseline is not None and self.task is not None:
                 by_search = next(baseline.told())[1] if self.compares else None
-                whole = by_search is not None and by_search.status == "full"
-                baselines["reference"] = self._result("reference", (), by_search.values[0] if whole else None)
+                whole = by_search.values[0] if by_search is not None and by_search.status == "full" else None
+                baselines["reference"] = self._result("reference", (), whole)
             summary = self._summary(search, self._result("winner", winner.genome, winner.value), baselines)
             drawn = None if baseline is None or rival is None else len(baseline.outcomes) - self.compares
             summary |= {"baseline_evaluations": drawn}
