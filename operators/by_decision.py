@@ -12,7 +12,7 @@ from typing import Any
 
 from evonas.errors import UserError
 from evonas.individual import Individual, Toolbox
-from evonas.space import Decision, Space, Token
+from evonas.space import Decision, Genome, Space, Token
 
 
 def init_random(space: Space, *, rng: Random) -> Individual:
@@ -24,6 +24,12 @@ def init_by_decision(space: Space, *, rng: Random) -> Individual:
     """An individual whose decisions are each drawn uniformly from the legal options. Where a genome may end early, this
     favours short ones; drawn uniformly over genomes, nearly all would have the maximal length."""
     return Individual(space.complete({}, rng))
+
+
+def init_near(genome: Genome, space: Space, redraw_rate: float, *, rng: Random) -> Individual:
+    """An individual that takes each answer of a genome, or, with probability `redraw_rate`, another one at random."""
+    answers = {name: token for name, token in space.route(genome).items() if rng.random() >= redraw_rate}
+    return Individual(space.complete(answers, rng))
 
 
 def init_population(toolbox: Toolbox, n: int) -> list[Individual]:

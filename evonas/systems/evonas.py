@@ -4,8 +4,10 @@ to beat at no more multiply-adds."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from random import Random
 
 from evonas.genomes.blocks import BlockSpace
+from evonas.individual import Toolbox
 from evonas.operators import by_decision
 from evonas.recipe import DIGITS_FINAL, SMALL_FINAL
 from evonas.space import Genome, Space
@@ -25,14 +27,27 @@ def as_by_hand(space: Space) -> Mapping[str, int]:
     return {"multiply_adds": max(counts)} if counts else {}
 
 
+def toolbox(space: Space, *, rng: Random, redraw_rate: float = 0.3, change_rate: float = 0.1) -> Toolbox:
+    """Individuals are drawn near the network by hand, where the space has it: most of a whole space is far worse.
+
+    redraw_rate   probability that a decision is not as in the network by hand
+    change_rate   probability that a mutation changes a decision
+    """
+    by_decision.check_rates(redraw_rate=redraw_rate)
+    box = by_decision.toolbox(space, rng=rng, change_rate=change_rate)
+    for genome in by_hand(space):
+        box.register("individual", by_decision.init_near, genome, space, redraw_rate, rng=rng)
+    return box
+
+
 EVONAS = System(
     name="evonas",
     about="stages of residual, inverted and separable blocks, from the residual network by hand on",
     paper="",
     strategy="guided",
-    toolbox=by_decision.stepwise_toolbox,
+    toolbox=toolbox,
     baseline=None,  # its time is the search's: what it has to beat is the network by hand
-    fidelity="asha:eta=3,least=1",
+    fidelity="asha:eta=3,least=2",
     begins=by_hand,
     most=as_by_hand,
     presets={

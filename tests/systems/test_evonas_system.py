@@ -2,10 +2,12 @@
 
 import inspect
 import json
+import statistics
 
 import pytest
 
 import evonas
+from evonas.errors import UserError
 from evonas.genomes.blocks import BlockSpace
 from evonas.genomes.residual import reference
 from evonas.latency import Join, LatencyTable, key_of, steps_of
@@ -29,7 +31,7 @@ def test_it_is_the_system_where_none_is_named(tmp_path):
     config, run = config_of(tmp_path)
     assert inspect.signature(evonas.search).parameters["what"].default == "evonas"
     assert config["system"] == "evonas"
-    assert config["fidelity"] == "asha:eta=3,least=1"
+    assert config["fidelity"] == "asha:eta=3,least=2"
     assert config["init"] == [BY_HAND]
     assert config["limits"]["multiply_adds"] == reference((1, 8, 8), 10).decode(()).multiply_adds
     assert run.records()[0]["code"] == BY_HAND
@@ -143,3 +145,17 @@ def test_a_winner_that_is_the_network_by_hand_lies_in_a_folder_of_its_own(tmp_pa
     images = winner.answers["predictions"]
     assert (images == reference.answers["predictions"]).all()
     assert "within the noise" in list(verdict(run.summary))[-1]
+
+
+def test_its_individuals_are_near_the_network_by_hand():
+    space, rng = BlockSpace(), stream(0, "near")
+    by_hand = space.route(space.by_hand())
+    toolbox = registry.system("evonas").toolbox(space, rng=rng, redraw_rate=0.3)
+    drawn = [space.route(toolbox.individual()) for _ in range(300)]
+    changed = [sum(route.get(name) != token for name, token in by_hand.items()) / len(by_hand) for route in drawn]
+    assert 0.15 < statistics.fmean(changed) < 0.3, "some are drawn again as they were"
+    assert {name for route in drawn for name, token in by_hand.items() if route.get(name) != token} == set(by_hand)
+    exactly = registry.system("evonas").toolbox(space, rng=rng, redraw_rate=0.0)
+    assert tuple(exactly.individual()) == space.by_hand()
+    with pytest.raises(UserError, match="redraw_rate is 2"):
+        registry.system("evonas").toolbox(space, rng=rng, redraw_rate=2)
