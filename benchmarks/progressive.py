@@ -25,7 +25,8 @@ from evonas.data.sources import Source
 from evonas.evaluation import Candidate
 from evonas.evaluation.table import read_table
 from evonas.evaluation.training import Training
-from evonas.genomes.pnas import END, PNASSpace
+from evonas.genomes.growing import END
+from evonas.genomes.pnas import PNASSpace
 from evonas.individual import Individual
 from evonas.predictors.pnas import PNASEnsemble
 from evonas.ranking import rank_correlation

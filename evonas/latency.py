@@ -155,7 +155,7 @@ def table(path: str) -> LatencyTable:
 
 
 def _read(plain: dict[str, Any]) -> Step:
-    """Raises UserError for what is no operation that is known here."""
+    """A step from its plain form. Raises UserError for an operation that is not known here."""
     if plain["kind"] in ("sum", "concat"):
         return Join(plain["kind"], plain["inputs"])
     return operations.from_json(plain)

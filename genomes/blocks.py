@@ -329,6 +329,6 @@ def _require_certain(name: str, layers: Any) -> None:
 
 
 def _most(token: Any) -> int:
-    """Of the layers of a stage, the most."""
+    """The largest number of layers that a stage may have."""
     options: Any = token.options if isinstance(token, Open) else (token,)
     return max(options)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from evonas.errors import UserError
+from evonas.genomes.growing import END, begun, grown
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import (
     AveragePool,
@@ -27,7 +28,6 @@ from evonas.operations import (
 )
 from evonas.space import Decision, Genome, Space, Token, require_closed
 
-END = "end"
 LEAST = 2  # layers of the smallest cells: a normalisation and a convolution
 LONGEST = 12
 NONE = "none"  # in place of a normalisation
@@ -104,34 +104,21 @@ class DPPNetSpace(Space):
 
     def larger(self, genome: Genome) -> Iterator[tuple[Token, ...]]:
         """The genomes with one layer more, in the order of the options; of (), those with two."""
-        begun = self._layers(genome)
-        size = max(len(begun) + 1, LEAST)
-        waiting: list[tuple[Token, ...]] = [begun]
-        while waiting:
-            prefix = waiting.pop()
-            decision = self.next(prefix)
-            if len(prefix) == size:
-                yield prefix if decision is None else (*prefix, END)
-            elif decision is not None:
-                waiting += [(*prefix, option) for option in reversed(decision.options) if option != END]
+        return grown(self, genome, max(self.size(genome) + 1, LEAST))
 
     def size(self, genome: Genome) -> int:
         """The number of layers."""
-        return len(self._layers(genome))
+        return len(begun(genome))
 
     def units(self, genome: Genome) -> list[tuple[tuple[str, Token], ...]]:
         """The layers, one after the other, as the paper's regressor reads them."""
-        return [(("layer", layer),) for layer in self._layers(genome)]
+        return [(("layer", layer),) for layer in begun(genome)]
 
     def key(self, genome: Genome) -> str:
         """Equal for genomes of one network: a normalisation that does nothing, behind the last convolution, does not
         count."""
-        layers = self._layers(genome)
+        layers = begun(genome)
         return " ".join(map(str, layers[:-1] if layers[-1] == NONE else layers))
-
-    @staticmethod
-    def _layers(genome: Genome) -> tuple[Token, ...]:
-        return tuple(genome[:-1]) if genome and genome[-1] == END else tuple(genome)
 
     # ---- its meaning ----------------------------------------------------------------------------------------------
 
@@ -139,7 +126,7 @@ class DPPNetSpace(Space):
         """The network of a closed genome."""
         require_closed(genome, "cells of DPP-Net have no supernet")
         self.decisions(genome)
-        layers = tuple(map(str, self._layers(genome)))
+        layers = tuple(map(str, begun(genome)))
         draft = Draft(self.input_shape)
         stem = 2 * self.growth
         features, width = [str(draft.node("stem", [INPUT], Convolution(stem, 3)))], stem

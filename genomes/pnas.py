@@ -12,11 +12,11 @@ from typing import ClassVar, NamedTuple
 
 from evonas.errors import UserError
 from evonas.genomes.genotype import Genotype, Node, unused
+from evonas.genomes.growing import END, begun, grown
 from evonas.genomes.nasnet import BLOCKS, ELEMENTS, NASNetSpace
 from evonas.graph import Graph
 from evonas.space import CodeError, Decision, Genome, Token, require_closed
 
-END = "end"
 ANSWERS = 2 * ELEMENTS  # of a block: input, operation, input, operation
 
 
@@ -73,16 +73,7 @@ class PNASSpace(NASNetSpace):
 
     def larger(self, genome: Genome) -> Iterator[tuple[Token, ...]]:
         """The genomes with one block more, in the order of the options; of (), those with one block."""
-        begun = tuple(genome[:-1]) if genome and genome[-1] == END else tuple(genome)
-        size = len(begun) + ANSWERS
-        waiting: list[tuple[Token, ...]] = [begun]
-        while waiting:
-            prefix = waiting.pop()
-            decision = self.next(prefix)
-            if len(prefix) == size:
-                yield prefix if decision is None else (*prefix, END)
-            elif decision is not None:
-                waiting += [(*prefix, option) for option in reversed(decision.options) if option != END]
+        return grown(self, genome, len(begun(genome)) + ANSWERS)
 
     def size(self, genome: Genome) -> int:
         """The number of blocks."""

@@ -103,7 +103,8 @@ class Encoding:
         return np.array([columns[each] for each in FEATURES[kind](self.space, genome)], dtype=np.int32)
 
     def _pairs(self, genome: tuple) -> np.ndarray:
-        """Of 50 decisions there are 1,225 pairs: they are looked up at once, by the numbers of their answers."""
+        """The columns of all pairs of answers of a genome. Fifty decisions have 1,225 of them, so
+        all are looked up at once."""
         met = self._answers
         answers = np.array([met.setdefault(each, len(met)) for each in one_hot(self.space, genome)], dtype=np.int32)
         if (missing := len(met) - len(self._of_pairs)) > 0:

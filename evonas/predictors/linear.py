@@ -149,7 +149,7 @@ def _widened(weights: np.ndarray, width: int) -> np.ndarray:
 
 
 def _squares(rows: csr_array) -> np.ndarray:
-    """Of the length of each row. (`power` would sort the columns of all rows first.)"""
+    """The squared length of each row. `power` is not used, since it would sort the columns of all rows first."""
     return type(rows)((rows.data**2, rows.indices, rows.indptr), shape=rows.shape).sum(axis=1)
 
 

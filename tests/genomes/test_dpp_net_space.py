@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from evonas.errors import UserError
-from evonas.genomes.dpp_net import CONVOLUTIONS, END, NORMALISATIONS, DPPNetSpace
+from evonas.genomes.dpp_net import CONVOLUTIONS, NORMALISATIONS, DPPNetSpace
+from evonas.genomes.growing import END
 from evonas.individual import Individual
 from evonas.network import build
 from evonas.operations import AveragePool, GlobalAveragePool, ReLU, ShuffleChannels

@@ -4,7 +4,8 @@ import pytest
 
 from evonas.errors import UserError
 from evonas.genomes.genotype import published
-from evonas.genomes.pnas import END, PNASSpace
+from evonas.genomes.growing import END
+from evonas.genomes.pnas import PNASSpace
 from evonas.space import CodeError
 from evonas.support.streams import stream
 

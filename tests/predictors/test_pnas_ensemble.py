@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from evonas.errors import UserError
+from evonas.genomes.growing import END
 from evonas.genomes.nasbench201 import NASBench201Space
-from evonas.genomes.pnas import END, PNASSpace
+from evonas.genomes.pnas import PNASSpace
 from evonas.predictors import pnas as module
 from evonas.predictors.pnas import KINDS, Normalised, PNASEnsemble, Recurrent
 from evonas.ranking import rank_correlation
