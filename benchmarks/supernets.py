@@ -234,7 +234,7 @@ def evonas(name: str, clock: Clock) -> Step:
     if name != "PC-DARTS" and sum(each.numel() for each in training.weights) != PARAMETERS:
         raise AssertionError(f"{name} has another network")
     policy.begin(0, RECIPE.epochs)
-    training.supernet.train()
+    training.network.train()
     images, draw = next(training.batches())
     held_out = draw()
     training.descend = clock.around(training.descend)  # type: ignore[method-assign]

@@ -87,7 +87,7 @@ class ENAS(Policy):
     def epoch(self, training: SupernetTraining) -> float:
         """One epoch: first the weights are trained with a fixed controller, then the controller with fixed weights."""
         total = torch.zeros((), device=training.device)
-        training.supernet.train()
+        training.network.train()
         for batch, _ in training.batches():
             (episode,) = self.controller.sample(1)
             total += training.descend(batch, self.space.route(episode.genome))

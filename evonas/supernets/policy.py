@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import log
 from random import Random
 from typing import Any
@@ -15,6 +15,7 @@ from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.recipe import Recipe
 from evonas.space import Decision, Genome, Open, Space, Token, Weights, require_sequence
+from evonas.supernets.supernet import Batch
 from evonas.supernets.training import SupernetTraining
 from evonas.support.streams import number
 from evonas.training.optimizers import Adam
@@ -25,7 +26,9 @@ class Policy(nn.Module, ABC):
 
     space      a space whose genomes are sequences of decisions that can be left open
     genome     the genome to be searched, with open tokens; None: all are open
-    generator  random generator for its draws, independent of the order of the images; reseeded in each epoch
+    generator, draws
+               random generators for its draws, torch's and Python's, independent of the order of the images; reseeded
+               in each epoch
     one_path   whether a step computes one network instead of all of them
     best_epoch whether the result is what was derived in the epoch that is best by validation, instead of in the last
     optimizer  optimizer of its parameters
@@ -51,6 +54,7 @@ class Policy(nn.Module, ABC):
             raise UserError("nothing of the genome is open; leave tokens open (space.open() leaves all)")
         self.seed = rng.getrandbits(56)
         self.generator = torch.Generator().manual_seed(self.seed)
+        self.draws = Random(self.seed)
 
     def check(self, recipe: Recipe) -> None:
         """Raise UserError for a recipe of the weights with which it cannot learn."""
@@ -58,10 +62,20 @@ class Policy(nn.Module, ABC):
     def begin(self, epoch: int, epochs: int) -> None:
         """Called before each epoch, counted from 0."""
         self.generator.manual_seed(number(self.seed, epoch))
+        self.draws.seed(number(self.seed, "draws", epoch))
 
-    @abstractmethod
     def epoch(self, training: SupernetTraining) -> float:
         """Train the weights and the policy for one epoch; return the mean loss of the training batches."""
+        total = torch.zeros((), device=training.device)
+        training.network.train()
+        for batch, held_out in training.batches():
+            total += self.step(training, batch, held_out)
+        return total.item() / training.steps
+
+    def step(self, training: SupernetTraining, batch: Batch, held_out: Callable[[], Batch]) -> Tensor:
+        """One step of the weights and of what the policy learns, in the order of the paper; returns the loss of the
+        batch. `held_out()` draws a batch of the validation split. Only a policy with an `epoch` of its own has none."""
+        raise NotImplementedError(f"{type(self).__name__} has neither `step` nor an `epoch` of its own")
 
     @abstractmethod
     def weights(self) -> Weights:
@@ -92,6 +106,22 @@ class Policy(nn.Module, ABC):
     def load_state(self, state: dict[str, Any]) -> None:
         self.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def one_epoch(policy: Policy, training: SupernetTraining) -> float:
+    """Train a supernet and its policy for one epoch; returns the mean loss, which need not be finite."""
+    policy.begin(training.epochs, training.recipe.epochs)
+    with torch.random.fork_rng([training.device] if training.device.type == "cuda" else []):
+        torch.manual_seed(policy.generator.initial_seed())  # for dropout
+        loss = policy.epoch(training)
+    training.epochs += 1
+    return loss
+
+
+def diverged(loss: float, training: SupernetTraining) -> str:
+    """What is to be said of a loss that is not finite."""
+    return (f"the loss of the supernet is {loss} in epoch {training.epochs} of {training.recipe.epochs}; start again "
+            "with a lower learning_rate, or clip_norm=5")  # fmt: skip
 
 
 def gradients(loss: Tensor, of: Sequence[Tensor]) -> list[Tensor]:
@@ -131,18 +161,6 @@ class Relaxation(Policy):
         self.register_buffer("there", torch.tensor(there), persistent=False)
         self.alpha = nn.Parameter(initial * torch.randn(len(there), most, generator=self.generator))
         self.optimizer = Adam([self.alpha], learning_rate, betas, weight_decay=weight_decay)
-
-    @abstractmethod
-    def step(self, training: SupernetTraining, batch: Any, held_out: Any) -> Tensor:
-        """One step of alpha and one of the weights, in the order of the paper; returns the loss of the batch.
-        `held_out()` draws a batch of the validation split."""
-
-    def epoch(self, training: SupernetTraining) -> float:
-        total = torch.zeros((), device=training.device)
-        training.supernet.train()
-        for batch, held_out in training.batches():
-            total += self.step(training, batch, held_out)
-        return total.item() / training.steps
 
     # ---- routes ---------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import torch
 from deap import tools
 
 from evonas.errors import RunError, UserError
@@ -21,7 +20,7 @@ from evonas.individual import Individual, Toolbox
 from evonas.space import Weights
 from evonas.strategies.strategy import Strategy
 from evonas.supernets.collapse import collapse, skips_of
-from evonas.supernets.policy import Policy
+from evonas.supernets.policy import Policy, diverged, one_epoch
 from evonas.supernets.training import Bench, SupernetTraining, batch_size
 from evonas.support.device import torch_threads
 from evonas.training import checkpoint
@@ -199,7 +198,7 @@ class SupernetSearch(Strategy):
         of an epoch here, which has two steps per batch, through the supernet or through one path of it."""
         if self.policy.one_path or self.training is None:
             return 0.5
-        return 0.5 * graph.multiply_adds / self.training.supernet.meta["graph"].multiply_adds
+        return 0.5 * graph.multiply_adds / self.training.network.meta["graph"].multiply_adds
 
     # ---- an epoch -------------------------------------------------------------------------------------------------
 
@@ -208,15 +207,9 @@ class SupernetSearch(Strategy):
         training, policy = self.training, self.policy
         assert training is not None
         start = time.monotonic()
-        policy.begin(training.epochs, training.recipe.epochs)
-        with torch.random.fork_rng([training.device] if training.device.type == "cuda" else []):
-            torch.manual_seed(policy.generator.initial_seed())  # for dropout
-            loss = policy.epoch(training)
-        training.epochs += 1
+        loss = one_epoch(policy, training)
         if not isfinite(loss):
-            raise RunError(f"the loss of the supernet is {loss} in epoch {training.epochs} of "
-                           f"{training.recipe.epochs}; start again with a lower learning_rate, or "
-                           "clip_norm=5")  # fmt: skip
+            raise RunError(diverged(loss, training))
         genome = tuple(policy.derive(training))
         value = training.score(policy.space.route(genome))
         skips = skips_of(genome, policy.space.decisions(genome))

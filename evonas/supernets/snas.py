@@ -74,7 +74,7 @@ class SNAS(Relaxation):
 
     def costs(self, training: SupernetTraining) -> Costs:
         if self._costs is None:
-            self._costs = Costs(self, training.supernet.meta["graph"])
+            self._costs = Costs(self, training.network.meta["graph"])
         return self._costs
 
 

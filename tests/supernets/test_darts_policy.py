@@ -196,13 +196,13 @@ def test_a_second_order_step_puts_back_weights_momentum_and_statistics_to_the_bi
     training = SupernetTraining(SMALL.decode(SMALL.open()), bench(device))
     chosen, some = policy("darts 2nd", SMALL).to(device), batch(device)
     training.descend(some, chosen.route())
-    before = {name: tensor.clone() for name, tensor in training.supernet.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in training.network.state_dict().items()}
     buffers = [training.optimizer.state[each]["momentum_buffer"].clone() for each in training.weights]
     assert any(buffer.abs().sum() > 0 for buffer in buffers)
     alpha = chosen.alpha.detach().clone()
     chosen.learn_from(training, some, some)
     assert not torch.equal(chosen.alpha, alpha)
-    for name, tensor in training.supernet.state_dict().items():
+    for name, tensor in training.network.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     for each, buffer in zip(training.weights, buffers, strict=True):
         assert torch.equal(training.optimizer.state[each]["momentum_buffer"], buffer)

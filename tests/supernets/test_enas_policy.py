@@ -19,11 +19,11 @@ def test_the_controllers_phase_of_enas_leaves_shared_weights_and_statistics_alon
     chosen = policy("enas", SMALL).to(device)  # where its controller does not go
     training = SupernetTraining(SMALL.decode(SMALL.open()), bench(device))
     some = batch(device)
-    before = {name: tensor.clone() for name, tensor in training.supernet.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in training.network.state_dict().items()}
     controller = [parameter.detach().clone() for parameter in chosen.controller.parameters()]
     chosen.learn_from(training, lambda: some)
     assert any(not torch.equal(a, b) for a, b in zip(controller, chosen.controller.parameters(), strict=True))
-    for name, tensor in training.supernet.state_dict().items():
+    for name, tensor in training.network.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
 

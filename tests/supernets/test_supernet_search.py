@@ -70,7 +70,7 @@ def test_every_policy_searches_every_space_that_can_be_opened(kind, space, devic
 def test_networks_are_their_routes_through_the_supernet_to_the_bit(kind, space, device):
     search = prepared(SupernetSearch(policy(kind, space)), device)
     (derived,) = (tuple(each) for each in run(search, 1))
-    supernet = search.training.supernet.eval()
+    supernet = search.training.network.eval()
     x = torch.randn(2, *SHAPE, device=device)
     with torch.inference_mode():
         for genome in (derived, *(space.random(stream(seed, "route")) for seed in range(99))):
@@ -104,8 +104,8 @@ def test_a_search_that_goes_on_from_its_checkpoint_equals_one_that_never_stopped
         assert [each.proposal for each in found] == [each.proposal for each in expected]
     for name, tensor in whole.policy.state_dict().items():
         assert agree(tensor, second.policy.state_dict()[name], device), name
-    for name, tensor in whole.training.supernet.state_dict().items():
-        assert agree(tensor, second.training.supernet.state_dict()[name], device), name
+    for name, tensor in whole.training.network.state_dict().items():
+        assert agree(tensor, second.training.network.state_dict()[name], device), name
 
 
 @pytest.mark.parametrize("statistics", ["batch", "running", "recalibrated"])
@@ -114,11 +114,11 @@ def test_what_a_route_is_worth_does_not_hang_on_what_was_judged_before(space, st
     search = prepared(SupernetSearch(policy("darts", space), statistics=statistics), device)
     run(search, 1)
     training = search.training
-    before = {name: tensor.clone() for name, tensor in training.supernet.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in training.network.state_dict().items()}
     a, b = (space.route(space.random(stream(seed, "judged"))) for seed in (1, 2))
     values = [training.score(route) for route in (a, b, a)]
     assert values[0] == like(values[2], device)
-    for name, tensor in training.supernet.state_dict().items():
+    for name, tensor in training.network.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
 
@@ -130,7 +130,7 @@ def test_statistics_taken_anew_are_those_of_the_route(device):
     recalibrated = training.score(route)
     training.statistics = "batch"
     assert abs(recalibrated - training.score(route)) < 0.15
-    alone = extract(training.supernet, SMALL.decode(("nor_conv_3x3",) * 6))
+    alone = extract(training.network, SMALL.decode(("nor_conv_3x3",) * 6))
     assert all(norm.running_var.min() > 1e5 for norm in alone.modules() if isinstance(norm, nn.BatchNorm2d))
 
 
@@ -139,10 +139,10 @@ def test_a_step_on_a_hard_route_leaves_other_weights_and_their_momentum_alone(de
     a, b = (CELLS.route(CELLS.random(stream(seed, "steps"))) for seed in (1, 2))
     some = batch(device)
     training.descend(some, a)
-    before = {name: tensor.clone() for name, tensor in training.supernet.named_parameters()}
+    before = {name: tensor.clone() for name, tensor in training.network.named_parameters()}
     training.descend(some, b)
-    moved = {name for name, tensor in training.supernet.named_parameters() if not torch.equal(tensor, before[name])}
-    with_gradient = {name for name, tensor in training.supernet.named_parameters() if tensor.grad is not None}
+    moved = {name for name, tensor in training.network.named_parameters() if not torch.equal(tensor, before[name])}
+    with_gradient = {name for name, tensor in training.network.named_parameters() if tensor.grad is not None}
     assert moved <= with_gradient
     assert with_gradient < set(before)
 
