@@ -40,6 +40,7 @@ from evonas.run.arguments import (
     scheduler_of,
     seconds_in,
     shaped,
+    supernet_of,
     task_of,
     task_on,
     whole_numbers,
@@ -72,6 +73,7 @@ def search(
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
     strategy: str | Strategy | Callable[[Toolbox, Random], Strategy] | None = None,
+    supernet: str | Path | None = None,
     evaluate: Callable[[Sequence[Any]], Any] | None = None,
     objectives: str | Sequence[str] | Mapping[str, float] | None = None,
     max_parameters: int | str | None = None,
@@ -121,6 +123,9 @@ def search(
     strategy           in place of the system's: by name with its settings ("aging:population=20,sample=5",
                        "my.py:Climb"), an object, fresh, or (toolbox, rng) -> strategy, over the system's DEAP toolbox,
                        which keeps the limits and begins with `init`
+    supernet           judge candidates by the weights of a supernet in place of trainings of their own: what trains it,
+                       by name with its settings ("uniform", "fair:mean=true"), or the directory of a run that has
+                       trained one; None: as the system does
     evaluate           genome -> number (to be maximised), or one number for each of `objectives`; in place of training.
                        It runs in worker processes, and must give the same for the same genome
     objectives         "accuracy,parameters": the task's metric, then some of its others, parameters, multiply_adds and
@@ -184,7 +189,9 @@ def search(
         preset = preset_of(system, preset, task)
         named = strategy if isinstance(strategy, str) else None
         shapes = None if task is None else (task.input_shape, task.output_shape)
-        suited = registry.setup(system, preset, named).suited({} if task is None else task.augmentation())
+        policy, lent, values = supernet_of(supernet)
+        settings = values | dict(settings or {})
+        suited = registry.setup(system, preset, named, policy).suited({} if task is None else task.augmentation())
         setup = fitted(suited, shapes, settings or {})
         usual = {} if evaluate else system.most(setup.space)
         limits = Limits.read(max_parameters, max_multiply_adds, target_ms, latencies, usual)
@@ -208,6 +215,8 @@ def search(
             settings=setup.settings(),
             objectives=wanted,
             strategy=named if strategy is None or named else BY_SCRIPT,
+            supernet=policy,
+            lent=lent,
             task=kind,
             data=fields,
             shapes=shapes,

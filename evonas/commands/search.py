@@ -23,7 +23,9 @@ from evonas.commands.options import (
 @click.argument("system", metavar="[SYSTEM|SPACE]", default="evonas")
 @click.option("--preset", help="A named set-up of the system; the default fits the size of the images.")
 @settings_option
-@click.option("--strategy", metavar="NAME[:SETTING=VALUE,...]", help="In place of the system's: "
+@click.option("--supernet", metavar="POLICY|DIR", help="Judge candidates by the weights of a supernet, trained by "
+              "a policy (uniform, fair:mean=true...; `evonas list` shows them), or by another run.")  # fmt: skip
+@click.option("--strategy", "--then", "strategy", metavar="NAME[:SETTING=VALUE,...]", help="In place of the system's: "
               "aging:population=20, or my.py:NAME; `evonas list` shows them.")  # fmt: skip
 @click.option("--objectives", help="The task's metric, and what it is weighed against: accuracy,parameters "
               "[multiply_adds, latency]. Several: NSGA-II.")  # fmt: skip

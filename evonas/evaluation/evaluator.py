@@ -55,6 +55,10 @@ class Evaluator(ABC):
         """What a worker is handed."""
         return Job(self, candidate, replicate)
 
+    def once_more(self, candidate: Candidate, replicate: int, outcome: Outcome) -> Job | None:
+        """What a worker is handed instead, where the outcome says that it lacked something; None: it lacked nothing."""
+        return None
+
     def epoch_seconds(self, candidate: Candidate, outcome: Outcome) -> float:
         """About what an epoch of training this candidate alone takes, by what its evaluation took."""
         return outcome.seconds / outcome.epochs if outcome.epochs else 0.0

@@ -28,6 +28,17 @@ class WeightsLost(UserError):
     """Weights that are not there, or not what they were. The message says which."""
 
 
+def stored(path: Path) -> bytes:
+    """What a file of a store holds. Raises WeightsLost where it is missing, cut off, or holds something else."""
+    try:
+        weights = path.read_bytes()
+    except OSError as error:
+        raise WeightsLost(f"{path.name} cannot be read: {error.strerror}") from None
+    if checksum(weights) != path.stem:
+        raise WeightsLost(f"{path.name} is damaged: its content is not what it was")
+    return weights
+
+
 class WeightStore:
     """Weights in files of a folder, each named by the checksum of its content; equal weights are one file.
 
@@ -56,13 +67,7 @@ class WeightStore:
 
     def get(self, name: str) -> bytes:
         """Raises WeightsLost where the file is missing, cut off, or holds something else."""
-        try:
-            weights = self._path(name).read_bytes()
-        except OSError as error:
-            raise WeightsLost(f"{self._path(name).name} cannot be read: {error.strerror}") from None
-        if checksum(weights) != name:
-            raise WeightsLost(f"{self._path(name).name} is damaged: its content is not what it was")
-        return weights
+        return stored(self._path(name))
 
     def keep_only(self, names: Iterable[str | None]) -> None:
         for name in set(self.sizes) - set(names):

@@ -63,7 +63,7 @@ class Progress:
         live = self.console.is_terminal and not self.console.is_jupyter  # a notebook would want widgets for it
         self.live = Live(console=self.console, transient=True, auto_refresh=False) if live else None
         baseline = run.system.baseline.name.replace("_", " ") if run.system.baseline else "reference"
-        self.titles = {"search": "search", "baseline": baseline, "final": "final training"}
+        self.titles = {"search": "search", "baseline": baseline, "final": "final training", "supernet": "supernet"}
         self.name, self.weight = next(iter(run.config.objectives.items()))
         self._shown = self._drawn = -PLAIN_EVERY_S
         self.current = ""

@@ -21,6 +21,7 @@ from evonas.run.budget import seconds_of
 from evonas.run.config import OWN_DATA
 from evonas.run.problem import Brought, fitted
 from evonas.run.store import Run
+from evonas.run.supernet import FOLDER
 from evonas.space import Space
 from evonas.strategies import Strategy
 from evonas.support.files import place
@@ -77,6 +78,28 @@ class Arrays:
         self.path.unlink(missing_ok=True)
         if self.made and self.directory.exists():
             self.directory.rmdir()
+
+
+def supernet_of(given: str | Path | None) -> tuple[str | None, str | None, dict[str, Any]]:
+    """The policy that trains a supernet, the file of one that is lent, and its settings: of a policy by name, or of the
+    supernet of a run in a directory. Raises UserError for a run without one."""
+    if given is None:
+        return None, None, {}
+    if not isinstance(given, Path) and not holds_run(given):
+        return given, None, {}
+    run = Run.open(place(given))
+    trained = [event for event in run.events() if event["event"] == "told" and event.get("weights")]
+    supernet = [event for event in trained if (run.directory / FOLDER / f"{event['weights']}.safetensors").exists()]
+    if run.config.supernet is None and registry.system(run.config.system).supernet is None:
+        raise UserError(f"{given} has no supernet that could be lent: its candidates are trained one by one")
+    if not supernet:
+        raise UserError(
+            f"the supernet of {given} is not there: it has not been trained to its end, or its file is lost"
+        )
+    name = run.config.supernet or registry.system(run.config.system).supernet
+    values = {key: value for key, value in run.config.settings.items() if key.startswith("supernet.")}
+    file = (run.directory / FOLDER / f"{supernet[0]['weights']}.safetensors").resolve()
+    return name, str(file), values
 
 
 def task_of(data: Any, arrays: Path | None, **options: Any) -> Task | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,14 +22,19 @@ class RunBench:
     recipe      of the weights; its epochs are those of the search
     memory      bytes that the training may take: all of the device's, since no worker trains meanwhile
     objectives  of the search, by name, with their weights
+    preference  of the policy that has trained the run's supernet: the probability of each option (as text) of each
+                decision; empty where there is none
     device      of the run
     """
 
-    def __init__(self, problem: Problem, config: Config) -> None:
+    def __init__(
+        self, problem: Problem, config: Config, preference: Mapping[str, Mapping[str, float]] | None = None
+    ) -> None:
         self._problem, self._config = problem, config
         self.recipe: Recipe = problem.search
         self.seed, self.precision, self.device = config.seed, config.precision, config.device
         self.objectives = problem.objectives
+        self.preference = preference or {}
 
     @cached_property
     def memory(self) -> int:

@@ -19,6 +19,7 @@ from evonas.run import warm_start
 from evonas.run.config import Config
 from evonas.run.problem import BY_SCRIPT
 from evonas.run.store import Run
+from evonas.run.supernet import SharedSearch
 from evonas.space import Space
 from evonas.strategies import Strategy
 from evonas.support.streams import stream
@@ -47,6 +48,8 @@ def check(run: Run) -> None:
     _check_classes(run)
     strategy = problem.make(toolbox, stream(config.seed, "check"))
     strategy.check(problem, inherit=config.inherit)
+    if problem.setup.supernet is not None:
+        _check_supernet(run, strategy)
     if config.fidelity is not None:
         _check_fidelity(run, config.fidelity, strategy)
     if config.inherit:
@@ -87,6 +90,16 @@ def _check_fidelity(run: Run, fidelity: str, strategy: Strategy) -> None:
     if problem.evaluate is not None or usual is None or strategy.evaluator(usual) is not usual:
         raise UserError("fidelity needs trainings that can stop and go on, and here networks are judged in another "
                         "way; leave it out")  # fmt: skip
+
+
+def _check_supernet(run: Run, strategy: Strategy) -> None:
+    """A supernet can be trained, and the strategy lets its weights judge."""
+    shared = SharedSearch(run.problem, run.config, run.directory)
+    shared.check()
+    usual = Training(run.task, run.problem.search, run.config.seed)  # type: ignore[arg-type]
+    if strategy.evaluator(usual) is not usual:
+        raise UserError(f"{run.problem.chosen.name} trains a supernet of its own; search that of "
+                        f"{run.problem.setup.supernet.name} by another strategy, such as nsga2")  # type: ignore[union-attr]  # fmt: skip
 
 
 def _check_travels(run: Run) -> None:
@@ -190,8 +203,8 @@ def check_same(run: Run, config: Config) -> None:
     Of an `evaluate` or `strategy` of a script only whether there is one is known. Raises UserError.
     """
     fields = ("preset", "settings", "shapes", "data", "seed", "objectives", "limits", "init", "warm_start", "fidelity",
-              "timeout_s", "memory", "threads", "accumulate", "baseline", "inherit", "evaluate", "strategy",
-              "task")  # fmt: skip
+              "supernet", "lent", "timeout_s", "memory", "threads", "accumulate", "baseline", "inherit", "evaluate",
+              "strategy", "task")  # fmt: skip
     was = [name for name in fields if _said(run.config, name) != _said(config, name)]
     if run.config.system.rpartition(":")[2] != config.system.rpartition(":")[2]:
         was.insert(0, "system")

@@ -33,6 +33,7 @@ class Config(ProblemText):
     fidelity      scheduler of trainings that stop early and go on, by name: asha:eta=3,least=4; None: all are whole
     inherit       children begin with the weights of their first parent
     weights_disk  bytes on disk for the weights of those alive
+    lent          the file of a supernet that another run has trained; None: this one trains its own, if it needs one
     init          codes of networks to begin with
     warm_start    random networks to begin with, as `evonas.run.warm_start` reads it; None: none
     """
@@ -46,6 +47,7 @@ class Config(ProblemText):
     hostfile: str | None = None
     scheduler: str | None = None
     threads: int = 1
+    lent: str | None = None
     init: tuple[str, ...] = ()
     warm_start: str | None = None
     fidelity: str | None = None

@@ -197,6 +197,8 @@ class Course:
 
     def _finish(self, individual: Individual, outcome: Outcome) -> None:
         """An evaluation has ended."""
+        if outcome.failed and self._goes_once_more(individual, outcome):
+            return
         self.watch.begin("journal")
         if outcome.state is not None:
             outcome = self.trainings.checkpoints.keep(outcome, self._signed(outcome))
@@ -208,6 +210,14 @@ class Course:
         self._write(told, individual, outcome, False, waits)
         self.learn(individual, outcome)
         self._tell(stopped)
+
+    def _goes_once_more(self, individual: Individual, outcome: Outcome) -> bool:
+        """Whether a worker lacked what it is handed now."""
+        candidate, replicate = self._known_candidate(individual), int(self.keys[id_of(individual)].rpartition("#")[2])
+        job = self.phase.evaluator.once_more(candidate, replicate, outcome)
+        if job is not None:
+            self.running[self.loop.executor.submit(job)] = individual
+        return job is not None
 
     def learn(self, individual: Individual, outcome: Outcome) -> None:
         """What an evaluation has taken and given, whether or not the strategy hears of it now."""

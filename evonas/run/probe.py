@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evonas.errors import UserError
@@ -16,6 +17,7 @@ from evonas.run.config import Config
 from evonas.run.problem import Problem
 from evonas.run.shares import Shares, makespan
 from evonas.run.store import Run
+from evonas.run.supernet import SharedSearch
 from evonas.support.device import torch_threads
 from evonas.support.streams import number, stream
 from evonas.support.text import duration
@@ -24,11 +26,13 @@ from evonas.systems.registry import scheduler
 if TYPE_CHECKING:
     from evonas.graph import Graph
     from evonas.recipe import Recipe
+    from evonas.supernets.trainer import SupernetTrainer
     from evonas.tasks.splits import Split
 
 STEPS = 3  # that are timed, after one that is not
 FORWARD = 1 / 3  # of what a step of training takes: an evaluation looks at the validation split after each epoch
 MARGIN = 1.1
+SUPERNET_SHARE = 0.5  # of the search's time, for the training of a supernet that is searched then
 BESIDE = 1.15  # trainings beside one another are a little slower than one by itself
 
 
@@ -51,6 +55,9 @@ def require_time(run: Run, seconds: float) -> None:
 
 def evaluation_seconds(problem: Problem, config: Config) -> float:
     """About how long the first evaluation of a search takes, data and libraries being loaded."""
+    if problem.setup.supernet is not None and config.lent is None:
+        shared = SharedSearch(problem, config, Path())
+        return supernet_epoch_seconds(shared.trainer, problem, config) / SUPERNET_SHARE
     bench = RunBench(problem, config)
     rng = stream(config.seed, "probe")
     usual = Training(problem.task, problem.search, config.seed, device=config.device)  # type: ignore[arg-type]
@@ -106,6 +113,24 @@ def epoch_seconds(graph: Graph, bench: RunBench, recipe: Recipe) -> float:
             training.epoch()
             took = (time.monotonic() - start) / training.steps
     return took * (len(bench.train) // size)
+
+
+def supernet_epoch_seconds(trainer: SupernetTrainer, problem: Problem, config: Config) -> float:
+    """About how long an epoch of a supernet takes, by a few steps of it."""
+    from evonas.supernets.policy import one_epoch
+    from evonas.supernets.training import SupernetTraining
+
+    bench, took = RunBench(problem, config), 0.0
+    batch = min(bench.recipe.batch_size, len(bench.train))
+    graph = trainer.space.decode(trainer.space.open())
+    with torch_threads(1):
+        for steps in (1, STEPS):
+            policy = trainer.made()
+            training = SupernetTraining(graph, _Cut(bench, steps * policy.batches))
+            start = time.monotonic()
+            one_epoch(policy, training)
+            took = (time.monotonic() - start) / steps
+    return took * (len(bench.train) // batch) / policy.batches
 
 
 def _by_itself(problem: Problem, config: Config, bench: RunBench) -> float:

@@ -55,6 +55,7 @@ class ProblemText:
     system     in the registry, or FILE.py:SPACE
     preset     of the system
     strategy   in place of the system's own, by name: aging:population=20; script: an object of the script's
+    supernet   what trains a supernet, in place of the system's own, by name: uniform:bins=6
     settings   of space, strategy and recipes, each by its whole name
     task       its kind in the registry, or FILE.py:TASK; None where nothing is trained
     data       the fields of the task
@@ -67,6 +68,7 @@ class ProblemText:
     settings: dict[str, Any]
     objectives: dict[str, float]
     strategy: str | None = None
+    supernet: str | None = None
     task: str | None = None
     data: dict[str, Any] | None = None
     shapes: tuple[Shape, Shape] | None = None
@@ -185,7 +187,7 @@ def read(text: ProblemText, brought: Brought = NOTHING) -> Problem:
 
 def read_setup(text: ProblemText, brought: Brought = NOTHING) -> Setup:
     """Space, strategy and recipes of a config."""
-    setup = registry.setup(system_of(text, brought), text.preset, _named(text))
+    setup = registry.setup(system_of(text, brought), text.preset, _named(text), text.supernet)
     return fitted(setup, text.shapes, text.settings)
 
 

@@ -32,9 +32,10 @@ from evonas.run.finals import Finals, standing_for
 from evonas.run.journal import Event, Journal
 from evonas.run.loop import Loop
 from evonas.run.phase import Phase
-from evonas.run.probe import final_epoch_seconds, final_seconds
+from evonas.run.probe import SUPERNET_SHARE, final_epoch_seconds, final_seconds, supernet_epoch_seconds
 from evonas.run.shares import Shares
 from evonas.run.store import Run
+from evonas.run.supernet import SharedSearch
 from evonas.run.trainings import Trainings
 from evonas.strategies import Strategy
 from evonas.strategies.first import First
@@ -103,10 +104,17 @@ class Session:
                 self.checkpoints,
                 self.problem.final,
             )
-        self.planned = iter([event["epochs"] for _, event in journal.events if event["event"] == "planned"])
+        self.shared: SharedSearch | None = None
+        if self.problem.setup.supernet is not None:
+            self.shared = SharedSearch(self.problem, self.config, run.directory, self.memory)
+        planned = [event for _, event in journal.events if event["event"] == "planned"]
+        self.planned = {
+            what: iter([event["epochs"] for event in planned if event["id"] == what]) for what in ("supernet", "final")
+        }
 
     def go(self) -> dict[str, Any]:
         self.watch.begin("other")
+        self._prepare_supernet()
         strategy = self._strategy()
         self.evaluator = strategy.evaluator(self._usual())
         self.compares = self.task is not None and self.problem.evaluate is None and self.evaluator.judges_anything
@@ -150,6 +158,15 @@ class Session:
             self.run.plot()
         return summary
 
+    def _prepare_supernet(self) -> None:
+        """Train the supernet by whose weights genomes are judged, or take the one that is lent."""
+        if self.shared is None:
+            return
+        if self.config.lent is not None:
+            self.shared.borrow()
+            return
+        self.shared.train(self.loop, self.checkpoints, self._supernet_epochs(self.shared), self.observer.phase)
+
     # ---- strategies -----------------------------------------------------------------------------------------------
 
     def _strategy(self) -> Strategy:
@@ -161,11 +178,16 @@ class Session:
         first = [Individual(self.problem.space.parse(code)) for code in self.config.init]
         for individual in first:
             individual.operator = "init"
+        if self.shared is not None:
+            for code in self.shared.facts["genomes"]:
+                first.append(Individual(self.problem.space.parse(code)))
+                first[-1].operator = "supernet"
         first += warm_start.begin(self.run, self.observer.note, self._warming_s)
         if first:
             toolbox.decorate("individual", partial(_beginning_with, first))
         strategy = self.problem.make(toolbox, rng).begin_with(first)
-        strategy.prepare(RunBench(self.problem, self.config), self.run.directory)
+        preference = None if self.shared is None else self.shared.facts["weights"]
+        strategy.prepare(RunBench(self.problem, self.config, preference), self.run.directory)
         return strategy
 
     def _baseline(self) -> Strategy:
@@ -224,6 +246,8 @@ class Session:
         problem, limit = self.problem, self.config.timeout_s
         if problem.evaluate is not None:
             return Function(problem.evaluate, len(problem.objectives), limit)
+        if self.shared is not None:
+            return self.shared.evaluator()
         first = self.config.budgets[0].seconds
         allowed = None if first is None else self._shares(first).search
         trained = self._training(
@@ -272,6 +296,21 @@ class Session:
         first = self.config.budgets[0].seconds
         return None if first is None or self.config.warm_start is None else self._shares(first).search / 2
 
+    def _supernet_epochs(self, shared: SharedSearch) -> int:
+        """For which there is time: it has half of the search's. The journal says how many, as of final trainings."""
+        usual, seconds = shared.trainer.epochs, self.config.budgets[0].seconds
+        if seconds is None:
+            return usual
+        epochs = next(self.planned["supernet"], None)
+        if epochs is None:
+            left = SUPERNET_SHARE * self._shares(seconds).search - self.journal.seconds
+            epoch = supernet_epoch_seconds(shared.trainer, self.problem, self.config)
+            epochs = max(1, min(usual, int(left / max(epoch, SHORTEST))))
+            self.journal.append({"event": "planned", "id": "supernet", "epochs": epochs})
+        if epochs != usual:
+            self.observer.note(f"there is time to train the supernet for {epochs} epochs, where {usual} are usual")
+        return epochs
+
     @cached_property
     def _usual_final_s(self) -> float:
         return final_seconds(self.problem, self.config)
@@ -282,7 +321,7 @@ class Session:
         whole = self.problem.final
         if time.end is None:
             return whole.lasting(whole.epochs)
-        epochs = next(self.planned, None)
+        epochs = next(self.planned["final"], None)
         if epochs is None:
             epoch = final_epoch_seconds(graphs, self.problem, self.config)
             left = max(time.end - self.journal.seconds, 0.0)

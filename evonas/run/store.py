@@ -94,7 +94,9 @@ class Run:
         how = known.get(config.executor, f" by {config.executor}")
         where = f"{config.workers} worker{'s' * (config.workers > 1)}{how} on {config.device} in {config.precision}"
         strategy = "" if config.strategy is None else f" by {config.strategy}"
-        what = f"{config.system}{strategy} ({config.preset})"
+        policy = self.problem.setup.supernet
+        judged = "" if policy is None else f", judged by a supernet ({policy.name})"
+        what = f"{config.system}{strategy} ({config.preset}){judged}"
         if self.task is None:
             return f"{what}\n{where}; in {self.directory}"
         return f"{what} on {self.task.data}: {self.task.about()}\n{where}; in {self.directory}"
@@ -180,7 +182,7 @@ class Run:
     def events(self) -> list[Event]:
         """Every event of the journal, in order. Raises UserError where it is damaged, or not of this run."""
         events = [event for _, event in read(self.journal_path)[0]]
-        count, final = len(self.config.objectives), {e["id"] for e in events if e.get("phase") == "final"}
+        count, final = len(self.config.objectives), {e["id"] for e in events if e.get("phase") in ("final", "supernet")}
         for event in events:
             if event["event"] == "told" and len(event["values"]) not in (0, 1 if event["id"] in final else count):
                 raise JournalError(f"{self.journal_path}: individual {event['id']} has {len(event['values'])} values, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import log
 from random import Random
 from typing import Any
@@ -13,11 +14,13 @@ from torch import Tensor, nn
 
 from evonas.errors import UserError
 from evonas.gates import Route
+from evonas.graph import Graph
 from evonas.recipe import Recipe
 from evonas.space import Decision, Genome, Open, Space, Token, Weights, require_sequence
 from evonas.supernets.supernet import Batch
-from evonas.supernets.training import SupernetTraining
+from evonas.supernets.training import Bench, SupernetTraining, batch_size
 from evonas.support.streams import number
+from evonas.training.memory import supernet_bytes
 from evonas.training.optimizers import Adam
 
 
@@ -30,6 +33,9 @@ class Policy(nn.Module, ABC):
                random generators for its draws, torch's and Python's, independent of the order of the images; reseeded
                in each epoch
     one_path   whether a step computes one network instead of all of them
+    statistics of batch norm by which its routes are judged (`evonas.supernets.supernet.Supernet`)
+    batches    that a step of the weights needs
+    keeps      whether a network keeps the limits of the search, for policies that ask; None: it has none
     best_epoch whether the result is what was derived in the epoch that is best by validation, instead of in the last
     optimizer  optimizer of its parameters
 
@@ -37,7 +43,10 @@ class Policy(nn.Module, ABC):
     """
 
     one_path = False
+    statistics = "batch"
+    batches = 1
     best_epoch = False
+    keeps: Callable[[Graph], bool] | None = None
     optimizer: torch.optim.Optimizer
 
     def __init__(self, space: Space, *, rng: Random, genome: Genome | None = None) -> None:
@@ -85,6 +94,10 @@ class Policy(nn.Module, ABC):
         """The genome that the search would return now."""
         return self.space.likeliest(self.weights())
 
+    def found(self, training: SupernetTraining) -> Sequence[Genome]:
+        """Genomes that the policy has found, with which a search of the trained supernet begins; by default none."""
+        return ()
+
     def random(self, rng: Random) -> tuple[Token, ...]:
         """A random genome of the supernet: uniform over genomes if all is open, otherwise decision by decision."""
         if all(isinstance(token, Open) for token in self.genome):
@@ -116,6 +129,24 @@ def one_epoch(policy: Policy, training: SupernetTraining) -> float:
         loss = policy.epoch(training)
     training.epochs += 1
     return loss
+
+
+def require_memory(policy: Policy, graph: Graph, bench: Bench) -> None:
+    """Raises UserError where the training of the supernet would take more memory than it may."""
+    if bench.memory is None:
+        return
+    size = batch_size(bench)
+    needed = supernet_bytes(
+        graph,
+        replace(bench.recipe, batch_size=size),
+        one_path=policy.one_path,
+        device=bench.train.device.type,
+        precision=bench.precision,
+    )
+    if needed > bench.memory:
+        raise UserError(f"the supernet takes about {needed / 2**20:,.0f} MiB to train in batches of {size}, over the "
+                        f"limit of {bench.memory / 2**20:,.0f}; choose a smaller batch_size, or fewer channels or "
+                        "layers")  # fmt: skip
 
 
 def diverged(loss: float, training: SupernetTraining) -> str:

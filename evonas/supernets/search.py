@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from math import isfinite, log
 from pathlib import Path
@@ -20,17 +19,16 @@ from evonas.individual import Individual, Toolbox
 from evonas.space import Weights
 from evonas.strategies.strategy import Strategy
 from evonas.supernets.collapse import collapse, skips_of
-from evonas.supernets.policy import Policy, diverged, one_epoch
-from evonas.supernets.training import Bench, SupernetTraining, batch_size
+from evonas.supernets.policy import Policy, diverged, one_epoch, require_memory
+from evonas.supernets.training import Bench, SupernetTraining
 from evonas.support.device import torch_threads
 from evonas.training import checkpoint
-from evonas.training.memory import supernet_bytes
 
 DECIMALS = 4  # of the numbers in a proposal
 CHECKPOINT = "supernet.checkpoint"
 
 
-class SharedWeights(Evaluator):
+class WeightsOfNow(Evaluator):
     """Judges genomes by the weights of a supernet in training. What its search has proposed is judged already; any
     other genome that the supernet holds is judged by the weights of now, in the process that has them."""
 
@@ -120,7 +118,7 @@ class SupernetSearch(Strategy):
             raise UserError(f"{self.policy.space.name}: `decode` gives a network without gates for an open genome; use "
                             "`choices` and `draft.candidate`")  # fmt: skip
         self.policy.check(bench.recipe)
-        self._check_memory(graph, bench)
+        require_memory(self.policy, graph, bench)
         self.training = SupernetTraining(graph, bench, statistics=self.statistics)
         self.policy.to(self.training.device)
         for genome in self._first:
@@ -128,24 +126,9 @@ class SupernetSearch(Strategy):
         if self.checkpoint is not None and self.checkpoint.exists():
             self._load(self.checkpoint)
 
-    def evaluator(self, usual: Evaluator) -> SharedWeights:
+    def evaluator(self, usual: Evaluator) -> WeightsOfNow:
         """Genomes are judged by the weights of the supernet."""
-        return SharedWeights(self)
-
-    def _check_memory(self, graph: Graph, bench: Bench) -> None:
-        if bench.memory is None:
-            return
-        needed = supernet_bytes(
-            graph,
-            replace(bench.recipe, batch_size=batch_size(bench)),
-            one_path=self.policy.one_path,
-            device=bench.train.device.type,
-            precision=bench.precision,
-        )
-        if needed > bench.memory:
-            raise UserError(f"the supernet takes about {needed / 2**20:,.0f} MiB to train in batches of "
-                            f"{batch_size(bench)}, over the limit of {bench.memory / 2**20:,.0f}; choose a smaller "
-                            "batch_size, or fewer channels or layers")  # fmt: skip
+        return WeightsOfNow(self)
 
     # ---- a strategy -----------------------------------------------------------------------------------------------
 

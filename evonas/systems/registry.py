@@ -18,7 +18,7 @@ from evonas.space import Space
 from evonas.strategies.nao import PAPER as NAO_PAPER
 from evonas.systems.own import imported, is_reference
 from evonas.systems.settings import near, read_words, settings_of
-from evonas.systems.setup import Chosen, Setup
+from evonas.systems.setup import Chosen, Setup, Trained
 from evonas.systems.system import Preset, System
 
 STRATEGIES: dict[str, str] = {
@@ -115,6 +115,12 @@ SCHEDULERS: dict[str, str] = {
     "baker": "evonas.fidelity.forecasting:baker",
     "domhan": "evonas.fidelity.forecasting:domhan",
     "lcnet": "evonas.fidelity.forecasting:lcnet",
+}
+
+# What trains a supernet by whose weights genomes are judged: any strategy may search it then.
+SUPERNETS: dict[str, str] = {
+    "uniform": "evonas.supernets.uniform:Uniform",
+    "fair": "evonas.supernets.fair:Fair",
 }
 
 TASKS: dict[str, str] = {"image-classification": "evonas.tasks.classification:ImageClassification"}
@@ -221,6 +227,26 @@ def chosen(text: str, toolbox: Callable[..., Toolbox] = by_decision.toolbox) -> 
     return found.having(**presets.get(preset or "", {}) | values)
 
 
+def trained(text: str) -> Trained:
+    """What trains a supernet, with its settings, by name: `uniform:bins=6`, `my.py:Policy`.
+
+    Raises UserError for an unknown policy or setting.
+    """
+    name, words = _divided(text)
+    if is_reference(name):
+        make = imported(name)
+    elif name in SUPERNETS:
+        make = _load(SUPERNETS[name])
+    else:
+        known = f"policies are {', '.join(SUPERNETS)}, FILE.py:NAME for your own, or give the directory of another run"
+        raise UserError(f"nothing trains a supernet by the name {name!r}: {near(name, SUPERNETS, known)}")
+    found, given = Trained(name, make), read_words(words)
+    for key in given:
+        if key not in found.settings:
+            raise UserError(f"{name} has no setting {key!r}; it has {', '.join(found.settings) or 'none'}")
+    return found.having(**{key: found.settings[key].read(value, f"{name}:{key}") for key, value in given.items()})
+
+
 def scheduler(text: str, epochs: int) -> Scheduler:
     """A scheduler of trainings with so many epochs, with its settings, by name: `asha:eta=3,least=4`.
 
@@ -246,12 +272,15 @@ def scheduler_class(name: str) -> Callable[..., Scheduler]:
     raise UserError(f"unknown scheduler {name!r}: {hint}")
 
 
-def setup(found: System, preset: str, strategy: str | None = None) -> Setup:
-    """The set-up of a system's preset, with its own strategy or another one: `aging:population=20,sample=5`."""
+def setup(found: System, preset: str, strategy: str | None = None, supernet: str | None = None) -> Setup:
+    """The set-up of a system's preset, with its own strategy or another one: `aging:population=20,sample=5`; and with
+    its own policy that trains a supernet, if it has one, or another one: `uniform`."""
     values = found.preset(preset)
     own = chosen(found.strategy, found.toolbox).having(**values.strategy)
     using = own if strategy is None else chosen(strategy, found.toolbox)
-    return Setup(values.space, using, values.search, values.final, values.about, values.adapts)
+    policy = supernet or found.supernet
+    shared = None if policy is None else trained(policy).having(**(values.supernet if supernet is None else {}))
+    return Setup(values.space, using, values.search, values.final, values.about, values.adapts, shared)
 
 
 def task_class(name: str) -> type:

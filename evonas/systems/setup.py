@@ -16,7 +16,36 @@ from evonas.strategies import Strategy, adopt
 from evonas.systems.settings import Resolver, Setting, fields_of, plain, settings_of
 
 FROM_TASK = ("input_shape", "outputs")  # fields of a space that the task decides
-GROUPS = ("space", "strategy", "search", "final")
+GROUPS = ("space", "strategy", "supernet", "search", "final")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A policy by name, which trains a supernet, with the values of its settings that were chosen.
+
+    name     in the registry, or FILE.py:NAME
+    make     (space, *, rng, settings) -> policy
+    values   by the name of a setting; the others have their defaults
+    """
+
+    name: str
+    make: Callable[..., Any]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """Its settings, with the chosen values as their defaults."""
+        return {
+            name: replace(setting, default=self.values.get(name, setting.default))
+            for name, setting in settings_of(self.make).items()
+        }
+
+    def having(self, **values: Any) -> Trained:
+        return replace(self, values={**self.values, **values})
+
+    def __str__(self) -> str:
+        """The policy with all its settings, as text."""
+        return ":".join([self.name, ",".join(f"{name}={each.default}" for name, each in self.settings.items())])
 
 
 @dataclass(frozen=True)
@@ -80,11 +109,14 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Setup:
-    """All that is to be chosen before a search. A setting is a field of the space, a setting of the strategy, or a
-    field of the search recipe or of the final one: `space.layers`, `strategy.population`, `search.epochs`,
-    `final.epochs`. A bare name is enough where it is not ambiguous; a bare field of a recipe is the search's.
+    """All that is to be chosen before a search. A setting is a field of the space, a setting of the strategy, one of
+    the policy that trains a supernet, or a field of the search recipe or of the final one: `space.layers`,
+    `strategy.population`, `supernet.bins`, `search.epochs`, `final.epochs`. A bare name is enough where it is not
+    ambiguous; a bare field of a recipe is the search's.
 
-    adapts   both recipes leave crop and flip to the data
+    adapts     both recipes leave crop and flip to the data
+    supernet   what trains the supernet by whose weights genomes are judged, by the search recipe; None: each genome is
+               trained by itself
     """
 
     space: Space
@@ -93,6 +125,7 @@ class Setup:
     final: Recipe
     about: str = ""
     adapts: bool = False
+    supernet: Trained | None = None
 
     def __post_init__(self) -> None:
         if self.final.trainings > 1:
@@ -105,6 +138,7 @@ class Setup:
         return {
             "space": fields_of(self.space, without=FROM_TASK),
             "strategy": self.strategy.settings,
+            "supernet": {} if self.supernet is None else self.supernet.settings,
             "search": fields_of(self.search),
             "final": fields_of(self.final),
         }
@@ -150,6 +184,7 @@ class Setup:
             self,
             space=replace(self.space, **changed["space"], **here),
             strategy=self.strategy.having(**changed["strategy"]),
+            supernet=None if self.supernet is None else self.supernet.having(**changed["supernet"]),
             search=replace(self.search, **changed["search"]),
             final=replace(self.final, **changed["final"]),
         )

@@ -17,7 +17,8 @@ from evonas.space import Genome, Space
 class Preset:
     """A named set-up of a system: a space, what its strategy has otherwise than by default, and two recipes.
 
-    adapts   crop and flip of the recipes are left to the data (`Task.augmentation`)
+    adapts     crop and flip of the recipes are left to the data (`Task.augmentation`)
+    supernet   what the policy that trains a supernet has otherwise than by default
     """
 
     space: Space
@@ -26,6 +27,7 @@ class Preset:
     strategy: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
     adapts: bool = False
+    supernet: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class System:
     front_signs  of the objectives that `front` can search for, such as (1, -1): one to be maximised, then one to be
                  minimised; None: any
     baseline     the search that it is held against, beside the network by hand; None: that network alone
+    supernet     the policy, by its name in the registry, that trains a supernet before the search, by whose weights
+                 its strategy's proposals are judged; None: they are trained
     inherits     children begin with their parents' weights, where nothing else is said
     fidelity     the scheduler of its own strategy's trainings by one objective, where nothing else is said
     begins       the genomes of a space with which its own strategy begins, where nothing else is said
@@ -78,6 +82,7 @@ class System:
     front: str | None = None
     front_signs: tuple[int, ...] | None = None
     baseline: Baseline | None = Baseline()
+    supernet: str | None = None
     inherits: bool = False
     fidelity: str | None = None
     begins: Callable[[Space], Sequence[Genome]] = lambda space: ()
