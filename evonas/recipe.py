@@ -218,6 +218,29 @@ RECIPES: dict[str, Recipe] = {
         epochs=310, batch_size=100, learning_rate=0.05, last_rate=1e-3, cycle=10, weight_decay=4e-4, crop=4, flip=True,
         clip_norm=5, by_epoch=True,
     ),
+    # Guo et al. 2020, section 4.1 and published code: 120 epochs of 1,024 images, the rate falling linearly; 240 for
+    # the network that is found. Evonas has no linear schedule: a cosine; biases and norms decay too.
+    "spos-search": Recipe(
+        epochs=120, batch_size=1024, learning_rate=0.5, weight_decay=4e-5, nesterov=False, crop=28, flip=True,
+        label_smoothing=0.1,
+    ),
+    "spos": Recipe(
+        epochs=240, batch_size=1024, learning_rate=0.5, weight_decay=4e-5, nesterov=False, crop=28, flip=True,
+        label_smoothing=0.1,
+    ),
+    # Dong and Yang 2019, published code for NAS-Bench-201
+    "setn-search": Recipe(
+        epochs=250, batch_size=64, learning_rate=0.025, weight_decay=5e-4, last_rate=1e-3, crop=4, flip=True,
+    ),
+    # Chu, Zhang and Xu 2021, from memory: the authors' training code is not public
+    "fairnas-search": Recipe(
+        epochs=150, batch_size=256, learning_rate=0.045, weight_decay=4e-5, nesterov=False, crop=28, flip=True,
+    ),
+    # Zhang et al. 2020, published code; the paper has batches of 64, and 300 epochs for recurrent cells alone
+    "nsas-search": Recipe(
+        epochs=50, batch_size=32, learning_rate=0.025, weight_decay=3e-4, last_rate=1e-3, nesterov=False, crop=4,
+        flip=True, clip_norm=5, by_epoch=True,
+    ),
     # Real et al. 2019, "Methods"
     "amoebanet": Recipe(
         epochs=600, batch_size=128, learning_rate=0.024, weight_decay=5e-4, crop=4, flip=True, drop_path=0.3,

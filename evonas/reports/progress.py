@@ -102,6 +102,7 @@ class Progress:
         self.already = already
         self.heard: set[int] = set()  # ids: a training that goes on is told of again
         self.told = self.fresh = self.failed = self.reused = 0
+        self.losses: list[float] = []  # of a supernet, epoch by epoch
         self.began, self.first = self.clock(), 0.0  # the second: when each worker had told something new
         self.elapsed = 0.0
 
@@ -113,6 +114,7 @@ class Progress:
             with self.lock:
                 first = event["id"] not in self.heard
                 self.heard.add(event["id"])
+                self.losses = event.get("losses", [])
                 self.told += first
                 self.fresh += not replayed and first
                 self.reused += event["reused"]
@@ -159,6 +161,9 @@ class Progress:
                 self.note(f"{line}; {duration(now - self.began)} since this began")
 
     def _line(self, now: float) -> str:
+        if self.current == "supernet":
+            after = f", loss {self.losses[-1]:.3f}" if self.losses else ""
+            return f"{self.titles['supernet']}: {len(self.losses)}/{self.budget.epochs} epochs{after}"
         total = self.budget.evaluations
         done = f"{self.already + self.told}/{total}" if total else f"{self.already + self.told}"
         parts = [f"{self.titles[self.current]}: {done} evaluations"]

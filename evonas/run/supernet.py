@@ -52,7 +52,7 @@ class SharedSearch:
         assert problem.task is not None, "it has been checked"
         return SupernetTrainer(
             task=problem.task,
-            space=problem.space.supernet,
+            space=policy.supernet(problem.space),
             policy=policy,
             recipe=problem.search,
             seed=config.seed,
@@ -77,7 +77,7 @@ class SharedSearch:
             keeper=SupernetKeeper(store),
             trainings=Trainings(Pieces(epochs, 1), checkpoints, whole=frozenset()),
         )
-        begin(ROLE, Budget(1), 0)
+        begin(ROLE, Budget(epochs=epochs), 0)
         loop.run(phase, Budget())
         (outcome,) = phase.outcomes.values()
         if outcome.failed or outcome.kept is None:
@@ -116,7 +116,7 @@ class SharedSearch:
         assert self.problem.task is not None, "it has been checked"
         return SharedWeights(
             task=self.problem.task,
-            space=self.problem.space.supernet,
+            space=self.trainer.space,
             file=self.file,
             objectives=tuple(self.problem.objectives),
             statistics=self.facts["statistics"],

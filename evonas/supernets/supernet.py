@@ -99,23 +99,24 @@ class Supernet:
 
     @torch.no_grad()
     def reward_on(self, batch: Batch, route: Route) -> float:
-        """The first metric of a batch on a route, negative where less of it is better. Statistics are those of the
-        batch or running ones; recalibration would cost more than everything else for so few examples."""
+        """The first metric of a batch on a route, negative where less of it is better. Statistics are the running ones,
+        where routes are judged by them, else those of the batch; recalibration would cost more than everything else for
+        so few examples."""
         inputs, targets = batch
         metric = self.task.metric
-        with self._judging():
+        with self._judging(by_batch=self.statistics != "running"):
             total = metric.add(None, self.outputs(inputs, route), targets)
         return metric.sign * metric.value(total, len(targets))
 
     def _measured(self, route: Route, split: Split) -> dict[str, float]:
-        with self._judging():
+        with self._judging(by_batch=self.statistics == "batch"):
             batches = split.batches(self.batch_size if self.statistics == "batch" else None)
             return measure(((self.outputs(inputs, route), targets) for inputs, targets in batches), split)
 
     @contextmanager
-    def _judging(self) -> Iterator[None]:
+    def _judging(self, *, by_batch: bool) -> Iterator[None]:
         was = self.network.training
-        self.network.train(self.statistics == "batch")
+        self.network.train(by_batch)
         for module in self.chances:
             module.eval()
         with self.probing():

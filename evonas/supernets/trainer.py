@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any, ClassVar, Protocol
+from random import Random
+from typing import ClassVar, Protocol
 
 from evonas.evaluation import Candidate, Evaluator, Outcome, identity
 from evonas.evaluation.evaluator import EvaluationError
@@ -29,12 +30,9 @@ JUDGED = 5  # random genomes whose mean says how far a supernet is
 
 
 class Making(Protocol):
-    """A policy by name, with the values of its settings (`evonas.systems.setup.Trained`)."""
+    """What makes a policy, and says itself by name and settings (`evonas.systems.setup.Trained`)."""
 
-    @property
-    def make(self) -> Callable[..., Policy]: ...
-    @property
-    def values(self) -> Mapping[str, Any]: ...
+    def policy(self, space: Space, rng: Random) -> Policy: ...
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class SupernetTrainer(Evaluator):
 
     def made(self) -> Policy:
         """A fresh policy. Raises UserError where it cannot learn on this space, or by this recipe."""
-        policy = self.policy.make(self.space, rng=stream(self.seed, "supernet", "policy"), **self.policy.values)
+        policy = self.policy.policy(self.space, stream(self.seed, "supernet", "policy"))
         policy.keeps = self.keeps
         policy.check(self.recipe)
         return policy

@@ -11,7 +11,7 @@ from evonas.genomes.enas_macro import ENASMacroSpace
 from evonas.operators.by_decision import uniform_toolbox
 from evonas.recipe import DIGITS_FINAL, RECIPES, SMALL_FINAL
 from evonas.space import Space
-from evonas.systems.gradients import supernet_of
+from evonas.systems.setup import supernet_of
 from evonas.systems.system import Preset, System
 
 if TYPE_CHECKING:

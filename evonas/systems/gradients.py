@@ -18,25 +18,11 @@ from evonas.genomes.darts import DARTSSpace
 from evonas.operators.by_decision import uniform_toolbox
 from evonas.recipe import DIGITS_FINAL, RECIPES, SMALL_FINAL, Recipe
 from evonas.space import Space
+from evonas.systems.setup import supernet_of
 from evonas.systems.system import Preset, System
 
 if TYPE_CHECKING:
     from evonas.supernets.search import SupernetSearch
-
-
-def supernet_of(space: Space, layers: int, channels: int, **form: Any) -> Space:
-    """A space in the form of its supernet, at the size that is to be searched; 0: that of its networks.
-
-    Raises UserError for a size below 0, and for one of a space that has no such field.
-    """
-    if min(layers, channels) < 0:
-        raise UserError(f"supernet_layers is {layers} and supernet_channels {channels}; use at least 0")
-    size = {name: value for name, value in (("layers", layers), ("channels", channels)) if value}
-    unknown = [name for name in {**size, **form} if not hasattr(space.supernet, name)]
-    if unknown:
-        raise UserError(f"{space.name} has no field {unknown[0]!r} that its supernet could have otherwise; leave "
-                        f"supernet_{unknown[0]} out")  # fmt: skip
-    return replace(space.supernet, **size, **form)
 
 
 def darts(

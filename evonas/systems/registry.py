@@ -46,6 +46,9 @@ STRATEGIES: dict[str, str] = {
     "gdas": "evonas.systems.gradients:gdas",
     "pc-darts": "evonas.systems.gradients:pc_darts",
     "enas": "evonas.systems.enas:enas",
+    "spos": "evonas.strategies.spos:SPOS",
+    "preferred": "evonas.strategies.preferred:Preferred",
+    "given": "evonas.strategies.preferred:Given",
     "smallest-first": "evonas.strategies.by_size:smallest_first",
     "largest-first": "evonas.strategies.by_size:largest_first",
 }
@@ -95,6 +98,8 @@ SPACES: dict[str, str] = {
     "mnasnet": "evonas.genomes.mnasnet:MnasNetSpace",
     "metaqnn": "evonas.genomes.metaqnn:MetaQNNSpace",
     "block-qnn": "evonas.genomes.block_qnn:BlockQNNSpace",
+    "spos": "evonas.genomes.spos:SPOSSpace",
+    "fairnas": "evonas.genomes.fairnas:FairNASSpace",
     "darts": "evonas.genomes.darts:DARTSSpace",
     "enas-micro": "evonas.genomes.enas:ENASMicroSpace",
     "enas-macro": "evonas.genomes.enas_macro:ENASMacroSpace",
@@ -121,6 +126,9 @@ SCHEDULERS: dict[str, str] = {
 SUPERNETS: dict[str, str] = {
     "uniform": "evonas.supernets.uniform:Uniform",
     "fair": "evonas.supernets.fair:Fair",
+    "setn": "evonas.supernets.setn:SETN",
+    "shrinking": "evonas.supernets.shrinking:Shrinking",
+    "nsas": "evonas.supernets.nsas:NSAS",
 }
 
 TASKS: dict[str, str] = {"image-classification": "evonas.tasks.classification:ImageClassification"}
@@ -145,6 +153,11 @@ SYSTEMS: tuple[str, ...] = (
     "evonas.systems.gradients:GDAS",
     "evonas.systems.gradients:PC_DARTS",
     "evonas.systems.enas:ENAS",
+    "evonas.systems.shared_weights:SPOS",
+    "evonas.systems.shared_weights:SETN",
+    "evonas.systems.shared_weights:FAIRNAS",
+    "evonas.systems.shared_weights:PC_NAS",
+    "evonas.systems.shared_weights:NSAS",
 )
 
 DEFAULT = Recipe(epochs=4, batch_size=64, learning_rate=0.05)  # of spaces that are no system's

@@ -16,7 +16,26 @@ from evonas.strategies import Strategy, adopt
 from evonas.systems.settings import Resolver, Setting, fields_of, plain, settings_of
 
 FROM_TASK = ("input_shape", "outputs")  # fields of a space that the task decides
+SIZE = {
+    f"supernet_{name}": Setting(f"supernet_{name}", 0, int, "of the supernet; 0: as many as its networks have")
+    for name in ("layers", "channels")
+}
 GROUPS = ("space", "strategy", "supernet", "search", "final")
+
+
+def supernet_of(space: Space, layers: int, channels: int, **form: Any) -> Space:
+    """A space in the form of its supernet, at the size that is to be searched; 0: that of its networks.
+
+    Raises UserError for a size below 0, and for one of a space that has no such field.
+    """
+    if min(layers, channels) < 0:
+        raise UserError(f"supernet_layers is {layers} and supernet_channels {channels}; use at least 0")
+    size = {name: value for name, value in (("layers", layers), ("channels", channels)) if value}
+    unknown = [name for name in {**size, **form} if not hasattr(space.supernet, name)]
+    if unknown:
+        raise UserError(f"{space.name} has no field {unknown[0]!r} that its supernet could have otherwise; leave "
+                        f"supernet_{unknown[0]} out")  # fmt: skip
+    return replace(space.supernet, **size, **form)
 
 
 @dataclass(frozen=True)
@@ -34,11 +53,19 @@ class Trained:
 
     @property
     def settings(self) -> dict[str, Setting]:
-        """Its settings, with the chosen values as their defaults."""
+        """Its settings and the size of its supernet, with the chosen values as their defaults."""
         return {
             name: replace(setting, default=self.values.get(name, setting.default))
-            for name, setting in settings_of(self.make).items()
+            for name, setting in (settings_of(self.make) | SIZE).items()
         }
+
+    def policy(self, space: Space, rng: Random) -> Any:
+        """A fresh policy for a space in the form of its supernet."""
+        return self.make(space, rng=rng, **{name: value for name, value in self.values.items() if name not in SIZE})
+
+    def supernet(self, space: Space) -> Space:
+        """A space in the form of its supernet, which is made in the size that was chosen."""
+        return supernet_of(space, *(self.settings[name].default for name in SIZE))
 
     def having(self, **values: Any) -> Trained:
         return replace(self, values={**self.values, **values})
