@@ -56,8 +56,10 @@ class SPOSSpace(Space):
     def __post_init__(self) -> None:
         if not self.repeats or len(self.repeats) != len(self.channels):
             raise UserError(f"repeats is {self.repeats} and channels {self.channels}; give one of each for every stage")
-        if min(*self.repeats, self.stem, self.last, self.outputs) < 1 or not 0 <= self.dropout < 1:
-            raise UserError("repeats, stem, last and outputs must be at least 1, and dropout from 0 to below 1")
+        if min(*self.repeats, self.stem, self.last, self.outputs) < 1:
+            raise UserError("repeats, stem, last and outputs must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout is {self.dropout}; use 0 to below 1")
         before = (self.stem, *self.channels)
         if any(width % 4 or width <= 0 for width in self.channels) or any(
             width <= earlier for earlier, width in zip(before, self.channels, strict=False)

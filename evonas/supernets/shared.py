@@ -53,7 +53,7 @@ class SharedWeights(Evaluator):
     device: str = "cpu"
     precision: str = "float32"
     threads: int = 1
-    limit_s: float | None = None  # type: ignore[misc]
+    limit_s: float | None = None
     content: bytes | None = field(default=None, compare=False, repr=False)
 
     def identity(self, candidate: Candidate) -> str:

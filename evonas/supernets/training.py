@@ -32,10 +32,12 @@ class Bench(Protocol):
     def validation(self) -> Split: ...
     @property
     def memory(self) -> int | None: ...
-
-    recipe: Recipe
-    seed: int
-    precision: str
+    @property
+    def recipe(self) -> Recipe: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def precision(self) -> str: ...
 
 
 @dataclass(frozen=True)

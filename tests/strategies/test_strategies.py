@@ -47,11 +47,12 @@ CONTENDERS = [
     "reinforce:controller=independent", "ppo", "q-learning", "tournament:population=4",
     "growing-tournament:population=4,share=0.5", "nsga-net:population=4", "mnasnet:batch=4,units=10",
     "genet:population=4", "guided:initial=4,candidates=20,trust=-1",
-    "nao:initial=6,seeds=2,new=4,epochs=1,units=4", "mcts",
+    "nao:initial=6,seeds=2,new=4,epochs=1,units=4", "mcts", "spos:population=4,parents=2",
 ]  # fmt: skip
 ELSEWHERE = {
     "nas-rl", "block-qnn", "pnas", "dpp-net",  # search their own spaces alone: below
     "darts", "snas", "gdas", "pc-darts", "enas",  # train by themselves: tests/supernets
+    "preferred", "given",  # go by what a supernet's policy has learnt: tests/supernets
     "smallest-first", "largest-first",  # have an order that no seed decides: test_by_size.py
 }  # fmt: skip
 EVALUATIONS = 16

@@ -247,7 +247,7 @@ def test_only_completions_within_the_limits_count_and_what_has_none_is_dropped()
 def test_too_few_epochs_for_all_decisions_are_refused():
     policy, _ = pool()
     policy.check(replace(RECIPE, epochs=7))
-    with pytest.raises(UserError, match="search.epochs=7"):
+    with pytest.raises(UserError, match=r"search\.epochs=7"):
         policy.check(replace(RECIPE, epochs=6))
     with pytest.raises(UserError, match="pool is 0"):
         pool(pool=0)

@@ -104,7 +104,7 @@ def test_two_workers_find_what_one_finds(run, tmp_path):
     assert searched(one) == searched(other)
 
 
-# ---- what another run has trained -------------------------------------------------------------------------------------
+# ---- what another run has trained -----------------------------------------------------------------------------------
 
 
 def test_a_supernet_is_searched_again_under_other_limits(run, tmp_path):
@@ -136,7 +136,7 @@ def test_a_supernet_of_other_settings_or_data_or_none_is_refused(run, tmp_path):
 def test_a_supernet_that_is_lost_or_not_what_it_was_is_said_before_anything_is_written(run, tmp_path, damage):
     shutil.copytree(run.directory, tmp_path / "lender")
     damage(file_of(evonas.open_run(tmp_path / "lender")))
-    with pytest.raises(UserError, match="supernet of .*lender is (lost|not there)"):
+    with pytest.raises(UserError, match=r"supernet of .*lender is (lost|not there)"):
         evonas.search("nasbench201", **SAME, supernet=tmp_path / "lender", budget=4, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -149,7 +149,7 @@ def test_a_run_whose_supernet_is_lost_stops_with_what_to_do_and_goes_on_once_it_
     name = file_of(copy)
     damage(name)
     again = SAME | SEARCH | {"budget": 12, "resume": True}
-    with pytest.raises(RunError, match="supernet of this search is lost: .*put .* back"):
+    with pytest.raises(RunError, match=r"supernet of this search is lost: .*put .* back"):
         evonas.search("nasbench201", **again, out=copy.directory)
     name.write_bytes(content)
     further = evonas.search("nasbench201", **again, out=copy.directory)
@@ -157,7 +157,7 @@ def test_a_run_whose_supernet_is_lost_stops_with_what_to_do_and_goes_on_once_it_
     assert len(searched(further)) == 12
 
 
-# ---- workers ----------------------------------------------------------------------------------------------------------
+# ---- workers --------------------------------------------------------------------------------------------------------
 
 
 def test_a_worker_that_cannot_read_the_file_is_sent_the_supernet_once(run, tmp_path):
@@ -195,7 +195,7 @@ def test_a_search_goes_on_though_its_workers_have_not_got_the_supernet(run, tmp_
     assert not any(r.get("error") for r in again.records())
 
 
-# ---- kills --------------------------------------------------------------------------------------------------------------
+# ---- kills ----------------------------------------------------------------------------------------------------------
 
 SCRIPT = """
 import evonas
@@ -240,14 +240,14 @@ def test_a_run_that_is_killed_in_either_phase_ends_as_one_that_was_not(tmp_path)
         run = evonas.open_run(place / "run")
         found[name] = run
     assert file_of(found["whole"]).name == file_of(found["killed"]).name
-    first = [[r for r in run.records() if r["phase"] == "search"][0] for run in found.values()]
+    first = [next(r for r in run.records() if r["phase"] == "search") for run in found.values()]
     assert first[0]["genome"] == first[1]["genome"]
     assert first[0]["values"] == first[1]["values"]
     assert all(len(searched(run)) == 40 for run in found.values())
     assert found["killed"].resumed
 
 
-# ---- what is refused -----------------------------------------------------------------------------------------------------
+# ---- what is refused ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

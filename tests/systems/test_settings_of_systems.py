@@ -36,6 +36,11 @@ WRONG = {
     "metaqnn": [*Q_LEARNING, {"schedule": "slow"}],
     "nao": [{"initial": 0}, {"seeds": 0}, {"new": 0}, {"eta": 0.0}, {"trade_off": 1.1}, {"dropout": 1.0},
             {"strategy.layers": -1}, {"strategy.epochs": 0}, {"strategy.evaluations": 0}],
+    "spos": [*GENERATIONS, {"parents": 0}, {"bins": -1}, {"space.channels": (16, 16)}, {"space.dropout": 1.0}],
+    "setn": [{"candidates": 0}],
+    "fairnas": [*GENERATIONS, {"space.strides": (1, 3)}, {"space.dropout": 1.0}],
+    "pc-nas": [{"pool": 0}, {"completions": 0}, {"interval": 0}],
+    "nsas": [{"beta": 1.1}, {"constraints": 0}, {"recent": 0}, {"candidates": 0}, {"supernet_layers": -1}],
     "block-qnn": [*Q_LEARNING, {"flops_weight": -1}, {"density_weight": -1}],
 }  # fmt: skip
 
