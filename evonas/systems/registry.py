@@ -103,6 +103,7 @@ SPACES: dict[str, str] = {
     "darts": "evonas.genomes.darts:DARTSSpace",
     "enas-micro": "evonas.genomes.enas:ENASMicroSpace",
     "enas-macro": "evonas.genomes.enas_macro:ENASMacroSpace",
+    "one-shot": "evonas.genomes.one_shot:OneShotSpace",
     "nasbench101": "evonas.genomes.nasbench101:NASBench101Space",
     "nasbench201": "evonas.genomes.nasbench201:NASBench201Space",
     "nasbench-macro": "evonas.genomes.nasbench_macro:NASBenchMacroSpace",

@@ -40,6 +40,8 @@ SMALL = {  # fields with which every registered space has small networks, often 
         {"layers": 1, "channels": 4, "input_shape": (3, 8, 8)},
     ],
     "enas-macro": [{"layers": 3, "channels": 4, "input_shape": (3, 8, 8)}],
+    "one-shot": [{"cells": 3, "channels": 2, "input_shape": (3, 8, 8)},
+                 {"cells": 3, "channels": 2, "blocks": 1, "input_shape": (1, 4, 4)}],
     "nasbench101": [{"channels": 8, "modules": 1, "input_shape": (3, 8, 8)}],
     "nasbench201": [{"channels": 4, "cells": 1, "input_shape": (3, 8, 8)}],
     "nasbench-macro": [{"stages": (1, 2), "channels": 4, "head": 8, "input_shape": (3, 8, 8)}],

@@ -11,6 +11,7 @@ from evonas.genomes.enas_macro import ENASMacroSpace
 from evonas.genomes.genet import GeNetSpace
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
+from evonas.genomes.one_shot import OneShotSpace
 from evonas.graph import INPUT, Draft
 from evonas.network import build, extract
 from evonas.operations import Convolution, GlobalAveragePool, Linear, Zero
@@ -27,6 +28,7 @@ SPACES = [
     ENASMacroSpace(4, 4, search=True, input_shape=SHAPE),
     DARTSSpace(3, 4, search=True, every=True, input_shape=SHAPE),
     DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE),
+    OneShotSpace(3, 4, 3, input_shape=SHAPE),
 ]
 every_space = pytest.mark.parametrize(
     "space",
