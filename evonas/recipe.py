@@ -241,6 +241,13 @@ RECIPES: dict[str, Recipe] = {
         epochs=50, batch_size=32, learning_rate=0.025, weight_decay=3e-4, last_rate=1e-3, nesterov=False, crop=4,
         flip=True, clip_norm=5, by_epoch=True,
     ),
+    # Bender et al. 2018: 10,000 steps of 1,024 images on 45,000 images, and 300 epochs. The paper states neither
+    # schedules nor weight decay nor augmentation; these are ours, as is the batch size of the final training, which is
+    # that of its shorter ones.
+    "one-shot-search": Recipe(
+        epochs=225, batch_size=1024, learning_rate=0.1, weight_decay=1e-4, schedule="constant", crop=4, flip=True,
+    ),
+    "one-shot": Recipe(epochs=300, batch_size=64, learning_rate=0.1, weight_decay=1e-4, crop=4, flip=True),
     # Real et al. 2019, "Methods"
     "amoebanet": Recipe(
         epochs=600, batch_size=128, learning_rate=0.024, weight_decay=5e-4, crop=4, flip=True, drop_path=0.3,

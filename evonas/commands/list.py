@@ -126,6 +126,7 @@ def _system(system: System) -> Iterator[str]:
         usual = {
             "space": fields_of(type(setup.space)(), without=FROM_TASK),
             "strategy": plain,
+            "supernet": {} if setup.supernet is None else registry.trained(setup.supernet.name).settings,
             "search": fields_of(Recipe()),
             "final": fields_of(setup.search),
         }
@@ -139,7 +140,7 @@ def _system(system: System) -> Iterator[str]:
             if said:
                 yield f"  {group}{' (beside the search)' * (group == 'final')}: {' '.join(said)}"
     first = registry.setup(system, next(iter(system.presets)))
-    for group in ("space", "strategy"):
+    for group in ("space", "strategy", *["supernet"] * (first.supernet is not None)):
         yield f"{group} settings, as in the first preset:"
         yield from _lines(first.groups[group])
     yield "search and final settings: the fields of a recipe"

@@ -49,6 +49,7 @@ STRATEGIES: dict[str, str] = {
     "spos": "evonas.strategies.spos:SPOS",
     "preferred": "evonas.strategies.preferred:Preferred",
     "given": "evonas.strategies.preferred:Given",
+    "one-shot": "evonas.systems.one_shot:one_shot",
     "smallest-first": "evonas.strategies.by_size:smallest_first",
     "largest-first": "evonas.strategies.by_size:largest_first",
 }
@@ -130,6 +131,7 @@ SUPERNETS: dict[str, str] = {
     "setn": "evonas.supernets.setn:SETN",
     "shrinking": "evonas.supernets.shrinking:Shrinking",
     "nsas": "evonas.supernets.nsas:NSAS",
+    "path-dropout": "evonas.systems.one_shot:path_dropout",
 }
 
 TASKS: dict[str, str] = {"image-classification": "evonas.tasks.classification:ImageClassification"}
@@ -159,6 +161,7 @@ SYSTEMS: tuple[str, ...] = (
     "evonas.systems.shared_weights:FAIRNAS",
     "evonas.systems.shared_weights:PC_NAS",
     "evonas.systems.shared_weights:NSAS",
+    "evonas.systems.one_shot:ONE_SHOT",
 )
 
 DEFAULT = Recipe(epochs=4, batch_size=64, learning_rate=0.05)  # of spaces that are no system's

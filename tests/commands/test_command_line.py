@@ -92,6 +92,11 @@ def test_a_preset_is_shown_by_what_it_sets_otherwise_with_a_word_on_each_setting
     assert evonas("list", "nothing").returncode == 2
 
 
+def test_a_system_that_trains_a_supernet_is_listed_with_the_settings_of_its_policy(evonas):
+    printed = evonas("list", "one-shot").stdout
+    assert re.search(r"dropped=0.1 +probability", printed[printed.index("supernet settings") :])
+
+
 def test_the_help_of_a_search_groups_its_options(evonas):
     printed = evonas("search", "--help").stdout
     headings = ["What is searched:", "Data:", "How long, and what a training may take:", "Where:", "The run:"]
@@ -103,7 +108,7 @@ def test_the_help_of_a_search_groups_its_options(evonas):
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["search", "--help"], ["list"], ["list", "--json"], ["list", "genet"], ["list", "gdas"],
-     ["list", "ppo"], ["decode", "genet", "1-01/1-01-100"]],
+     ["list", "one-shot"], ["list", "ppo"], ["decode", "genet", "1-01/1-01-100"]],
 )  # fmt: skip
 def test_help_list_schemas_and_decode_import_neither_torch_nor_scikit_learn(arguments, tmp_path):
     code = ("import sys; from evonas.commands.main import main\n"

@@ -9,6 +9,7 @@ import torch
 from benches import CELLS, SHAPE, SMALL, batch, bench
 from devices import agree
 
+import evonas
 from evonas.errors import UserError
 from evonas.genomes.blocks import BlockSpace
 from evonas.genomes.genet import GeNetSpace
@@ -280,3 +281,20 @@ def test_spaces_without_paths_that_may_all_be_dropped_are_refused(space, says):
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         policy(**wrong)
+
+
+# ---- as a system --------------------------------------------------------------------------------------------------
+
+
+def test_one_shot_trains_a_supernet_draws_genomes_and_trains_the_best_alone(tmp_path):
+    settings = {"epochs": 1, "space.channels": 2, "blocks": 2, "final.epochs": 1, "final.longest": 0, "ghost": 16}
+    run = evonas.search(
+        "one-shot", "digits", settings=settings, budget=4, workers=1, baseline=False, out=tmp_path / "run",
+        progress=False,
+    )  # fmt: skip
+    phases = [event["phase"] for event in run.events() if event["event"] == "asked"]
+    assert phases == ["supernet", *["search"] * 4, "final"]
+    told = {event["id"]: event for event in run.events() if event["event"] == "told"}
+    assert [each["status"] for each in told.values()] == ["full", *["shared"] * 4, "full"]
+    assert run.best.values["accuracy"] == max(each["values"][0] for each in list(told.values())[1:5])
+    assert 0 <= run.best.trained().test <= 1

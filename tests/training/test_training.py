@@ -71,6 +71,8 @@ NESTEROV = {
     "enas-search",
     "enas-micro",
     "enas-macro",
+    "one-shot-search",
+    "one-shot",
     "nas-rl",
     "dpp-net",
 }
