@@ -7,6 +7,7 @@ from random import Random
 
 from deap import base
 
+from evonas.errors import UserError
 from evonas.individual import Individual
 from evonas.strategies.strategy import Strategy
 
@@ -29,3 +30,13 @@ class RandomSearch(Strategy):
 
     def update(self, individuals: Iterable[Individual]) -> None:
         """Do nothing: random search does not learn."""
+
+
+def sampling(toolbox: base.Toolbox, *, rng: Random, evaluations: int = 1000) -> RandomSearch:
+    """Random search that plans a number of evaluations, as a system whose search it is.
+
+    evaluations   in all
+    """
+    if evaluations < 1:
+        raise UserError(f"evaluations is {evaluations}; use at least 1")
+    return RandomSearch(toolbox, rng=rng, evaluations=evaluations)

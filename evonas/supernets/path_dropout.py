@@ -42,7 +42,7 @@ class PathDropout(Fixed):
         super().__init__(space, rng=rng, statistics=statistics)
         if not 0 <= dropped < 1 or ghost < 2:
             raise UserError(f"dropped is {dropped} and ghost {ghost}; use a probability below 1, and at least 2")
-        self.ghost = ghost
+        self.ghost = self.together = ghost
         self.paths: dict[str, list[str]] = {}  # into each operation
         for decision, options in zip(self.asked, self.options, strict=True):
             group, named, _ = decision.name.rpartition("/")

@@ -34,6 +34,7 @@ class Policy(nn.Module, ABC):
                in each epoch
     one_path   whether a step computes one network instead of all of them
     statistics of batch norm by which its routes are judged (`evonas.supernets.supernet.Supernet`)
+    together   examples of a forward pass, where a step has several; None: a whole batch of the recipe
     batches    that a step of the weights needs
     keeps      whether a network keeps the limits of the search, for policies that ask; None: it has none
     best_epoch whether the result is what was derived in the epoch that is best by validation, instead of in the last
@@ -44,6 +45,7 @@ class Policy(nn.Module, ABC):
 
     one_path = False
     statistics = "batch"
+    together: int | None = None
     batches = 1
     best_epoch = False
     keeps: Callable[[Graph], bool] | None = None
@@ -135,7 +137,7 @@ def require_memory(policy: Policy, graph: Graph, bench: Bench) -> None:
     """Raises UserError where the training of the supernet would take more memory than it may."""
     if bench.memory is None:
         return
-    size = batch_size(bench)
+    size = min(batch_size(bench), policy.together or batch_size(bench))
     needed = supernet_bytes(
         graph,
         replace(bench.recipe, batch_size=size),

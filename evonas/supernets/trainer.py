@@ -20,7 +20,7 @@ from evonas.recipe import Recipe
 from evonas.space import Decision, Genome, Space
 from evonas.supernets.policy import Policy, diverged, one_epoch, require_memory
 from evonas.supernets.shared import packed
-from evonas.supernets.training import GivenBench, SupernetTraining, batch_size
+from evonas.supernets.training import GivenBench, SupernetTraining
 from evonas.support.device import torch_threads
 from evonas.support.streams import stream
 from evonas.tasks.task import Task
@@ -101,7 +101,7 @@ class SupernetTrainer(Evaluator):
         until = self.recipe.epochs if candidate.epochs is None else candidate.epochs
         losses: list[float] = []
         with torch_threads(self.threads):
-            training = SupernetTraining(graph, bench, statistics=policy.statistics)
+            training = SupernetTraining(graph, bench, statistics=policy.statistics, together=policy.together)
             policy.to(training.device)
             if candidate.state is not None:
                 state = checkpoint.unpacked(candidate.state)
@@ -143,7 +143,7 @@ class SupernetTrainer(Evaluator):
             "epochs": training.epochs,
             "seed": self.seed,
             "statistics": policy.statistics,
-            "batch_size": batch_size(training.bench),
+            "batch_size": training.batch_size,
             "weights": weights,
             "genomes": [self.space.format(genome) for genome in policy.found(training)],
         }

@@ -61,18 +61,19 @@ class SupernetTraining(Supernet):
     """A supernet whose weights are trained on routes that a policy draws.
 
     statistics   batch norm statistics for the evaluation of a route: see `Supernet`
+    together     examples of a forward pass, where a step has several; None: a whole batch of the recipe
 
     Running statistics are updated by steps of the weights only. Weights that are not on a route get no gradient and
     stay unchanged to the bit.
     """
 
-    def __init__(self, graph: Graph, bench: Bench, *, statistics: str = "batch") -> None:
+    def __init__(self, graph: Graph, bench: Bench, *, statistics: str = "batch", together: int | None = None) -> None:
         super().__init__(
             graph,
             bench.train,
             bench.validation,
             seed=number(bench.seed, "supernet"),
-            batch_size=batch_size(bench),
+            batch_size=together or batch_size(bench),
             statistics=statistics,
             precision=bench.precision,
         )
@@ -82,7 +83,8 @@ class SupernetTraining(Supernet):
         if isinstance(self.optimizer, torch.optim.SGD) and self.recipe.momentum:
             for each in self.weights:  # PyTorch's fused step fails if only some weights have a momentum yet
                 self.optimizer.state[each]["momentum_buffer"] = torch.zeros_like(each)
-        self.steps = len(bench.train) // self.batch_size
+        self.step_size = batch_size(bench)
+        self.steps = len(bench.train) // self.step_size
         self.epochs = 0
 
     def state(self) -> dict[str, Any]:
@@ -125,7 +127,7 @@ class SupernetTraining(Supernet):
         exhausted, it is reshuffled."""
         draws = torch.Generator(self.device).manual_seed(number(self.bench.seed, "supernet", "train", self.epochs))
         held = self.held_out("alpha")
-        for step, batch in enumerate(self.bench.train.shuffled(self.batch_size, self.recipe, draws)):
+        for step, batch in enumerate(self.bench.train.shuffled(self.step_size, self.recipe, draws)):
             keep_schedule(self.recipe, self.epochs + (step + 0.5) / self.steps, self.optimizer, self.scheduled)
             yield batch, held.__next__
 
@@ -133,5 +135,5 @@ class SupernetTraining(Supernet):
         """An endless sequence of batches of the validation split, in an order that depends on purpose and epoch."""
         draws = torch.Generator(self.device).manual_seed(number(self.bench.seed, "supernet", purpose, self.epochs))
         while True:
-            size = min(self.batch_size, len(self.bench.validation))
+            size = min(self.step_size, len(self.bench.validation))
             yield from self.bench.validation.shuffled(size, self.recipe, draws)

@@ -6,28 +6,14 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from deap import base
-
-from evonas.errors import UserError
 from evonas.genomes.one_shot import OneShotSpace
 from evonas.operators.by_decision import uniform_toolbox
 from evonas.recipe import DIGITS_FINAL, RECIPES, SMALL_FINAL
 from evonas.space import Space
-from evonas.strategies.random_search import RandomSearch
 from evonas.systems.system import Preset, System
 
 if TYPE_CHECKING:
     from evonas.supernets.path_dropout import PathDropout
-
-
-def one_shot(toolbox: base.Toolbox, *, rng: Random, evaluations: int = 20_000) -> RandomSearch:
-    """One-Shot: random search, for as many genomes as the system plans.
-
-    evaluations   in all
-    """
-    if evaluations < 1:
-        raise UserError(f"evaluations is {evaluations}; use at least 1")
-    return RandomSearch(toolbox, rng=rng, evaluations=evaluations)
 
 
 def path_dropout(
@@ -76,7 +62,7 @@ ONE_SHOT = System(
             supernet={"dropped": 0.1, "ghost": 32},
         ),
     },
-    strategy="one-shot",
+    strategy="sampling",
     toolbox=uniform_toolbox,
     baseline=None,  # it is random search itself: what it has to beat is the network by hand
     supernet="path-dropout",

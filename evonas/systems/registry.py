@@ -23,6 +23,7 @@ from evonas.systems.system import Preset, System
 
 STRATEGIES: dict[str, str] = {
     "random": "evonas.strategies.random_search:RandomSearch",
+    "sampling": "evonas.strategies.random_search:sampling",
     "local": "evonas.strategies.local_search:LocalSearch",
     "aging": "evonas.strategies.aging:AgingEvolution",
     "tournament": "evonas.strategies.tournament:Tournament",
@@ -49,7 +50,6 @@ STRATEGIES: dict[str, str] = {
     "spos": "evonas.strategies.spos:SPOS",
     "preferred": "evonas.strategies.preferred:Preferred",
     "given": "evonas.strategies.preferred:Given",
-    "one-shot": "evonas.systems.one_shot:one_shot",
     "smallest-first": "evonas.strategies.by_size:smallest_first",
     "largest-first": "evonas.strategies.by_size:largest_first",
 }
@@ -126,11 +126,11 @@ SCHEDULERS: dict[str, str] = {
 
 # What trains a supernet by whose weights genomes are judged: any strategy may search it then.
 SUPERNETS: dict[str, str] = {
-    "uniform": "evonas.supernets.uniform:Uniform",
-    "fair": "evonas.supernets.fair:Fair",
-    "setn": "evonas.supernets.setn:SETN",
-    "shrinking": "evonas.supernets.shrinking:Shrinking",
-    "nsas": "evonas.supernets.nsas:NSAS",
+    "uniform": "evonas.systems.shared_weights:uniform",
+    "fair": "evonas.systems.shared_weights:fair",
+    "setn": "evonas.systems.shared_weights:setn",
+    "shrinking": "evonas.systems.shared_weights:shrinking",
+    "nsas": "evonas.systems.shared_weights:nsas",
     "path-dropout": "evonas.systems.one_shot:path_dropout",
 }
 

@@ -1,8 +1,11 @@
-"""Systems that train one supernet and then search it: SPOS, SETN, FairNAS, PC-NAS and NSAS."""
+"""Systems that train one supernet and then search it: SPOS, SETN, FairNAS, PC-NAS and NSAS. Torch is loaded with their
+policies."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
 
 from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.fairnas import FairNASSpace
@@ -10,7 +13,98 @@ from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.spos import SPOSSpace
 from evonas.operators.by_decision import toolbox, uniform_toolbox
 from evonas.recipe import DIGITS_FINAL, RECIPES, SMALL_FINAL, Recipe
+from evonas.space import Space
 from evonas.systems.system import Preset, System
+
+if TYPE_CHECKING:
+    from evonas.supernets.fair import Fair
+    from evonas.supernets.nsas import NSAS as Remembering
+    from evonas.supernets.setn import SETN as Template
+    from evonas.supernets.shrinking import Shrinking
+    from evonas.supernets.uniform import Uniform
+
+
+def uniform(space: Space, *, rng: Random, bins: int = 0, statistics: str = "recalibrated") -> Uniform:
+    """Uniform single paths: each batch trains one random genome.
+
+    bins         of equal width between the fewest and the most multiply-adds, of which one is drawn first; 0: none
+    statistics   of batch norm by which genomes are judged later: recalibrated for each, of the batch, or the running
+                 ones of all
+    """
+    from evonas.supernets.uniform import Uniform
+
+    return Uniform(space, rng=rng, bins=bins, statistics=statistics)
+
+
+def fair(
+    space: Space, *, rng: Random, mean: bool = False, same_batch: bool = True, statistics: str = "recalibrated"
+) -> Fair:
+    """Strict fairness: in each step of the weights every option of every decision is trained once.
+
+    mean         gradients of a round are averaged, not summed
+    same_batch   all genomes of a round see the same batch
+    statistics   of batch norm by which genomes are judged later
+    """
+    from evonas.supernets.fair import Fair
+
+    return Fair(space, rng=rng, mean=mean, same_batch=same_batch, statistics=statistics)
+
+
+def setn(
+    space: Space, *, rng: Random, alpha_rate: float = 3e-4, alpha_decay: float = 1e-3, statistics: str = "batch"
+) -> Template:
+    """A template network of uniform paths, and an evaluator that learns which operations are likely to be good.
+
+    alpha_rate   learning rate of the evaluator, by Adam
+    alpha_decay  its weight decay
+    statistics   of batch norm by which genomes are judged later
+    """
+    from evonas.supernets.setn import SETN
+
+    return SETN(space, rng=rng, alpha_rate=alpha_rate, alpha_decay=alpha_decay, statistics=statistics)
+
+
+def shrinking(
+    space: Space,
+    *,
+    rng: Random,
+    pool: int = 5,
+    completions: int = 10,
+    interval: int = 1,
+    statistics: str = "recalibrated",
+) -> Shrinking:
+    """A pool of partial genomes that becomes longer by a decision every few epochs, and with which paths begin.
+
+    pool          partial genomes that are kept
+    completions   random ones of a partial genome, each judged on a held-out batch
+    interval      epochs after each decision; those before the first one are the warm-up
+    statistics    of batch norm by which genomes are judged later
+    """
+    from evonas.supernets.shrinking import Shrinking
+
+    return Shrinking(space, rng=rng, pool=pool, completions=completions, interval=interval, statistics=statistics)
+
+
+def nsas(
+    space: Space,
+    *,
+    rng: Random,
+    beta: float = 0.5,
+    constraints: int = 8,
+    recent: int = 50,
+    statistics: str = "recalibrated",
+) -> Remembering:
+    """Uniform paths, each with a few different genomes whose losses are to stay low.
+
+    beta         weight of their losses
+    constraints  how many they are
+    recent       how many of the genomes drawn last may come to be one of them
+    statistics   of batch norm by which genomes are judged later
+    """
+    from evonas.supernets.nsas import NSAS
+
+    return NSAS(space, rng=rng, beta=beta, constraints=constraints, recent=recent, statistics=statistics)
+
 
 _SEARCH = Recipe(epochs=40, batch_size=64, learning_rate=0.05, warmup=2, crop=4, flip=True, clip_norm=5)
 _SEARCH_DIGITS = replace(_SEARCH, epochs=200, warmup=10, crop=1, flip=False)  # few steps each
@@ -171,7 +265,7 @@ NSAS = System(
     name="nsas",
     about="cells of two nodes' sums: a step also keeps the losses of a few, diverse genomes low; then random search",
     paper="Zhang et al. 2020, Overcoming Multi-Model Forgetting in One-Shot NAS with Diversity Maximization, CVPR",
-    strategy="preferred",
+    strategy="sampling",
     supernet="nsas",
     toolbox=uniform_toolbox,
     presets={
@@ -179,7 +273,7 @@ NSAS = System(
             DARTSSpace(layers=5, channels=8),
             replace(_SEARCH, epochs=15, warmup=1),
             SMALL_FINAL,
-            {"candidates": 50, "drawn": True},
+            {"evaluations": 50},
             supernet={"constraints": 2},
             about="five cells on pictures of 16x16 and more, on a small machine",
             adapts=True,
@@ -188,7 +282,7 @@ NSAS = System(
             DARTSSpace(layers=3, channels=8, input_shape=(1, 8, 8)),
             replace(_SEARCH_DIGITS, epochs=30, warmup=2),
             DIGITS_FINAL,
-            {"candidates": 50, "drawn": True},
+            {"evaluations": 50},
             supernet={"constraints": 2},
             about="three cells on 8x8 pictures, in minutes",
             adapts=True,
@@ -197,7 +291,7 @@ NSAS = System(
             DARTSSpace(layers=20, channels=36),
             RECIPES["nsas-search"],
             RECIPES["darts"],
-            {"candidates": 50, "drawn": True},
+            {"evaluations": 50},
             supernet={"supernet_layers": 8, "supernet_channels": 16},
             about="as published; half of the images to judge genomes by (--validation 0.5)",
         ),

@@ -53,7 +53,7 @@ ELSEWHERE = {
     "nas-rl", "block-qnn", "pnas", "dpp-net",  # search their own spaces alone: below
     "darts", "snas", "gdas", "pc-darts", "enas",  # train by themselves: tests/supernets
     "preferred", "given",  # go by what a supernet's policy has learnt: tests/supernets
-    "one-shot",  # is random search
+    "sampling",  # is random search
     "smallest-first", "largest-first",  # have an order that no seed decides: test_by_size.py
 }  # fmt: skip
 EVALUATIONS = 16

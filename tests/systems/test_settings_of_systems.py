@@ -40,7 +40,7 @@ WRONG = {
     "setn": [{"candidates": 0}],
     "fairnas": [*GENERATIONS, {"space.strides": (1, 3)}, {"space.dropout": 1.0}],
     "pc-nas": [{"pool": 0}, {"completions": 0}, {"interval": 0}],
-    "nsas": [{"beta": 1.1}, {"constraints": 0}, {"recent": 0}, {"candidates": 0}, {"supernet_layers": -1}],
+    "nsas": [{"beta": 1.1}, {"constraints": 0}, {"recent": 0}, {"strategy.evaluations": 0}, {"supernet_layers": -1}],
     "one-shot": [{"strategy.evaluations": 0}, {"cells": 2}, {"space.channels": 0}, {"space.blocks": 9},
                  {"supernet_channels": -1}, {"dropped": -0.1}, {"dropped": 1}, {"ghost": 1}],
     "block-qnn": [*Q_LEARNING, {"flops_weight": -1}, {"density_weight": -1}],
