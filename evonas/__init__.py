@@ -25,16 +25,17 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from evonas.api import open_run, search, train
     from evonas.comparison import compare
+    from evonas.comparison.tau import tau
     from evonas.errors import RunError, UserError
     from evonas.model.trained import TrainedNetwork
 
-__all__ = ["RunError", "TrainedNetwork", "UserError", "compare", "open_run", "search", "train"]
+__all__ = ["RunError", "TrainedNetwork", "UserError", "compare", "open_run", "search", "tau", "train"]
 
 
 def __getattr__(name: str) -> _Any:
     """Public names are imported when they are used: `import evonas` costs next to nothing."""
     homes = {"RunError": "errors", "UserError": "errors", "TrainedNetwork": "model.trained"}
-    homes |= dict.fromkeys(("open_run", "search", "train"), "api") | {"compare": "comparison"}
+    homes |= dict.fromkeys(("open_run", "search", "train"), "api") | {"compare": "comparison", "tau": "comparison.tau"}
     if name not in homes:
         raise AttributeError(f"module 'evonas' has no attribute {name!r}")
     return getattr(_import_module(f"evonas.{homes[name]}"), name)

@@ -30,6 +30,7 @@ COMMANDS = (
     "measure",
     "compare",
     "replay",
+    "tau",
     "plot",
 )
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # why standard output may take no more

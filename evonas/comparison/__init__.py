@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evonas.comparison.on_table import Rules, on_table
+from evonas.comparison.on_table import Rules, on_table, one_random
 from evonas.comparison.trials import Comparison, by_training, read_contenders
 from evonas.errors import UserError
 from evonas.evaluation.table import ACCURACY, read_table
@@ -35,7 +35,8 @@ def compare(
     workers: int | None = None,
     out: str | Path | None = None,
 ) -> Comparison:
-    """Strategies beside each other, over `seeds` seeds: each strategy with each seed is a trial.
+    """Strategies beside each other, over `seeds` seeds: each strategy with each seed is a trial. Final
+    genomes are held against one random genome for each seed, by Welch's two-sided t-test.
 
     space         with a table: nasbench201, nasbench101, nasbench-macro, nasbench-graph, transnas101-micro or
                   transnas101-macro; without one, a system or space, which is trained
@@ -76,7 +77,7 @@ def compare(
             raise UserError("signal, target and stop are for a search on a table; give one")
         data = data or "digits"
         directory = _directory(out, space, data)
-        found = by_training(
+        found, random = by_training(
             space, data, contenders, seeds=numbers, budget=limit, settings=settings or {}, workers=workers,
             directory=directory,
         )  # fmt: skip
@@ -97,10 +98,11 @@ def compare(
                              workers=workers)  # fmt: skip
         finally:
             executor.shutdown()
+        random = [one_random(read, seed) for seed in numbers]
         metric, counted_in = read.metric, f"test {read.metric.name}" if target == "test" else read.shown
     counted = f"{seeds} seeds" + (f" from {first_seed} on" if first_seed else "")
     title = f"{space} on {Path(data).stem}: {counted}, {_counted(limit)}"
-    comparison = Comparison(title, counted_in, found, best, regret, directory, metric)
+    comparison = Comparison(title, counted_in, found, best, regret, directory, metric, random)
     comparison.write()
     return comparison
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
-from evonas.comparison.trials import NEARLY, Contender, Trial
+from evonas.comparison.trials import NEARLY, ONE_RANDOM, Contender, Trial
 from evonas.errors import UserError
 from evonas.evaluation.table import Lookup, Table
 from evonas.executors import Serial
@@ -95,6 +95,13 @@ def trial(table: Table, contender: Contender, seed: int, budget: Budget, rules: 
     progress(phase)
     elsewhere = {name: worth[progress.key] for name, worth in table.elsewhere.items()}
     return Trial(tuple(progress.incumbent), table.test[progress.key], elsewhere)
+
+
+def one_random(table: Table, seed: int) -> Trial:
+    """What a genome is worth that is drawn uniformly over genomes, without a look at its signal."""
+    genome = table.space.random(stream(seed, ONE_RANDOM))
+    key = table.key(genome)
+    return Trial((), table.worth(genome), {name: worth[key] for name, worth in table.elsewhere.items()})
 
 
 def trials(table: Table, contender: Contender, seeds: Iterable[int], budget: Budget, rules: Rules) -> list[Trial]:

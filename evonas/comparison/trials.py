@@ -15,12 +15,18 @@ import numpy as np
 
 from evonas import plots
 from evonas.api import search
+from evonas.comparison import alone
+from evonas.comparison.ranks import welch
 from evonas.errors import UserError
+from evonas.evaluation import Decoder
 from evonas.evaluation.table import ACCURACY, Metric
 from evonas.operators.by_decision import one_change_toolbox
 from evonas.reports.report import png
 from evonas.run.budget import Budget
+from evonas.run.store import Run
 from evonas.support.files import write_bytes, write_json
+from evonas.support.streams import stream
+from evonas.support.text import probability
 from evonas.systems import registry
 from evonas.systems.setup import Chosen
 
@@ -74,6 +80,9 @@ class Trial:
     elsewhere: Mapping[str, float] = field(default_factory=dict)
 
 
+ONE_RANDOM = "one random genome"  # a seed, drawn without a look at any value
+
+
 def by_training(
     system: str,
     data: str,
@@ -84,13 +93,14 @@ def by_training(
     settings: Mapping[str, Any],
     workers: int | None,
     directory: Path,
-) -> dict[str, list[Trial]]:
+) -> tuple[dict[str, list[Trial]], list[Trial]]:
     """Trials by training, over the system's own toolbox: a run for each strategy and seed, resumed where it is in
-    `directory` already.
+    `directory` already; and one random genome for each seed.
 
-    The winner of each run is trained by the final recipe and tested.
+    The winner of each run is trained by the final recipe and tested, and so is the random genome.
     """
     found: dict[str, list[Trial]] = {contender.text: [] for contender in contenders}
+    random: list[Trial] = []
     for seed in seeds:
         for contender in contenders:
             run = search(
@@ -104,7 +114,20 @@ def by_training(
             summary = run.summary or {}
             tested = summary["winner"][f"test_{summary['metric']}"]
             found[contender.text].append(Trial(tuple(accumulate(values, max)), 100 * tested))
-    return found
+        random += random_by_training(run, directory / "random.jsonl")
+    return found, random
+
+
+def random_by_training(run: Run, file: Path) -> list[Trial]:
+    """One random genome, trained as the winner of the run was, with the run's seed; [] where its training fails. `file`
+    has the trainings of all seeds."""
+    problem, config = run.problem, run.config
+    genome = alone.draws(problem, stream(config.seed, ONE_RANDOM))()
+    recipe = problem.final.lasting(problem.final.epochs)
+    by = alone.training(run, recipe, seed=config.seed, workers=config.workers, final=True)
+    with alone.workplace(config, 1) as executor:
+        (row,) = alone.trained([genome], by, Decoder(problem.space), file, executor=executor, workers=1)
+    return [] if row.value is None else [Trial((), 100 * row.value)]
 
 
 NEARLY = 1e-9  # by which a value may miss what it should reach: sums of floating-point numbers
@@ -118,6 +141,8 @@ class Comparison:
              accuracy where networks are trained; the rows have the test metric of the last incumbents in any case
     best     the value from which regret is counted
     metric   what the values are
+    random   of each seed one random genome, which no signal has chosen: what any search has to beat (Yu et al. 2020,
+             arXiv:1902.08142)
     """
 
     title: str
@@ -127,6 +152,7 @@ class Comparison:
     regret: float | None
     directory: Path
     metric: Metric = ACCURACY
+    random: Sequence[Trial] = ()
 
     @property
     def worth(self) -> str:
@@ -136,27 +162,48 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         shown = {text: summary(trials, self.best, self.regret, self.metric) for text, trials in self.trials.items()}
         return {"title": self.title, "metric": self.metric.name, "regret in": self.signal, "best": self.best,
-                "regret": self.regret, "strategies": shown}  # fmt: skip
+                "regret": self.regret, "strategies": shown, "random": self._random()}  # fmt: skip
+
+    def _random(self) -> dict[str, Any] | None:
+        """One random genome a seed: its test metric, and by strategy the p-value of Welch's test of the trials' against
+        it; None where there is none to be had."""
+        if not self.random:
+            return None
+        finals = [trial.final for trial in self.random]
+        tested = {text: welch([trial.final for trial in trials], finals) for text, trials in self.trials.items()}
+        known = {text: None if math.isnan(p) else p for text, p in tested.items()}
+        return {"seeds": len(finals)} | _finals(self.random, self.metric) | {"p": known}
 
     def rows(self) -> list[dict[str, str]]:
-        digits = self.metric.digits
+        shown = self.to_json()
         rows = []
-        for text, found in self.to_json()["strategies"].items():
-            row = {"": text, f"test {self.metric}": f"{found['mean']:.{digits}f} ± {found['std']:.{digits}f}"}
-            for name, worth in found["elsewhere"].items():
-                row[f"on {name}"] = f"{worth['mean']:.{digits}f} ± {worth['std']:.{digits}f}"
+        for text, found in shown["strategies"].items():
+            row = {"": text} | self._tested(found)
+            if shown["random"]:
+                row["Welch's p"] = probability(shown["random"]["p"][text])
             row["queries"] = f"{found['queries']:g}"
             if self.regret is not None:
                 middle = found["median_queries_to_regret"]
                 row[f"median queries to {self.regret:g}"] = "more" if middle is None else f"{middle:g}"
                 row["reached by"] = f"{found['reached_share']:.1%}"
             rows.append(row)
+        if shown["random"]:
+            named = {"": f"{ONE_RANDOM} a seed"} | self._tested(shown["random"])
+            rows.append(dict.fromkeys(rows[0], "") | named)
         return rows
+
+    def _tested(self, found: Mapping[str, Any]) -> dict[str, str]:
+        """The cells of test metrics."""
+        digits = self.metric.digits
+        worth = {f"test {self.metric}": found} | {f"on {name}": each for name, each in found["elsewhere"].items()}
+        return {name: f"{each['mean']:.{digits}f} ± {each['std']:.{digits}f}" for name, each in worth.items()}
 
     @property
     def heading(self) -> str:
         """What stands above the rows."""
-        return f"{self.title}: {self.worth} of the last incumbents, mean ± std of the trials{self._beside('picture')}"
+        against = f", Welch's p against {ONE_RANDOM} a seed" if self.random else ""
+        shown = f"{self.worth} of the last incumbents, mean ± std of the trials{against}"
+        return f"{self.title}: {shown}{self._beside('picture')}"
 
     def _beside(self, other: str) -> str:
         """Where the picture and the table show different things, one says what the other shows."""
@@ -172,7 +219,8 @@ class Comparison:
         """comparison.json, trials.json, queries_to_regret.json where a regret is given, and regret.png into the
         directory."""
         write_json(self.directory / "comparison.json", self.to_json())
-        write_json(self.directory / "trials.json", {text: [t.final for t in ts] for text, ts in self.trials.items()})
+        every = {**self.trials, ONE_RANDOM: self.random} if self.random else self.trials
+        write_json(self.directory / "trials.json", {text: [t.final for t in ts] for text, ts in every.items()})
         if self.regret is not None:
             write_json(self.directory / "queries_to_regret.json", self.queries_to_regret)
         write_bytes(self.directory / "regret.png", png(self.figure()))
@@ -189,19 +237,20 @@ def summary(trials: Sequence[Trial], best: float, regret: float | None, metric: 
     """mean and std of the final test metric, and of that on other data; the median of the queries until the
     incumbent's regret is at most `regret` (None where fewer than half get there), and the share of trials that get
     there."""
-    digits = metric.digits + 2
-    shown: dict[str, Any] = _spread([trial.final for trial in trials], digits) | {
-        "elsewhere": {
-            name: _spread([trial.elsewhere[name] for trial in trials], digits) for name in trials[0].elsewhere
-        },
-        "queries": round(statistics.fmean(len(trial.incumbent) for trial in trials), 1),
-    }
+    queries = round(statistics.fmean(len(trial.incumbent) for trial in trials), 1)
+    shown = _finals(trials, metric) | {"queries": queries}
     if regret is not None:
         reached = [_reached(trial, best - regret) for trial in trials]
         middle = statistics.median(math.inf if each is None else each for each in reached)
         shown["median_queries_to_regret"] = None if math.isinf(middle) else middle
         shown["reached_share"] = round(sum(each is not None for each in reached) / len(reached), 4)
     return shown
+
+
+def _finals(trials: Sequence[Trial], metric: Metric) -> dict[str, Any]:
+    digits = metric.digits + 2
+    elsewhere = {name: _spread([trial.elsewhere[name] for trial in trials], digits) for name in trials[0].elsewhere}
+    return _spread([trial.final for trial in trials], digits) | {"elsewhere": elsewhere}
 
 
 def _spread(values: Sequence[float], digits: int) -> dict[str, float]:

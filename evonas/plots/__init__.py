@@ -27,6 +27,7 @@ from evonas.plots.judgement import confusion, pictures
 from evonas.plots.learning import learning
 from evonas.plots.lineage import lineage
 from evonas.plots.predictions import predictions
+from evonas.plots.ranking import ranking
 from evonas.plots.regret import regret
 from evonas.plots.relaxation import relaxation
 from evonas.plots.stopping import stopping
@@ -47,6 +48,7 @@ __all__ = [
     "logbook",
     "pictures",
     "predictions",
+    "ranking",
     "regret",
     "relaxation",
     "stopping",

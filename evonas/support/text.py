@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, isnan
 
 
 def shown(name: str, value: float | None) -> str:
@@ -14,6 +14,13 @@ def shown(name: str, value: float | None) -> str:
     if name == "latency":
         return f"{value:.2f} ms"
     return f"{int(value):,}" if name in ("parameters", "multiply_adds") else f"{value:.5g}"
+
+
+def probability(p: float | None) -> str:
+    """A p-value; empty where there is none."""
+    if p is None or isnan(p):
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def words(name: str) -> str:

@@ -97,6 +97,18 @@ class Table:
         """What a query takes on average."""
         return sum(self.seconds.values()) / len(self.seconds)
 
+    def key(self, genome: Genome) -> str:
+        """Under which the table knows a genome."""
+        return self.space.key(genome)  # type: ignore[attr-defined]
+
+    def worth(self, genome: Genome) -> float:
+        """The metric of a genome on the test images. Raises UserError where the table does not hold it."""
+        key = self.key(genome)
+        try:
+            return self.test[key]
+        except KeyError:
+            raise lacks(key) from None
+
     def signal(self, which: int = 0, costs: Sequence[str] = ()) -> Lookup:
         """The evaluator of a trial that sees this one of the signals and, as further objectives, these costs.
 
@@ -123,7 +135,7 @@ class Lookup(Evaluator):
 
     def key(self, genome: Genome) -> str:
         """Under which the table knows a genome."""
-        return self.table.space.key(genome)  # type: ignore[attr-defined]
+        return self.table.key(genome)
 
     def identity(self, candidate: Candidate) -> str:
         return self.key(candidate.genome)
@@ -133,9 +145,13 @@ class Lookup(Evaluator):
         try:
             value = self.table.signals[key][self.which] / self.table.metric.scale
         except KeyError:
-            raise UserError(f"the table has no {key}; a search needs one of all networks of its space") from None
+            raise lacks(key) from None
         costs = [self.table.costs[name][key] for name in self.costs] if self.costs else ()
         return Outcome((value, *costs), epochs=self.table.epochs, seconds=self.table.seconds[key], worker=here())
+
+
+def lacks(key: str) -> UserError:
+    return UserError(f"the table has no {key}; a search needs one of all networks of its space")
 
 
 def known(kind: str, name: str, names: Sequence[str]) -> str:
