@@ -26,7 +26,7 @@ def ranking(
     """
     figure = page(3.8, title)
     panels = figure.subplots(1, len(proxies), sharey=True, squeeze=False)[0]
-    low, high = readable_range(np.concatenate([values["true"] for values in drawn.values()]), least=1e-3)
+    low, high = readable_range([true for values in drawn.values() for true in values["true"]], least=1e-3)
     entries = {}
     for axes, (proxy, label) in zip(panels, proxies.items(), strict=True):
         tau = taus[proxy]
