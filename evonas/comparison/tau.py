@@ -242,7 +242,9 @@ class _Study:
                 drawn, by, self.decoder, self.directory / ROWS, executor=executor, workers=self.workers,
                 on_row=lambda done, of: self.on_step(f"trained {done} of {of} networks alone"),
             )  # fmt: skip
-        self.failed.update((row.code, row.error or "") for row in rows if row.value is None)
+        for genome, row in zip(drawn, rows, strict=True):
+            if row.value is None:
+                self.failed[self.run.space.format(genome)] = row.error or ""
         true = np.array([np.nan if row.value is None else self.sign * row.value for row in rows])
         sample = self.sample(drawn, true, proxies)
         truth = f"validation {self.metric.name} of each network trained alone, epochs: {recipe.epochs}"
