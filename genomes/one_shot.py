@@ -97,25 +97,22 @@ class OneShotSpace(Space):
     is exactly a sum of a 1x1 convolution for each input that is on, which is what stands here; the zeros are then those
     behind batch norm and ReLU.
 
-    cells              of the stack
-    channels           F: filters of the first convolution, and of a block until the size is halved
-    blocks             of a cell
-    supernet_channels  F of the supernet; 0: that of its networks
+    cells      of the stack
+    channels   F: filters of the first convolution, and of a block until the size is halved
+    blocks     of a cell
     """
 
     name: ClassVar[str] = "one-shot"
     cells: int = 6
     channels: int = 16
     blocks: int = 4
-    supernet_channels: int = 0
     input_shape: tuple[int, int, int] = (3, 32, 32)
     outputs: int = 10
 
     def __post_init__(self) -> None:
-        if self.cells < 3 or min(self.channels, self.outputs) < 1 or self.supernet_channels < 0:
-            raise UserError(f"cells is {self.cells}, channels {self.channels}, outputs {self.outputs} and "
-                            f"supernet_channels {self.supernet_channels}; use at least 3, one for each size, 1, 1 and "
-                            "0")  # fmt: skip
+        if self.cells < 3 or min(self.channels, self.outputs) < 1:
+            raise UserError(f"cells is {self.cells}, channels {self.channels} and outputs {self.outputs}; use at least "
+                            "3, one for each size, 1 and 1")  # fmt: skip
         if not 1 <= self.blocks <= BLOCKS:
             raise UserError(f"blocks is {self.blocks}; use 1 to {BLOCKS}")
         if min(self.input_shape[1:]) < 4:
@@ -130,10 +127,6 @@ class OneShotSpace(Space):
     def reductions(self) -> tuple[int, int]:
         """The cells that halve the size."""
         return self.cells // 3, 2 * self.cells // 3
-
-    @property
-    def supernet(self) -> OneShotSpace:
-        return replace(self, channels=self.supernet_channels or self.channels, supernet_channels=0)
 
     # ---- the genome -----------------------------------------------------------------------------------------------
 

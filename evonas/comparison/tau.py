@@ -280,14 +280,14 @@ class _Study:
     def untrained(self, shared: SharedWeights) -> SharedWeights:
         """The same supernet as its training began."""
         from evonas.supernets.shared import packed
-        from evonas.supernets.supernet import Supernet
+        from evonas.supernets.supernet import Supernet, initial_seed
 
         facts, splits = self.shared.facts, splits_of(shared.task, shared.device)
         supernet = Supernet(
             shared.space.decode(shared.space.open()),
             splits.train,
             splits.validation,
-            seed=number(facts["seed"], "supernet"),  # as `SupernetTraining` has it
+            seed=initial_seed(facts["seed"]),
             batch_size=shared.batch_size,
             statistics=shared.statistics,
             precision=shared.precision,

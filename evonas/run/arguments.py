@@ -86,7 +86,7 @@ def supernet_of(given: str | Path | None) -> tuple[str | None, str | None, dict[
     if given is None:
         return None, None, {}
     if not isinstance(given, Path) and not holds_run(given):
-        return given, None, {}
+        return resolved(given), None, {}
     run = Run.open(place(given))
     trained = [event for event in run.events() if event["event"] == "told" and event.get("weights")]
     supernet = [event for event in trained if (run.directory / FOLDER / f"{event['weights']}.safetensors").exists()]

@@ -108,13 +108,16 @@ class Run:
 
     @property
     def untrusted(self) -> list[str]:
-        """A user's own space, strategy or task that the config names and nobody has given, or asked to import."""
-        return self._untrusted(system=self.brought.space, strategy=self.brought.strategy, task=self.brought.task)
+        """A user's own space, strategy, policy or task that the config names and nobody has given, or asked to
+        import."""
+        return self._untrusted(
+            system=self.brought.space, strategy=self.brought.strategy, task=self.brought.task, supernet=None
+        )
 
     @property
     def untrusted_space(self) -> list[str]:
         """Those without which no genome can be decoded."""
-        return self._untrusted(system=self.brought.space, strategy=self.brought.strategy)
+        return self._untrusted(system=self.brought.space, strategy=self.brought.strategy, supernet=None)
 
     def _untrusted(self, **brought: Any) -> list[str]:
         named = [getattr(self.config, name) for name, given in brought.items() if given is None]
@@ -148,7 +151,7 @@ class Run:
         """With references to files that have moved along with the run's directory."""
         found: dict[str, Any] = {
             name: self._place(reference)
-            for name in ("system", "strategy", "task")
+            for name in ("system", "strategy", "supernet", "task")
             if (reference := getattr(config, name)) is not None and is_reference(reference)
         }
         return replace(config, **found)

@@ -13,6 +13,7 @@ from evonas.gates import Route
 from evonas.graph import Graph
 from evonas.network import build
 from evonas.scheduled import scheduled
+from evonas.support.streams import number
 from evonas.tasks.splits import Split
 from evonas.tasks.task import measure
 from evonas.training.train import autocast
@@ -21,6 +22,11 @@ RECALIBRATION = 20  # batches of the training split from which statistics are re
 STATISTICS = ("batch", "running", "recalibrated")
 
 Batch = tuple[Tensor, Tensor]  # inputs and targets
+
+
+def initial_seed(seed: int) -> int:
+    """Of the weights with which a supernet begins, by the seed of its run."""
+    return number(seed, "supernet")
 
 
 class Supernet:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from evonas.gates import Route
 from evonas.graph import Graph
 from evonas.recipe import Recipe
-from evonas.supernets.supernet import Batch, Supernet
+from evonas.supernets.supernet import Batch, Supernet, initial_seed
 from evonas.support.streams import number
 from evonas.tasks.splits import Split
 from evonas.training.train import keep_schedule, optimizer_of
@@ -72,7 +72,7 @@ class SupernetTraining(Supernet):
             graph,
             bench.train,
             bench.validation,
-            seed=number(bench.seed, "supernet"),
+            seed=initial_seed(bench.seed),
             batch_size=together or batch_size(bench),
             statistics=statistics,
             precision=bench.precision,

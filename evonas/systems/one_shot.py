@@ -39,10 +39,11 @@ ONE_SHOT = System(
     paper="Bender et al. 2018, Understanding and Simplifying One-Shot Architecture Search, ICML",
     presets={
         "small": Preset(
-            OneShotSpace(cells=3, channels=16, supernet_channels=8),
+            OneShotSpace(cells=3, channels=16),
             _SEARCH,
             SMALL_FINAL,
             {"evaluations": 500},
+            supernet={"supernet_channels": 8},
             about="three cells on pictures of 16x16 and more, on a small machine",
             adapts=True,
         ),
@@ -55,11 +56,11 @@ ONE_SHOT = System(
             adapts=True,
         ),
         "cifar10": Preset(
-            OneShotSpace(cells=6, channels=64, supernet_channels=16),
+            OneShotSpace(cells=6, channels=64),
             RECIPES["one-shot-search"],
             RECIPES["one-shot"],
             about="as published: 20,000 genomes, judged on a tenth of the training images (--validation 0.1)",
-            supernet={"dropped": 0.1, "ghost": 32},
+            supernet={"dropped": 0.1, "ghost": 32, "supernet_channels": 16},
         ),
     },
     strategy="sampling",

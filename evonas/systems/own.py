@@ -23,8 +23,10 @@ def is_reference(name: str) -> bool:
 
 
 def is_own_code(name: str) -> bool:
-    """Whether a name is a reference to code that is not evonas's."""
-    return is_reference(name) and not name.startswith("evonas.")
+    """Whether a name, with or without settings, is a reference to code that is not evonas's."""
+    _, *rest = name.split(":")
+    named = bool(rest) and "=" not in rest[0]  # what follows is a class, and not settings
+    return named and not name.startswith("evonas.")
 
 
 def resolved(name: str) -> str:

@@ -279,15 +279,8 @@ def test_a_route_of_the_supernet_may_have_any_bits_on_and_none():
     assert torch.equal(nothing, nothing[:1].expand_as(nothing))  # nothing of the images has come through
 
 
-def test_the_supernet_may_have_fewer_channels_than_its_networks():
-    space = replace(SMALL, channels=6, supernet_channels=2)
-    assert space.supernet == SMALL
-    assert space.decode(space.parse(CODE)).shapes["cell0/output"] == (24, 8, 8)
-    assert replace(space, supernet_channels=0).supernet.channels == 6
-
-
 @pytest.mark.parametrize(
-    "wrong", [{"cells": 2}, {"channels": 0}, {"outputs": 0}, {"supernet_channels": -1}, {"blocks": 0}, {"blocks": 9}]
+    "wrong", [{"cells": 2}, {"channels": 0}, {"outputs": 0}, {"blocks": 0}, {"blocks": 9}]
 )
 def test_impossible_spaces_are_refused(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):

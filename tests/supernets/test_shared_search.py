@@ -283,3 +283,27 @@ def test_time_decides_how_long_a_supernet_is_trained(tmp_path):
     planned = [e for e in events(run.directory) if e["event"] == "planned" and e["id"] == "supernet"]
     assert 1 <= planned[0]["epochs"] < 4000
     assert any(r["phase"] == "search" for r in run.records())
+
+
+MINE = """
+from evonas.supernets.uniform import Uniform
+
+class Mine(Uniform):
+    pass
+"""
+
+
+def test_a_policy_of_a_users_own_trains_a_supernet_and_is_only_imported_again_where_that_is_said(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    same = SAME | {"settings": SETTINGS | {"search.epochs": 1}}
+    run = evonas.search("nasbench201", **same, supernet=f"{tmp_path / 'mine.py'}:Mine", strategy="local", budget=2,
+                        out=tmp_path / "run")  # fmt: skip
+    assert facts_in(file_of(run).read_bytes())["policy"].startswith(f"{tmp_path / 'mine.py'}:Mine:bins=0")
+    with pytest.raises(UserError, match=r"mine\.py:Mine, which is code"):
+        _ = evonas.open_run(tmp_path / "run").problem
+    assert evonas.open_run(tmp_path / "run", trust=True).problem.setup.supernet is not None
+
+
+def test_a_built_in_strategy_with_settings_is_no_code_that_had_to_be_trusted(run):
+    assert run.config.strategy == "aging:population=4,sample=2"
+    assert evonas.open_run(run.directory).untrusted == []
