@@ -25,6 +25,7 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "hypervolume.py": ("rows.csv",),
     "learning_curves.py": ("rows.csv",),
     "nao.py": ("rows.csv", "digits"),
+    "sharing.py": ("rows.csv", "digits", TABLE, "nasbench201"),
     "predictors_on_tables.py": (FOLDER, "nasbench-nlp", "nasbench-graph:cora"),
     "progressive.py": ("digits", "rows.csv"),
     "ranking.py": ("rows.csv", "digits"),
