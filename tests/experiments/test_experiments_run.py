@@ -17,6 +17,7 @@ SMALLEST = {  # of what the usage of a script names: [EVALUATIONS] [FINAL_EPOCHS
     "EVALUATIONS": "2",
     "EPOCHS": "1",
     "FINAL_EPOCHS": "1",
+    "GENOMES": "3",
 }
 QUICK = {"genet.py", "own_loop.py"}
 
