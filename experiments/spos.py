@@ -23,7 +23,7 @@ def main(epochs: int = 200, evaluations: int = 200, final_epochs: int = 40) -> N
         "data": "digits",
         "budget": evaluations,
         "settings": {
-            "epochs": epochs, "batch_size": 64, "learning_rate": 0.05, "warmup": 1, "crop": 1, "clip_norm": 5,
+            "epochs": epochs, "batch_size": 64, "learning_rate": 0.05, "crop": 1, "clip_norm": 5,
             "final.epochs": final_epochs,
         },
         "seed": SEED,
