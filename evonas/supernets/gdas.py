@@ -34,13 +34,17 @@ class GDAS(Relaxation):
 
     def step(self, training: SupernetTraining, batch: Any, held_out: Any) -> Tensor:
         """A step of algorithm 1: the weights on one draw, then alpha on another."""
-        with torch.no_grad():
-            chosen, _ = self.draw()
-        loss = training.descend(batch, self.hard(chosen))
+        loss = self.descend(training, batch)
         with training.probing():
             judged = training.loss(held_out(), self.route())
             self.learn(gradients(judged, list(self.parameters())))
         return loss
+
+    def descend(self, training: SupernetTraining, batch: Any) -> Tensor:
+        """A step of the weights on one draw."""
+        with torch.no_grad():
+            chosen, _ = self.draw()
+        return training.descend(batch, self.hard(chosen))
 
     def draw(self) -> tuple[list[int], Tensor]:
         """The places of the chosen options, and p, [decisions, options] (equations 3 and 4)."""

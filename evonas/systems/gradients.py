@@ -110,6 +110,45 @@ def gdas(
     )
 
 
+def gdas_nsas(
+    space: Space,
+    *,
+    rng: Random,
+    beta: float = 0.5,
+    constraints: int = 8,
+    recent: int = 50,
+    hot: float = 10.0,
+    cold: float = 0.1,
+    alpha_rate: float = 3e-4,
+    alpha_decay: float = 1e-3,
+    supernet_layers: int = 0,
+    supernet_channels: int = 0,
+) -> SupernetSearch:
+    """GDAS-NSAS: GDAS, whose weights also keep the losses of a few other genomes low. It lasts for the search recipe's
+    epochs.
+
+    beta                weight of their losses
+    constraints         how many they are
+    recent              how many of the genomes drawn last may come to be one of them
+    hot                 temperature at the beginning
+    cold                temperature at the end
+    alpha_rate          learning rate of the architecture parameters, by Adam
+    alpha_decay         their weight decay
+    supernet_layers     of the supernet; 0: as many as its networks have
+    supernet_channels   of the supernet; 0: as many as its networks have
+    """
+    from evonas.supernets.nsas import GDASNSAS
+    from evonas.supernets.search import SupernetSearch
+
+    supernet = supernet_of(space, supernet_layers, supernet_channels)
+    return SupernetSearch(
+        GDASNSAS(
+            supernet, rng=rng, beta=beta, constraints=constraints, recent=recent, hot=hot, cold=cold,
+            learning_rate=alpha_rate, weight_decay=alpha_decay,
+        )
+    )  # fmt: skip
+
+
 def pc_darts(
     space: Space,
     *,
@@ -223,6 +262,14 @@ GDAS = _over_darts_cells(
     paper="Dong and Yang 2019, Searching for a Robust Neural Architecture in Four GPU Hours, arXiv:1910.04465",
     search=RECIPES["gdas-search"],
     final=replace(RECIPES["darts"], weight_decay=5e-4, nesterov=True, by_epoch=False, clip_norm=0),
+)
+GDAS_NSAS = _over_darts_cells(
+    name="gdas-nsas",
+    about="GDAS, whose weights also keep the losses of a few other cells low, so that they are not forgotten",
+    paper="Zhang et al. 2020, Overcoming Multi-Model Forgetting in One-Shot NAS with Diversity Maximization, CVPR",
+    search=RECIPES["nsas-search"],
+    final=RECIPES["darts"],
+    small={"constraints": 2},
 )
 PC_DARTS = _over_darts_cells(
     name="pc-darts",

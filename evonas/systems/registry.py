@@ -45,6 +45,7 @@ STRATEGIES: dict[str, str] = {
     "darts": "evonas.systems.gradients:darts",
     "snas": "evonas.systems.gradients:snas",
     "gdas": "evonas.systems.gradients:gdas",
+    "gdas-nsas": "evonas.systems.gradients:gdas_nsas",
     "pc-darts": "evonas.systems.gradients:pc_darts",
     "enas": "evonas.systems.enas:enas",
     "spos": "evonas.strategies.spos:SPOS",
@@ -161,6 +162,7 @@ SYSTEMS: tuple[str, ...] = (
     "evonas.systems.shared_weights:FAIRNAS",
     "evonas.systems.shared_weights:PC_NAS",
     "evonas.systems.shared_weights:NSAS",
+    "evonas.systems.gradients:GDAS_NSAS",
     "evonas.systems.one_shot:ONE_SHOT",
 )
 

@@ -15,6 +15,7 @@ from evonas.recipe import Recipe
 from evonas.supernets.darts import DARTS
 from evonas.supernets.enas import ENAS
 from evonas.supernets.gdas import GDAS
+from evonas.supernets.nsas import GDASNSAS
 from evonas.supernets.pc_darts import PCDARTS
 from evonas.supernets.snas import SNAS
 from evonas.supernets.training import GivenBench
@@ -39,6 +40,7 @@ POLICIES = {
     "snas": lambda space, **settings: SNAS(space, resource=1e-3, **settings),
     "gdas": GDAS,
     "enas": lambda space, **settings: ENAS(space, steps=2, samples=4, candidates=3, **settings),
+    "gdas-nsas": lambda space, **settings: GDASNSAS(space, constraints=2, **settings),
     "pc-darts": lambda space, **settings: PCDARTS(space, beginning=1, **settings),
 }
 

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 import torch
-from supernets.benches import RECIPE, SHAPE, SMALL, batch, bench
+from benches import RECIPE, SHAPE, SMALL, batch, bench
 
 from evonas.errors import UserError
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace

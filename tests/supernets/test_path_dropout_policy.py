@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import sqrt
+from statistics import mean
 from typing import ClassVar
 
 import pytest
@@ -10,6 +11,7 @@ from benches import CELLS, SHAPE, SMALL, batch, bench
 from devices import agree
 
 import evonas
+from evonas.data.sources import Source
 from evonas.errors import UserError
 from evonas.genomes.blocks import BlockSpace
 from evonas.genomes.genet import GeNetSpace
@@ -20,8 +22,10 @@ from evonas.operations import Convolution, GlobalAveragePool, Linear
 from evonas.recipe import Recipe
 from evonas.space import Decision, Space
 from evonas.supernets.path_dropout import PathDropout
-from evonas.supernets.training import SupernetTraining
+from evonas.supernets.policy import one_epoch
+from evonas.supernets.training import GivenBench, SupernetTraining
 from evonas.support.streams import stream
+from evonas.tasks.classification import ImageClassification
 
 SPACE = OneShotSpace(3, 2, 2, input_shape=SHAPE)
 RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=0.05, weight_decay=0.1)
@@ -298,3 +302,31 @@ def test_one_shot_trains_a_supernet_draws_genomes_and_trains_the_best_alone(tmp_
     assert [each["status"] for each in told.values()] == ["full", *["shared"] * 4, "full"]
     assert run.best.values["accuracy"] == max(each["values"][0] for each in list(told.values())[1:5])
     assert 0 <= run.best.trained().test <= 1
+
+
+def judged(dropped):
+    """Random genomes by the weights of a supernet that was trained with this rate, and everything at once."""
+    digits = ImageClassification(Source("digits")).splits("cpu")
+    recipe = Recipe(epochs=15, batch_size=64, learning_rate=0.1, schedule="constant", weight_decay=1e-4, crop=1)
+    space = OneShotSpace(cells=3, channels=4, input_shape=SHAPE)
+    drops = PathDropout(space, rng=stream(0, "policy"), dropped=dropped)
+    training = SupernetTraining(
+        space.decode(space.open()), GivenBench(digits.train, digits.validation, recipe), together=drops.together
+    )
+    for _ in range(recipe.epochs):
+        one_epoch(drops, training)
+    rng = stream(0, "genomes")
+    values = [training.score(space.route(space.random(rng))) for _ in range(30)]
+    return mean(values), max(values), training.score({decision.name: True for decision in drops.asked})
+
+
+@pytest.mark.slow
+def test_a_rate_that_is_too_low_or_too_high_is_seen_in_what_genomes_are_worth():
+    """The study of the paper with constant rates: with next to no dropout genomes collapse, which everything at once
+    does not show; with much, none of them gets far any more."""
+    low, right, high = judged(1e-6), judged(0.1), judged(0.6)
+    assert low[2] > 0.9
+    assert low[0] < right[0] - 0.2
+    assert right[2] - right[0] < low[2] - low[0] - 0.2
+    assert high[1] < right[1]
+    assert high[0] < right[0] - 0.1

@@ -9,7 +9,7 @@ from statistics import stdev
 
 import pytest
 import torch
-from supernets.benches import CELLS, RECIPE, SHAPE, SMALL, batch, bench
+from benches import CELLS, RECIPE, SHAPE, SMALL, batch, bench
 
 from evonas.errors import UserError
 from evonas.genomes.darts import DARTSSpace
@@ -210,7 +210,8 @@ def test_the_gradient_is_that_of_the_genome_and_of_its_constraints():
         descend(train)
         return {name: each.grad for name, each in train.network.named_parameters() if each.grad is not None}
 
-    both = gradients(lambda train: policy.descend(train, images, one, [other]))
+    policy.others.set.members = [other]
+    both = gradients(lambda train: policy.others.descend(train, images, CHAIN.route(one)))
     first, second = (gradients(lambda train, g=g: train.descend(images, CHAIN.route(g))) for g in (one, other))
     assert set(both) == set(first) | set(second)
     for name, gradient in both.items():
@@ -224,6 +225,7 @@ def test_constraints_keep_an_earlier_path_from_being_forgotten():
     after = {}
     for beta in (0.0, 0.5):
         train, policy = training(CHAIN), NSAS(CHAIN, rng=Random(0), beta=beta)
+        policy.others.set.members = [one]
         train.network.train()
         images = [each for each, _ in train.batches()]
         for _ in range(4):
@@ -231,7 +233,7 @@ def test_constraints_keep_an_earlier_path_from_being_forgotten():
                 train.descend(each, CHAIN.route(one))
         for _ in range(4):
             for each in images:
-                policy.descend(train, each, other, [one])
+                policy.others.descend(train, each, CHAIN.route(other))
         with torch.no_grad(), train.probing():
             after[beta] = sum(train.loss(each, CHAIN.route(one)).item() for each in images)
     assert after[0.5] < after[0.0]

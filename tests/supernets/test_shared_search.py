@@ -2,12 +2,14 @@
 trained, and with what is lost or not what was named."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load
@@ -104,6 +106,24 @@ def test_two_workers_find_what_one_finds(run, tmp_path):
     assert searched(one) == searched(other)
 
 
+QUICK = ("aging:population=4,sample=2", "reinforce:batch=2,units=8", "guided:initial=4,candidates=10")
+OTHERS = (
+    "nsga2:population=4", "local", "genet:population=4", "nao:initial=4,seeds=2,new=2,epochs=2,units=4", "mcts",
+    "q-learning", "spos:population=4,parents=2", "preferred:candidates=8",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", [*QUICK, *(pytest.param(text, marks=pytest.mark.slow) for text in OTHERS)])
+def test_any_strategy_searches_it_unchanged(run, tmp_path, strategy):
+    found = evonas.search("nasbench201", **SAME, supernet=run.directory, strategy=strategy, budget=8,
+                          executor="serial", out=tmp_path / "run")  # fmt: skip
+    records = [r for r in found.records() if r["phase"] == "search"]
+    assert len(records) == 8
+    judged = judge(run)
+    for record in (records[0], records[-1]):
+        assert list(judged(Candidate(record["genome"], run.space)).values) == record["values"]
+
+
 # ---- what another run has trained -----------------------------------------------------------------------------------
 
 
@@ -195,7 +215,45 @@ def test_a_search_goes_on_though_its_workers_have_not_got_the_supernet(run, tmp_
     assert not any(r.get("error") for r in again.records())
 
 
+def test_a_worker_that_is_killed_costs_nothing_that_was_told(tmp_path, monkeypatch):
+    """Its genome is given to a process of its own, which opens the supernet anew."""
+    flag = tmp_path / "killed"
+    monkeypatch.setenv("EVONAS_KILLED", str(flag))
+    script = tmp_path / "search.py"
+    script.write_text(textwrap.dedent(KILLED))
+    subprocess.run([sys.executable, str(script)], cwd=tmp_path, check=True, timeout=200)
+    found = evonas.open_run(tmp_path / "run")
+    assert flag.exists()
+    assert len(searched(found)) == 8
+    assert not any(r.get("error") for r in found.records())
+
+
 # ---- kills ----------------------------------------------------------------------------------------------------------
+
+KILLED = """
+import os
+import signal
+import sys
+from pathlib import Path
+
+import evonas
+from evonas.supernets.uniform import Uniform
+from evonas.genomes.nasbench201 import NASBench201Space
+
+
+class Deadly(NASBench201Space):
+    def route(self, genome):
+        flag = Path(os.environ["EVONAS_KILLED"])
+        if len(Path("run/journal.jsonl").read_bytes().splitlines()) > 6 and not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().route(genome)
+
+
+if __name__ == "__main__":
+    evonas.search(Deadly(channels=4, cells=1), "digits", supernet="uniform", strategy="aging:population=4,sample=2",
+                  budget=8, settings={"search.epochs": 2, "final.epochs": 1}, workers=2, out="run", progress=False)
+"""
 
 SCRIPT = """
 import evonas
@@ -210,6 +268,11 @@ def events(directory):
     path = directory / "journal.jsonl"
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     return [json.loads(line) for line in lines]
+
+
+def children(pid):
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
 
 
 def told(directory):
@@ -230,6 +293,9 @@ def test_a_run_that_is_killed_in_either_phase_ends_as_one_that_was_not(tmp_path)
             try:
                 process.wait(timeout=draw.uniform(7, 11) if turn < kills else 240)
             except subprocess.TimeoutExpired:
+                if turn % 2 and (victims := children(process.pid)):  # a worker first, whose task is given to another
+                    os.kill(draw.choice(victims), signal.SIGKILL)
+                    time.sleep(2)
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 time.sleep(2)  # its workers end with it
