@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf, sqrt
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -246,7 +247,13 @@ def fact_lines(run: Run) -> Iterator[tuple[str, str]]:
     )
     if config.limits:
         yield "limits", ", ".join(f"at most {limit}" for limit in config.limits.told())
-    records = [record for record in run.records() if record["phase"] == "search"]
+    everything = run.records()
+    if config.lent is not None:
+        yield "supernet", f"lent by {Path(config.lent).parent.parent}; its weights judge"
+    for record in (record for record in everything if record["phase"] == "supernet" and "status" in record):
+        cost = record["cost"]
+        yield "supernet", f"{cost['epochs']} epochs in {cost['seconds']:.0f} s; its weights judge"
+    records = [record for record in everything if record["phase"] == "search"]
     told = [record for record in records if "status" in record]
     count = {status: sum(record["status"] == status for record in told) for status in ("failed", "rejected")}
     rejected = summary.get("rejected", count["rejected"])

@@ -19,6 +19,7 @@ from evonas.errors import RunError, UserError
 from evonas.evaluation import Candidate
 from evonas.evaluation.evaluator import Job
 from evonas.executors import Processes
+from evonas.reports.tables import fact_lines
 from evonas.run.supernet import SharedSearch
 from evonas.supernets import shared
 from evonas.supernets.shared import SharedWeights, facts_in
@@ -71,6 +72,7 @@ def test_a_supernet_is_trained_and_then_searched_and_the_winner_trained_by_itsel
     assert facts["policy"].startswith("uniform:")
     assert facts["epochs"] == 8
     assert run.finalist().test == records[-1]["values"][0]
+    assert dict(fact_lines(run))["supernet"].startswith("8 epochs in ")
 
 
 def test_a_genome_has_the_same_value_whatever_was_judged_before_it(run):
@@ -133,6 +135,7 @@ def test_a_supernet_is_searched_again_under_other_limits(run, tmp_path):
                           max_multiply_adds=int(limit), out=tmp_path / "again")  # fmt: skip
     assert "supernet" not in {r["phase"] for r in again.records()}
     assert file_of(again).read_bytes() == file_of(run).read_bytes()
+    assert dict(fact_lines(again))["supernet"] == f"lent by {run.directory}; its weights judge"
     assert all(r["measures"]["multiply_adds"] <= limit for r in again.records() if r["phase"] == "search")
     front = evonas.search("nasbench201", **SAME, supernet=run.directory, objectives="accuracy,multiply_adds",
                           budget=10, out=tmp_path / "front")  # fmt: skip
