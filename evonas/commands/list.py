@@ -37,6 +37,10 @@ def command(name: str | None, as_json: bool) -> None:
         found = settings_of(registry.scheduler_class(name))
         click.echo(json.dumps(_settings_json(found), indent=2) if as_json else "\n".join(_scheduler(name)))
         return
+    if name in registry.SUPERNETS and name not in known:
+        found = registry.trained(name).settings
+        click.echo(json.dumps(_settings_json(found), indent=2) if as_json else "\n".join(_policy(name)))
+        return
     if name in _recipes() and name not in known:
         click.echo(json.dumps(_recipes()[name], indent=2) if as_json else "\n".join(_recipe(name)))
         return
@@ -56,6 +60,8 @@ def _overview() -> Iterator[str]:
     yield "strategies: evonas search ... --strategy NAME:setting=value, and evonas compare --strategies"
     yield from (f"  {each:<19}{_about(each)}" for each in registry.STRATEGIES if each not in systems)
     yield f"  {'FILE.py:NAME':<19}one of your own; those of the systems go by their names"
+    yield "policies that train a supernet, by which genomes are judged: evonas search ... --supernet NAME:setting=value"
+    yield from (f"  {each:<19}{_first_sentence(registry.trained(each).make)}" for each in registry.SUPERNETS)
     yield "schedulers of trainings that stop early: evonas search ... --fidelity NAME:setting=value"
     yield from (f"  {each:<19}{_first_sentence(registry.scheduler_class(each))}" for each in registry.SCHEDULERS)
     yield "data: evonas search ... --data NAME"
@@ -108,6 +114,14 @@ def _scheduler(name: str) -> Iterator[str]:
 
     yield f"scheduler {name}: {_first_sentence(registry.scheduler_class(name))}"
     yield from _lines(settings_of(registry.scheduler_class(name)))
+
+
+def _policy(name: str) -> Iterator[str]:
+    from evonas.systems import registry
+
+    found = registry.trained(name)
+    yield f"policy {name}: {_first_sentence(found.make)}"
+    yield from _lines(found.settings)
 
 
 def _system(system: System) -> Iterator[str]:

@@ -79,7 +79,7 @@ def test_list_names_systems_presets_settings_and_data(evonas):
     assert genet["presets"]["digits"]["settings"]["strategy.population"] == 20
     assert {"digits", "cifar10", "svhn"} <= {each["name"] for each in shown["data"]}
     assert "genet" in evonas("list").stdout
-    assert len(evonas("list").stdout.splitlines()) <= 60
+    assert len(evonas("list").stdout.splitlines()) <= 80  # two screens: a line each
 
 
 def test_a_preset_is_shown_by_what_it_sets_otherwise_with_a_word_on_each_setting(evonas):
@@ -95,6 +95,8 @@ def test_a_preset_is_shown_by_what_it_sets_otherwise_with_a_word_on_each_setting
 def test_a_system_that_trains_a_supernet_is_listed_with_the_settings_of_its_policy(evonas):
     printed = evonas("list", "one-shot").stdout
     assert re.search(r"dropped=0.1 +probability", printed[printed.index("supernet settings") :])
+    assert re.search(r"mean=False +gradients of a round", evonas("list", "fair").stdout)
+    assert re.search(r"\n  fair +Strict fairness", evonas("list").stdout)
 
 
 def test_the_help_of_a_search_groups_its_options(evonas):

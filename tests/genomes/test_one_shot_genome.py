@@ -279,9 +279,7 @@ def test_a_route_of_the_supernet_may_have_any_bits_on_and_none():
     assert torch.equal(nothing, nothing[:1].expand_as(nothing))  # nothing of the images has come through
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"cells": 2}, {"channels": 0}, {"outputs": 0}, {"blocks": 0}, {"blocks": 9}]
-)
+@pytest.mark.parametrize("wrong", [{"cells": 2}, {"channels": 0}, {"outputs": 0}, {"blocks": 0}, {"blocks": 9}])
 def test_impossible_spaces_are_refused(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         OneShotSpace(**wrong)

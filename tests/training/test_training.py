@@ -68,6 +68,7 @@ NESTEROV = {
     "genet-mnist",
     "genet-cifar10",
     "gdas-search",
+    "setn-search",
     "enas-search",
     "enas-micro",
     "enas-macro",
