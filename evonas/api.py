@@ -85,6 +85,7 @@ def search(
     fidelity: str | None = None,
     inherit: bool | None = None,
     baseline: bool = False,
+    finalists: int = 1,
     # the data
     size: int | None = None,
     validation: float = 0.2,
@@ -143,6 +144,8 @@ def search(
                        "median"; "none": train all of them to the end; None: as the system does
     inherit            children begin with the weights of their first parent, where name and shape agree; None: as the
                        system does
+    finalists          train so many of the best by the final recipe on the training split, and take the one that is
+                       best on the validation split; 1: the best of the search
     baseline           compare with random search (as many evaluations) and a hand-written network
 
     size               resize images to size x size
@@ -236,6 +239,7 @@ def search(
             accumulate=accumulate,
             profile=profile,
             baseline=baseline,
+            finalists=whole("finalists", finalists),
             inherit=system.inherits and evaluate is None if inherit is None else inherit,
             weights_disk=None if weights_disk is None else read_count(weights_disk),
         )

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 RANKED = ("full", "shared")  # whose networks may win: by trainings, else by the shared weights of a supernet
+FINALISTS = "finalists"  # the phase in which the best few are trained by the final recipe: of these the best wins
 PARTIAL = "partial"  # else, where no training has come to its end, those that came furthest
 
 Anything = TypeVar("Anything")
@@ -73,7 +74,11 @@ def best(told: Iterable[Best], weight: float, *, apart: bool = False) -> Best | 
 
 
 def best_of(records: Iterable[Mapping[str, Any]], weight: float, *, apart: bool = False) -> Best | None:
-    """The best genome of a search, by its records. `apart` as for `best`."""
+    """The best genome of a search, by its records: of its finalists, where they were trained, under the id that it has
+    in the search. `apart` as for `best`."""
+    records = list(records)
+    if finalists := _finalists(records):
+        return best(finalists, weight, apart=True)
     told = comparable(record for record in records if record.get("role") is None)
     return best(
         (
@@ -89,6 +94,33 @@ def best_of(records: Iterable[Mapping[str, Any]], weight: float, *, apart: bool 
         weight,
         apart=apart,
     )
+
+
+def _finalists(records: Sequence[Mapping[str, Any]]) -> list[Best]:
+    """Those of the search as far as it has come."""
+    last = max((record["id"] for record in records if record["phase"] == "search"), default=-1)
+    return [
+        Best(r["parents"][0], tuple(r["genome"]), r["values"][0], parameters=r["measures"].get("parameters", inf))
+        for r in records
+        if r["phase"] == FINALISTS and r["id"] > last and r.get("status") == "full"
+    ]
+
+
+def the_best(
+    told: Iterable[Best],
+    weight: float,
+    count: int,
+    *,
+    apart: bool = False,
+    key: Callable[[tuple], Any] = lambda genome: genome,
+) -> list[Best]:
+    """So many genomes that differ by their key, such as what their networks are; the best first: each is the `best` of
+    those that are left."""
+    left, found = list(told), []
+    while len(found) < count and (next_best := best(left, weight, apart=apart)) is not None:
+        found.append(next_best)
+        left = [each for each in left if key(each.genome) != key(next_best.genome)]
+    return found
 
 
 def pareto_front(records: Iterable[Mapping[str, Any]], objectives: Mapping[str, float]) -> list[Mapping[str, Any]]:

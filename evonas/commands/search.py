@@ -40,6 +40,8 @@ from evonas.commands.options import (
 @click.option("--inherit/--no-inherit", default=None, help="Children begin with their parents' weights. [default: as "
               "the system says]")  # fmt: skip
 @click.option("--baseline/--no-baseline", default=True, help="Also random search and a hand-written network.")
+@click.option("--finalists", type=positive, default=1, show_default=True, help="Train so many of the best by the final "
+              "recipe, and take the one that is best on the validation images.")  # fmt: skip
 @click.option("--data", default="digits", show_default=True, metavar="NAME|PATH",
               help="A data set by name, an .npz file, a folder of images, or a task of your own: "
               "FILE.py:TASK.")  # fmt: skip

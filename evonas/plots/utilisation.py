@@ -12,10 +12,32 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from evonas.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, Record, baseline_name, dress, legend, page, say, told
+from evonas.plots.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    Record,
+    baseline_name,
+    dress,
+    legend,
+    page,
+    say,
+    told,
+)
 
 # colour, height of the bars in lanes, and marker of each phase
-LOOKS = {"search": (BLUE, 0.8, "o"), "baseline": (ORANGE, 0.55, "D"), "final": (GREEN, 0.8, "s")}
+LOOKS = {
+    "supernet": (PURPLE, 0.8, "^"),
+    "search": (BLUE, 0.8, "o"),
+    "baseline": (ORANGE, 0.55, "D"),
+    "finalists": (SKY, 0.8, "v"),
+    "baseline-finalists": (SKY, 0.55, "v"),
+    "final": (GREEN, 0.8, "s"),
+}
 AROUND = 15  # window of the running median, in evaluations
 
 
@@ -60,7 +82,14 @@ def utilisation(
     dress(upper, x="", y="worker")
     dress(lower, x=f"run time ({unit})", y="seconds per evaluation")
     upper.set_xlim(-0.01 * span / second, 1.01 * span / second)
-    names = {"search": "search", "baseline": baseline_name(records), "final": "final training"}
+    names = {
+        "supernet": "the supernet's training",
+        "search": "search",
+        "baseline": baseline_name(records),
+        "finalists": "finalists",
+        "baseline-finalists": f"finalists of {baseline_name(records)}",
+        "final": "final training",
+    }
     entries = _draw_lanes(upper, jobs, workers, second, names) | _draw_seconds(lower, jobs, second, names)
     for at in resumed:
         for axes in (upper, lower):

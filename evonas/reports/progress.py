@@ -24,6 +24,7 @@ Event = dict[str, Any]
 PLAIN_EVERY_S, LIVE_EVERY_S = 10.0, 0.2
 BEAT_S = 30.0  # without a word
 
+IN_THE_END = ("finalists", "baseline-finalists", "final")  # phases that train what a search has found
 CODE = 60  # letters of a code
 
 
@@ -63,7 +64,14 @@ class Progress:
         live = self.console.is_terminal and not self.console.is_jupyter  # a notebook would want widgets for it
         self.live = Live(console=self.console, transient=True, auto_refresh=False) if live else None
         baseline = run.system.baseline.name.replace("_", " ") if run.system.baseline else "reference"
-        self.titles = {"search": "search", "baseline": baseline, "final": "final training", "supernet": "supernet"}
+        self.titles = {
+            "supernet": "supernet",
+            "search": "search",
+            "baseline": baseline,
+            "finalists": "training of finalists",
+            "baseline-finalists": f"training of finalists of {baseline}",
+            "final": "final training",
+        }
         self.name, self.weight = next(iter(run.config.objectives.items()))
         self._shown = self._drawn = -PLAIN_EVERY_S
         self.current = ""
@@ -94,7 +102,7 @@ class Progress:
             self.current, self.budget = name, budget
             self.records = self.seen.setdefault(name, {})
             self._begin(already)
-        if name == "final":
+        if name in IN_THE_END:
             self.note(f"{self.titles[name]} of {budget.evaluations} network{'s' * (budget.evaluations != 1)} ...")
 
     def _begin(self, already: int) -> None:
@@ -127,12 +135,12 @@ class Progress:
             if event.get("warning") and not self.warned:  # the first one; the others are in the journal
                 self.warned = True
                 self.warn(f"#{event['id']}: {event['warning']}")
-            if not replayed and self.current != "final":
+            if not replayed and self.current not in IN_THE_END:
                 self._say()
 
     def _goes_on(self, event: Event) -> bool:
         """Whether this is a piece of a final training after which others follow."""
-        return self.current == "final" and event.get("waits", False)
+        return self.current in IN_THE_END and event.get("waits", False)
 
     def note(self, message: str) -> None:
         self.console.print(message, soft_wrap=True)

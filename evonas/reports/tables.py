@@ -262,6 +262,9 @@ def fact_lines(run: Run) -> Iterator[tuple[str, str]]:
                           "proposals rejected by the limits)")  # fmt: skip
     epochs, seconds = (sum(record["cost"][name] for record in told) for name in ("epochs", "seconds"))
     yield "cost of the search", f"{epochs} epochs, {seconds:.0f} s of evaluation"
+    if chosen := [record for record in everything if record["phase"] == "finalists" and record.get("values")]:
+        yield "finalists", (f"{len(chosen)} of the best, trained by the final recipe on the training split; "
+                            f"#{run.best.id} is the best of them")  # fmt: skip
     if config.fidelity is not None:
         yield "stopped early", f"{stopped_early(told)}, by {config.fidelity}"
     if summary:

@@ -52,6 +52,8 @@ def check(run: Run) -> None:
         _check_supernet(run, strategy)
     if config.fidelity is not None:
         _check_fidelity(run, config.fidelity, strategy)
+    if config.finalists > 1 and run.task is None:
+        raise UserError(f"finalists is {config.finalists}, but there are no data to train them on; leave it out")
     if config.inherit:
         _check_inheritance(run, strategy.population == ())
     ready = problem.strategy is not None and problem.maker is None
@@ -204,6 +206,7 @@ def check_same(run: Run, config: Config) -> None:
     """
     fields = ("preset", "settings", "shapes", "data", "seed", "objectives", "limits", "init", "warm_start", "fidelity",
               "supernet", "lent", "timeout_s", "memory", "threads", "accumulate", "baseline", "inherit", "evaluate",
+              "finalists",
               "strategy", "task")  # fmt: skip
     was = [name for name in fields if _said(run.config, name) != _said(config, name)]
     if run.config.system.rpartition(":")[2] != config.system.rpartition(":")[2]:

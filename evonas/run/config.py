@@ -31,6 +31,7 @@ class Config(ProblemText):
     timeout_s     of one training or call of the script's function
     memory        bytes that one training may take
     fidelity      scheduler of trainings that stop early and go on, by name: asha:eta=3,least=4; None: all are whole
+    finalists     networks of the search that are trained by the final recipe; the best on the validation split wins
     inherit       children begin with the weights of their first parent
     weights_disk  bytes on disk for the weights of those alive
     lent          the file of a supernet that another run has trained; None: this one trains its own, if it needs one
@@ -56,6 +57,7 @@ class Config(ProblemText):
     accumulate: bool = False
     profile: bool = False
     baseline: bool = True
+    finalists: int = 1
     inherit: bool = False
     weights_disk: int | None = None
 
@@ -67,6 +69,8 @@ class Config(ProblemText):
             raise UserError(f"timeout is {self.timeout_s} s; use more than 0")
         if self.weights_disk is not None and self.weights_disk < 1:
             raise UserError(f"weights_disk is {self.weights_disk} bytes; use more than 0, such as 2G")
+        if self.finalists < 1:
+            raise UserError(f"finalists is {self.finalists}; use at least 1")
         if self.memory is not None and self.memory < 1:
             raise UserError(f"memory is {self.memory} bytes; use more than 0, such as 2G")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from evonas.fidelity.pieces import Pieces
 from evonas.individual import Individual
 from evonas.judgement import Judgement, difference
 from evonas.model.trained import keep
-from evonas.ranking import Best
+from evonas.ranking import Best, best
 from evonas.recipe import Recipe
 from evonas.run.budget import Budget
 from evonas.run.loop import Loop
@@ -91,6 +91,26 @@ class Finals:
                 config = self.run.config
                 as_trained = AsTrained(self.task, config.device, config.threads)
                 self._test(as_trained, standing_for(f"{role}_as_trained", each.genome, each.id), origin=origin)
+
+    def among(self, few: Sequence[Best], evaluator: Evaluator, name: str, weight: float) -> Best:
+        """The best of a few networks of a search, each trained by the final recipe on the training split, by the
+        validation split; the first, where all of these trainings fail."""
+        individuals = [standing_for("finalist", each.genome, each.id) for each in few]
+        phase = Phase(
+            name,
+            First(individuals),
+            evaluator,
+            self.decoder,
+            trainings=self._in_pieces(evaluator, len(individuals)),
+        )
+        self.phase(name, Budget(len(individuals)), 0)
+        self.loop.run(phase, Budget())
+        values = [
+            replace(each, value=outcome.values[0])
+            for each, individual in zip(few, individuals, strict=True)
+            if (outcome := phase.outcomes[individual.id or 0]).values
+        ]
+        return best(values, weight, apart=True) or few[0]
 
     def _test(self, evaluator: Evaluator, *individuals: Individual, origin: Any = None) -> None:
         phase = Phase(

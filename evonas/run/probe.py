@@ -81,8 +81,14 @@ def final_seconds(problem: Problem, config: Config) -> float:
     if problem.task is None:
         return 0.0
     by_hand = Decoder(reference(problem.task.input_shape, problem.task.output_shape[0])).graph(())
-    others = 1 + (problem.system.baseline is not None) if config.baseline else 0  # the reference; random search's best
-    return final_epoch_seconds([by_hand] * (1 + others), problem, config) * problem.final.epochs
+    rival = config.baseline and problem.system.baseline is not None
+    others = 1 + rival if config.baseline else 0  # the reference; random search's best
+    again = config.finalists * (1 + rival) if config.finalists > 1 else 0
+    return sum(
+        final_epoch_seconds([by_hand] * count, problem, config) * problem.final.epochs
+        for count in (1 + others, again)
+        if count
+    )
 
 
 def final_epoch_seconds(graphs: Sequence[Graph], problem: Problem, config: Config) -> float:

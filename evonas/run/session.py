@@ -19,9 +19,8 @@ from evonas.evaluation.training import Training
 from evonas.executors.launch import read_hosts
 from evonas.fidelity.scheduler import Scheduler
 from evonas.genomes import residual
-from evonas.graph import Graph
 from evonas.individual import Individual
-from evonas.ranking import Best, best
+from evonas.ranking import FINALISTS, Best, the_best
 from evonas.recipe import Recipe
 from evonas.reports.profile import profile
 from evonas.run import warm_start
@@ -126,19 +125,21 @@ class Session:
             time = self._time(budget)
             self.observer.phase("search", time.search, len(search.asked))
             self.loop.run(search, time.search)
-            winner, lucky = self._best(search), None
+            few, luckiest = self._best(search), []
             if baseline is not None:
                 evaluations = self.compares + (len(search.outcomes) if rival else 0)  # the reference's is the first
                 as_many = replace(time.baseline, evaluations=evaluations)
                 self.observer.phase("baseline", as_many, len(baseline.asked))
                 self.loop.run(baseline, as_many)
-                lucky = best(baseline.ranked(), self.problem.weights[0], apart=self.config.inherit)
+                luckiest = self._finalists(baseline)
+            winner, lucky = few[0], luckiest[0] if luckiest else None
             if self.finals is not None:
+                recipe = self._final_recipe([few, luckiest], baseline is not None, time)
+                winner = self._chosen(few, recipe, FINALISTS)
+                lucky = self._chosen(luckiest, recipe, f"baseline-{FINALISTS}") if luckiest else None
                 finalists = {"winner": (winner, search)}
                 finalists |= {rival.name: (lucky, baseline)} if lucky and baseline and rival else {}
-                by_hand = [self.reference.graph(())] * (baseline is not None)
-                graphs = [self.decoder.graph(each.genome) for each, _ in finalists.values()]
-                self.finals.test(finalists, baseline is not None, self._final_recipe([*graphs, *by_hand], time))
+                self.finals.test(finalists, baseline is not None, recipe)
             baselines: dict[str, Any] = {}
             if lucky is not None and rival is not None:
                 baselines[rival.name] = self._result(rival.name, lucky.genome, lucky.value)
@@ -315,7 +316,7 @@ class Session:
     def _usual_final_s(self) -> float:
         return final_seconds(self.problem, self.config)
 
-    def _final_recipe(self, graphs: list[Graph], time: Time) -> Recipe:
+    def _final_recipe(self, few: list[list[Best]], by_hand: bool, time: Time) -> Recipe:
         """The final recipe, for as many epochs as there is time for: the same for all that the table compares. The
         journal says how many, so that they are as many where the run is resumed."""
         whole = self.problem.final
@@ -323,7 +324,12 @@ class Session:
             return whole.lasting(whole.epochs)
         epochs = next(self.planned["final"], None)
         if epochs is None:
-            epoch = final_epoch_seconds(graphs, self.problem, self.config)
+            graphs = [[self.decoder.graph(each.genome) for each in some] for some in few]
+            finals = [max(some, key=lambda graph: graph.multiply_adds) for some in graphs if some]
+            again = [graph for some in graphs if len(some) > 1 for graph in some]
+            reference = [self.reference.graph(())] * by_hand
+            epoch = final_epoch_seconds([*finals, *reference], self.problem, self.config)
+            epoch += final_epoch_seconds(again, self.problem, self.config) if again else 0.0
             left = max(time.end - self.journal.seconds, 0.0)
             epochs = max(1, min(whole.most_epochs, int(left / max(epoch, SHORTEST))))
             self.journal.append({"event": "planned", "id": "final", "epochs": epochs})
@@ -333,20 +339,34 @@ class Session:
 
     # ---- the end --------------------------------------------------------------------------------------------------
 
-    def _best(self, phase: Phase) -> Best:
-        found = best(phase.ranked(), self.problem.weights[0], apart=self.config.inherit)
-        if found is None:
+    def _chosen(self, few: list[Best], recipe: Recipe, name: str) -> Best:
+        """The best of a few, by trainings of the final recipe where there are several."""
+        if len(few) < 2 or self.finals is None:
+            return few[0]
+        by = self._training(recipe, objectives=(self.problem.first,))
+        return self.finals.among(few, by, name, self.problem.weights[0])
+
+    def _finalists(self, phase: Phase) -> list[Best]:
+        """The best of a phase, as many different networks as there are to be finalists."""
+        count = self.config.finalists
+        key: Any = self.decoder.digest if count > 1 else tuple
+        return the_best(phase.ranked(), self.problem.weights[0], count, apart=self.config.inherit, key=key)
+
+    def _best(self, phase: Phase) -> list[Best]:
+        """The best networks, as many as there are to be finalists. Raises RunError where there is none."""
+        few = self._finalists(phase)
+        if not few:
             none = (
                 f"all {phase.rejected} broke the limits" if phase.rejected else "the budget was spent before the first"
             )
             reasons = {outcome.reason for outcome in phase.outcomes.values()} or {none}
             raise RunError(f"no network of the {phase.name} could be evaluated ({'; '.join(sorted(reasons))}); resume "
                            "with a larger budget, or begin anew with other settings")  # fmt: skip
-        outcome = phase.outcomes[found.id]
+        outcome = phase.outcomes[few[0].id]
         if outcome.status == "partial":
             self.observer.warn(f"no training of the {phase.name} came to its end; its best is that of those which came "
                                f"furthest, to {outcome.reached} of {self.evaluator.epochs} epochs")  # fmt: skip
-        return found
+        return few
 
     def _result(self, role: str, genome: Genome, value: float | None) -> dict[str, Any]:
         decoder = self.reference if role == "reference" else self.decoder

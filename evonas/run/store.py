@@ -47,6 +47,9 @@ Read = TypeVar("Read")
 FOLDERS = {"winner": "best", "winner_as_trained": "as_trained"}  # of finalists; others have the name of their role
 
 
+ONE_VALUE = ("final", "supernet", "finalists", "baseline-finalists")  # phases judged by the first objective alone
+
+
 class Run:
     """A run directory. `Run.new` makes one, `Run.open` opens one.
 
@@ -185,7 +188,7 @@ class Run:
     def events(self) -> list[Event]:
         """Every event of the journal, in order. Raises UserError where it is damaged, or not of this run."""
         events = [event for _, event in read(self.journal_path)[0]]
-        count, final = len(self.config.objectives), {e["id"] for e in events if e.get("phase") in ("final", "supernet")}
+        count, final = len(self.config.objectives), {e["id"] for e in events if e.get("phase") in ONE_VALUE}
         for event in events:
             if event["event"] == "told" and len(event["values"]) not in (0, 1 if event["id"] in final else count):
                 raise JournalError(f"{self.journal_path}: individual {event['id']} has {len(event['values'])} values, "

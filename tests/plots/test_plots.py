@@ -705,10 +705,13 @@ def test_failed_evaluations_are_hatched_and_counted():
 
 
 def test_each_phase_has_its_colour():
-    records = [ran(0.0, 1.0), ran(1.0, 2.0, phase="baseline"), ran(2.0, 3.0, phase="final")]
+    phases = ("supernet", "search", "baseline", "finalists", "final")
+    records = [ran(float(at), at + 1.0, phase=phase) for at, phase in enumerate(phases)]
     figure = utilisation(records, workers=1)
-    assert len({bar.get_facecolor() for bar in figure.axes[0].patches}) == 3
-    assert legend_of(figure) == ["search", "random search", "final training"]
+    assert len({bar.get_facecolor() for bar in figure.axes[0].patches}) == 5
+    assert legend_of(figure) == [
+        "the supernet's training", "search", "random search", "finalists", "final training"
+    ]  # fmt: skip
 
 
 def test_running_median_is_over_the_values_around():
