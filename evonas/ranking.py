@@ -116,7 +116,7 @@ def the_best(
 ) -> list[Best]:
     """So many genomes that differ by their key, such as what their networks are; the best first: each is the `best` of
     those that are left."""
-    left, found = list(told), []
+    left, found = list(told), list[Best]()
     while len(found) < count and (next_best := best(left, weight, apart=apart)) is not None:
         found.append(next_best)
         left = [each for each in left if key(each.genome) != key(next_best.genome)]
