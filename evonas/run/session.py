@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,10 +31,9 @@ from evonas.run.finals import Finals, standing_for
 from evonas.run.journal import Event, Journal
 from evonas.run.loop import Loop
 from evonas.run.phase import Phase
-from evonas.run.probe import SUPERNET_SHARE, final_epoch_seconds, final_seconds, supernet_epoch_seconds
-from evonas.run.shares import Shares
 from evonas.run.store import Run
 from evonas.run.supernet import SharedSearch
+from evonas.run.timetable import Timetable
 from evonas.run.trainings import Trainings
 from evonas.strategies import Strategy
 from evonas.strategies.first import First
@@ -42,12 +41,10 @@ from evonas.support.device import memory_of, sharing
 from evonas.support.files import write_json
 from evonas.support.stopwatch import UNWATCHED, Stopwatch
 from evonas.support.streams import stream
-from evonas.support.text import duration
 from evonas.systems import registry
 from evonas.systems.setup import Chosen
 from evonas.systems.system import Baseline
 
-SHORTEST = 1e-3  # seconds of an epoch
 FIRST = 10  # networks of a search that stand for what it began with: few strategies learn from fewer
 
 
@@ -61,16 +58,6 @@ class Observer(Protocol):
     def note(self, message: str) -> None: ...
 
     def warn(self, message: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Time:
-    """What the parts of a run have of its budget; `end`: the run time at which final trainings are to be done, None
-    where there is no limit."""
-
-    search: Budget
-    baseline: Budget
-    end: float | None
 
 
 class Session:
@@ -106,10 +93,7 @@ class Session:
         self.shared: SharedSearch | None = None
         if self.problem.setup.supernet is not None:
             self.shared = SharedSearch(self.problem, self.config, run.directory, self.memory)
-        planned = [event for _, event in journal.events if event["event"] == "planned"]
-        self.planned = {
-            what: iter([event["epochs"] for event in planned if event["id"] == what]) for what in ("supernet", "final")
-        }
+        self.timetable = Timetable(self.problem, self.config, journal, observer.note)
 
     def go(self) -> dict[str, Any]:
         self.watch.begin("other")
@@ -122,7 +106,7 @@ class Session:
         rival = self.problem.system.baseline
         summary: dict[str, Any] = {}
         for budget in self.config.budgets:
-            time = self._time(budget)
+            time = self.timetable.of(budget, self.loop.at)
             self.observer.phase("search", time.search, len(search.asked))
             self.loop.run(search, time.search)
             few, luckiest = self._best(search), []
@@ -134,7 +118,7 @@ class Session:
                 luckiest = self._finalists(baseline)
             winner, lucky = few[0], luckiest[0] if luckiest else None
             if self.finals is not None:
-                recipe = self._final_recipe([few, luckiest], baseline is not None, time)
+                recipe = self._final_recipe([few, luckiest], baseline is not None, time.end)
                 winner = self._chosen(few, recipe, FINALISTS)
                 lucky = self._chosen(luckiest, recipe, f"baseline-{FINALISTS}") if luckiest else None
                 finalists = {"winner": (winner, search)}
@@ -166,7 +150,8 @@ class Session:
         if self.config.lent is not None:
             self.shared.borrow()
             return
-        self.shared.train(self.loop, self.checkpoints, self._supernet_epochs(self.shared), self.observer.phase)
+        epochs = self.timetable.supernet_epochs(self.shared.trainer)
+        self.shared.train(self.loop, self.checkpoints, epochs, self.observer.phase)
 
     # ---- strategies -----------------------------------------------------------------------------------------------
 
@@ -183,7 +168,7 @@ class Session:
             for code in self.shared.facts["genomes"]:
                 first.append(Individual(self.problem.space.parse(code)))
                 first[-1].operator = "supernet"
-        first += warm_start.begin(self.run, self.observer.note, self._warming_s)
+        first += warm_start.begin(self.run, self.observer.note, self.timetable.warming_s)
         if first:
             toolbox.decorate("individual", partial(_beginning_with, first))
         strategy = self.problem.make(toolbox, rng).begin_with(first)
@@ -250,7 +235,7 @@ class Session:
         if self.shared is not None:
             return self.shared.evaluator()
         first = self.config.budgets[0].seconds
-        allowed = None if first is None else self._shares(first).search
+        allowed = None if first is None else self.timetable.shares(first).search
         trained = self._training(
             problem.search, objectives=tuple(problem.objectives), timeout_s=limit, allowed_s=allowed
         )
@@ -272,70 +257,12 @@ class Session:
             **options,
         )
 
-    # ---- the time -------------------------------------------------------------------------------------------------
-
-    def _time(self, budget: Budget) -> Time:
-        """What of a budget each part of the run has, from now on."""
-        if budget.seconds is None:
-            return Time(budget, Budget(), None)
-        begun, parts = self.loop.at, self._shares(budget.seconds - self.loop.at)
-        self.observer.note(f"{duration(budget.seconds - begun)}: {parts}")
-        searched = begun + parts.search
-        return Time(
-            replace(budget, seconds=searched),
-            Budget(seconds=searched + parts.baseline) if parts.baseline else Budget(),
-            budget.seconds - parts.closing,
-        )
-
-    def _shares(self, seconds: float) -> Shares:
-        searched = self.config.baseline and self.problem.system.baseline is not None
-        return Shares.of(seconds, baseline=searched, final=self._usual_final_s)
-
-    @property
-    def _warming_s(self) -> float | None:
-        """What a warm start may take: half of the search's time."""
-        first = self.config.budgets[0].seconds
-        return None if first is None or self.config.warm_start is None else self._shares(first).search / 2
-
-    def _supernet_epochs(self, shared: SharedSearch) -> int:
-        """For which there is time: it has half of the search's. The journal says how many, as of final trainings."""
-        usual, seconds = shared.trainer.epochs, self.config.budgets[0].seconds
-        if seconds is None:
-            return usual
-        epochs = next(self.planned["supernet"], None)
-        if epochs is None:
-            left = SUPERNET_SHARE * self._shares(seconds).search - self.journal.seconds
-            epoch = supernet_epoch_seconds(shared.trainer, self.problem, self.config)
-            epochs = max(1, min(usual, int(left / max(epoch, SHORTEST))))
-            self.journal.append({"event": "planned", "id": "supernet", "epochs": epochs})
-        if epochs != usual:
-            self.observer.note(f"there is time to train the supernet for {epochs} epochs, where {usual} are usual")
-        return epochs
-
-    @cached_property
-    def _usual_final_s(self) -> float:
-        return final_seconds(self.problem, self.config)
-
-    def _final_recipe(self, few: list[list[Best]], by_hand: bool, time: Time) -> Recipe:
-        """The final recipe, for as many epochs as there is time for: the same for all that the table compares. The
-        journal says how many, so that they are as many where the run is resumed."""
-        whole = self.problem.final
-        if time.end is None:
-            return whole.lasting(whole.epochs)
-        epochs = next(self.planned["final"], None)
-        if epochs is None:
-            graphs = [[self.decoder.graph(each.genome) for each in some] for some in few]
-            finals = [max(some, key=lambda graph: graph.multiply_adds) for some in graphs if some]
-            again = [graph for some in graphs if len(some) > 1 for graph in some]
-            reference = [self.reference.graph(())] * by_hand
-            epoch = final_epoch_seconds([*finals, *reference], self.problem, self.config)
-            epoch += final_epoch_seconds(again, self.problem, self.config) if again else 0.0
-            left = max(time.end - self.journal.seconds, 0.0)
-            epochs = max(1, min(whole.most_epochs, int(left / max(epoch, SHORTEST))))
-            self.journal.append({"event": "planned", "id": "final", "epochs": epochs})
-        if epochs != whole.epochs:
-            self.observer.note(f"there is time for final trainings of {epochs} epochs, where {whole.epochs} are usual")
-        return whole.lasting(epochs)
+    def _final_recipe(self, few: list[list[Best]], by_hand: bool, end: float | None) -> Recipe:
+        """For as many epochs as there is time for: the same for finalists and for all that the table compares."""
+        graphs = [[self.decoder.graph(each.genome) for each in some] for some in few]
+        finals = [max(some, key=lambda graph: graph.multiply_adds) for some in graphs if some]
+        again = [graph for some in graphs if len(some) > 1 for graph in some]
+        return self.timetable.final_recipe([*finals, *[self.reference.graph(())] * by_hand], again, end)
 
     # ---- the end --------------------------------------------------------------------------------------------------
 

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 
 import evonas
 from evonas.comparison import alone
+from evonas.comparison.proxies import layers
 from evonas.comparison.ranks import tau_b
-from evonas.comparison.tau import best_of_table, different, layers
+from evonas.comparison.tau import best_of_table, different
 from evonas.evaluation import Candidate
 from evonas.evaluation.table import nasbench201
 from evonas.evaluation.training import splits_of

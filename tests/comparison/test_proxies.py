@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evonas.comparison.tau import Ranking, Sample
+from evonas.comparison.proxies import Ranking, Sample
 from evonas.evaluation.table import ACCURACY
 
 
