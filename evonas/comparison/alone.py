@@ -89,7 +89,7 @@ def workplace(config: Config, workers: int) -> Iterator[Executor]:
     executor = open_executor("serial" if workers == 1 else "processes", workers, equipment)
     try:
         yield executor
-    except BaseException:
+    except BaseException:  # Ctrl-C too: workers end at once, then it goes on upwards
         executor.shutdown(wait=False)
         raise
     executor.shutdown()

@@ -27,7 +27,7 @@ from evonas.strategies import Strategy
 from evonas.support.files import place
 from evonas.support.streams import stream
 from evonas.systems import registry
-from evonas.systems.own import is_reference, reference_to, resolved
+from evonas.systems.own import is_own_code, is_reference, reference_to, resolved
 from evonas.systems.settings import whole
 from evonas.systems.setup import Setup
 from evonas.systems.system import System
@@ -88,18 +88,21 @@ def supernet_of(given: str | Path | None) -> tuple[str | None, str | None, dict[
     if not isinstance(given, Path) and not holds_run(given):
         return resolved(given), None, {}
     run = Run.open(place(given))
-    trained = [event for event in run.events() if event["event"] == "told" and event.get("weights")]
-    supernet = [event for event in trained if (run.directory / FOLDER / f"{event['weights']}.safetensors").exists()]
-    if run.config.supernet is None and registry.system(run.config.system).supernet is None:
+    usual = registry.systems().get(run.config.system)  # a user's own has no supernet by itself, and is code
+    name = run.config.supernet or (None if usual is None else usual.supernet)
+    if name is None:
         raise UserError(f"{given} has no supernet that could be lent: its candidates are trained one by one")
-    if not supernet:
+    if is_own_code(name):
+        raise UserError(f"the supernet of {given} was trained by {name}, which is code and is only run where you name "
+                        f"it: train another one, with --supernet {name}")  # fmt: skip
+    trained = [event["weights"] for event in run.events() if event["event"] == "told" and event.get("weights")]
+    files = [file for weights in trained if (file := run.directory / FOLDER / f"{weights}.safetensors").exists()]
+    if not files:
         raise UserError(
             f"the supernet of {given} is not there: it has not been trained to its end, or its file is lost"
         )
-    name = run.config.supernet or registry.system(run.config.system).supernet
     values = {key: value for key, value in run.config.settings.items() if key.startswith("supernet.")}
-    file = (run.directory / FOLDER / f"{supernet[0]['weights']}.safetensors").resolve()
-    return name, str(file), values
+    return name, str(files[0].resolve()), values
 
 
 def task_of(data: Any, arrays: Path | None, **options: Any) -> Task | None:

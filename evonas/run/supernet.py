@@ -129,6 +129,8 @@ class SharedSearch:
 
     def check(self) -> None:
         """Raises UserError for what would stop the run later."""
+        from evonas.supernets.policy import supernet_graph
+
         problem, config = self.problem, self.config
         reasons = {
             "it has no data": problem.task is None,
@@ -142,10 +144,7 @@ class SharedSearch:
         for why, is_so in reasons.items():
             if is_so:
                 raise UserError(f"candidates are judged by the weights of a supernet and not trained one by one: {why}")
-        self.trainer.made()
-        if not self.trainer.space.decode(self.trainer.space.open()).is_open:
-            raise UserError(f"{problem.space.name}: `decode` gives a network without gates for an open genome; use "
-                            "`choices` and `draft.candidate`")  # fmt: skip
+        supernet_graph(self.trainer.made())
         if config.lent is not None:
             self._check_lent(Path(config.lent))
 

@@ -133,6 +133,16 @@ def one_epoch(policy: Policy, training: SupernetTraining) -> float:
     return loss
 
 
+def supernet_graph(policy: Policy) -> Graph:
+    """The supernet of a policy's genome. Raises UserError where the space has none."""
+    space = policy.space
+    graph = space.decode(policy.genome)
+    if not graph.is_open:
+        raise UserError(f"{space.name}: `decode` gives a network without gates for an open genome; use `choices` and "
+                        "`draft.candidate`")  # fmt: skip
+    return graph
+
+
 def require_memory(policy: Policy, graph: Graph, bench: Bench) -> None:
     """Raises UserError where the training of the supernet would take more memory than it may."""
     if bench.memory is None:

@@ -19,7 +19,7 @@ from evonas.individual import Individual, Toolbox
 from evonas.space import Weights
 from evonas.strategies.strategy import Strategy
 from evonas.supernets.collapse import collapse, skips_of
-from evonas.supernets.policy import Policy, diverged, one_epoch, require_memory
+from evonas.supernets.policy import Policy, diverged, one_epoch, require_memory, supernet_graph
 from evonas.supernets.training import Bench, SupernetTraining
 from evonas.support.device import torch_threads
 from evonas.training import checkpoint
@@ -113,10 +113,7 @@ class SupernetSearch(Strategy):
         checkpoint that cannot be read.
         """
         self.checkpoint = None if folder is None else folder / CHECKPOINT
-        graph = self.policy.space.decode(self.policy.genome)
-        if not graph.is_open:
-            raise UserError(f"{self.policy.space.name}: `decode` gives a network without gates for an open genome; use "
-                            "`choices` and `draft.candidate`")  # fmt: skip
+        graph = supernet_graph(self.policy)
         self.policy.check(bench.recipe)
         require_memory(self.policy, graph, bench)
         self.training = SupernetTraining(graph, bench, statistics=self.statistics)

@@ -25,7 +25,7 @@ Batch = tuple[Tensor, Tensor]  # inputs and targets
 
 
 def initial_seed(seed: int) -> int:
-    """Of the weights with which a supernet begins, by the seed of its run."""
+    """The seed of a supernet's initial weights, which follows from the seed of its run."""
     return number(seed, "supernet")
 
 

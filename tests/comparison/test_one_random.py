@@ -26,7 +26,7 @@ REPEATED, SEEDS = 1_000, 10
 
 @pytest.fixture(scope="module")
 def table():
-    """Of networks whose worth is noise: the signal knows it."""
+    """A table of networks whose worth is noise, and whose signal is that worth."""
     rng = random.Random(0)
     test = {SPACE.key(genome): rng.gauss(90, 2) for genome in SPACE.genomes()}
     return Table(SPACE, {key: (value,) for key, value in test.items()}, test, dict.fromkeys(test, 1.0), epochs=1)

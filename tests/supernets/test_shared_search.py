@@ -371,6 +371,8 @@ def test_a_policy_of_a_users_own_trains_a_supernet_and_is_only_imported_again_wh
     with pytest.raises(UserError, match=r"mine\.py:Mine, which is code"):
         _ = evonas.open_run(tmp_path / "run").problem
     assert evonas.open_run(tmp_path / "run", trust=True).problem.setup.supernet is not None
+    with pytest.raises(UserError, match=r"mine\.py:Mine, which is code .* where you name it"):
+        evonas.search("nasbench201", **same, supernet=run.directory, budget=2, out=tmp_path / "borrower")
 
 
 def test_a_built_in_strategy_with_settings_is_no_code_that_had_to_be_trusted(run):
