@@ -7,8 +7,9 @@ supernet of one policy and seed (0 to 2 by default; uniform, fair and setn), sma
 Kendall's tau of its values to the table's test accuracies on CIFAR-10 over GENOMES random cells and over BEST of the
 table's best tenth, the same for all rows, with 95 % intervals; within strata of equal multiply-adds; the test accuracy
 of its choice; beside them the same for untrained weights and for multiply-adds. All supernets have PASSES forward
-passes of a batch. Batch norm statistics are those of the batch. Rows that are there are not made again. At the end the
-mean over seeds, and differences from the first policy, paired by seed. With EVONAS_SMALL=1: a few passes and cells.
+passes of a batch of pictures of SIZE x SIZE. Batch norm statistics are those of the batch. Rows that are there are not
+made again. At the end the mean over seeds, and differences from the first policy, paired by seed. With EVONAS_SMALL=1:
+a few passes and cells.
 """
 
 import csv
@@ -27,16 +28,17 @@ from evonas.systems import registry
 from evonas.tasks.classification import ImageClassification
 
 SMALL = bool(os.environ.get("EVONAS_SMALL"))
-PASSES, GENOMES, BEST = (40, 12, 12) if SMALL else (4500, 1000, 300)
+PASSES, GENOMES, BEST = (40, 12, 12) if SMALL else (18_000, 1000, 300)
+SIZE = 16  # a fourth of the pixels for four times the passes
 SPACES = {
     "nasbench201": {"space.channels": 8, "space.cells": 1},
     "nasbench-macro": {"space.channels": 8, "space.head": 128},
 }
 PATHS = {"uniform": 1, "fair": None, "setn": 2, "nsas:constraints=2": 3}  # in a step of the weights; None: options
 COLUMNS = (
-    "space", "data", "policy", "seed", "steps", "tau", "low", "high", "best_tau", "best_low", "best_high", "strata",
-    "choice", "untrained", "untrained_best", "multiply_adds", "multiply_adds_best", "mean_path", "core_s", "commit",
-    "load",
+    "space", "data", "size", "policy", "seed", "steps", "tau", "low", "high", "best_tau", "best_low", "best_high",
+    "strata", "choice", "untrained", "untrained_best", "multiply_adds", "multiply_adds_best", "mean_path", "core_s",
+    "commit", "load",
 )  # fmt: skip
 
 
@@ -50,11 +52,11 @@ def settings_of(space: str, policy: str, batches: int) -> tuple[dict, int]:
 
 
 def ranked(space: str, data: str, table: str, policy: str, seed: int, place: Path) -> dict:
-    task = ImageClassification(Source(data, validation=0.1, seed=seed))
+    task = ImageClassification(Source(data, validation=0.1, size=SIZE, seed=seed))
     settings, steps = settings_of(space, policy, task.counts[0] // 64)
     run = evonas.search(
-        space, data, validation=0.1, supernet=policy, strategy="random", budget=1, seed=seed, settings=settings,
-        workers=1, out=place, progress=False,
+        space, data, validation=0.1, size=SIZE, supernet=policy, strategy="random", budget=1, seed=seed,
+        settings=settings, workers=1, out=place, progress=False,
     )  # fmt: skip
     if run.interrupted:
         raise KeyboardInterrupt
@@ -84,21 +86,22 @@ def main(rows: str, data: str, table: str, space: str, *arguments: str) -> None:
     policies = list(arguments[words.index("--") + 1 :]) or ["uniform", "fair", "setn"]
     name = Path(data).stem
     with tempfile.TemporaryDirectory() as place, opened(Path(rows), COLUMNS) as (known, append):
-        made = {(row["space"], row["data"], row["policy"], int(row["seed"])) for row in known}
+        made = {(row["space"], row["data"], int(row["size"]), row["policy"], int(row["seed"])) for row in known}
         for seed in seeds:
             for policy in policies:
-                if (space, name, policy, seed) in made:
+                if (space, name, SIZE, policy, seed) in made:
                     continue
                 load = os.getloadavg()[0]
                 found = ranked(space, data, table, policy, seed, Path(place) / f"{policy.partition(':')[0]}-{seed}")
-                append({"space": space, "data": name, "policy": policy, "seed": seed} | found
+                append({"space": space, "data": name, "size": SIZE, "policy": policy, "seed": seed} | found
                        | {"commit": commit(), "load": round(load, 2)})  # fmt: skip
     report(Path(rows), space, name)
 
 
 def report(path: Path, space: str, data: str) -> None:
     with path.open() as file:
-        rows = [row for row in csv.DictReader(file) if (row["space"], row["data"]) == (space, data)]
+        rows = [row for row in csv.DictReader(file)
+                if (row["space"], row["data"], row["size"]) == (space, data, str(SIZE))]  # fmt: skip
     policies = {row["policy"]: None for row in rows}
     by = {policy: {row["seed"]: row for row in rows if row["policy"] == policy} for policy in policies}
     sizes = rows[0]

@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TABLES = Path(os.environ.get("EVONAS_TABLES", ROOT.parent / "shared" / "data"))
-TABLE, IMAGES, SCORES = "nasbench201.csv.gz", "cifar10_12k.npz", "nasbench201_zerocost_c10.csv.gz"
+TABLE, MACRO = "nasbench201.csv.gz", "nasbench_macro.csv.gz"
+IMAGES, SCORES = "cifar10_12k.npz", "nasbench201_zerocost_c10.csv.gz"
 FOLDER = "the folder of the tables"
 LIMIT_S = 280
 
@@ -19,6 +20,7 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "all.py": (".", "network.py"),
     "curves.py": ("rows.csv", "curves"),
     "default_search.py": ("rows.csv",),
+    "few_shot.py": ("rows.csv", "digits", MACRO),
     "fidelity.py": ("rows.csv",),
     "gpu.py": ("cpu",),
     "gradients.py": (TABLE, IMAGES),
@@ -80,7 +82,7 @@ def one_core():
 def test_a_benchmark_runs_at_its_smallest_size(script, arguments, tmp_path):
     if script in NEEDS and importlib.util.find_spec(NEEDS[script]) is None:
         pytest.skip(f"{NEEDS[script]} is not installed")
-    files = {name: TABLES / name for name in arguments if name in (TABLE, IMAGES, SCORES)}
+    files = {name: TABLES / name for name in arguments if name in (TABLE, MACRO, IMAGES, SCORES)}
     if FOLDER in arguments:
         files[FOLDER] = TABLES
     if missing := [str(path) for path in files.values() if not path.exists()]:
