@@ -62,6 +62,11 @@ class Outcome:
         return self.status == "failed"
 
     @property
+    def stopped(self) -> bool:
+        """Whether its training was stopped before its end."""
+        return self.status in ("partial", "predicted")
+
+    @property
     def reason(self) -> str:
         """The error in one line: the last one, where it is a traceback."""
         return self.error.splitlines()[-1] if self.error else ""

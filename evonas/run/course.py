@@ -82,7 +82,7 @@ class Course:
         candidate.identity = self._identity(candidate)
         self.identify(individual, candidate.identity, self._replicate(candidate.identity))
         key, code = self.keys[id_of(individual)], self.phase.code(individual)
-        epochs = None if not self.scheduled or self._reuses(key) else self.begin(individual)
+        epochs = None if not self.scheduled or self._reuses(individual) else self.begin(individual)
         self._write(asked, individual, self.phase.name, key, code, epochs)
         self.phase.asked.append(individual)
         if epochs is None:
@@ -150,16 +150,22 @@ class Course:
             self.waiting.setdefault(self.keys[id_of(individual)], [])
         return epochs
 
-    def _reuses(self, key: str) -> bool:
-        """Whether a result is there, or on its way."""
-        return key in self.waiting or (key in self.loop.known and self.phase.keeper.holds(self.loop.known[key]))
+    def _reuses(self, individual: Individual) -> bool:
+        """Whether a result is there, or on its way. Where a whole training is wanted, one that was stopped is none."""
+        key = self.keys[id_of(individual)]
+        if key in self.waiting:
+            return True
+        known = self.loop.known.get(key)
+        if known is None or not self.phase.keeper.holds(known):
+            return False
+        return not known.stopped or individual.role not in self.trainings.whole
 
     def submit(self, individual: Individual, candidate: Candidate, *, again: bool = False) -> None:
         """`again`: it was in flight when the run ended. It may be what ended it, where it shared a process with it."""
         key = self.keys[id_of(individual)]
         if key in self.waiting:
             self.waiting[key].append(individual)
-        elif self._reuses(key):
+        elif self._reuses(individual):
             self._tell_twin(individual, self.loop.known[key])
         else:
             self.hand_out(individual, candidate, again=again)

@@ -12,6 +12,7 @@ from evonas.genomes.blocks import BlockSpace
 from evonas.genomes.residual import reference
 from evonas.latency import Join, LatencyTable, key_of, steps_of
 from evonas.reports.tables import verdict
+from evonas.run.budget import Budget
 from evonas.support.streams import stream
 from evonas.systems import registry
 
@@ -145,6 +146,19 @@ def test_a_winner_that_is_the_network_by_hand_lies_in_a_folder_of_its_own(tmp_pa
     images = winner.answers["predictions"]
     assert (images == reference.answers["predictions"]).all()
     assert "within the noise" in list(verdict(run.summary))[-1]
+
+
+def test_where_the_training_of_the_network_by_hand_was_stopped_the_reference_is_trained_to_the_end(tmp_path):
+    run = evonas.search(
+        data="digits", out=tmp_path / "run", budget=Budget(epochs=1), fidelity="asha:eta=3,least=1",
+        workers=1, executor="serial", progress=False, settings=QUICK, baseline=True,
+    )  # fmt: skip
+    searched, compared = (
+        next(record for record in run.records() if record["phase"] == phase) for phase in ("search", "baseline")
+    )
+    assert (searched["code"], searched["status"]) == (BY_HAND, "partial")
+    assert (compared["status"], compared["cost"]["epochs"]) == ("full", QUICK["search.epochs"])
+    assert run.summary["reference"]["validation_accuracy"] == compared["values"][0]
 
 
 def test_its_individuals_are_near_the_network_by_hand():
