@@ -31,7 +31,7 @@ SMALL = bool(os.environ.get("EVONAS_SMALL"))
 PASSES, GENOMES, BEST = (40, 12, 12) if SMALL else (18_000, 1000, 300)
 SIZE = 16  # a fourth of the pixels for four times the passes
 SPACES = {
-    "nasbench201": {"space.channels": 8, "space.cells": 1},
+    "nasbench201": {"space.channels": 16, "space.cells": 1},
     "nasbench-macro": {"space.channels": 8, "space.head": 128},
 }
 PATHS = {"uniform": 1, "fair": None, "setn": 2, "nsas:constraints=2": 3}  # in a step of the weights; None: options
