@@ -43,7 +43,7 @@ def curves(records: Iterable[Record], *, objectives: Objectives = ACCURACY, titl
     """
     records = list(records)
     metric, weight = next(iter(objectives.items()))
-    shown = quantity(metric)
+    shown = quantity(metric, records)
     figure = page(4.0, title)
     axes = figure.add_subplot()
     dress(axes, x="epochs", y=shown.label)

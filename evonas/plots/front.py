@@ -56,7 +56,7 @@ def front(records: Iterable[Record], *, objectives: Objectives = ACCURACY, title
     """
     records = list(records)
     (y_name, y_weight), (x_name, x_weight) = [*objectives.items(), ("parameters", -1.0)][:2]
-    across, up = quantity(x_name), quantity(y_name)
+    across, up = quantity(x_name, records), quantity(y_name, records)
     search, baseline = (
         _dots(evaluated(records, phase), len(objectives), across, up) for phase in ("search", "baseline")
     )

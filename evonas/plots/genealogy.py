@@ -82,7 +82,7 @@ def genealogy(
     known = {record["id"]: record for record in told(records)}
     if (shown := descendant(records, id)) is None:
         return blank("there is no winner yet", title)
-    return _drawn(family(known, shown, quantity(next(iter(objectives)))), title, shown)
+    return _drawn(family(known, shown, quantity(next(iter(objectives)), records)), title, shown)
 
 
 # ---- who is shown -------------------------------------------------------------------------------------------------

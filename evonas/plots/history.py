@@ -77,9 +77,10 @@ def history(records: Iterable[Record], *, objectives: Objectives = ACCURACY, tit
     early = sum(len(stopped(records, phase)) for phase in ("search", "baseline"))
     figure = page(4.0 + 2.4 * (len(objectives) - 1), title)
     panels = figure.subplots(len(objectives), sharex=True, squeeze=False)[:, 0]
-    for axes, name in zip(panels, objectives, strict=True):
+    quantities = [quantity(name, search) for name in objectives]
+    for axes, shown in zip(panels, quantities, strict=True):
         counted = "evaluations" if not early else "evaluations that came to their end"
-        dress(axes, x=counted if axes is panels[-1] else "", y=quantity(name).label)
+        dress(axes, x=counted if axes is panels[-1] else "", y=shown.label)
     if not search and not baseline:
         say(panels[0], "nothing has been evaluated yet")
         return figure
@@ -87,9 +88,9 @@ def history(records: Iterable[Record], *, objectives: Objectives = ACCURACY, tit
     panels[-1].set_xlim(0.5 - 0.01 * longest, longest + 0.5 + 0.01 * longest)
     panels[-1].xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
     scales = []
-    for place, (axes, (name, weight)) in enumerate(zip(panels, objectives.items(), strict=True)):
-        show_counts(axes, y=quantity(name))
-        scales.append(_scale(axes, place, quantity(name), weight, [search, baseline]))
+    for place, (axes, shown, weight) in enumerate(zip(panels, quantities, objectives.values(), strict=True)):
+        show_counts(axes, y=shown)
+        scales.append(_scale(axes, place, shown, weight, [search, baseline]))
     entries: dict[str, Any] = {}
     for axes, scale in zip(panels, scales, strict=True):
         entries |= _draw_generations(axes, search, scale)

@@ -69,7 +69,7 @@ def learning(
 
 
 def _draw_rewards(axes: Axes, search: Sequence[Record], objective: str, weight: float) -> dict[str, Line2D]:
-    shown = quantity(objective)
+    shown = quantity(objective, search)
     dress(axes, x="", y=shown.label)
     valid = [(at, shown.factor * record["values"][0]) for at, record in enumerate(search, 1) if record["values"]]
     if not valid:

@@ -59,7 +59,7 @@ def lineage(
     if (shown := descendant(records, id)) is None:
         return blank("there is no winner yet", title)
     weight = next(iter(objectives.values()))
-    return _drawn(rows(ancestry(known, shown), weight), quantity(next(iter(objectives))), title)
+    return _drawn(rows(ancestry(known, shown), weight), quantity(next(iter(objectives)), records), title)
 
 
 def ancestry(known: Mapping[int, Record], id: int) -> list[Record]:

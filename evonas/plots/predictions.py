@@ -38,8 +38,9 @@ def predictions(records: Iterable[Record], *, objectives: Objectives = ACCURACY,
     objective.
     """
     name, weight = next(iter(objectives.items()))
-    shown = quantity(name)
-    said = [(r["proposal"], r["values"][0]) for r in evaluated(records, "search")
+    search = evaluated(records, "search")
+    shown = quantity(name, search)
+    said = [(r["proposal"], r["values"][0]) for r in search
             if r["values"] and "predicted" in r.get("proposal", {})]  # fmt: skip
     if not said:
         return blank("no network was proposed by a predictor", title)

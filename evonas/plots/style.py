@@ -111,10 +111,14 @@ _KNOWN = {
     "multiply_adds": Quantity("multiply-adds"),
     "latency": Quantity("latency (ms)", unit="ms"),
 }
+_BY_SHARED_WEIGHTS = Quantity("validation accuracy by shared weights (%)", 100.0, "%")
 
 
-def quantity(objective: str) -> Quantity:
-    """How an objective is displayed. One that is not known here keeps its own name and has no unit."""
+def quantity(objective: str, records: Iterable[Record] = ()) -> Quantity:
+    """How an objective is displayed. One that is not known here keeps its own name and has no unit. Where records were
+    judged by the weights of a supernet it is said so: by itself a network reaches another accuracy."""
+    if objective == "accuracy" and any(record.get("status") == "shared" for record in records):
+        return _BY_SHARED_WEIGHTS
     return _KNOWN.get(objective, Quantity(objective.replace("_", " ")))
 
 

@@ -29,7 +29,9 @@ def summary_rows(summary: Mapping[str, Any] | None, objectives: Mapping[str, flo
     if summary is None:
         return []
     first, metric = next(iter(objectives)), summary["metric"]
-    names = {f"validation_{first}": "validation", f"as_trained_test_{metric}": "test, as trained",
+    shared = summary.get("by_shared_weights", False) and summary.get("finalists", 1) == 1
+    validated = "validation" + ", by shared weights" * shared
+    names = {f"validation_{first}": validated, f"as_trained_test_{metric}": "test, as trained",
              f"test_{metric}": "test", "balanced": "test, balanced", first: first, "parameters": "parameters",
              "multiply_adds": "multiply-adds"}  # fmt: skip
     units = {f"as_trained_test_{metric}": metric, f"test_{metric}": metric, f"validation_{first}": first,
@@ -80,9 +82,10 @@ def verdict(summary: Mapping[str, Any]) -> Iterator[str]:
     first, metric = summary["first"], summary["metric"]
     if first is not None:
         name = next(iter(summary["objectives"]))
-        value = summary["winner"].get(f"validation_{name}", summary["winner"].get(name))
+        value = first.get("of_all", summary["winner"].get(f"validation_{name}", summary["winner"].get(name)))
+        split = "the validation split" + " by shared weights" * summary.get("by_shared_weights", False)
         yield (f"The best of the first {first['networks']} networks had {words(name)} {shown(name, first['best'])} on "
-               f"the validation split, the best of all {summary['evaluations']} {shown(name, value)}.")  # fmt: skip
+               f"{split}, the best of all {summary['evaluations']} {shown(name, value)}.")  # fmt: skip
     evaluations, made = summary["baseline_evaluations"], summary["evaluations"]
     if evaluations is not None and evaluations < made:
         yield f"Random search had time for {evaluations} evaluations, the search for {made}."

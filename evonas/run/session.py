@@ -315,7 +315,8 @@ class Session:
         if len(values) < 2 * FIRST:
             return None
         sign = 1 if self.problem.weights[0] > 0 else -1
-        return {"networks": FIRST, "best": max(values[:FIRST], key=lambda value: sign * value)}
+        best, of_all = (max(some, key=lambda value: sign * value) for some in (values[:FIRST], values))
+        return {"networks": FIRST, "best": best, "of_all": of_all}
 
     def _summary(self, search: Phase, winner: dict[str, Any], baselines: dict[str, Any]) -> dict[str, Any]:
         failures = [outcome for outcome in search.outcomes.values() if outcome.failed]
@@ -332,6 +333,8 @@ class Session:
             "trained": search.trained,
             "failed": len(failures),
             "rejected": search.rejected + self.guard.rejected,
+            "finalists": self.config.finalists,
+            "by_shared_weights": any(outcome.status == "shared" for outcome in search.outcomes.values()),
             "ended_because": search.ended_because,
             "wall_s": round(self.journal.seconds, 1),
             "first": self._first(search),

@@ -286,6 +286,13 @@ def test_a_count_that_rounds_up_to_the_next_letter_has_no_exponent():
     assert count(999_960) == "1000k"
 
 
+def test_an_axis_says_where_values_are_by_shared_weights():
+    records = [{"id": 0, "values": [0.5], "status": "shared"}]
+    assert quantity("accuracy", records).label == "validation accuracy by shared weights (%)"
+    assert quantity("accuracy", [records[0] | {"status": "full"}]).label == "validation accuracy (%)"
+    assert quantity("parameters", records).label == "parameters"
+
+
 def test_objectives_are_shown_in_their_units():
     shown = {name: quantity(name) for name in ("accuracy", "parameters", "latency", "mine")}
     assert shown["accuracy"].label == "validation accuracy (%)"

@@ -36,6 +36,19 @@ def test_accuracies_have_their_intervals():
     assert summary_rows(None, {"accuracy": 1.0}) == []
 
 
+def test_a_value_by_shared_weights_is_told_from_one_of_a_training():
+    first = {"networks": 10, "best": 0.3, "of_all": 0.4}
+    found = summary(by_shared_weights=True, first=first)
+    assert "validation, by shared weights" in summary_rows(found, {"accuracy": 1.0})[0]
+    assert next(verdict(found)) == (
+        "The best of the first 10 networks had accuracy 30.00% on the validation split by shared weights, the best of "
+        "all 10 40.00%."
+    )
+    retrained = summary(by_shared_weights=True, first=first, finalists=3)  # the winner's value is of a training
+    assert "validation" in summary_rows(retrained, {"accuracy": 1.0})[0]
+    assert "by shared weights, the best of all 10 40.00%" in next(verdict(retrained))
+
+
 def test_other_metrics_have_none():
     found = summary(metric="score") | {"winner": {"code": "c", "validation_score": 0.9, "test_score": 0.5}}
     assert summary_rows(found, {"score": 1.0})[0]["test"] == "0.5"
