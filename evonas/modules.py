@@ -47,6 +47,17 @@ class Crop(nn.Module):
         return x[:, :, self.rows :, self.columns :]
 
 
+class Scale(nn.Module):
+    """Every value times a fixed number."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return x * self.factor
+
+
 class Channels(nn.Module):
     """Some of the channels of an image."""
 
@@ -257,6 +268,7 @@ MODULES: dict[str, Callable[[Any, tuple[int, ...]], Call]] = {  # by the operati
     "drop_path": lambda op, shape: Call(DropPath, share=op.share),
     "identity": lambda op, shape: Call(nn.Identity),
     "zero": lambda op, shape: Call(Zeros, op.stride),
+    "scale": lambda op, shape: Call(Scale, op.factor),
     "crop": lambda op, shape: Call(DenseCrop, op.rows, op.columns),
     "first_channels": lambda op, shape: Call(DenseChannels, 0, op.channels),
     "last_channels": lambda op, shape: Call(DenseChannels, shape[0] - op.channels, shape[0]),

@@ -25,6 +25,7 @@ from evonas.operations import (
     PadSize,
     ReLU,
     Resize,
+    Scale,
     ShuffleChannels,
     SqueezeExcite,
     Zero,
@@ -350,6 +351,7 @@ def test_every_operation_has_a_json_form(kind):
         ShuffleChannels: lambda: ShuffleChannels(4),
         PadChannels: lambda: PadChannels(5),
         Resize: lambda: Resize(3, 4),
+        Scale: lambda: Scale(0.5),
     }.get(kind, kind)()
     assert from_json(json.loads(json.dumps(to_json(operation)))) == operation
 

@@ -232,6 +232,18 @@ class Zero(Own):
 
 
 @dataclass(frozen=True)
+class Scale(Own):
+    """Every value times a fixed number."""
+
+    name = "scale"
+    pure = True
+    factor: float
+
+    def __str__(self) -> str:
+        return f"scale {self.factor:.3g}"
+
+
+@dataclass(frozen=True)
 class SqueezeExcite(Own):
     """Each channel times a number between 0 and 1 that two linear layers, by way of so many units, make of the means of
     all channels (Hu et al. 2018, arXiv:1709.01507)."""

@@ -26,6 +26,7 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "gradients.py": (TABLE, IMAGES),
     "hypervolume.py": ("rows.csv",),
     "learning_curves.py": ("rows.csv",),
+    "masks.py": ("rows.csv",),
     "nao.py": ("rows.csv", "digits"),
     "shared_workers.py": (),
     "sharing.py": ("rows.csv", "digits", TABLE, "nasbench201"),

@@ -45,6 +45,7 @@ from evonas.operations import (
     PadSize,
     ReLU,
     Resize,
+    Scale,
     ShuffleChannels,
     SqueezeExcite,
     Zero,
@@ -80,7 +81,7 @@ def every_operation():
     draft.node("mean", ["sum"], AveragePool(3, 2, 1))
     draft.node("padded", ["cropped"], Convolution(8, 1, padding=1, dilation=1), MaxPool(2, 1))
     draft.node("joined", ["max", "shuffled", "mean", "shrunk", "flat_1x7", "padded"], combine="concat")
-    draft.node("stretched", ["joined"], PadChannels(64), Resize(3, 5), PadSize(4, 8), SqueezeExcite(3))
+    draft.node("stretched", ["joined"], PadChannels(64), Resize(3, 5), PadSize(4, 8), Scale(0.5), SqueezeExcite(3))
     draft.node("pooled", ["stretched"], GlobalAveragePool())
     draft.node("flat", ["pooled"], Flatten(), Linear(10, bias=False))
     return draft.graph()
@@ -166,8 +167,8 @@ def test_printed_classes_are_the_plain_ones(tmp_path):
     export(trained(tmp_path / "kept", every_operation()), tmp_path / "exported")
     text = (tmp_path / "exported" / "network.py").read_text()
     plain = {
-        "Channels", "CondensedConv2d", "Crop", "GlobalAverage", "PadChannels", "PadSize", "SqueezeExcite", "Zeros",
-        "Network",
+        "Channels", "CondensedConv2d", "Crop", "GlobalAverage", "Network", "PadChannels", "PadSize", "Scale",
+        "SqueezeExcite", "Zeros",
     }  # fmt: skip
     assert set(re.findall(r"^class (\w+)\(nn\.Module\):$", text, re.M)) == plain
     assert not re.search("Dense|Undrawn|Learned|Tensor|->.*:$", text, re.M)

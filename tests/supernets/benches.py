@@ -8,6 +8,7 @@ from evonas.data.sources import Source
 from evonas.evaluation import Candidate
 from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.genet import GeNetSpace
+from evonas.genomes.mask_connect import MaskConnectSpace
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
 from evonas.individual import Individual
@@ -15,6 +16,7 @@ from evonas.recipe import Recipe
 from evonas.supernets.darts import DARTS
 from evonas.supernets.enas import ENAS
 from evonas.supernets.gdas import GDAS
+from evonas.supernets.mask_connect import MaskConnect
 from evonas.supernets.nsas import GDASNSAS
 from evonas.supernets.pc_darts import PCDARTS
 from evonas.supernets.snas import SNAS
@@ -26,6 +28,7 @@ from evonas.tasks.splits import Split
 SHAPE = (1, 8, 8)
 CELLS = DARTSSpace(3, 4, search=True, input_shape=SHAPE)
 SMALL = NASBench201Space(4, 1, SHAPE)
+MASKS = MaskConnectSpace((4, 8), 2, fan_in=2, input_shape=SHAPE)
 RECIPE = Recipe(epochs=3, batch_size=24, learning_rate=0.05, nesterov=False, weight_decay=3e-4, clip_norm=5)
 SPACES = [
     CELLS,
@@ -41,6 +44,7 @@ POLICIES = {
     "gdas": GDAS,
     "enas": lambda space, **settings: ENAS(space, steps=2, samples=4, candidates=3, **settings),
     "gdas-nsas": lambda space, **settings: GDASNSAS(space, constraints=2, **settings),
+    "mask-connect": MaskConnect,
     "pc-darts": lambda space, **settings: PCDARTS(space, beginning=1, **settings),
 }
 

@@ -9,6 +9,7 @@ from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.enas import ENASMicroSpace
 from evonas.genomes.enas_macro import ENASMacroSpace
 from evonas.genomes.genet import GeNetSpace
+from evonas.genomes.mask_connect import MaskConnectSpace
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
 from evonas.genomes.one_shot import OneShotSpace
@@ -29,6 +30,8 @@ SPACES = [
     DARTSSpace(3, 4, search=True, every=True, input_shape=SHAPE),
     DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE),
     OneShotSpace(3, 4, 3, input_shape=SHAPE),
+    MaskConnectSpace((4, 8), 2, fan_in=2, input_shape=SHAPE),
+    MaskConnectSpace((4, 8), 2, fan_in=2, branches=3, inner=2, input_shape=SHAPE),
 ]
 every_space = pytest.mark.parametrize(
     "space",

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from benches import CELLS, POLICIES, RECIPE, SHAPE, SMALL, SPACES, batch, bench, judged, policy, prepared, run
+from benches import CELLS, MASKS, POLICIES, RECIPE, SHAPE, SMALL, SPACES, batch, bench, judged, policy, prepared, run
 from devices import agree, like
 from torch import nn
 
@@ -29,18 +29,23 @@ from evonas.support.streams import stream
 from evonas.systems.registry import setup, system
 from evonas.training import checkpoint
 
-PARTIAL = [("pc-darts", replace(SMALL, partial=2)), ("pc-darts", replace(CELLS, channels=8, partial=4))]
+ELSEWHERE = ("pc-darts", "mask-connect")  # policies that search spaces of their own form
+PARTIAL = [
+    ("pc-darts", replace(SMALL, partial=2)),
+    ("mask-connect", MASKS),
+    ("pc-darts", replace(CELLS, channels=8, partial=4)),
+]
 
 
 def pairs(spaces, partial):
     """A test for each policy on each space; those on whole DARTS cells are slow tests."""
-    for kind, space in [(kind, space) for kind in POLICIES if kind != "pc-darts" for space in spaces] + partial:
+    for kind, space in [(kind, space) for kind in POLICIES if kind not in ELSEWHERE for space in spaces] + partial:
         name = f"{kind} on {space.name}{' with every edge' * getattr(space, 'every', False)}"
         yield pytest.param(kind, space, id=name, marks=[pytest.mark.slow] * isinstance(space, DARTSSpace))
 
 
 kind_and_space = pytest.mark.parametrize(("kind", "space"), list(pairs(SPACES, PARTIAL)))
-every_kind = pytest.mark.parametrize(("kind", "space"), list(pairs([SMALL], PARTIAL[:1])))
+every_kind = pytest.mark.parametrize(("kind", "space"), list(pairs([SMALL], PARTIAL[:2])))
 NOT_ASKED = {f"controller.{name}.weight" for name in ("earlier", "current", "attention")}  # where nothing points
 
 

@@ -43,6 +43,7 @@ WRONG = {
     "nsas": [{"beta": 1.1}, {"constraints": 0}, {"recent": 0}, {"strategy.evaluations": 0}, {"supernet_layers": -1}],
     "one-shot": [{"strategy.evaluations": 0}, {"cells": 2}, {"space.channels": 0}, {"space.blocks": 9},
                  {"supernet_channels": -1}, {"dropped": -0.1}, {"dropped": 1}, {"ghost": 1}],
+    "mask-connect": [{"rate": 0.0}, {"fan_in": 0}, {"space.widths": (16, 8)}, {"space.modules": 0}],
     "block-qnn": [*Q_LEARNING, {"flops_weight": -1}, {"density_weight": -1}],
 }  # fmt: skip
 
