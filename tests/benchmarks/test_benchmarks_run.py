@@ -23,7 +23,7 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "few_shot.py": ("rows.csv", "digits", MACRO),
     "fidelity.py": ("rows.csv",),
     "gpu.py": ("cpu",),
-    "gradients.py": (TABLE, IMAGES),
+    "gradients.py": ("rows.csv", TABLE, IMAGES),
     "hypervolume.py": ("rows.csv",),
     "learning_curves.py": ("rows.csv",),
     "masks.py": ("rows.csv",),
