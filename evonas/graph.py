@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from hashlib import blake2b
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -20,7 +21,7 @@ from msgspec import Meta, Struct
 from evonas import gates, operations
 from evonas.errors import UserError
 from evonas.gates import Gate
-from evonas.operations import Convolution, DropPath, Identity, Operation, Recorded, Shape, Zero
+from evonas.operations import JOINS, Attention, Convolution, DropPath, Identity, Operation, Recorded, Shape, Zero
 from evonas.support.schema import checked
 
 INPUT = "input"
@@ -41,7 +42,8 @@ class Edge:
 
 @dataclass(frozen=True)
 class Node:
-    """`name` may have folders (`stage1/node2`); `combine` is "sum" or "concat"."""
+    """`name` may have folders (`stage1/node2`); `combine` is "sum", "concat" or "attention", which is a mean with
+    learned weights (`evonas.operations.Attention`)."""
 
     name: str
     inputs: tuple[Edge, ...]
@@ -49,10 +51,16 @@ class Node:
     combine: str = "sum"
 
     @property
+    def fusion(self) -> tuple[Operation, ...]:
+        """The operation by which several inputs are joined, where that has weights."""
+        return (Attention(len(self.inputs)),) if self.combine == "attention" and len(self.inputs) > 1 else ()
+
+    @property
     def steps(self) -> Iterator[tuple[str, Operation]]:
-        """The operations under the names of their modules: conv, conv_2, ..."""
+        """The operations under the names of their modules: conv, conv_2, ...; before them that which joins the inputs,
+        if one does."""
         count: dict[str, int] = {}
-        for operation in self.operations:
+        for operation in (*self.fusion, *self.operations):
             nth = count[operation.name] = count.get(operation.name, 0) + 1
             yield (operation.name if nth == 1 else f"{operation.name}_{nth}"), operation
 
@@ -106,14 +114,16 @@ class Graph:
             if edge.source not in shapes:
                 raise GraphError(f"{node.name}: its input {edge.source!r} is not an earlier node")
         found = [shapes[edge.source] for edge in node.inputs]
-        if node.combine == "sum":
+        if node.combine in ("sum", "attention"):
             if len(set(found)) > 1:
                 raise GraphError(
                     f"{node.name}: its inputs cannot be summed, their shapes differ: {_listed(node, found)}"
                 )
+            if node.fusion and len(found[0]) != 3:
+                raise GraphError(f"{node.name}: attention joins images, and its inputs are {_listed(node, found)}")
             return found[0]
-        if node.combine != "concat":
-            raise GraphError(f'{node.name}: combine is {node.combine!r}; use "sum" or "concat"')
+        if node.combine not in JOINS:
+            raise GraphError(f"{node.name}: combine is {node.combine!r}; use one of {', '.join(JOINS)}")
         if len({shape[1:] for shape in found}) > 1:
             raise GraphError(f"{node.name}: its inputs differ in size: {_listed(node, found)}")
         if any(edge.gate != 1 for edge in node.inputs):
@@ -135,8 +145,13 @@ class Graph:
 
     # ---- counting -------------------------------------------------------------------------------------------------
 
+    def chain(self, node: Node) -> Iterator[tuple[Operation, Shape]]:
+        """The operations that follow one another in a node, each with the shape of its input."""
+        return ((operation, shape) for _, operation, shape in islice(self.steps(node), len(node.fusion), None))
+
     def steps(self, node: Node) -> Iterator[tuple[str, Operation, Shape]]:
-        """Each operation of a node: module name, operation, shape of its input."""
+        """Each operation of a node, that which joins its inputs included: module name, operation, shape of its input
+        (or of each of them)."""
         shape = self._combined(node, self.shapes)
         for name, operation in node.steps:
             yield name, operation, shape
@@ -237,7 +252,7 @@ class Graph:
     def __str__(self) -> str:
         rows = [(INPUT, "", "", "x".join(map(str, self.input_shape)))]
         for node in self.nodes:
-            joined = " + " if node.combine == "sum" else ", "
+            joined = {"sum": " + ", "concat": ", ", "attention": " ~ "}[node.combine]
             inputs = joined.join(e.source if e.gate == 1 else f"[{e.gate}] {e.source}" for e in node.inputs)
             shape = "x".join(map(str, self.shapes[node.name]))
             rows.append((node.name, inputs, ", ".join(map(str, node.operations)), shape))
@@ -255,7 +270,7 @@ class Graph:
                 {
                     "name": node.name,
                     "inputs": [[edge.source, gates.to_json(edge.gate)] for edge in node.inputs],
-                    "operations": [operations.to_json(op, shape) for _, op, shape in self.steps(node)],
+                    "operations": [operations.to_json(op, shape) for op, shape in self.chain(node)],
                     "combine": node.combine,
                 }
                 for node in self.nodes
@@ -289,7 +304,7 @@ class _NodeText(Struct):
     name: str
     inputs: list[tuple[str, Any]]
     operations: list[dict[str, Any]]
-    combine: Literal["sum", "concat"]
+    combine: Literal["sum", "concat", "attention"]
 
 
 class _GraphText(Struct):

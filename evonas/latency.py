@@ -16,7 +16,7 @@ from msgspec import Struct
 from evonas import operations
 from evonas.errors import UserError
 from evonas.graph import Graph
-from evonas.operations import Operation
+from evonas.operations import JOINS, Operation
 from evonas.support.files import place, read_json, write_json
 from evonas.support.schema import VERSION, check_version, checked
 
@@ -26,7 +26,7 @@ Key = tuple[str, Shape]  # a step as JSON, and the shape of its input
 
 @dataclass(frozen=True)
 class Join:
-    """The sum or concatenation of several inputs at the beginning of a node."""
+    """The sum, concatenation, or fusion of several inputs at the beginning of a node."""
 
     name: str
     inputs: int
@@ -43,8 +43,7 @@ def steps_of(graph: Graph) -> Iterator[tuple[Step, Shape]]:
     for node in graph.nodes:
         if len(node.inputs) > 1:
             yield Join(node.combine, len(node.inputs)), graph.shapes[node.inputs[0].source]
-        for _, operation, shape in graph.steps(node):
-            yield operation, shape
+        yield from graph.chain(node)
 
 
 def key_of(step: Step, shape: Shape) -> Key:
@@ -156,7 +155,7 @@ def table(path: str) -> LatencyTable:
 
 def _read(plain: dict[str, Any]) -> Step:
     """A step from its plain form. Raises UserError for an operation that is not known here."""
-    if plain["kind"] in ("sum", "concat"):
+    if plain["kind"] in JOINS:
         return Join(plain["kind"], plain["inputs"])
     return operations.from_json(plain)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -102,6 +102,22 @@ class SqueezeExcite(nn.Module):
     def forward(self, x):
         shares = self.excite(self.squeeze(x.mean((2, 3))).relu()).sigmoid()
         return x * shares[:, :, None, None]
+
+
+class Attention(nn.Module):
+    """The mean of several images, weighted by what two linear layers make of the means of their channels."""
+
+    def __init__(self, channels, units):
+        super().__init__()
+        self.project = nn.Linear(channels, units, bias=False)
+        self.score = nn.Linear(units, 1, bias=False)
+
+    def scores(self, images):  # n of (B, C, H, W) -> (B, n)
+        return torch.cat([self.score(self.project(x.mean((2, 3))).tanh()) for x in images], 1)
+
+    def forward(self, images):
+        shares = self.scores(images).softmax(1)
+        return sum(x * share[:, None, None, None] for x, share in zip(images, shares.unbind(1), strict=True))
 
 
 # ---- what training has instead of a class: the same outputs, faster or safer -----------------------------------------
@@ -243,6 +259,29 @@ class UndrawnSqueezeExcite(SqueezeExcite):
     def __init__(self, channels: int, units: int) -> None:
         nn.Module.__init__(self)
         self.squeeze, self.excite = Linear(channels, units), Linear(units, channels)
+
+
+class UndrawnAttention(Attention):
+    """With the layers whose weights are drawn later. Of a supernet it takes pairs of a weight and an image: the shares
+    of those whose weights are less than 1 are less by as much, before they are made to sum to 1."""
+
+    exported = Attention
+
+    def __init__(self, channels: int, units: int) -> None:
+        nn.Module.__init__(self)
+        self.project, self.score = Linear(channels, units, bias=False), Linear(units, 1, bias=False)
+
+    def forward(self, images: Sequence[Tensor | tuple[Any, Tensor]]) -> Tensor:
+        if not isinstance(images[0], tuple):
+            return super().forward(images)
+        weights, terms = zip(*images, strict=True)
+        if all(isinstance(weight, int) for weight in weights):
+            return super().forward(terms)
+        scores = self.scores(terms)
+        known = [torch.as_tensor(weight, dtype=scores.dtype, device=scores.device) for weight in weights]
+        shares = (scores - scores.detach().amax(1, keepdim=True)).exp() * torch.stack(known)
+        shares = shares / shares.sum(1, keepdim=True).clamp_min(torch.finfo(shares.dtype).tiny)
+        return sum(x * share[:, None, None, None] for x, share in zip(terms, shares.unbind(1), strict=True))
 
 
 # ---- which is whose --------------------------------------------------------------------------------------------------

@@ -57,12 +57,12 @@ def build(graph: Graph, *, seed: int = 0, trust: bool = False) -> fx.GraphModule
         inputs = [values[edge.source] for edge in node.inputs]
         target = node.name.replace("/", ".")
         steps = OrderedDict((name, _made(op, shape, seed, f"{target}.{name}")) for name, op, shape in graph.steps(node))
-        _reuse_memory(node, list(steps.values()))
+        _reuse_memory(node, list(steps.values())[len(node.fusion) :])
         if node.name in free:
             modules[target] = GatedNode(node, steps)
             values[node.name] = drawn.call_module(target, (weights, *inputs))
             continue
-        value = _combine(drawn, node, inputs)
+        value = inputs if node.fusion else _combine(drawn, node, inputs)
         if steps:
             modules[target] = nn.Sequential(steps)
             value = drawn.call_module(target, (value,))
@@ -236,13 +236,15 @@ class GatedNode(nn.Sequential):
 
     def __init__(self, node: Node, steps: OrderedDict[str, nn.Module]) -> None:
         super().__init__(steps)
-        self.node, self.joins = node.name, node.combine == "concat"
+        self.node, self.joins, self.fuses = node.name, node.combine == "concat", bool(node.fusion)
 
     def forward(self, weights: dict[str, list[Any] | None], *inputs: Tensor | None) -> Tensor | None:
         own = weights[self.node]
         if own is None:
             return None
         live = [(w, x) for w, x in zip(own, inputs, strict=True) if x is not None and not gates.is_closed(w)]
+        if self.fuses:
+            return super().forward(live)
         return super().forward(concatenated([x for _, x in live]) if self.joins else _sum(live))
 
 

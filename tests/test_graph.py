@@ -111,7 +111,7 @@ def node(name, *inputs, ops=(), combine="sum"):
         ([node("a")], "needs an input"),
         ([node("a", "input", ops=[Convolution(4)]), node("b", "a", "input")], "a 4x8x8, input 3x8x8"),
         ([node("a", "input", ops=[MaxPool()]), node("b", "a", "input", combine="concat")], "differ in size"),
-        ([node("a", "input", combine="mean")], 'use "sum" or "concat"'),
+        ([node("a", "input", combine="mean")], "use one of sum, concat, attention"),
         ([node("a", "input", ops=[Linear(3)])], "flatten or pool it first"),
         ([node("a", "input", ops=[Flatten(), Convolution(3)])], "takes an image"),
         ([node("a", "input", ops=[Convolution(3, 11, padding=0)])], "does not fit into 8x8"),

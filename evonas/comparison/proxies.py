@@ -46,7 +46,7 @@ SMALL = 10  # genomes below which a tau says next to nothing
 
 def layers(graph: Graph) -> int:
     """Convolutions and linear layers: the operations that have multiply-adds."""
-    return sum(op.multiply_adds(shape) > 0 for node in graph.nodes for _, op, shape in graph.steps(node))
+    return sum(op.multiply_adds(shape) > 0 for node in graph.nodes for op, shape in graph.chain(node))
 
 
 @dataclass(frozen=True, eq=False)

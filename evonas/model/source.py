@@ -230,6 +230,8 @@ def exported_name(key: str, names: dict[str, str]) -> str:
 
 
 def _combined(node: Node, values: list[str]) -> str:
+    if node.fusion:
+        return f"[{', '.join(values)}]"
     if node.combine == "concat" and len(values) > 1:
         return f"torch.cat([{', '.join(values)}], 1)"
     return " + ".join(values)

@@ -13,6 +13,7 @@ from evonas.operations.arrangement import (
     Resize,
     ShuffleChannels,
 )
+from evonas.operations.fusion import JOINS, Attention
 from evonas.operations.layers import (
     AveragePool,
     BatchNorm,
@@ -37,7 +38,9 @@ from evonas.operations.recorded import Recorded, from_json, to_json
 from evonas.support.call import Call
 
 __all__ = [
+    "JOINS",
     "OPERATIONS",
+    "Attention",
     "AveragePool",
     "BatchNorm",
     "Call",

@@ -16,6 +16,7 @@ from evonas.graph import Graph
 from evonas.latency import Join, Key, LatencyTable, Shape, Step, key_of, steps_of
 from evonas.modules import seeded
 from evonas.network import build
+from evonas.operations import Attention
 from evonas.ranking import rank_correlation
 from evonas.scheduled import finished
 from evonas.support.device import torch_threads
@@ -69,7 +70,8 @@ def measured(
 def _of_step(step: Step, shape: Shape, device: str, precision: str, batch: int) -> float:
     if isinstance(step, Join):
         several = [_random(shape, device, batch) for _ in range(step.inputs)]
-        join = partial(reduce, torch.add) if step.name == "sum" else partial(torch.cat, dim=1)
+        joins = {"sum": partial(reduce, torch.add), "concat": partial(torch.cat, dim=1)}
+        join = joins.get(step.name) or seeded(Attention(step.inputs).module(shape), seed=0).to(device).eval()
         return milliseconds(join, several, precision=precision)
     module = finished(seeded(step.module(shape), seed=0)).to(device).eval()
     if len(shape) == 3:

@@ -158,13 +158,17 @@ def _steps(graph: Graph, images: _Tensor, size: int, width: int) -> Iterator[_St
             joined = _Tensor(value.bytes + sum(other.bytes for other in others))
             yield _Step((value, *others), joined)
             value = joined
+        elif others and node.fusion:
+            joined = _Tensor(value.bytes)
+            yield _Step((value, *others), joined, (value, *others), weighs=True)
+            value = joined
         else:
             for other in others:
                 total = _Tensor(value.bytes)
                 yield _Step((value, other), total)
                 value = total
         before: Operation | None = None
-        for _, operation, shape in graph.steps(node):
+        for operation, shape in graph.chain(node):
             if operation.overwrites and before is not None and before.overwritable:
                 yield _Step((), None, (value,))
             elif not operation.view:

@@ -72,7 +72,8 @@ def every_operation():
     )
     draft.node("left+right/3=conv", ["stem"], Identity())
     draft.node("none", ["stem"], Zero())
-    draft.node("sum", ["left+right/3-conv", "left+right/3=conv", "none"])
+    draft.node("attended", ["left+right/3-conv", "left+right/3=conv"], combine="attention")
+    draft.node("sum", ["left+right/3-conv", "left+right/3=conv", "none", "attended"])
     draft.node("flat_1x7", ["stem"], Convolution(8, (1, 7), (1, 2)), Convolution(8, (7, 1), (2, 1)))
     draft.node("cropped", ["stem"], Crop(1, 1), Convolution(8, 1, stride=2, padding=0))
     draft.node("shrunk", ["stem"], Zero(stride=2))
@@ -167,8 +168,8 @@ def test_printed_classes_are_the_plain_ones(tmp_path):
     export(trained(tmp_path / "kept", every_operation()), tmp_path / "exported")
     text = (tmp_path / "exported" / "network.py").read_text()
     plain = {
-        "Channels", "CondensedConv2d", "Crop", "GlobalAverage", "Network", "PadChannels", "PadSize", "Scale",
-        "SqueezeExcite", "Zeros",
+        "Attention", "Channels", "CondensedConv2d", "Crop", "GlobalAverage", "Network", "PadChannels", "PadSize",
+        "Scale", "SqueezeExcite", "Zeros",
     }  # fmt: skip
     assert set(re.findall(r"^class (\w+)\(nn\.Module\):$", text, re.M)) == plain
     assert not re.search("Dense|Undrawn|Learned|Tensor|->.*:$", text, re.M)

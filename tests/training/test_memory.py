@@ -14,7 +14,7 @@ from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.genet import DIGITS
 from evonas.graph import Draft
 from evonas.network import build
-from evonas.operations import Convolution, GlobalAveragePool, Linear
+from evonas.operations import Convolution, GlobalAveragePool, Linear, ReLU
 from evonas.recipe import Recipe
 from evonas.supernets.darts import DARTS
 from evonas.supernets.pc_darts import PCDARTS
@@ -93,6 +93,17 @@ def test_the_estimate_holds_for_operations_of_a_users(own, device):
 def longest(space, device):
     one = torch.tensor(1.0, device=device)
     return {d.name: {"sep_conv_3x3": one.clone().requires_grad_()} for d in space.decisions(space.open())}
+
+
+def test_the_estimate_holds_where_inputs_are_joined_by_attention(device):
+    draft = Draft((3, 16, 16))
+    images = ["input"]
+    for depth in range(3):
+        made = [draft.node(f"branch{depth}{side}", images[-1:], Convolution(16), ReLU()) for side in "abc"]
+        images.append(draft.node(f"joined{depth}", made, combine="attention"))
+    draft.node("head", images[-1:], GlobalAveragePool(), Linear(10))
+    graph = draft.graph()
+    check(training_bytes(graph, RECIPE, device=device), asked_of_the_allocator(graph, RECIPE, device), device, rel=0.1)
 
 
 @pytest.mark.parametrize(
