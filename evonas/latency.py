@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from evonas import operations
 from evonas.errors import UserError
-from evonas.graph import Graph
+from evonas.graph import Graph, Node
 from evonas.operations import JOINS, Operation
 from evonas.support.files import place, read_json, write_json
 from evonas.support.schema import VERSION, check_version, checked
@@ -41,9 +41,13 @@ Step = Operation | Join
 def steps_of(graph: Graph) -> Iterator[tuple[Step, Shape]]:
     """What a network does, step by step, each with the shape of its input."""
     for node in graph.nodes:
-        if len(node.inputs) > 1:
-            yield Join(node.combine, len(node.inputs)), graph.shapes[node.inputs[0].source]
-        yield from graph.chain(node)
+        yield from steps_of_node(graph, node)
+
+
+def steps_of_node(graph: Graph, node: Node) -> Iterator[tuple[Step, Shape]]:
+    if len(node.inputs) > 1:
+        yield Join(node.combine, len(node.inputs)), graph.shapes[node.inputs[0].source]
+    yield from graph.chain(node)
 
 
 def key_of(step: Step, shape: Shape) -> Key:
@@ -96,9 +100,10 @@ class LatencyTable:
 
     def of(self, graph: Graph) -> float:
         """What a network takes, in milliseconds. Raises UserError for a kind of operation that was not measured."""
-        return self.scale * sum(self._of_step(step, shape) for step, shape in steps_of(graph.simplified()))
+        return self.scale * sum(self.of_step(step, shape) for step, shape in steps_of(graph.simplified()))
 
-    def _of_step(self, step: Step, shape: Shape) -> float:
+    def of_step(self, step: Step, shape: Shape) -> float:
+        """What a step takes, in milliseconds that are not yet scaled."""
         known = self.ms.get(key_of(step, shape))
         if known is not None:
             return known

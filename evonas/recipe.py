@@ -205,6 +205,23 @@ RECIPES: dict[str, Recipe] = {
         epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, cutout=16, clip_norm=5,
         drop_path=0.3, auxiliary=0.4, nesterov=False, by_epoch=True,
     ),
+    # Wu et al. 2019: two ports agree on the search (on 100 classes, which is up to the data given); its batch size and
+    # that of the final training, and 360 epochs, are from memory
+    "fbnet-search": Recipe(
+        epochs=90, batch_size=192, learning_rate=0.1, nesterov=False, weight_decay=1e-4, crop=28, flip=True,
+    ),
+    "fbnet": Recipe(
+        epochs=360, batch_size=256, learning_rate=0.1, nesterov=False, weight_decay=4e-5, schedule="step",
+        milestones=(90, 180, 270), crop=28, flip=True,
+    ),
+    # Cai et al. 2019, published code, whose 40 epochs of warm-up have a cosine of their own, from 0.05; rate and epochs
+    # of the final training are from memory
+    "proxylessnas-search": Recipe(
+        epochs=160, batch_size=256, learning_rate=0.025, weight_decay=4e-5, crop=28, flip=True, label_smoothing=0.1,
+    ),
+    "proxylessnas": Recipe(
+        epochs=300, batch_size=256, learning_rate=0.05, weight_decay=4e-5, crop=28, flip=True, label_smoothing=0.1,
+    ),
     # Pham et al. 2018, published code for cells. Its l2 term is not halved, so our weight decay is twice its number.
     "enas-search": Recipe(
         epochs=150, batch_size=160, learning_rate=0.05, last_rate=5e-4, cycle=10, weight_decay=2e-4, crop=4, flip=True,

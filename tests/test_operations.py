@@ -162,7 +162,7 @@ def test_a_supernet_has_it_as_a_candidate(own, way):
     draft.node("head", ["sum"], GlobalAveragePool(), Linear(3))
     alone = extract(supernet, draft.graph())
     assert torch.equal(supernet(IMAGES, {"way": way}), alone(IMAGES))
-    assert supernet_bytes(graph, RECIPE) > supernet_bytes(graph, RECIPE, one_path=True) > 0
+    assert supernet_bytes(graph, RECIPE) > supernet_bytes(graph, RECIPE, paths=1) > 0
     shares = {name: torch.tensor(1 / 3, requires_grad=True) for name in ("gelu", "depthwise", "relu")}
     supernet.train()(IMAGES, {"way": shares}).sum().backward()
     assert all(share.grad is not None for share in shares.values())

@@ -21,6 +21,7 @@ class RunBench:
 
     recipe      of the weights; its epochs are those of the search
     memory      bytes that the training may take: all of the device's, since no worker trains meanwhile
+    limits      of the networks that are searched for
     objectives  of the search, by name, with their weights
     preference  of the policy that has trained the run's supernet: the probability of each option (as text) of each
                 decision; empty where there is none
@@ -33,7 +34,7 @@ class RunBench:
         self._problem, self._config = problem, config
         self.recipe: Recipe = problem.search
         self.seed, self.precision, self.device = config.seed, config.precision, config.device
-        self.objectives = problem.objectives
+        self.limits, self.objectives = config.limits, problem.objectives
         self.preference = preference or {}
 
     @cached_property

@@ -33,6 +33,7 @@ class Policy(nn.Module, ABC):
                random generators for its draws, torch's and Python's, independent of the order of the images; reseeded
                in each epoch
     one_path   whether a step computes one network instead of all of them
+    paths      with one_path: of each decision's options, how many a step computes beside one another at most
     statistics of batch norm by which its routes are judged (`evonas.supernets.supernet.Supernet`)
     together   examples of a forward pass, where a step has several; None: a whole batch of the recipe
     batches    that a step of the weights needs
@@ -44,6 +45,7 @@ class Policy(nn.Module, ABC):
     """
 
     one_path = False
+    paths = 1
     statistics = "batch"
     together: int | None = None
     batches = 1
@@ -69,6 +71,9 @@ class Policy(nn.Module, ABC):
 
     def check(self, recipe: Recipe) -> None:
         """Raise UserError for a recipe of the weights with which it cannot learn."""
+
+    def prepare(self, bench: Bench) -> None:
+        """Called once, before the first epoch, with what a run gives. Raises UserError where it cannot search for it."""
 
     def begin(self, epoch: int, epochs: int) -> None:
         """Called before each epoch, counted from 0."""
@@ -151,7 +156,7 @@ def require_memory(policy: Policy, graph: Graph, bench: Bench) -> None:
     needed = supernet_bytes(
         graph,
         replace(bench.recipe, batch_size=size),
-        one_path=policy.one_path,
+        paths=policy.paths if policy.one_path else None,
         device=bench.train.device.type,
         precision=bench.precision,
     )

@@ -118,6 +118,7 @@ class SupernetSearch(Strategy):
         require_memory(self.policy, graph, bench)
         self.training = SupernetTraining(graph, bench, statistics=self.statistics)
         self.policy.to(self.training.device)
+        self.policy.prepare(bench)
         for genome in self._first:
             self.policy.prefer(genome)
         if self.checkpoint is not None and self.checkpoint.exists():

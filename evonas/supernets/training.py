@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from evonas.evaluation.limits import Limits
 from evonas.gates import Route
 from evonas.graph import Graph
 from evonas.recipe import Recipe
@@ -24,6 +25,7 @@ class Bench(Protocol):
     train, validation   training split for the weights, and validation split for evaluating routes
     recipe              recipe for the weights; its epochs are those of the search
     memory              bytes that the training may take; None: no limit
+    limits              of the networks that are searched for
     """
 
     @property
@@ -32,6 +34,8 @@ class Bench(Protocol):
     def validation(self) -> Split: ...
     @property
     def memory(self) -> int | None: ...
+    @property
+    def limits(self) -> Limits: ...
     @property
     def recipe(self) -> Recipe: ...
     @property
@@ -50,6 +54,7 @@ class GivenBench:
     seed: int = 0
     precision: str = "float32"
     memory: int | None = None
+    limits: Limits = Limits()
 
 
 def batch_size(bench: Bench) -> int:

@@ -44,26 +44,28 @@ def training_bytes(
 
 
 def supernet_bytes(
-    graph: Graph, recipe: Recipe, *, one_path: bool = False, device: str = "cpu", precision: str = "float32"
+    graph: Graph, recipe: Recipe, *, paths: int | None = None, device: str = "cpu", precision: str = "float32"
 ) -> int:
-    """Bytes for a training of a supernet in whose steps all candidates run and are weighed, or, with `one_path`,
-    one of those that a decision chooses among: the longest everywhere."""
-    run = (_longest_path(graph) if one_path else graph).simplified(training=True).shared()
+    """Bytes for a training of a supernet in whose steps all candidates run and are weighed, or, with `paths`, so many
+    of those that a decision chooses among: the largest everywhere."""
+    run = (graph if paths is None else _largest_paths(graph, paths)).simplified(training=True).shared()
     live = _peak(run, recipe.batch_size, BYTES[precision])
     return int(SPARE[device][precision] * (_held(graph.parameters_in_training, recipe) + live))
 
 
-def _longest_path(graph: Graph) -> Graph:
-    """The graph with one candidate wherever several meet in a sum and depend on one decision: the longest one."""
-    length = {INPUT: 0} | {node.name: len(node.operations) for node in graph.nodes}
+def _largest_paths(graph: Graph, count: int) -> Graph:
+    """The graph with so many candidates wherever more meet in a sum and depend on one decision: those whose operations
+    give most."""
+    size = {INPUT: 0} | {
+        node.name: sum(prod(op.shape(shape)) for _, op, shape in graph.steps(node)) for node in graph.nodes
+    }
     nodes = []
     for node in graph.nodes:
-        longest: dict[str, Edge] = {}
+        found: dict[str, list[Edge]] = {}
         for edge in node.inputs:
-            name = edge.gate.decision if isinstance(edge.gate, Is) else str(edge)
-            if name not in longest or length[edge.source] > length[longest[name].source]:
-                longest[name] = edge
-        nodes.append(replace(node, inputs=tuple(longest.values())))
+            found.setdefault(edge.gate.decision if isinstance(edge.gate, Is) else str(edge), []).append(edge)
+        largest = [sorted(edges, key=lambda edge: -size[edge.source])[:count] for edges in found.values()]
+        nodes.append(replace(node, inputs=tuple(edge for edges in largest for edge in edges)))
     return Graph(graph.input_shape, tuple(nodes), graph.auxiliary)
 
 

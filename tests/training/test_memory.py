@@ -107,15 +107,15 @@ def test_the_estimate_holds_where_inputs_are_joined_by_attention(device):
 
 
 @pytest.mark.parametrize(
-    ("partial", "route", "one_path"),
+    ("partial", "route", "paths"),
     [
-        (1, lambda space, device: DARTS(space, rng=stream(0, "route")).to(device).route(), False),
-        (4, lambda space, device: PCDARTS(space, rng=stream(0, "route")).to(device).route(), False),
-        (1, longest, True),
+        (1, lambda space, device: DARTS(space, rng=stream(0, "route")).to(device).route(), None),
+        (4, lambda space, device: PCDARTS(space, rng=stream(0, "route")).to(device).route(), None),
+        (1, longest, 1),
     ],
-    ids=["darts", "pc-darts", "the longest path"],
+    ids=["darts", "pc-darts", "the largest path"],
 )
-def test_the_estimate_of_a_supernet_is_what_autograd_asks_for(partial, route, one_path, device):
+def test_the_estimate_of_a_supernet_is_what_autograd_asks_for(partial, route, paths, device):
     space = DARTSSpace(5, 8, search=True, partial=partial)
     graph, route = space.decode(space.open()), route(space, device)
     supernet = build(graph).to(device=device, memory_format=torch.channels_last)
@@ -129,7 +129,7 @@ def test_the_estimate_of_a_supernet_is_what_autograd_asks_for(partial, route, on
         optimizer.step()
 
     step()
-    estimate = supernet_bytes(graph, RECIPE, one_path=one_path, device=device)
+    estimate = supernet_bytes(graph, RECIPE, paths=paths, device=device)
     check(estimate, asked_for(step, device) + 2 * 4 * graph.parameters, device, rel=0.15)
 
 
