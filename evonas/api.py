@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,11 @@ from evonas.evaluation.limits import Limits
 from evonas.executors import Equipment, open_executor, require, serve_if_worker
 from evonas.executors.workplace import workplace
 from evonas.individual import Toolbox
+from evonas.latency import LatencyTable
 from evonas.model.final_training import OnEpoch, Request, choose_recipe, train_to_the_end
 from evonas.model.trained import TrainedNetwork
 from evonas.objectives import read_count
-from evonas.reports.progress import Progress, Silent
+from evonas.reports.progress import Progress, Silent, new_console
 from evonas.run import problem as problems
 from evonas.run.arguments import (
     Arrays,
@@ -49,6 +51,7 @@ from evonas.run.budget import Budget
 from evonas.run.check import check, check_same
 from evonas.run.config import Config
 from evonas.run.journal import Journal
+from evonas.run.latencies import measured_in, table_of
 from evonas.run.probe import require_time
 from evonas.run.problem import BY_SCRIPT, Brought, fitted
 from evonas.run.session import Session
@@ -60,6 +63,7 @@ from evonas.support.device import choose_device, choose_precision
 from evonas.systems import registry
 from evonas.systems.own import resolved
 from evonas.systems.settings import whole
+from evonas.systems.setup import Setup
 from evonas.tasks.task import Task
 
 ENDING = (signal.SIGINT, signal.SIGTERM)  # what ends a search, to be resumed
@@ -134,7 +138,7 @@ def search(
     max_parameters     no network above is trained: 20_000 or "20k"
     max_multiply_adds  likewise
     target_ms          no network is trained that takes more milliseconds, by the table of
-    latencies          this file, which `evonas measure` makes
+    latencies          this file, which `evonas measure` makes; None: one that is measured on this machine at first
     init               networks to begin with: codes, or directories of runs, whose best is taken; ["none"]: none; ():
                        as the system does
     warm_start         begin with the best of so many random networks, as many as the strategy's population or else 20,
@@ -187,7 +191,7 @@ def search(
     if begun and not resume:
         raise UserError(f"{directory} holds another run; go on with 'evonas resume {directory}' (resume=True in a "
                         "script), or choose another --out")  # fmt: skip
-    with Arrays(data, directory, begun) as arrays:
+    with Arrays(data, directory, begun) as arrays, measured_in(directory, begun) as measured_once:
         task = task_of(data, arrays, size=size, validation=validation, seed=seed, root=data_dir)
         preset = preset_of(system, preset, task)
         named = strategy if isinstance(strategy, str) else None
@@ -197,13 +201,17 @@ def search(
         suited = registry.setup(system, preset, named, policy).suited({} if task is None else task.augmentation())
         setup = fitted(suited, shapes, settings or {})
         usual = {} if evaluate else system.most(setup.space)
+        chosen_device, chosen_precision = device, precision
+        device = choose_device(device)
+        if target_ms is not None and latencies is None:
+            counts = Limits.read(max_parameters, max_multiply_adds, usual=usual)
+            how = {"seed": seed, "threads": threads, "device": device}
+            latencies = measured_once(partial(_table_of, setup, counts, precision, progress, **how))
         limits = Limits.read(max_parameters, max_multiply_adds, target_ms, latencies, usual)
         setup = shaped(setup, settings or {}, limits)
         limit = Budget.of(budget, planned(setup, registry.setup(system, preset), strategy))
         number = Run.open(directory).config.settings.get("strategy.evaluations") if begun else limit.evaluations
         setup = scheduled(setup, settings or {}, number)
-        chosen_device, chosen_precision = device, precision
-        device = choose_device(device)
         place = workplace(executor, workers, hostfile, scheduler, device=device, workers_per_gpu=workers_per_gpu)
         require(place["executor"])
         wanted = objectives_of(objectives, evaluate, system, task)
@@ -406,6 +414,18 @@ def train(
     )
     folder = folder or Path("trained") / name_of_run(system.name, data, seed)
     return train_to_the_end(request, folder, resume=resume, on_epoch=on_epoch)
+
+
+def _table_of(setup: Setup, limits: Limits, precision: str, progress: bool, **how: Any) -> LatencyTable:
+    """A table of latencies, measured now."""
+    with new_console().status("") if progress else nullcontext() as status:
+        return table_of(
+            setup,
+            limits,
+            precision="float32" if precision == "auto" else precision,
+            on_step=lambda done, of: status and status.update(f"measured {done} of {of} operations"),
+            **how,
+        )
 
 
 def _interrupt(number: int, frame: Any) -> None:

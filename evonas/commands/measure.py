@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from evonas.commands.options import Fields, InputShape, Place, device_options, positive, settings_option
-
-if TYPE_CHECKING:
-    from evonas.evaluation.limits import Limits
-    from evonas.graph import Graph
-    from evonas.systems.setup import Setup
-
-CHECKS = 24  # networks that are measured whole, half of them to scale the table, half to say how well it predicts
 
 
 @click.command(cls=Fields)
@@ -52,36 +44,23 @@ def command(
     """
     from evonas.evaluation.limits import Limits
     from evonas.reports.progress import new_console
+    from evonas.run.latencies import table_of
     from evonas.support.device import choose_device
     from evonas.systems import registry
     from evonas.systems.own import resolved
     from evonas.systems.settings import read_words
-    from evonas.training.measuring import measured
 
     known = registry.system(resolved(system))
     setup = registry.setup(known, preset or next(iter(known.presets)))
     shapes = {"input_shape": input_shape, "outputs": outputs}
     setup = setup.having(read_words(words), **{name: value for name, value in shapes.items() if value is not None})
     limits = Limits.read(None, max_multiply_adds, usual=known.most(setup.space))
-    graphs = _drawn(setup, limits, networks + CHECKS, seed)
     with new_console().status("") as status:
-        table = measured(
-            graphs[CHECKS:], graphs[:CHECKS], device=choose_device(device), batch=batch, threads=threads,
+        table = table_of(
+            setup, limits, networks=networks, seed=seed, device=choose_device(device), batch=batch, threads=threads,
             precision="float32" if precision == "auto" else precision,
             on_step=lambda done, of: status.update(f"measured {done} of {of} operations"),
         )  # fmt: skip
     table.write(to)
     click.echo(f"{to}: {len(table.ms):,} operations of {networks} networks on {table.machine} ({table.device}, "
                f"{table.precision}, {threads} threads, batches of {batch})\n{table}")  # fmt: skip
-
-
-def _drawn(setup: Setup, limits: Limits, count: int, seed: int) -> list[Graph]:
-    """The graphs of random genomes that keep the limits."""
-    from evonas.evaluation import Decoder
-    from evonas.evaluation.limits import Guard
-    from evonas.support.streams import stream
-
-    decoder, toolbox = Decoder(setup.space), setup.strategy.tools(setup.space, stream(seed, "measure"))
-    if limits:
-        Guard(decoder, limits).decorate(toolbox)
-    return [decoder.graph(toolbox.individual()) for _ in range(count)]

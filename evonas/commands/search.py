@@ -32,7 +32,8 @@ from evonas.commands.options import (
 @click.option("--max-parameters", type=Count(), help="Train no network with more parameters: 200k.")
 @click.option("--max-multiply-adds", type=Count(), help="Train no network with more multiply-adds for one image: 20M.")
 @click.option("--target-ms", type=float, help="Train no network that takes more milliseconds, by the table of")
-@click.option("--latencies", type=Place(), metavar="FILE", help="this file, which evonas measure makes.")
+@click.option("--latencies", type=Place(), metavar="FILE", help="this file, which evonas measure makes. "
+              "[default: measured at first]")  # fmt: skip
 @click.option("--init", multiple=True, metavar="CODE|DIR", help="A network to begin with, or the best of "
               "another run; none: not those of the system.")  # fmt: skip
 @click.option("--warm-start", metavar="SCORE[+SCORE...]:NETWORKS", help="Begin with the best of so many random "

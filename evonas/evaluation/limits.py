@@ -92,6 +92,7 @@ class Limits:
     def check(self, decoder: Decoder, draw: Callable[[], Individual]) -> None:
         """Raises UserError where none of `DRAWS` random genomes keeps the limits, with the smallest cost met."""
         smallest: dict[str, int] = {}
+        quickest: float | None = None
         for _ in range(DRAWS):
             try:
                 graph = decoder.graph(draw())
@@ -101,8 +102,12 @@ class Limits:
                 return
             for name in ("parameters", "multiply_adds"):
                 smallest[name] = min(smallest.get(name, getattr(graph, name)), getattr(graph, name))
+            if self.latency_ms is not None:
+                takes = table(str(self.latencies)).of(graph)
+                quickest = takes if quickest is None else min(quickest, takes)
+        quick = "" if quickest is None else f", the quickest took {quickest:.3g} ms"
         raise UserError(f"none of {DRAWS:,} random networks keeps the limits; the smallest had "
-                        f"{smallest['parameters']:,} parameters and {smallest['multiply_adds']:,} multiply-adds: "
+                        f"{smallest['parameters']:,} parameters and {smallest['multiply_adds']:,} multiply-adds{quick}: "
                         "raise the limits, or shrink the space (`--set filters=...`)")  # fmt: skip
 
 

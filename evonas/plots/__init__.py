@@ -24,6 +24,7 @@ from evonas.plots.genealogy import genealogy
 from evonas.plots.history import history, logbook
 from evonas.plots.importance import importance
 from evonas.plots.judgement import confusion, pictures
+from evonas.plots.latencies import latencies
 from evonas.plots.learning import learning
 from evonas.plots.lineage import lineage
 from evonas.plots.predictions import predictions
@@ -43,6 +44,7 @@ __all__ = [
     "genealogy",
     "history",
     "importance",
+    "latencies",
     "learning",
     "lineage",
     "logbook",

@@ -57,11 +57,13 @@ CAPTIONS = {
     "predictions": "What a predictor thought of each network that it chose, against what came out; and how well it "
     "ranked the last of them. Networks that were chosen because much was expected of them are much alike, and hard to "
     "rank.",
+    "latencies": "What networks of the search take on this machine, against what the table had predicted of them: the "
+    "winner (star) and the last of the others.",
     "relaxation": "How the supernet's search became certain, what it gave weight to, and what it derived.",
     "curves": "How the networks of the last population learnt, and the winner beside them.",
     "utilisation": "Which evaluation ran when, and how long evaluations took.",
 }
-COURSE = ("history", "front", "learning", "predictions", "relaxation", "lineage", "genealogy", "curves", "utilisation")
+COURSE = ("history", "front", "learning", "predictions", "relaxation", "latencies", "lineage", "genealogy", "curves", "utilisation")
 LISTED = 300  # candidates that the table has, at most: the best
 SHOWN = 10  # pictures of each kind
 
@@ -227,6 +229,8 @@ def _figures(run: Run) -> dict[str, Callable[[], Figure]]:
         figures["learning"] = partial(plots.learning, kinds=kinds, **valued)
     if any(record.get("curve") for record in records if record["phase"] == "search"):
         figures["curves"] = partial(plots.curves, **valued)
+    if taken := (run.summary or {}).get("latencies"):
+        figures["latencies"] = partial(plots.latencies, taken, title=_title(run))
     figures["utilisation"] = partial(plots.utilisation, workers=run.config.workers, resumed=run.resumed, **common)
     return figures
 

@@ -86,6 +86,10 @@ def verdict(summary: Mapping[str, Any]) -> Iterator[str]:
         split = "the validation split" + " by shared weights" * summary.get("by_shared_weights", False)
         yield (f"The best of the first {first['networks']} networks had {words(name)} {shown(name, first['best'])} on "
                f"{split}, the best of all {summary['evaluations']} {shown(name, value)}.")  # fmt: skip
+    if taken := summary.get("latencies"):
+        winner = taken["networks"][0]
+        yield (f"The winner takes {shown('latency', winner['measured'])}; {shown('latency', winner['predicted'])} had "
+               f"been predicted, and the target was {shown('latency', taken['target'])}.")  # fmt: skip
     evaluations, made = summary["baseline_evaluations"], summary["evaluations"]
     if evaluations is not None and evaluations < made:
         yield f"Random search had time for {evaluations} evaluations, the search for {made}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from evonas.support.device import hardware
 from evonas.support.files import read_json, write_json
 from evonas.support.schema import VERSION, check_version, checked
 
-OWN_DATA = "data.npz"  # in the run directory; config.json names it so, and the directory may be moved
+# In the run directory; config.json names them so, and the directory may be moved.
+OWN_DATA = "data.npz"
+LATENCIES = "latency.json"
 PACKAGES = ("evonas", "torch", "torchvision", "deap", "numpy", "scikit-learn")
 
 
@@ -101,6 +103,8 @@ def write(config: Config, directory: Path) -> None:
     source = (written["data"] or {}).get("source")
     if source is not None and Path(source["name"]) == (directory / OWN_DATA).resolve():
         source["name"] = OWN_DATA
+    if written["limits"]["latencies"] == str((directory / LATENCIES).resolve()):
+        written["limits"]["latencies"] = LATENCIES
     write_json(directory / "config.json", written)
 
 
@@ -118,4 +122,7 @@ def read(directory: Path) -> Config:
         raise UserError(f"{path} cannot be read (its data have no name); put the original back")
     if source.get("name") == OWN_DATA:
         source["name"] = str((directory / OWN_DATA).resolve())
+    if config.limits.latencies == LATENCIES:
+        limits = replace(config.limits, latencies=str((directory / LATENCIES).resolve()))
+        config = replace(config, limits=limits)
     return config

@@ -20,6 +20,7 @@ from evonas.executors.launch import read_hosts
 from evonas.fidelity.scheduler import Scheduler
 from evonas.genomes import residual
 from evonas.individual import Individual
+from evonas.latency import table
 from evonas.ranking import FINALISTS, Best, the_best
 from evonas.recipe import Recipe
 from evonas.reports.profile import profile
@@ -29,6 +30,7 @@ from evonas.run.budget import Budget
 from evonas.run.config import Config
 from evonas.run.finals import Finals, standing_for
 from evonas.run.journal import Event, Journal
+from evonas.run.latencies import SHOWN, against_predictions
 from evonas.run.loop import Loop
 from evonas.run.phase import Phase
 from evonas.run.store import Run
@@ -307,6 +309,22 @@ class Session:
             shown |= self.finals.row(role, code)
         return shown | {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
 
+    def _latencies(self, search: Phase, winner: dict[str, Any]) -> dict[str, Any] | None:
+        """What the winner and others of the search take on the device, and what its table has predicted, in ms; None
+        where latency has no target, or the table is of another machine. It is a measurement: it differs from time to
+        time."""
+        limits = self.config.limits
+        if limits.latencies is None or limits.latency_ms is None:
+            return None
+        codes = dict.fromkeys(self.decoder.space.format(tuple(each)) for each, _ in search.told())
+        shown = [winner["code"], *[code for code in reversed(codes) if code != winner["code"]][: SHOWN - 1]]
+        graphs = [self.decoder.graph(self.decoder.space.parse(code)) for code in shown]
+        known = table(limits.latencies)
+        pairs = against_predictions(known, graphs, self.config.device)
+        if not pairs:
+            return None
+        return {"target": limits.latency_ms, "device": known.device, "machine": known.machine, "networks": pairs}
+
     def _first(self, phase: Phase) -> dict[str, float] | None:
         """What the search began with: so many networks, and the best value among them. Those whose trainings were
         stopped are compared with none."""
@@ -338,6 +356,7 @@ class Session:
             "ended_because": search.ended_because,
             "wall_s": round(self.journal.seconds, 1),
             "first": self._first(search),
+            "latencies": self._latencies(search, winner),
             "differences": {},
             "winner": winner,
             **baselines,

@@ -26,6 +26,22 @@ class Difference(Struct):
     high: float
 
 
+class Latency(Struct):
+    """Of one network, in milliseconds."""
+
+    predicted: float
+    measured: float
+
+
+class Latencies(Struct):
+    """What networks of the search take; the first is the winner."""
+
+    target: float
+    device: str
+    machine: str
+    networks: list[Latency]
+
+
 class OfClass(Struct):
     """What a test says of one class; None: a share of nothing."""
 
@@ -65,6 +81,7 @@ class Summary(Struct):
     first: First | None
     differences: dict[str, Difference]
     baseline_evaluations: Number | None
+    latencies: Latencies | None = None
 
 
 def check(found: dict[str, Any], path: Path) -> None:

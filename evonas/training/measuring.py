@@ -53,9 +53,8 @@ def measured(
         for number, (key, step) in enumerate(found.items(), 1):
             ms[key] = round(_of_step(step, key[1], device, precision, batch), DIGITS)
             on_step(number, len(found))
-        machine = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
-        table = LatencyTable(device, machine, precision, batch, ms)
-        whole = np.array([_of_network(graph, device, precision, batch) for graph in checks])
+        table = LatencyTable(device, machine_of(device), precision, batch, ms)
+        whole = np.array([of_network(graph, device, precision, batch) for graph in checks])
     predicted, half = np.array([table.of(graph) for graph in checks]), len(checks) // 2
     scale = float(np.median(whole[:half] / predicted[:half]))
     predicted *= scale
@@ -65,6 +64,11 @@ def measured(
         rank_correlation=round(rank_correlation(predicted[half:].tolist(), whole[half:].tolist()), DIGITS),
         error=round(float(np.mean(np.abs(predicted[half:] / whole[half:] - 1))), DIGITS),
     )
+
+
+def machine_of(device: str) -> str:
+    """What a table says of this machine."""
+    return torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
 
 
 def _of_step(step: Step, shape: Shape, device: str, precision: str, batch: int) -> float:
@@ -79,7 +83,8 @@ def _of_step(step: Step, shape: Shape, device: str, precision: str, batch: int) 
     return milliseconds(module, _random(shape, device, batch), precision=precision)
 
 
-def _of_network(graph: Graph, device: str, precision: str, batch: int) -> float:
+def of_network(graph: Graph, device: str, precision: str, batch: int) -> float:
+    """Milliseconds for one forward pass of a whole network, as a table predicts them."""
     network = finished(build(graph.simplified(), seed=0)).to(device).to(memory_format=torch.channels_last).eval()
     return milliseconds(network, _random(graph.input_shape, device, batch), precision=precision)
 
