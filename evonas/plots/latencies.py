@@ -15,7 +15,8 @@ FEWEST = 5  # networks for a rank correlation
 
 
 def latencies(taken: Mapping[str, Any], *, title: str | None = None) -> Figure:
-    """Draw the measured milliseconds of networks over the predicted ones, the first network as a star, with the target.
+    """Draw the measured milliseconds of networks over the predicted ones, the first network as a star, and the target where it is
+    near them.
 
     taken   `target`, the `device` and `machine` of the table, and `networks`, each with `predicted` and `measured`, as
             summary.json has it
@@ -30,10 +31,13 @@ def latencies(taken: Mapping[str, Any], *, title: str | None = None) -> Figure:
     axes = figure.add_subplot()
     axes.set_title(said, fontsize=9)
     dress(axes, x="predicted (ms)", y="measured (ms)")
-    low, high = 0.95 * min(pairs.min(), taken["target"]), 1.05 * max(pairs.max(), taken["target"])
+    low, high = 0.95 * pairs.min(), 1.05 * pairs.max()
+    if high < taken["target"] < 1.5 * high:  # one that is further away would crowd all networks into a corner
+        high = 1.05 * taken["target"]
     entries = {}
     (entries["equal"],) = axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle="--", zorder=0)
-    entries["target"] = axes.axvline(taken["target"], color=VERMILION, linewidth=1, linestyle=":", zorder=0)
+    if low < taken["target"] < high:
+        entries["target"] = axes.axvline(taken["target"], color=VERMILION, linewidth=1, linestyle=":", zorder=0)
     if len(pairs) > 1:
         (entries["other networks"],) = axes.plot(predicted[1:], measured[1:], "o", color=BLUE, markersize=3.5)
     (entries["winner"],) = axes.plot(predicted[:1], measured[:1], "*", color=VERMILION, markersize=11)

@@ -81,13 +81,12 @@ def costs_of(policy: Relaxation, price: Price) -> Costs:
         fixed + amounts.masked_fill(~policy.there.cpu(), torch.inf).min(1).values.sum().item(),
     )
     for _ in range(CHECKS):
-        genome = policy.random(rng)
-        route = space.route(genome)
+        genome, summed = list(first), fixed
+        for row, (decision, options) in enumerate(zip(policy.asked, policy.options, strict=True)):
+            column = rng.randrange(len(options))
+            genome[places[decision.name]] = options[column]
+            summed += amounts[row, column].item()
         exact = sum(_by_node(space.decode(genome), price).values())
-        summed = fixed + sum(
-            amounts[row, options.index(route[decision.name])].item()
-            for row, (decision, options) in enumerate(zip(policy.asked, policy.options, strict=True))
-        )
         if abs(summed - exact) > TOLERANCE * exact:
             raise UserError(f"in {space.name} the cost of a network, {exact:.4g}, is not the sum of those of its "
                             f"options, {summed:.4g}: no cost can be expected of a mixture; use a space of layers, such "

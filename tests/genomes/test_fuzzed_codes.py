@@ -37,6 +37,10 @@ SMALL = {  # fields with which every registered space has small networks, often 
     "spos": [{"repeats": (1, 2), "channels": (8, 16), "stem": 4, "last": 8, "input_shape": (3, 8, 8)}, {}],
     "fairnas": [{"widths": (4, 8), "depths": (1, 2), "strides": (1, 2), "stem": 4, "first": 4, "last": 8,
                  "input_shape": (3, 8, 8)}, {}],
+    "fbnet": [{"widths": (4, 8), "depths": (1, 2), "strides": (1, 2), "stem": 4, "last": 8, "input_shape": (3, 8, 8)},
+              {}],
+    "proxylessnas": [{"widths": (4, 8), "depths": (1, 2), "strides": (1, 2), "stem": 4, "first": 4, "last": 8,
+                      "input_shape": (3, 8, 8)}, {}],
     "enas-micro": [
         {"layers": 1, "channels": 4, "nodes": 2, "input_shape": (3, 8, 8)},
         {"layers": 1, "channels": 4, "input_shape": (3, 8, 8)},

@@ -51,7 +51,8 @@ CONTENDERS = [
 ]  # fmt: skip
 ELSEWHERE = {
     "nas-rl", "block-qnn", "pnas", "dpp-net",  # search their own spaces alone: below
-    "darts", "snas", "gdas", "pc-darts", "enas", "gdas-nsas", "mask-connect",  # train by themselves: tests/supernets
+    "darts", "snas", "gdas", "pc-darts", "enas", "gdas-nsas",  # train by themselves: tests/supernets
+    "fbnet", "proxylessnas", "mask-connect",
     "preferred", "given",  # go by what a supernet's policy has learnt: tests/supernets
     "sampling",  # is random search
     "smallest-first", "largest-first",  # have an order that no seed decides: test_by_size.py

@@ -6,19 +6,24 @@ import torch
 
 from evonas.data.sources import Source
 from evonas.evaluation import Candidate
+from evonas.evaluation.limits import Limits
 from evonas.genomes.darts import DARTSSpace
+from evonas.genomes.fbnet import FBNetSpace
 from evonas.genomes.genet import GeNetSpace
 from evonas.genomes.mask_connect import MaskConnectSpace
 from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
+from evonas.genomes.proxylessnas import ProxylessNASSpace
 from evonas.individual import Individual
 from evonas.recipe import Recipe
 from evonas.supernets.darts import DARTS
 from evonas.supernets.enas import ENAS
+from evonas.supernets.fbnet import FBNet
 from evonas.supernets.gdas import GDAS
 from evonas.supernets.mask_connect import MaskConnect
 from evonas.supernets.nsas import GDASNSAS
 from evonas.supernets.pc_darts import PCDARTS
+from evonas.supernets.proxylessnas import ProxylessNAS
 from evonas.supernets.snas import SNAS
 from evonas.supernets.training import GivenBench
 from evonas.support.streams import stream
@@ -26,6 +31,7 @@ from evonas.tasks.classification import ImageClassification
 from evonas.tasks.splits import Split
 
 SHAPE = (1, 8, 8)
+NO_LIMITS = Limits()
 CELLS = DARTSSpace(3, 4, search=True, input_shape=SHAPE)
 SMALL = NASBench201Space(4, 1, SHAPE)
 MASKS = MaskConnectSpace((4, 8), 2, fan_in=2, input_shape=SHAPE)
@@ -46,7 +52,13 @@ POLICIES = {
     "gdas-nsas": lambda space, **settings: GDASNSAS(space, constraints=2, **settings),
     "mask-connect": MaskConnect,
     "pc-darts": lambda space, **settings: PCDARTS(space, beginning=1, **settings),
+    "fbnet": lambda space, **settings: FBNet(space, **({"beginning": 1, "unit": 1e-3} | settings)),
+    "proxylessnas": lambda space, **settings: ProxylessNAS(
+        space, **({"beginning": 1, "interval": 1, "unit": 1e-3, "reference": 0.05} | settings)
+    ),
 }
+LAYERS = FBNetSpace((8, 12), (1, 2), (1, 2), 8, False, 0, 16, 0.0, SHAPE, 3)
+BLOCKS = ProxylessNASSpace((4, 8), (2, 2), (1, 2), 4, False, 4, 8, 0.0, SHAPE, 3)
 
 
 def images(count, device, seed=0):
@@ -58,8 +70,8 @@ def images(count, device, seed=0):
     return Split(x.to(device), labels.to(device), ImageClassification(Source("digits")))
 
 
-def bench(device, recipe=RECIPE, seed=0):
-    return GivenBench(images(96, device), images(48, device, 1), recipe, seed)
+def bench(device, recipe=RECIPE, seed=0, limits=NO_LIMITS):
+    return GivenBench(images(96, device), images(48, device, 1), recipe, seed, limits=limits)
 
 
 def batch(device, count=16):

@@ -9,7 +9,23 @@ from dataclasses import replace
 
 import pytest
 import torch
-from benches import CELLS, MASKS, POLICIES, RECIPE, SHAPE, SMALL, SPACES, batch, bench, judged, policy, prepared, run
+from benches import (
+    BLOCKS,
+    CELLS,
+    LAYERS,
+    MASKS,
+    POLICIES,
+    RECIPE,
+    SHAPE,
+    SMALL,
+    SPACES,
+    batch,
+    bench,
+    judged,
+    policy,
+    prepared,
+    run,
+)
 from devices import agree, like
 from torch import nn
 
@@ -29,17 +45,15 @@ from evonas.support.streams import stream
 from evonas.systems.registry import setup, system
 from evonas.training import checkpoint
 
-ELSEWHERE = ("pc-darts", "mask-connect")  # policies that search spaces of their own form
-PARTIAL = [
-    ("pc-darts", replace(SMALL, partial=2)),
-    ("mask-connect", MASKS),
-    ("pc-darts", replace(CELLS, channels=8, partial=4)),
-]
+OWN = [("fbnet", LAYERS), ("proxylessnas", BLOCKS), ("mask-connect", MASKS)]  # spaces of their own form
+PARTIAL = [("pc-darts", replace(SMALL, partial=2)), ("pc-darts", replace(CELLS, channels=8, partial=4))]
+
+ANYWHERE = [kind for kind in POLICIES if kind not in ("pc-darts", *dict(OWN))]
 
 
 def pairs(spaces, partial):
     """A test for each policy on each space; those on whole DARTS cells are slow tests."""
-    for kind, space in [(kind, space) for kind in POLICIES if kind not in ELSEWHERE for space in spaces] + partial:
+    for kind, space in [(kind, space) for kind in ANYWHERE for space in spaces] + partial + OWN:
         name = f"{kind} on {space.name}{' with every edge' * getattr(space, 'every', False)}"
         yield pytest.param(kind, space, id=name, marks=[pytest.mark.slow] * isinstance(space, DARTSSpace))
 

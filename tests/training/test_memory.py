@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from devices import like
-from torch.profiler import ProfilerActivity, profile
+from devices import asked_for, like
 
 from evonas.data.sources import Source
 from evonas.evaluation import Candidate
@@ -42,23 +41,6 @@ def asked_of_the_allocator(graph, recipe, device):
     training = Training(build(graph.simplified(training=True)), split, recipe, seed=0)
     training.epoch()
     return asked_for(training.epoch, device) + 2 * 4 * graph.parameters
-
-
-def asked_for(step, device):
-    """The most bytes that are alive at once in a step, above those before it."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return torch.cuda.max_memory_allocated() - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
-        step()
-    events = [event for event in watched.profiler.kineto_results.events() if event.name() == "[memory]"]
-    alive = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        alive += event.nbytes()
-        peak = max(peak, alive)
-    return peak
 
 
 def check(estimate, found, device, *, rel):

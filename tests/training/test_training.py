@@ -68,6 +68,8 @@ NESTEROV = {
     "genet-mnist",
     "genet-cifar10",
     "gdas-search",
+    "proxylessnas-search",
+    "proxylessnas",
     "setn-search",
     "enas-search",
     "enas-micro",
