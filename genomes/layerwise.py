@@ -1,5 +1,5 @@
-"""Chains of layers in stages, on MobileNetV2's skeleton (Sandler et al. 2018): each layer is one of several blocks, which
-stands beside a shortcut where shapes allow it. FairNAS, FBNet and ProxylessNAS differ in the blocks."""
+"""Chains of layers in stages, on MobileNetV2's skeleton (Sandler et al. 2018): each layer is one of several blocks,
+which stands beside a shortcut where shapes allow it. FairNAS, FBNet and ProxylessNAS differ in the blocks."""
 
 from __future__ import annotations
 

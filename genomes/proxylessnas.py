@@ -1,5 +1,5 @@
-"""ProxylessNAS's chains of inverted residuals (Cai, Zhu and Han 2019, "ProxylessNAS: Direct Neural Architecture Search on
-Target Task and Hardware", arXiv:1812.00332, section 4.2; published code)."""
+"""ProxylessNAS's chains of inverted residuals (Cai, Zhu and Han 2019, "ProxylessNAS: Direct Neural Architecture Search
+on Target Task and Hardware", arXiv:1812.00332, section 4.2; published code)."""
 
 from __future__ import annotations
 

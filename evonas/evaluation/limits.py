@@ -107,8 +107,8 @@ class Limits:
                 quickest = takes if quickest is None else min(quickest, takes)
         quick = "" if quickest is None else f", the quickest took {quickest:.3g} ms"
         raise UserError(f"none of {DRAWS:,} random networks keeps the limits; the smallest had "
-                        f"{smallest['parameters']:,} parameters and {smallest['multiply_adds']:,} multiply-adds{quick}: "
-                        "raise the limits, or shrink the space (`--set filters=...`)")  # fmt: skip
+                        f"{smallest['parameters']:,} parameters and {smallest['multiply_adds']:,} multiply-adds"
+                        f"{quick}: raise the limits, or shrink the space (`--set filters=...`)")  # fmt: skip
 
 
 class Guard:

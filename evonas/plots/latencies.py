@@ -15,8 +15,8 @@ FEWEST = 5  # networks for a rank correlation
 
 
 def latencies(taken: Mapping[str, Any], *, title: str | None = None) -> Figure:
-    """Draw the measured milliseconds of networks over the predicted ones, the first network as a star, and the target where it is
-    near them.
+    """Draw the measured milliseconds of networks over the predicted ones, the first network as a star, and the target
+    where it is near them.
 
     taken   `target`, the `device` and `machine` of the table, and `networks`, each with `predicted` and `measured`, as
             summary.json has it

@@ -63,7 +63,10 @@ CAPTIONS = {
     "curves": "How the networks of the last population learnt, and the winner beside them.",
     "utilisation": "Which evaluation ran when, and how long evaluations took.",
 }
-COURSE = ("history", "front", "learning", "predictions", "relaxation", "latencies", "lineage", "genealogy", "curves", "utilisation")
+COURSE = (
+    "history", "front", "learning", "predictions", "relaxation", "latencies", "lineage", "genealogy", "curves",
+    "utilisation",
+)  # fmt: skip
 LISTED = 300  # candidates that the table has, at most: the best
 SHOWN = 10  # pictures of each kind
 

@@ -1,5 +1,5 @@
-"""What the options of each decision cost, and so what is expected of a soft route: milliseconds by a table of latencies,
-or multiply-adds. A gradient search can weigh it against the loss, and derive what keeps a limit."""
+"""What the options of each decision cost, and so what is expected of a soft route: milliseconds by a table of
+latencies, or multiply-adds. A gradient search can weigh it against the loss, and derive what keeps a limit."""
 
 from __future__ import annotations
 

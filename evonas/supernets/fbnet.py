@@ -1,5 +1,6 @@
-"""FBNet (Wu et al. 2019, "FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural Architecture Search",
-arXiv:1812.03443). The authors' search code is not public; what is said to be of ports agrees in two of them."""
+"""FBNet (Wu et al. 2019, "FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural Architecture
+Search", arXiv:1812.03443). The authors' search code is not public; what is said to be of ports agrees in two of them.
+"""
 
 from __future__ import annotations
 
@@ -112,9 +113,12 @@ class FBNet(CostAware):
     # ---- the network that is found --------------------------------------------------------------------------------
 
     def derive(self, training: SupernetTraining) -> tuple[Token, ...]:
-        found = [super().derive(training), *self.sample(self.drawn)]
+        likeliest = super().derive(training)
+        if not self.drawn:
+            return likeliest
         sign = training.task.metric.sign
-        return max(found, key=lambda genome: sign * training.score(self.space.route(genome))) if self.drawn else found[0]
+        found = [likeliest, *self.sample(self.drawn)]
+        return max(found, key=lambda genome: sign * training.score(self.space.route(genome)))
 
     @torch.no_grad()
     def sample(self, count: int) -> list[tuple[Token, ...]]:

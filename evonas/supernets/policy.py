@@ -73,7 +73,7 @@ class Policy(nn.Module, ABC):
         """Raise UserError for a recipe of the weights with which it cannot learn."""
 
     def prepare(self, bench: Bench) -> None:
-        """Called once, before the first epoch, with what a run gives. Raises UserError where it cannot search for it."""
+        """Called once, before the first epoch, with what a run gives. Raises UserError where it cannot keep it."""
 
     def begin(self, epoch: int, epochs: int) -> None:
         """Called before each epoch, counted from 0."""

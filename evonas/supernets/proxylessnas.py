@@ -65,8 +65,8 @@ class ProxylessNAS(CostAware):
         if interval < 1 or beginning < 0:
             raise UserError(f"interval is {interval} and beginning {beginning}; use at least 1, and at least 0")
         if min(reference, power, share) < 0 or not scale > 0:
-            raise UserError(f"reference is {reference}, scale {scale}, power {power} and share {share}; use at least 0, "
-                            "and a scale above 0")  # fmt: skip
+            raise UserError(f"reference is {reference}, scale {scale}, power {power} and share {share}; use at least "
+                            "0, and a scale above 0")  # fmt: skip
         self.mode, self.interval, self.beginning = mode, interval, beginning
         self.term, self.reference = term, reference / self.unit  # in units
         self.scale, self.power, self.share = scale, power, share

@@ -18,6 +18,8 @@ from evonas.support.streams import number
 from evonas.tasks.splits import Split
 from evonas.training.train import keep_schedule, optimizer_of
 
+NO_LIMITS = Limits()
+
 
 class Bench(Protocol):
     """What a search that trains by itself needs from a run.
@@ -54,7 +56,7 @@ class GivenBench:
     seed: int = 0
     precision: str = "float32"
     memory: int | None = None
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
 
 
 def batch_size(bench: Bench) -> int:

@@ -1,5 +1,5 @@
-"""The systems that choose a block for each layer by gradients, and weigh what it costs: FBNet and ProxylessNAS. Torch is
-loaded with a policy.
+"""The systems that choose a block for each layer by gradients, and weigh what it costs: FBNet and ProxylessNAS. Torch
+is loaded with a policy.
 
 FBNet          Wu et al. 2019, arXiv:1812.03443
 ProxylessNAS   Cai, Zhu and Han 2019, arXiv:1812.00332
@@ -36,8 +36,8 @@ def fbnet(
     theta_rate: float = 0.01,
     theta_decay: float = 5e-4,
 ) -> SupernetSearch:
-    """FBNet: the gradient of Gumbel softmax samples, of accuracy times a power of the logarithm of the latency. It lasts
-    for the search recipe's epochs.
+    """FBNet: the gradient of Gumbel softmax samples, by the loss times a power of the logarithm of the latency. It
+    lasts for the search recipe's epochs.
 
     unit          milliseconds, or millions of multiply-adds without a target in ms, that count as one
     scale         alpha, by which the loss is multiplied
@@ -75,8 +75,8 @@ def proxylessnas(
     beginning: int = 41,
     alpha_rate: float = 1e-3,
 ) -> SupernetSearch:
-    """ProxylessNAS: one path a step, and the gradient of its binary gates, of accuracy and latency. It lasts for the
-    search recipe's epochs.
+    """ProxylessNAS: one path a step, and the gradient of its binary gates, by loss and latency. It lasts for the search
+    recipe's epochs.
 
     mode         of a step of alpha: full runs all options, full_v2 in pairs, two a drawn pair of them
     term         mul#log or add#linear: how the latency counts in the loss

@@ -6,7 +6,6 @@ import torch
 
 from evonas.data.sources import Source
 from evonas.evaluation import Candidate
-from evonas.evaluation.limits import Limits
 from evonas.genomes.darts import DARTSSpace
 from evonas.genomes.fbnet import FBNetSpace
 from evonas.genomes.genet import GeNetSpace
@@ -25,13 +24,12 @@ from evonas.supernets.nsas import GDASNSAS
 from evonas.supernets.pc_darts import PCDARTS
 from evonas.supernets.proxylessnas import ProxylessNAS
 from evonas.supernets.snas import SNAS
-from evonas.supernets.training import GivenBench
+from evonas.supernets.training import NO_LIMITS, GivenBench
 from evonas.support.streams import stream
 from evonas.tasks.classification import ImageClassification
 from evonas.tasks.splits import Split
 
 SHAPE = (1, 8, 8)
-NO_LIMITS = Limits()
 CELLS = DARTSSpace(3, 4, search=True, input_shape=SHAPE)
 SMALL = NASBench201Space(4, 1, SHAPE)
 MASKS = MaskConnectSpace((4, 8), 2, fan_in=2, input_shape=SHAPE)

@@ -1,0 +1,74 @@
+"""A search with a target in milliseconds: its table, what it proposes, and what the winner is said to take."""
+
+import json
+import shutil
+
+import pytest
+
+import evonas
+from evonas.errors import UserError
+from evonas.latency import table
+from evonas.reports.tables import verdict
+
+QUICK = {"epochs": 2, "beginning": 1, "final.epochs": 1, "widths": (8,), "depths": (2,), "strides": (2,), "stem": 8}
+FAR = 1e4  # ms: no machine is so busy
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    out = tmp_path_factory.mktemp("target") / "run"
+    return evonas.search("fbnet", "digits", settings=QUICK, target_ms=FAR, out=out, progress=False, device="cpu")
+
+
+def test_the_table_is_measured_before_the_search_and_lies_in_its_directory(found):
+    config = json.loads((found.directory / "config.json").read_text())
+    assert config["limits"] == {
+        "parameters": None, "multiply_adds": None, "latency_ms": FAR, "latencies": "latency.json"
+    }  # fmt: skip
+    assert found.config.limits.latencies == str(found.directory / "latency.json")
+    assert table(found.config.limits.latencies).of(found.best.graph) > 0
+
+
+def test_the_winner_is_told_with_what_it_takes(found):
+    taken = found.summary["latencies"]
+    assert taken["target"] == FAR
+    winner = taken["networks"][0]
+    assert winner["predicted"] == pytest.approx(table(found.config.limits.latencies).of(found.best.graph), abs=1e-4)
+    assert winner["measured"] > 0
+    assert any("had been predicted, and the target was" in sentence for sentence in verdict(found.summary))
+    assert (found.directory / "plots" / "latencies.png").exists()
+
+
+def test_a_run_that_was_moved_finds_its_table_again(found, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(found.directory, moved)
+    again = evonas.open_run(moved)
+    assert again.config.limits.latencies == str(moved / "latency.json")
+    assert again.config.limits.keeps(again.best.graph)
+
+
+def test_what_was_begun_with_a_table_is_resumed_with_it(found, tmp_path, monkeypatch):
+    """The search that is gone on with derives what it has derived, and measures no other table."""
+    shutil.copytree(found.directory, tmp_path / "run")
+    before = (tmp_path / "run" / "latency.json").read_bytes()
+    (tmp_path / "run" / "summary.json").unlink()
+    again = evonas.search("fbnet", "digits", settings=QUICK, target_ms=FAR, out=tmp_path / "run", progress=False,
+                          device="cpu", resume=True)  # fmt: skip
+    assert (tmp_path / "run" / "latency.json").read_bytes() == before
+    assert again.summary["winner"]["code"] == found.summary["winner"]["code"]
+    predicted = [run.summary["latencies"]["networks"][0]["predicted"] for run in (found, again)]
+    assert predicted[0] == predicted[1]
+
+
+def test_a_target_that_no_network_keeps_is_refused_and_leaves_nothing(tmp_path):
+    with pytest.raises(UserError, match=r"none of .* keeps the limits; .*, the quickest took .* ms"):
+        evonas.search("fbnet", "digits", settings=QUICK, target_ms=1e-6, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_is_measured_where_the_table_is_of_another_machine(found, tmp_path):
+    other = json.loads((found.directory / "latency.json").read_text()) | {"machine": "a phone"}
+    (tmp_path / "phone.json").write_text(json.dumps(other))
+    run = evonas.search("fbnet", "digits", settings=QUICK, target_ms=FAR, latencies=tmp_path / "phone.json",
+                        out=tmp_path / "run", progress=False, device="cpu")  # fmt: skip
+    assert run.summary["latencies"] is None
