@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -418,12 +417,15 @@ def train(
 
 def _table_of(setup: Setup, limits: Limits, precision: str, progress: bool, **how: Any) -> LatencyTable:
     """A table of latencies, measured now."""
-    with new_console().status("") if progress else nullcontext() as status:
+    precision = "float32" if precision == "auto" else precision
+    if not progress:
+        return table_of(setup, limits, precision=precision, **how)
+    with new_console().status("") as status:
         return table_of(
             setup,
             limits,
-            precision="float32" if precision == "auto" else precision,
-            on_step=lambda done, of: status and status.update(f"measured {done} of {of} operations"),
+            precision=precision,
+            on_step=lambda done, of: status.update(f"measured {done} of {of} operations"),
             **how,
         )
 

@@ -160,6 +160,7 @@ class _Cut:
 
     def __init__(self, bench: RunBench, batches: int) -> None:
         self.recipe, self.seed, self.precision, self.memory = bench.recipe, bench.seed, bench.precision, bench.memory
+        self.limits = bench.limits
         share = batches * min(bench.recipe.batch_size, len(bench.train)) / len(bench.train)
         self.train, self.validation = _first(bench.train, share), _first(bench.validation, share)
 

@@ -15,7 +15,7 @@ from evonas.errors import UserError
 from evonas.evaluation.limits import Limits
 from evonas.graph import Graph
 from evonas.latency import Join, Shape, Step, steps_of_node, table
-from evonas.space import Open, Token
+from evonas.space import Open, Token, Weights
 from evonas.supernets.policy import Relaxation
 from evonas.supernets.training import Bench, SupernetTraining
 
@@ -138,7 +138,7 @@ class CostAware(Relaxation):
     def derive(self, training: SupernetTraining) -> tuple[Token, ...]:
         return self.space.likeliest(self.within_target(self.probabilities().detach()))
 
-    def within_target(self, probabilities: Tensor) -> dict[str, dict[Token, float]]:
+    def within_target(self, probabilities: Tensor) -> Weights:
         """One option a decision, with weight 1: the most probable ones, each less a multiple of its cost, the smallest
         with which the network keeps the target (Everett 1963, generalized Lagrange multipliers)."""
         logs = probabilities.log().masked_fill(~self.there, -torch.inf)

@@ -33,7 +33,7 @@ class Policy(nn.Module, ABC):
                random generators for its draws, torch's and Python's, independent of the order of the images; reseeded
                in each epoch
     one_path   whether a step computes one network instead of all of them
-    paths      with one_path: of each decision's options, how many a step computes beside one another at most
+    at_once    with one_path: options of a decision that a step computes beside one another, at most
     statistics of batch norm by which its routes are judged (`evonas.supernets.supernet.Supernet`)
     together   examples of a forward pass, where a step has several; None: a whole batch of the recipe
     batches    that a step of the weights needs
@@ -45,7 +45,7 @@ class Policy(nn.Module, ABC):
     """
 
     one_path = False
-    paths = 1
+    at_once = 1
     statistics = "batch"
     together: int | None = None
     batches = 1
@@ -156,7 +156,7 @@ def require_memory(policy: Policy, graph: Graph, bench: Bench) -> None:
     needed = supernet_bytes(
         graph,
         replace(bench.recipe, batch_size=size),
-        paths=policy.paths if policy.one_path else None,
+        paths=policy.at_once if policy.one_path else None,
         device=bench.train.device.type,
         precision=bench.precision,
     )

@@ -41,6 +41,7 @@ class ProxylessNAS(CostAware):
     """
 
     one_path = True
+    zeros: Tensor  # [decisions, options]: True where the option is zero
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class ProxylessNAS(CostAware):
         self.mode, self.interval, self.beginning = mode, interval, beginning
         self.term, self.reference = term, reference / self.unit  # in units
         self.scale, self.power, self.share = scale, power, share
-        self.one_path, self.paths = mode != "full", 2
+        self.one_path, self.at_once = mode != "full", 2
         self.learning, self.done = False, 0
         zeros = [[place < len(options) and options[place] == ZERO for place in range(self.alpha.shape[1])]
                  for options in self.options]  # fmt: skip
