@@ -426,7 +426,7 @@ def test_the_summary_is_that_of_its_trials():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"strategies": "random,best"}, "unknown strategy 'best': strategies are random, sampling, local, aging"),
+        ({"strategies": "random,unheard"}, "unknown strategy 'unheard': strategies are random, sampling, local, aging"),
         ({"strategies": "aging:size=3"}, "aging has no setting 'size'; it has population, sample, aging"),
         ({"strategies": "aging:population=many"}, "aging:population is 'many'; use a whole number"),
         ({"strategies": "aging:aging=maybe"}, "use true or false"),
