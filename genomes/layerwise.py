@@ -97,7 +97,7 @@ class LayerwiseSpace(Space):
         return Decision(f"layer{place + 1}", tuple(self.words(self.layers[place])), place)
 
     def format(self, genome: Genome) -> str:
-        """The block of each layer, stages apart: e3k7 e3k3 | e3k7 e6k3 e6k7 e3k3 | ..."""
+        """The word of each layer's block in order, with | between stages; k is its kernel and e its expansion."""
         self.decisions(genome)
         words = [self.words(layer)[token] for layer, token in zip(self.layers, genome, strict=True)]
         stages = []

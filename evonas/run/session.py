@@ -316,9 +316,9 @@ class Session:
         limits = self.config.limits
         if limits.latencies is None or limits.latency_ms is None:
             return None
-        codes = dict.fromkeys(self.decoder.space.format(tuple(each)) for each, _ in search.told())
-        shown = [winner["code"], *[code for code in reversed(codes) if code != winner["code"]][: SHOWN - 1]]
-        graphs = [self.decoder.graph(self.decoder.space.parse(code)) for code in shown]
+        found = {self.decoder.space.format(each): each for each, outcome in search.told() if outcome.values}
+        others = [code for code in reversed(found) if code != winner["code"]]
+        graphs = [self.decoder.graph(found[code]) for code in [winner["code"], *others[: SHOWN - 1]]]
         known = table(limits.latencies)
         pairs = against_predictions(known, graphs, self.config.device)
         if not pairs:

@@ -32,7 +32,7 @@ class Costs:
     """Of networks that consist of fixed parts and one option a decision.
 
     fixed     of what all networks have
-    amounts   of what an option adds, [decisions, options]; 0 where a decision has fewer
+    amounts   of what an option adds, [decisions, options], in double precision; 0 where a decision has fewer
     least     of the cheapest network
     """
 
@@ -58,8 +58,8 @@ def costs_of(policy: Relaxation, price: Price) -> Costs:
     """The costs of the options of a policy's decisions, each by networks that differ in this decision alone: an option
     costs what its network does and not all of these do.
 
-    Raises UserError where networks do not cost the sum of their options, as where two cells share a decision's answer
-    but not its place.
+    Raises UserError where networks do not cost the sum of their options, as where the answers to several decisions meet
+    in one sum.
     """
     space, rng = policy.space, Random(policy.seed)
     first = [token.options[0] if isinstance(token, Open) else token for token in policy.genome]
@@ -77,7 +77,7 @@ def costs_of(policy: Relaxation, price: Price) -> Costs:
     fixed = sum(_by_node(space.decode(first), price).values()) - amounts[:, 0].sum().item()
     found = Costs(
         fixed,
-        amounts.to(policy.alpha.device, policy.alpha.dtype),
+        amounts.to(policy.alpha.device),
         fixed + amounts.masked_fill(~policy.there.cpu(), torch.inf).min(1).values.sum().item(),
     )
     for _ in range(CHECKS):
