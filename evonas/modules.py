@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import exp
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -206,6 +207,32 @@ class DropPath(Scheduled):
         return x * (kept / (1 - self.rate)).to(x.dtype)
 
 
+class FadingDropout(Scheduled):
+    """Elements become 0 with probability `rate`, and the others are scaled up. In the first epochs, in which alpha
+    rests, the rate falls linearly; then it falls from the same value exponentially (Chen et al. 2019, P-DARTS: section
+    3.3, schedule of the published code)."""
+
+    exported = nn.Identity
+    FALL = 0.2  # of the exponent in an epoch
+
+    def __init__(self, first: float, rests: int) -> None:
+        super().__init__()
+        self.first, self.rests, self.rate = first, rests, 0.0
+
+    def keep(self, recipe: Recipe, now: float) -> None:
+        epoch = int(now)
+        if epoch < self.rests:
+            self.rate = self.first * (recipe.epochs - epoch - 1) / recipe.epochs
+        else:
+            self.rate = self.first * exp(-self.FALL * (epoch - self.rests))
+
+    def pause(self) -> None:
+        self.rate = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.rate) if self.training and self.rate else x
+
+
 class DenseGradient(torch.autograd.Function):
     """The same tensor, whose gradient is laid out as it is.
 
@@ -305,6 +332,7 @@ MODULES: dict[str, Callable[[Any, tuple[int, ...]], Call]] = {  # by the operati
     "linear": lambda op, shape: Call(Linear, shape[0], op.features, bias=op.bias),
     "dropout": lambda op, shape: Call(nn.Dropout, op.rate),
     "drop_path": lambda op, shape: Call(DropPath, share=op.share),
+    "fading_dropout": lambda op, shape: Call(FadingDropout, op.rate, op.rests),
     "identity": lambda op, shape: Call(nn.Identity),
     "zero": lambda op, shape: Call(Zeros, op.stride),
     "scale": lambda op, shape: Call(Scale, op.factor),

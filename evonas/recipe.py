@@ -222,6 +222,15 @@ RECIPES: dict[str, Recipe] = {
     "proxylessnas": Recipe(
         epochs=300, batch_size=256, learning_rate=0.05, weight_decay=4e-5, crop=28, flip=True, label_smoothing=0.1,
     ),
+    # Chen et al. 2019, section 4.1 and published code: three stages of 25 epochs
+    "p-darts-search": Recipe(
+        epochs=75, batch_size=96, learning_rate=0.025, nesterov=False, weight_decay=3e-4, crop=4, flip=True,
+        clip_norm=5, by_epoch=True,
+    ),
+    "p-darts": Recipe(
+        epochs=600, batch_size=128, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, cutout=16, clip_norm=5,
+        drop_path=0.3, auxiliary=0.4, nesterov=False, by_epoch=True,
+    ),
     # Pham et al. 2018, published code for cells. Its l2 term is not halved, so our weight decay is twice its number.
     "enas-search": Recipe(
         epochs=150, batch_size=160, learning_rate=0.05, last_rate=5e-4, cycle=10, weight_decay=2e-4, crop=4, flip=True,

@@ -184,9 +184,13 @@ class Space:
             for decision, token in zip(self.decisions(genome), genome, strict=True)
         }
 
-    def route(self, genome: Genome) -> dict[str, Token]:
-        """The hard route of a closed genome through a supernet, as decision -> token."""
+    def answers(self, genome: Genome) -> dict[str, Token]:
+        """decision -> token of a complete genome."""
         return {d.name: token for d, token in zip(self.decisions(genome), genome, strict=True)}
+
+    def route(self, genome: Genome) -> dict[str, Any]:
+        """The route of a closed genome through a supernet: by default the hard one of its answers."""
+        return self.answers(genome)
 
     def likeliest(self, weights: Weights) -> tuple[Token, ...]:
         """The genome derived from the weights of all options: each decision takes the legal option with the largest

@@ -28,7 +28,7 @@ def init_by_decision(space: Space, *, rng: Random) -> Individual:
 
 def init_near(genome: Genome, space: Space, redraw_rate: float, *, rng: Random) -> Individual:
     """An individual that takes each answer of a genome, or, with probability `redraw_rate`, another one at random."""
-    answers = {name: token for name, token in space.route(genome).items() if rng.random() >= redraw_rate}
+    answers = {name: token for name, token in space.answers(genome).items() if rng.random() >= redraw_rate}
     return Individual(space.complete(answers, rng))
 
 
@@ -39,7 +39,7 @@ def init_population(toolbox: Toolbox, n: int) -> list[Individual]:
 
 def mut_decisions(individual: Individual, space: Space, indpb: float, *, rng: Random) -> tuple[Individual]:
     """Give each decision another option with probability `indpb`. Changes the individual in place."""
-    answers = space.route(individual)
+    answers = space.answers(individual)
     for decision in space.decisions(individual):
         others = [option for option in decision.options if option != answers[decision.name]]
         if others and rng.random() < indpb:
@@ -87,7 +87,7 @@ def cx_decisions(
     first: Individual, second: Individual, space: Space, indpb: float = 0.5, *, rng: Random
 ) -> tuple[Individual, Individual]:
     """Exchange the answers to each decision of both genomes with probability `indpb`. Changes both in place."""
-    one, other = space.route(first), space.route(second)
+    one, other = space.answers(first), space.answers(second)
     for name in one:
         if name in other and rng.random() < indpb:
             one[name], other[name] = other[name], one[name]

@@ -212,6 +212,23 @@ class DropPath(Own):
 
 
 @dataclass(frozen=True)
+class FadingDropout(Own):
+    """Dropout of a supernet whose rate falls along its training (Chen et al. 2019, P-DARTS). Otherwise nothing.
+
+    rate    from which it falls, twice: linearly while alpha rests, then exponentially
+    rests   epochs in which alpha rests
+    """
+
+    name = "fading_dropout"
+    keeps_besides = 1  # what was dropped
+    rate: float
+    rests: int = 0
+
+    def __str__(self) -> str:
+        return f"dropout from {self.rate} on"
+
+
+@dataclass(frozen=True)
 class Identity(Own):
     name = "identity"
     view = True

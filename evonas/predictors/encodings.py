@@ -126,7 +126,7 @@ def _each_two(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def one_hot(space: Space, genome: Genome) -> Features:
     """The answer to each decision, with its name."""
-    return space.route(genome).items()
+    return space.answers(genome).items()
 
 
 def counts(space: Space, genome: Genome) -> Features:

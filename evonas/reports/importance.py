@@ -35,7 +35,7 @@ def importance(records: Iterable[Mapping[str, Any]], space: Space) -> list[tuple
     worth: list[float] = []
     for genome, found in values.items():
         try:
-            answers.append(dict(space.route(genome)))
+            answers.append(space.answers(genome))
         except UserError:
             continue
         worth.append(fmean(found))

@@ -40,8 +40,8 @@ class Constraints:
     def distance(self, one: Genome, other: Genome) -> float:
         """The share of the connections of one genome that the other has not got: answers of the same decision, `none`
         left out."""
-        there = {name: token for name, token in self.space.route(one).items() if token != NONE}
-        also = self.space.route(other)
+        there = {name: token for name, token in self.space.answers(one).items() if token != NONE}
+        also = self.space.answers(other)
         return 1 - sum(also.get(name) == token for name, token in there.items()) / max(len(there), 1)
 
     def novelty(self, genome: Genome, among: Sequence[Genome]) -> float:

@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from evonas.errors import UserError
 from evonas.gates import Route
-from evonas.recipe import Recipe
 from evonas.space import Space, Weights
 from evonas.supernets.darts import DARTS
-from evonas.supernets.training import SupernetTraining
 
 
 class PCDARTS(DARTS):
@@ -28,10 +26,7 @@ class PCDARTS(DARTS):
     """
 
     def __init__(self, space: Space, *, beginning: int = 15, initial: float = 1e-3, **settings: Any) -> None:
-        super().__init__(space, initial=initial, **settings)
-        if beginning < 0:
-            raise UserError(f"beginning is {beginning}; use at least 0 epochs")
-        self.beginning, self.learning = beginning, False
+        super().__init__(space, beginning=beginning, initial=initial, **settings)
         self.into: dict[str, dict[int, int]] = {}  # node -> {source: index of its beta}
         for place, decision in enumerate(self.asked):
             node, arrow, source = decision.name.partition("<-")
@@ -41,21 +36,6 @@ class PCDARTS(DARTS):
             self.into.setdefault(node, {})[int(source)] = place
         self.beta = nn.Parameter(initial * torch.randn(len(self.asked), generator=self.generator))
         self.optimizer.add_param_group({"params": [self.beta]})
-
-    def check(self, recipe: Recipe) -> None:
-        super().check(recipe)
-        if self.beginning >= recipe.epochs:
-            raise UserError(
-                f"beginning is {self.beginning} of {recipe.epochs} epochs; leave some in which alpha learns"
-            )
-
-    def begin(self, epoch: int, epochs: int) -> None:
-        super().begin(epoch, epochs)
-        self.learning = epoch >= self.beginning
-
-    def learn_from(self, training: SupernetTraining, batch: Any, held_out: Any) -> None:
-        if self.learning:
-            super().learn_from(training, batch, held_out)
 
     def edges(self) -> dict[str, dict[int, Tensor]]:
         """node -> {source: softmax(beta)}."""

@@ -38,6 +38,7 @@ class Policy(nn.Module, ABC):
     together   examples of a forward pass, where a step has several; None: a whole batch of the recipe
     batches    that a step of the weights needs
     keeps      whether a network keeps the limits of the search, for policies that ask; None: it has none
+    stages     supernets that are trained one after another, each for an equal share of the epochs
     best_epoch whether the result is what was derived in the epoch that is best by validation, instead of in the last
     optimizer  optimizer of its parameters
 
@@ -49,6 +50,7 @@ class Policy(nn.Module, ABC):
     statistics = "batch"
     together: int | None = None
     batches = 1
+    stages = 1
     best_epoch = False
     keeps: Callable[[Graph], bool] | None = None
     optimizer: torch.optim.Optimizer
@@ -107,7 +109,7 @@ class Policy(nn.Module, ABC):
 
     def random(self, rng: Random) -> tuple[Token, ...]:
         """A random genome of the supernet: uniform over genomes if all is open, otherwise decision by decision."""
-        if all(isinstance(token, Open) for token in self.genome):
+        if self.genome == self.space.open():
             return self.space.random(rng)
         drawn: tuple[Token, ...] = ()
         while (decision := self.space.next(drawn)) is not None:
@@ -115,6 +117,18 @@ class Policy(nn.Module, ABC):
             wanted = token.options if isinstance(token, Open) else (token,)
             drawn += (rng.choice([option for option in decision.options if option in wanted] or decision.options),)
         return drawn
+
+    def narrowed(self) -> list[tuple[Token, ...]]:
+        """The options that each decision of the next stage's supernet has, by what this one has taught."""
+        raise NotImplementedError(f"{type(self).__name__} has {self.stages} stages, and does not say what follows one")
+
+    def following(self, options: Sequence[Sequence[Token]]) -> Policy:
+        """A fresh policy for the next stage's supernet, with these options."""
+        raise NotImplementedError(f"{type(self).__name__} has {self.stages} stages, and does not say what follows one")
+
+    def largest(self) -> Sequence[Policy]:
+        """The policies of all stages from this one on, with options that take the most memory."""
+        return (self,)
 
     def prefer(self, genome: Genome) -> None:
         """Make this genome the likeliest at the beginning."""
@@ -265,7 +279,7 @@ class Relaxation(Policy):
     @torch.no_grad()
     def prefer(self, genome: Genome) -> None:
         """Give the options of this genome a probability of three quarters."""
-        answers = self.space.route(genome)
+        answers = self.space.answers(genome)
         for row, (decision, options) in enumerate(zip(self.asked, self.options, strict=True)):
             if answers.get(decision.name) in options:
                 rest = len(options) - 1

@@ -16,11 +16,11 @@ from evonas.errors import RunError, UserError
 from evonas.evaluation import Candidate, Evaluator, Genome, Known, Outcome, identity
 from evonas.graph import Graph
 from evonas.individual import Individual, Toolbox
-from evonas.space import Weights
+from evonas.space import Token, Weights
 from evonas.strategies.strategy import Strategy
 from evonas.supernets.collapse import collapse, skips_of
 from evonas.supernets.policy import Policy, diverged, one_epoch, require_memory, supernet_graph
-from evonas.supernets.training import Bench, SupernetTraining
+from evonas.supernets.training import Bench, SupernetTraining, stage_of
 from evonas.support.device import torch_threads
 from evonas.training import checkpoint
 
@@ -80,6 +80,7 @@ class SupernetSearch(Strategy):
     def __init__(self, policy: Policy, *, statistics: str = "batch") -> None:
         self.policy, self.statistics = policy, statistics
         self.training: SupernetTraining | None = None
+        self.narrowed: list[list[tuple[Token, ...]]] = []  # the options of each stage after the first, up to now
         self.derived: list[tuple[tuple[Any, ...], dict[str, Any], float, float]] = []
         self.handed_out = 0
         self._first: tuple[Genome, ...] = ()
@@ -113,16 +114,16 @@ class SupernetSearch(Strategy):
         checkpoint that cannot be read.
         """
         self.checkpoint = None if folder is None else folder / CHECKPOINT
-        graph = supernet_graph(self.policy)
+        self.bench = bench
         self.policy.check(bench.recipe)
-        require_memory(self.policy, graph, bench)
-        self.training = SupernetTraining(graph, bench, statistics=self.statistics)
-        self.policy.to(self.training.device)
-        self.policy.prepare(bench)
+        for policy in self.policy.largest():
+            require_memory(policy, supernet_graph(policy), bench)
         for genome in self._first:
             self.policy.prefer(genome)
         if self.checkpoint is not None and self.checkpoint.exists():
             self._load(self.checkpoint)
+        else:
+            self.training = self._begun()
 
     def evaluator(self, usual: Evaluator) -> WeightsOfNow:
         """Genomes are judged by the weights of the supernet."""
@@ -135,14 +136,14 @@ class SupernetSearch(Strategy):
         if self.training is None:
             raise UserError("a supernet search trains by itself; pass it to evonas.search, or call `prepare` first")
         if self.handed_out == len(self.derived):
-            if self.training.epochs >= self.training.recipe.epochs:
+            if len(self.derived) >= self.bench.recipe.epochs:
                 return []
             self._epoch()
         genome, said, _, _ = self.derived[self.handed_out]
         self.handed_out += 1
         individual = Individual(genome)
         individual.operator, individual.proposal = type(self.policy).__name__.lower(), said
-        individual.provisional = not self.policy.best_epoch and self.handed_out < self.training.recipe.epochs
+        individual.provisional = not self.policy.best_epoch and self.handed_out < self.bench.recipe.epochs
         return [individual]
 
     @property
@@ -164,7 +165,7 @@ class SupernetSearch(Strategy):
     def judge(self, genome: Genome) -> Outcome:
         """What any genome is worth by the shared weights of now. Remembered, since it may be asked for twice."""
         assert self.training is not None, "it has been prepared"
-        asked = self.training.epochs, tuple(genome)
+        asked = len(self.derived), tuple(genome)
         if asked not in self._judged:
             start = time.monotonic()
             with torch_threads(1):
@@ -183,18 +184,34 @@ class SupernetSearch(Strategy):
 
     # ---- an epoch -------------------------------------------------------------------------------------------------
 
+    def _begun(self) -> SupernetTraining:
+        """The supernet of the present policy, not yet trained."""
+        bench = stage_of(self.bench, len(self.narrowed), self.policy.stages)
+        training = SupernetTraining(supernet_graph(self.policy), bench, statistics=self.statistics)
+        self.policy.to(training.device)
+        self.policy.prepare(self.bench)
+        return training
+
+    def _follow(self, options: list[tuple[Token, ...]]) -> None:
+        """The policy of the next stage takes the place of the present one."""
+        self.narrowed.append(options)
+        self.policy = self.policy.following(options)
+
     @torch_threads(1)  # the same numbers on every machine
     def _epoch(self) -> None:
-        training, policy = self.training, self.policy
-        assert training is not None
+        assert self.training is not None
         start = time.monotonic()
+        if self.training.epochs == self.training.recipe.epochs:
+            self._follow(self.policy.narrowed())
+            self.training = self._begun()
+        training, policy = self.training, self.policy
         loss = one_epoch(policy, training)
         if not isfinite(loss):
             raise RunError(diverged(loss, training))
         genome = tuple(policy.derive(training))
         value = training.score(policy.space.route(genome))
         skips = skips_of(genome, policy.space.decisions(genome))
-        said = {"epoch": training.epochs, "loss": round(loss, DECIMALS), "skips": skips} | described(policy.weights())
+        said = {"epoch": len(self.derived) + 1, "loss": round(loss, DECIMALS), "skips": skips} | described(policy.weights())
         self.derived.append((genome, said, value, round(time.monotonic() - start, 4)))
         if self.checkpoint is not None:
             self._save(self.checkpoint)
@@ -204,13 +221,16 @@ class SupernetSearch(Strategy):
         state = {
             "training": self.training.state(),
             "policy": self.policy.state(),
+            "narrowed": [[list(options) for options in stage] for stage in self.narrowed],
             "derived": [list(each) for each in self.derived],
         }
         checkpoint.write(path, state)
 
     def _load(self, path: Path) -> None:
-        assert self.training is not None
         state = checkpoint.read(path, "restore the original, or start again in another directory")
+        for stage in state["narrowed"]:
+            self._follow([tuple(options) for options in stage])
+        self.training = self._begun()
         self.training.load_state(state["training"])
         self.policy.load_state(state["policy"])
         self.derived = [(tuple(genome), said, value, seconds) for genome, said, value, seconds in state["derived"]]

@@ -59,6 +59,19 @@ class GivenBench:
     limits: Limits = NO_LIMITS
 
 
+def stage_of(bench: Bench, nth: int, stages: int) -> GivenBench:
+    """What the nth of several supernets that are trained one after another, counted from 0, has of a bench: an equal
+    share of the epochs, and, from the second one on, a seed of its own."""
+    return GivenBench(
+        bench.train,
+        bench.validation,
+        bench.recipe.lasting(bench.recipe.epochs // stages),
+        number(bench.seed, "stage", nth) if nth else bench.seed,
+        bench.precision,
+        bench.memory,
+    )
+
+
 def batch_size(bench: Bench) -> int:
     """The batch size for the training split: the recipe's, or the number of examples if there are fewer."""
     return min(bench.recipe.batch_size, len(bench.train))

@@ -8,8 +8,9 @@ PC-DARTS   Xu et al. 2020, arXiv:1907.05737
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -180,29 +181,31 @@ def pc_darts(
     )
 
 
-def _over_darts_cells(
+def over_darts_cells(
     *,
     name: str,
     about: str,
     paper: str,
     search: Recipe,
     final: Recipe,
-    every: bool = False,
+    space: Callable[..., Space] = DARTSSpace,
+    size: Mapping[str, int] | None = None,
     published: Mapping[str, Any] | None = None,
     small: Mapping[str, Any] | None = None,
 ) -> System:
     """A system of the DARTS family, with presets for digits, for a small machine, and as it was published.
 
     search, final   as published
-    every           each edge is a choice of its own
-    published       settings of the strategy as published, beside the supernet's size
+    space           (layers=, channels=, input_shape=) -> the space of its networks
+    size            the supernet's as published; by default 8 cells of 16 channels
+    published       further settings of the strategy as published
     small           those that a search of a few epochs needs to be otherwise
     """
-    paper_size = {"supernet_layers": 8, "supernet_channels": 16}
+    paper_size = {"supernet_layers": 8, "supernet_channels": 16} if size is None else size
     short = {"alpha_rate": 0.01} | dict(small or {})
     # DARTS 15 epochs; those that learn from one path, or sample, a step have more of them, as published
     shrunk = replace(
-        search, epochs=search.epochs * 3 // 10, batch_size=64, learning_rate=min(search.learning_rate, 0.05),
+        search, epochs=search.epochs // 10 * 3, batch_size=64, learning_rate=min(search.learning_rate, 0.05),
         by_epoch=False,
     )  # fmt: skip
     return System(
@@ -214,7 +217,7 @@ def _over_darts_cells(
         toolbox=uniform_toolbox,
         presets={
             "small": Preset(
-                DARTSSpace(layers=5, channels=8, every=every),
+                space(layers=5, channels=8),
                 shrunk,
                 SMALL_FINAL,
                 short,
@@ -222,7 +225,7 @@ def _over_darts_cells(
                 adapts=True,
             ),
             "digits": Preset(
-                DARTSSpace(layers=3, channels=8, every=every, input_shape=(1, 8, 8)),
+                space(layers=3, channels=8, input_shape=(1, 8, 8)),
                 replace(shrunk, crop=1, flip=False),
                 DIGITS_FINAL,
                 short,
@@ -230,17 +233,17 @@ def _over_darts_cells(
                 adapts=True,
             ),
             "cifar10": Preset(
-                DARTSSpace(layers=20, channels=36, every=every),
+                space(layers=20, channels=36),
                 search,
                 final,
-                paper_size | dict(published or {}),
+                dict(paper_size) | dict(published or {}),
                 about="as published; give half of the images to alpha (--validation 0.5)",
             ),
         },
     )
 
 
-DARTS = _over_darts_cells(
+DARTS = over_darts_cells(
     name="darts",
     about="cells of two nodes' sums, searched by the gradient of a softmax over the operations of each edge",
     paper="Liu, Simonyan and Yang 2019, DARTS: Differentiable Architecture Search, arXiv:1806.09055",
@@ -248,22 +251,22 @@ DARTS = _over_darts_cells(
     final=RECIPES["darts"],
     published={"second_order": True},
 )
-SNAS = _over_darts_cells(
+SNAS = over_darts_cells(
     name="snas",
     about="cells with an operation or none on every edge, searched by the gradient of samples that become one-hot",
     paper="Xie, Zheng, Liu and Lin 2019, SNAS: Stochastic Neural Architecture Search, arXiv:1812.09926",
     search=RECIPES["snas-search"],
     final=RECIPES["darts"],
-    every=True,
+    space=partial(DARTSSpace, every=True),
 )
-GDAS = _over_darts_cells(
+GDAS = over_darts_cells(
     name="gdas",
     about="cells searched by the gradient of one operation an edge, drawn by Gumbel noise",
     paper="Dong and Yang 2019, Searching for a Robust Neural Architecture in Four GPU Hours, arXiv:1910.04465",
     search=RECIPES["gdas-search"],
     final=replace(RECIPES["darts"], weight_decay=5e-4, nesterov=True, by_epoch=False, clip_norm=0),
 )
-GDAS_NSAS = _over_darts_cells(
+GDAS_NSAS = over_darts_cells(
     name="gdas-nsas",
     about="GDAS, whose weights also keep the losses of a few other cells low, so that they are not forgotten",
     paper="Zhang et al. 2020, Overcoming Multi-Model Forgetting in One-Shot NAS with Diversity Maximization, CVPR",
@@ -271,7 +274,7 @@ GDAS_NSAS = _over_darts_cells(
     final=RECIPES["darts"],
     small={"constraints": 2},
 )
-PC_DARTS = _over_darts_cells(
+PC_DARTS = over_darts_cells(
     name="pc-darts",
     about="cells searched as by DARTS on a part of the channels, with a weight for each edge",
     paper="Xu et al. 2020, PC-DARTS: Partial Channel Connections, arXiv:1907.05737",
