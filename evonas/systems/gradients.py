@@ -192,6 +192,8 @@ def over_darts_cells(
     size: Mapping[str, int] | None = None,
     published: Mapping[str, Any] | None = None,
     small: Mapping[str, Any] | None = None,
+    digits: Mapping[str, Any] | None = None,
+    epochs: int = 0,
 ) -> System:
     """A system of the DARTS family, with presets for digits, for a small machine, and as it was published.
 
@@ -199,13 +201,14 @@ def over_darts_cells(
     space           (layers=, channels=, input_shape=) -> the space of its networks
     size            the supernet's as published; by default 8 cells of 16 channels
     published       further settings of the strategy as published
-    small           those that a search of a few epochs needs to be otherwise
+    small, digits   those that a search of a few epochs needs to be otherwise, and on digits again
+    epochs          of such a search; 0: three tenths of the published ones
     """
     paper_size = {"supernet_layers": 8, "supernet_channels": 16} if size is None else size
     short = {"alpha_rate": 0.01} | dict(small or {})
     # DARTS 15 epochs; those that learn from one path, or sample, a step have more of them, as published
     shrunk = replace(
-        search, epochs=search.epochs // 10 * 3, batch_size=64, learning_rate=min(search.learning_rate, 0.05),
+        search, epochs=epochs or search.epochs * 3 // 10, batch_size=64, learning_rate=min(search.learning_rate, 0.05),
         by_epoch=False,
     )  # fmt: skip
     return System(
@@ -228,7 +231,7 @@ def over_darts_cells(
                 space(layers=3, channels=8, input_shape=(1, 8, 8)),
                 replace(shrunk, crop=1, flip=False),
                 DIGITS_FINAL,
-                short,
+                short | dict(digits or {}),
                 about="three cells on 8x8 pictures, in minutes",
                 adapts=True,
             ),

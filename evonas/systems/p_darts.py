@@ -58,5 +58,7 @@ P_DARTS = over_darts_cells(
     search=RECIPES["p-darts-search"],
     final=RECIPES["p-darts"],
     size={"supernet_channels": 16},
-    small={"depths": (3, 5, 7), "beginning": 3},
+    small={"depths": (3, 5, 7), "beginning": 2},
+    digits={"depths": (3, 4, 5)},
+    epochs=15,
 )
