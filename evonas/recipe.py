@@ -190,6 +190,11 @@ RECIPES: dict[str, Recipe] = {
         epochs=150, batch_size=64, learning_rate=0.025, nesterov=False, weight_decay=3e-4, last_rate=1e-3, crop=4,
         flip=True, clip_norm=5, by_epoch=True,
     ),
+    # Chang et al. 2019, published code; the weights learn from all training images, as in the paper
+    "data-search": Recipe(
+        epochs=100, batch_size=64, learning_rate=0.025, nesterov=False, weight_decay=3e-4, last_rate=1e-3, crop=4,
+        flip=True, clip_norm=5, by_epoch=True,
+    ),
     # Dong and Yang 2019, section 4.2: 240 epochs; Nesterov's momentum and rates that change at every step are those of
     # the authors' code, which has 250 epochs and a weight decay of 5e-4
     "gdas-search": Recipe(

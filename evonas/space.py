@@ -180,7 +180,7 @@ class Space:
     def choices(self, genome: Genome) -> dict[str, dict[Token, Gate]]:
         """decision -> {option: gate}: gates 1 and 0 for a closed token, a symbol for each option of an open one."""
         return {
-            decision.name: {option: _gate(decision.name, option, token) for option in decision.options}
+            decision.name: {option: gate_of(decision.name, option, token) for option in decision.options}
             for decision, token in zip(self.decisions(genome), genome, strict=True)
         }
 
@@ -378,7 +378,8 @@ def require_closed(genome: Genome, why: str) -> None:
         raise CodeError(f"{why}; close them")
 
 
-def _gate(name: str, option: Token, token: Token) -> Gate:
+def gate_of(name: str, option: Token, token: Token) -> Gate:
+    """The gate of an option, where a token answers the decision of this name."""
     if isinstance(token, Open) and len(token.options) > 1:
         return Is(name, option) if option in token.options else 0
     return int(option == (token.options[0] if isinstance(token, Open) else token))

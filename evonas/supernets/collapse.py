@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evonas.genomes.darts_cells import members
 from evonas.space import Decision, Genome
 
 SKIPS = ("skip_connect", "identity")
@@ -15,13 +16,18 @@ SHARE = 0.5  # share of skip connections from which a search counts as collapsed
 def skips_of(genome: Genome, decisions: Sequence[Decision]) -> list[int]:
     """The numbers [skip connections, operations] among the answers to decisions of a kind that offers skips; `none` is
     not counted."""
-    asked = {d.kind or d.name for d in decisions if any(str(option) in SKIPS for option in d.options)}
+    asked = {
+        decision.kind or decision.name
+        for decision in decisions
+        if any(operation in SKIPS for option in decision.options for operation in members(option))
+    }
     there = [
-        str(token)
+        operation
         for token, decision in zip(genome, decisions, strict=True)
-        if (decision.kind or decision.name) in asked and token != "none"
+        if (decision.kind or decision.name) in asked
+        for operation in members(token)
     ]
-    return [sum(token in SKIPS for token in there), len(there)]
+    return [sum(operation in SKIPS for operation in there), len(there)]
 
 
 def collapse(skips: int, operations: int) -> str | None:

@@ -26,8 +26,8 @@ SKIP = "skip_connect"
 
 
 class PDARTS(DARTS):
-    """DARTS of the first order in stages, each with a supernet of more cells and fewer options on each edge. Weights and
-    alpha begin afresh; only the options that are left go over from one stage to the next (section 3.2).
+    """DARTS of the first order in stages, each with a supernet of more cells and fewer options on each edge. Weights
+    and alpha begin afresh; only the options that are left go over from one stage to the next (section 3.2).
 
     space     of DARTS cells; its `layers` do not count
     depths    cells of the supernet of each stage

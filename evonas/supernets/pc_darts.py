@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.space import Space, Weights
 from evonas.supernets.darts import DARTS
+from evonas.supernets.policy import edges_of
 
 
 class PCDARTS(DARTS):
@@ -27,13 +27,7 @@ class PCDARTS(DARTS):
 
     def __init__(self, space: Space, *, beginning: int = 15, initial: float = 1e-3, **settings: Any) -> None:
         super().__init__(space, beginning=beginning, initial=initial, **settings)
-        self.into: dict[str, dict[int, int]] = {}  # node -> {source: index of its beta}
-        for place, decision in enumerate(self.asked):
-            node, arrow, source = decision.name.partition("<-")
-            if not arrow or not source.isdigit():
-                raise UserError(f"PC-DARTS weighs edges, but {decision.name!r} of {space.name} is not an edge; use "
-                                "DARTS, or name the decisions of edges NODE<-SOURCE")  # fmt: skip
-            self.into.setdefault(node, {})[int(source)] = place
+        self.into = edges_of(self, "PC-DARTS")  # node -> {source: place of its beta}
         self.beta = nn.Parameter(initial * torch.randn(len(self.asked), generator=self.generator))
         self.optimizer.add_param_group({"params": [self.beta]})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import log
 from random import Random
@@ -256,6 +256,18 @@ class Relaxation(Policy):
 
     # ---- learning -------------------------------------------------------------------------------------------------
 
+    def learn_together(self, training: SupernetTraining, loss: Tensor, clip: float = 0.0) -> None:
+        """One step of the architecture parameters and one of the weights, from one loss.
+
+        clip   bound on the gradients of the architecture parameters; 0: none
+        """
+        training.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(self.parameters(), clip)
+        self.learn([parameter.grad for parameter in self.parameters()])  # type: ignore[misc]
+        training.apply()
+
     def learn(self, gradients: Sequence[Tensor]) -> None:
         """One step of Adam with the gradients of all architecture parameters."""
         for parameter, gradient in zip(self.parameters(), gradients, strict=True):
@@ -278,9 +290,22 @@ class Relaxation(Policy):
 
     @torch.no_grad()
     def prefer(self, genome: Genome) -> None:
-        """Give the options of this genome a probability of three quarters."""
-        answers = self.space.answers(genome)
+        """Give the option of this genome a probability of three quarters in each decision; several share it."""
+        route = self.space.route(genome)
         for row, (decision, options) in enumerate(zip(self.asked, self.options, strict=True)):
-            if answers.get(decision.name) in options:
-                rest = len(options) - 1
-                self.alpha[row, options.index(answers[decision.name])] += log(3 * rest)
+            wanted = route.get(decision.name)
+            for option in wanted if isinstance(wanted, Mapping) else (wanted,):
+                if option in options:
+                    self.alpha[row, options.index(option)] += log(3 * (len(options) - 1))
+
+
+def edges_of(policy: Relaxation, who: str) -> dict[str, dict[int, int]]:
+    """node -> {source: place of its decision}, for a space whose decisions are edges. Raises UserError for others."""
+    into: dict[str, dict[int, int]] = {}
+    for place, decision in enumerate(policy.asked):
+        node, arrow, source = decision.name.partition("<-")
+        if not arrow or not source.isdigit():
+            raise UserError(f"{who} weighs edges, but {decision.name!r} of {policy.space.name} is not an edge; use "
+                            "DARTS, or name the decisions of edges NODE<-SOURCE")  # fmt: skip
+        into.setdefault(node, {})[int(source)] = place
+    return into

@@ -211,7 +211,9 @@ class SupernetSearch(Strategy):
         genome = tuple(policy.derive(training))
         value = training.score(policy.space.route(genome))
         skips = skips_of(genome, policy.space.decisions(genome))
-        said = {"epoch": len(self.derived) + 1, "loss": round(loss, DECIMALS), "skips": skips} | described(policy.weights())
+        said = {"epoch": len(self.derived) + 1, "loss": round(loss, DECIMALS), "skips": skips} | described(
+            policy.weights()
+        )
         self.derived.append((genome, said, value, round(time.monotonic() - start, 4)))
         if self.checkpoint is not None:
             self._save(self.checkpoint)

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from evonas.errors import UserError
 from evonas.gates import Is, Route
@@ -62,11 +62,7 @@ class SNAS(Relaxation):
         wanted = loss
         if self.resource:
             wanted = loss + self.resource * self.costs(training).of(z)
-        training.optimizer.zero_grad(set_to_none=True)
-        wanted.backward()
-        nn.utils.clip_grad_norm_(self.parameters(), CLIP)
-        self.learn([parameter.grad for parameter in self.parameters()])  # type: ignore[misc]
-        training.apply()
+        self.learn_together(training, wanted, CLIP)
         return loss.detach()
 
     def route(self, z: Tensor) -> Route:

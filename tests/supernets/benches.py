@@ -21,7 +21,6 @@ from evonas.supernets.fbnet import FBNet
 from evonas.supernets.gdas import GDAS
 from evonas.supernets.mask_connect import MaskConnect
 from evonas.supernets.nsas import GDASNSAS
-from evonas.supernets.p_darts import PDARTS
 from evonas.supernets.pc_darts import PCDARTS
 from evonas.supernets.proxylessnas import ProxylessNAS
 from evonas.supernets.snas import SNAS

@@ -305,7 +305,7 @@ def test_a_supernet_is_not_trained_for_what_it_cannot_do(tmp_path):
         searched(tmp_path, "cpu", objectives="accuracy,parameters")
 
 
-@pytest.mark.parametrize("name", ["darts", "snas", "gdas", "pc-darts", "enas"])
+@pytest.mark.parametrize("name", ["darts", "snas", "gdas", "pc-darts", "p-darts", "i-darts", "data", "enas"])
 def test_every_preset_of_a_system_has_its_supernet(name):
     for preset in system(name).presets:
         found = setup(system(name), preset)
@@ -327,6 +327,18 @@ WRONG = [
     ("gdas", {"hot": 0.05}, "hot is 0.05"),
     ("pc-darts", {"supernet_partial": 0}, "supernet_partial is 0; use at least 1"),
     ("pc-darts", {"beginning": -1}, "beginning is -1; use at least 0"),
+    ("p-darts", {"depths": "3,5"}, "depths is (3, 5)"),
+    ("p-darts", {"dropped": "5,1"}, "dropped is (5, 1)"),
+    ("p-darts", {"skip_dropout": "0,0.4,1"}, "dropout is (0.0, 0.4, 1.0)"),
+    ("p-darts", {"skips": -1}, "skips -1"),
+    ("p-darts", {"supernet_channels": -1}, "supernet_channels -1; use at least 0"),
+    ("p-darts", {"epochs": 4}, "4 epochs are not shared equally by 3 stages"),
+    ("i-darts", {"pairs": 0}, "pairs is 0; use 1 to 14"),
+    ("i-darts", {"alpha_rate": 0}, "rate of alpha is 0"),
+    ("data", {"cold": 0}, "cold 0"),
+    ("data", {"hot": 0.5}, "hot is 0.5"),
+    ("data", {"distance": -1}, "distance -1"),
+    ("data", {"exact": True}, "use darts-sets with exact=False"),
     ("enas", {"entropy": -1}, "entropy is -1"),
     ("enas", {"skip_weight": -1}, "skip_weight -1"),
     ("enas", {"steps": 0}, "steps is 0"),
