@@ -332,7 +332,7 @@ MODULES: dict[str, Callable[[Any, tuple[int, ...]], Call]] = {  # by the operati
     "linear": lambda op, shape: Call(Linear, shape[0], op.features, bias=op.bias),
     "dropout": lambda op, shape: Call(nn.Dropout, op.rate),
     "drop_path": lambda op, shape: Call(DropPath, share=op.share),
-    "fading_dropout": lambda op, shape: Call(FadingDropout, op.rate, op.rests),
+    "fading_dropout": lambda op, shape: Call(FadingDropout, first=op.rate, rests=op.rests),
     "identity": lambda op, shape: Call(nn.Identity),
     "zero": lambda op, shape: Call(Zeros, op.stride),
     "scale": lambda op, shape: Call(Scale, op.factor),

@@ -221,7 +221,7 @@ class FadingDropout(Own):
 
     name = "fading_dropout"
     keeps_besides = 1  # what was dropped
-    rate: float
+    rate: float = 0.4
     rests: int = 0
 
     def __str__(self) -> str:

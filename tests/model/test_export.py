@@ -33,6 +33,7 @@ from evonas.operations import (
     Crop,
     Dropout,
     DropPath,
+    FadingDropout,
     FirstChannels,
     Flatten,
     GlobalAveragePool,
@@ -68,6 +69,7 @@ def every_operation():
         ReLU(),
         Dropout(0.3),
         DropPath(),
+        FadingDropout(0.3, 2),
         LearnedGroupConvolution(8, groups=2, condensation=4),
     )
     draft.node("left+right/3=conv", ["stem"], Identity())
