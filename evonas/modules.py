@@ -209,8 +209,8 @@ class DropPath(Scheduled):
 
 class FadingDropout(Scheduled):
     """Elements become 0 with probability `rate`, and the others are scaled up. In the first epochs, in which alpha
-    rests, the rate falls linearly; then it falls from the same value exponentially (Chen et al. 2019, P-DARTS: section
-    3.3, schedule of the published code)."""
+    rests, the rate falls linearly; then it falls from the same value exponentially (Chen et al. 2019, P-DARTS,
+    published code)."""
 
     exported = nn.Identity
     FALL = 0.2  # of the exponent in an epoch

@@ -227,7 +227,7 @@ RECIPES: dict[str, Recipe] = {
     "proxylessnas": Recipe(
         epochs=300, batch_size=256, learning_rate=0.05, weight_decay=4e-5, crop=28, flip=True, label_smoothing=0.1,
     ),
-    # Chen et al. 2019, section 4.1 and published code: three stages of 25 epochs
+    # Chen et al. 2019, and published code: three stages of 25 epochs
     "p-darts-search": Recipe(
         epochs=75, batch_size=96, learning_rate=0.025, nesterov=False, weight_decay=3e-4, crop=4, flip=True,
         clip_norm=5, by_epoch=True,

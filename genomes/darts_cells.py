@@ -132,7 +132,7 @@ class DARTSCells(GenotypeSpace):
 
         def cell(kind: str) -> tuple[list[list[Way]], tuple[int, ...]]:
             nodes = getattr(genotype, kind)
-            edges = [[(source, op, 1) for op, source in pairs if op != "none"] for pairs in nodes]
+            edges: list[list[Way]] = [[(source, op, 1) for op, source in pairs if op != "none"] for pairs in nodes]
             return edges, getattr(genotype, f"{kind}_concat")
 
         return self._stack(cell)

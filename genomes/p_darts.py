@@ -12,7 +12,8 @@ from evonas.operations import FadingDropout, Operation
 
 @dataclass(frozen=True)
 class PDARTSSupernet(DARTSSpace):
-    """DARTS cells in a search whose skip connections, where they are identities, drop some elements (section 3.3).
+    """DARTS cells in a search whose skip connections, where they are identities, drop some elements (search space
+    regularization).
 
     dropout   rate from which their dropout falls
     rests     epochs in which alpha rests

@@ -22,9 +22,9 @@ NONE = "none"
 
 
 class DATA(ByNode):
-    """The ensemble Gumbel-softmax: each node has the options of which at least one of M samples consists (section 3.2).
-    Alpha and the weights learn together, from one loss on training images (equation 6), to which the distance between
-    the probabilities and the draw is added (published code).
+    """The ensemble Gumbel-softmax: each node has the options that at least one of M samples says. Alpha and the weights
+    learn together, from one loss on training images, to which the distance between the probabilities and the draw is
+    added (published code).
 
     M is the space's `pairs`. A draw is shared by a batch and all cells of a kind. It has the weights 1 and 0: the node
     is the sum of what was drawn, as it is in the network that is derived; the published code divides by their number.
@@ -99,15 +99,15 @@ class DATA(ByNode):
 
 def ensemble(soft: Tensor) -> Tensor:
     """The binary code b of samples of the Gumbel-softmax, [samples, ...] to [...]: the maximum over the samples, each
-    made one-hot, of which the gradients pass straight through to the samples that attain it (section 3.2)."""
+    made one-hot, of which the gradients pass straight through to the samples that attain it."""
     flat = soft.flatten(1)
     hard = torch.zeros_like(flat).scatter(1, flat.argmax(1, keepdim=True), 1.0)
     return (hard + (flat - flat.detach())).max(0).values.view_as(soft[0])
 
 
 def likeliest_number(p: Sequence[float], samples: int) -> int:
-    """The number n for which it is likeliest that the options drawn are exactly the n first ones (section 3.3), of
-    falling probabilities p: the sum of samples! / prod k_i! prod p_i^k_i over all k_1 + ... + k_n = samples, k_i >= 1.
+    """The number n for which it is likeliest that the options drawn are exactly the n first ones, of falling
+    probabilities p: the sum of samples! / prod k_i! prod p_i^k_i over all k_1 + ... + k_n = samples, k_i >= 1.
     """
     best, number = 0.0, 1
     ways = [1.0] + [0.0] * samples  # ways[m]: the sum over k_1 + ... + k_n = m of prod p_i^k_i / k_i!

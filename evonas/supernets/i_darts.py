@@ -14,7 +14,7 @@ from evonas.supernets.policy import Relaxation, edges_of
 
 class ByNode(Relaxation):
     """Architecture parameters with one softmax over all (source, option) pairs of a node, instead of one for each edge,
-    so that options of different edges compete (section 3).
+    so that options of different edges compete.
 
     Raises UserError for a space whose decisions are not edges, NODE<-SOURCE.
     """

@@ -27,12 +27,13 @@ SKIP = "skip_connect"
 
 class PDARTS(DARTS):
     """DARTS of the first order in stages, each with a supernet of more cells and fewer options on each edge. Weights
-    and alpha begin afresh; only the options that are left go over from one stage to the next (section 3.2).
+    and alpha begin afresh; only the options that are left go over from one stage to the next (search space
+    approximation).
 
     space     of DARTS cells; its `layers` do not count
     depths    cells of the supernet of each stage
     dropped   options that each edge loses after each stage but the last: those with the smallest softmax(alpha)
-    dropout   rate in each stage from which the dropout behind skip connections falls (section 3.3)
+    dropout   rate in each stage from which the dropout behind skip connections falls (search space regularization)
     skips     M, skip connections that the normal cell has at most
     stage     of this policy, counted from 0; `genome` has its options
 
@@ -83,8 +84,8 @@ class PDARTS(DARTS):
         """Each edge without the options of the smallest weights; `none` is one like the others."""
         kept = []
         for options, row in zip(self.options, self.probabilities().tolist(), strict=True):
-            least = sorted(range(len(options)), key=lambda place, row=row: row[place])[: self.dropped[self.stage]]
-            kept.append(tuple(option for place, option in enumerate(options) if place not in least))
+            left = sorted(range(len(options)), key=row.__getitem__)[self.dropped[self.stage] :]
+            kept.append(tuple(options[place] for place in sorted(left)))
         return kept
 
     def following(self, options: Sequence[Sequence[Token]]) -> PDARTS:

@@ -194,6 +194,7 @@ def over_darts_cells(
     small: Mapping[str, Any] | None = None,
     digits: Mapping[str, Any] | None = None,
     epochs: int = 0,
+    as_published: str = "as published; give half of the images to alpha (--validation 0.5)",
 ) -> System:
     """A system of the DARTS family, with presets for digits, for a small machine, and as it was published.
 
@@ -203,6 +204,7 @@ def over_darts_cells(
     published       further settings of the strategy as published
     small, digits   those that a search of a few epochs needs to be otherwise, and on digits again
     epochs          of such a search; 0: three tenths of the published ones
+    as_published    what the published preset is
     """
     paper_size = {"supernet_layers": 8, "supernet_channels": 16} if size is None else size
     short = {"alpha_rate": 0.01} | dict(small or {})
@@ -239,8 +241,8 @@ def over_darts_cells(
                 space(layers=20, channels=36),
                 search,
                 final,
-                dict(paper_size) | dict(published or {}),
-                about="as published; give half of the images to alpha (--validation 0.5)",
+                {**paper_size, **(published or {})},
+                about=as_published,
             ),
         },
     )

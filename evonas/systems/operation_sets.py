@@ -89,6 +89,7 @@ I_DARTS = over_darts_cells(
     search=RECIPES["darts-search"],
     final=RECIPES["darts"],
     space=partial(DARTSSetsSpace, pairs=2, exact=True),
+    as_published="the search that DARTS published for images; give half of them to alpha (--validation 0.5)",
 )
 DATA = over_darts_cells(
     name="data",
@@ -97,4 +98,5 @@ DATA = over_darts_cells(
     search=RECIPES["data-search"],
     final=RECIPES["darts"],
     space=DARTSSetsSpace,
+    as_published="as published; alpha learns from training images",
 )

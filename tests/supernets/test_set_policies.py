@@ -227,16 +227,18 @@ def test_the_likeliest_number_is_that_of_all_draws():
 def test_none_is_one_option_of_a_node_and_never_its_only_one():
     chosen = made(DATA, ANY)
     with torch.no_grad():
-        chosen.alpha.fill_(-9.0)
+        chosen.alpha.fill_(-30.0)
         one, other = chosen.nodes["normal/2"]
-        chosen.alpha[one, 0] = chosen.alpha[other, 0] = 0.5  # both together are likelier than what follows
-        chosen.alpha[one, 3] = chosen.alpha[one, 4] = 1.0
+        chosen.alpha[[one, other], 0] = torch.tensor(0.36).log()  # 0.72 in all
+        chosen.alpha[one, 3:5] = torch.tensor([0.15, 0.13]).log()
+        of = ANY.answers(chosen.derive(None))  # of four draws: 0.27 none alone, 0.30 with the first, 0.17 with both
+        assert (of["normal/2<-0"], of["normal/2<-1"]) == ("skip_connect", "none")
+        chosen.alpha[[one, other], 0] = 9.0
+        of = ANY.answers(chosen.derive(None))
+        assert (of["normal/2<-0"], of["normal/2<-1"]) == ("skip_connect", "none")
+        chosen.alpha[[one, other], 0] = -30.0
         of = ANY.answers(chosen.derive(None))
         assert of["normal/2<-0"] == "skip_connect+sep_conv_3x3"
-        chosen.alpha[[one, other], 0] = 9.0
-        chosen.alpha[one, 4] = 1.5
-        of = ANY.answers(chosen.derive(None))
-        assert (of["normal/2<-0"], of["normal/2<-1"]) == ("sep_conv_3x3", "none")
 
 
 def test_the_supernet_sums_what_the_derived_network_sums(device):
