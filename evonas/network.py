@@ -62,10 +62,10 @@ def build(graph: Graph, *, seed: int = 0, trust: bool = False) -> fx.GraphModule
             modules[target] = GatedNode(node, steps)
             values[node.name] = drawn.call_module(target, (weights, *inputs))
             continue
-        value = inputs if node.fusion else _combine(drawn, node, inputs)
+        joined: Any = inputs if node.fusion else _combine(drawn, node, inputs)  # what fuses them takes all of them
         if steps:
             modules[target] = nn.Sequential(steps)
-            value = drawn.call_module(target, (value,))
+        value: fx.Node = drawn.call_module(target, (joined,)) if steps else joined
         values[node.name] = value
         value.meta.setdefault("nodes", []).append(node.name)
     drawn.output(values[graph.output])

@@ -60,7 +60,8 @@ class MaskConnectSpace(Space):
     widths    channels of each stage
     modules   of a stage
     fan_in    K
-    branches  of a module, C; 1: whole modules, of two 3x3 convolutions
+    cardinality
+              C: parallel branches of a module; 1: whole modules, of two 3x3 convolutions
     inner     channels inside of a branch of the first stage, doubled by each stage
     """
 
@@ -68,21 +69,21 @@ class MaskConnectSpace(Space):
     widths: tuple[int, ...] = (16, 32, 64)
     modules: int = 6
     fan_in: int = 10
-    branches: int = 1
+    cardinality: int = 1
     inner: int = 8
     input_shape: tuple[int, int, int] = (3, 32, 32)
     outputs: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("modules", "fan_in", "branches", "inner", "outputs"):
+        for name in ("modules", "fan_in", "cardinality", "inner", "outputs"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; use at least 1")
         if not self.widths or min(self.widths) < 1 or list(self.widths) != sorted(self.widths):
             raise UserError(f"widths is {self.widths}; use at least one stage, as in 16,32,64, and in a later one no "
                             "fewer channels than before, since shortcuts add zeros")  # fmt: skip
-        if self.branches > 1 and self.fan_in > self.branches:
-            raise UserError(f"fan_in is {self.fan_in}, and there are {self.branches} branches; use at most as many")
-        if self.depth < 2 + (self.branches == 1):
+        if self.cardinality > 1 and self.fan_in > self.cardinality:
+            raise UserError(f"fan_in is {self.fan_in}, and there are {self.cardinality} branches; use at most as many")
+        if self.depth < 2 + (self.cardinality == 1):
             raise UserError(f"a network of {self.depth} modules has nothing to choose; use more")
         if min(self.input_shape[1:]) < 2 ** (len(self.widths) - 1):
             raise UserError(f"images of {self.input_shape[1:]} are too small for {len(self.widths)} stages")
@@ -100,8 +101,8 @@ class MaskConnectSpace(Space):
         return tuple(
             Reader(module, branch, sources, min(self.fan_in, sources))
             for module in range(2, self.depth + 1)
-            for sources in [module - 1 if self.branches == 1 else self.branches]
-            for branch in range(1, self.branches + 1)
+            for sources in [module - 1 if self.cardinality == 1 else self.cardinality]
+            for branch in range(1, self.cardinality + 1)
         )
 
     @cached_property
@@ -129,7 +130,7 @@ class MaskConnectSpace(Space):
         return decision and replace(decision, options=BITS, state=len(prefix))
 
     def _name(self, reader: Reader, bit: int) -> str:
-        target = f"{reader.module}.{reader.branch}" if self.branches > 1 else str(reader.module)
+        target = f"{reader.module}.{reader.branch}" if self.cardinality > 1 else str(reader.module)
         return f"{target}<-{bit + 1}"
 
     def masks(self, genome: Sequence[Token]) -> list[tuple[Token, ...]]:
@@ -150,7 +151,7 @@ class MaskConnectSpace(Space):
         require_closed(genome, "a code names what is read, which open bits do not say")
         self.decisions(genome)
         read = ["+".join(str(bit + 1) for bit, on in enumerate(mask) if on) for mask in self.masks(genome)]
-        modules = [read[at : at + self.branches] for at in range(0, len(read), self.branches)]
+        modules = [read[at : at + self.cardinality] for at in range(0, len(read), self.cardinality)]
         return " ".join(",".join(branches) for branches in modules)
 
     def parse(self, code: str) -> tuple[Token, ...]:
@@ -161,10 +162,10 @@ class MaskConnectSpace(Space):
                             "what they read, with spaces between them")  # fmt: skip
         genome: list[Token] = []
         for module, branches in enumerate(words, 2):
-            if len(branches) != self.branches:
+            if len(branches) != self.cardinality:
                 raise CodeError(f"module {module} lists {len(branches)} branches; in this space it has "
-                                f"{self.branches}, with commas between them")  # fmt: skip
-            for reader, word in zip(self.readers[(module - 2) * self.branches :], branches, strict=False):
+                                f"{self.cardinality}, with commas between them")  # fmt: skip
+            for reader, word in zip(self.readers[(module - 2) * self.cardinality :], branches, strict=False):
                 known, read = [str(bit + 1) for bit in range(reader.sources)], word.split("+")
                 if not set(read) <= set(known) or len(set(read)) < len(read) or len(read) != reader.fan_in:
                     raise CodeError(f"module {module} reads {brief(word)!r}; name {reader.fan_in} of 1 to "
@@ -185,28 +186,28 @@ class MaskConnectSpace(Space):
         stem = draft.node("stem", [INPUT], Convolution(self.widths[0]), BatchNorm(), ReLU())
         made: dict[tuple[tuple[int, int], int], str] = {}  # nodes by module and branch, and the stage they fit
         for module, branch in sorted(needed):
-            name = f"module{module}" + f"/branch{branch}" * (self.branches > 1)
+            name = f"module{module}" + f"/branch{branch}" * (self.cardinality > 1)
             x = stem
             if module > 1:
                 sources = zip(self._sources(module), gates[module, branch], strict=True)
                 read = [(self._as_read(draft, made, source, module), gate) for source, gate in sources if gate != 0]
-                x = draft.node(f"{name}/input", read, *[ReLU()] * (self.branches > 1))
+                x = draft.node(f"{name}/input", read, *[ReLU()] * (self.cardinality > 1))
             made[(module, branch), self._stage(module)] = self._block(draft, name, x, module)
-        last = [made[(self.depth, branch), len(self.widths) - 1] for branch in range(1, self.branches + 1)]
-        draft.node("classifier", last, *[ReLU()] * (self.branches > 1), GlobalAveragePool(), Linear(self.outputs))
+        last = [made[(self.depth, branch), len(self.widths) - 1] for branch in range(1, self.cardinality + 1)]
+        draft.node("classifier", last, *[ReLU()] * (self.cardinality > 1), GlobalAveragePool(), Linear(self.outputs))
         return draft.graph()
 
     def _sources(self, module: int) -> list[tuple[int, int]]:
         """What a module, or a branch of it, may read."""
-        if self.branches == 1:
+        if self.cardinality == 1:
             return [(earlier, 1) for earlier in range(1, module)]
-        return [(module - 1, branch) for branch in range(1, self.branches + 1)]
+        return [(module - 1, branch) for branch in range(1, self.cardinality + 1)]
 
     def _needed(self, gates: dict[tuple[int, int], list[Gate]]) -> set[tuple[int, int]]:
         """The modules, or branches, from which a path may lead to the output (section 3.3)."""
-        needed = {(self.depth, branch) for branch in range(1, self.branches + 1)}
+        needed = {(self.depth, branch) for branch in range(1, self.cardinality + 1)}
         for module in range(self.depth, 1, -1):
-            for branch in range(1, self.branches + 1):
+            for branch in range(1, self.cardinality + 1):
                 if (module, branch) in needed:
                     pairs = zip(self._sources(module), gates[module, branch], strict=True)
                     needed |= {source for source, gate in pairs if gate != 0}
@@ -236,7 +237,7 @@ class MaskConnectSpace(Space):
         width, stride = self.widths[self._stage(module)], 2 if self._halves(module) else 1
         inner = self.inner * 2 ** self._stage(module)
         convolutions: list[Operation]
-        if self.branches == 1:
+        if self.cardinality == 1:
             convolutions = [Convolution(width, 3, stride), BatchNorm(), ReLU(), Convolution(width), BatchNorm()]
         else:
             convolutions = [
@@ -245,9 +246,9 @@ class MaskConnectSpace(Space):
             ]  # fmt: skip
         residual = draft.node(f"{name}/residual", [x], *convolutions)
         shortcut = self._shortcut(width, stride) if stride > 1 else []
-        share = [Scale(1 / self.branches)] if self.branches > 1 else []
+        share = [Scale(1 / self.cardinality)] if self.cardinality > 1 else []
         carried = draft.node(f"{name}/identity", [x], *shortcut, *share) if shortcut or share else x
-        return str(draft.node(f"{name}/sum", [residual, carried], *[ReLU()] * (self.branches == 1)))
+        return str(draft.node(f"{name}/sum", [residual, carried], *[ReLU()] * (self.cardinality == 1)))
 
     @staticmethod
     def _shortcut(width: int, stride: int) -> list[Operation]:

@@ -53,7 +53,7 @@ MASK_CONNECT = System(
             about="the paper's network for CIFAR-100, 18 modules that read ten each; the recipes are ours",
         ),
         "resnext29": Preset(
-            MaskConnectSpace(widths=(64, 128, 256), modules=3, fan_in=4, branches=8, inner=8, outputs=100),
+            MaskConnectSpace(widths=(64, 128, 256), modules=3, fan_in=4, cardinality=8, inner=8, outputs=100),
             SMALL_FINAL.lasting(200),
             SMALL_FINAL.lasting(200),
             about="the paper's network of 8 branches for CIFAR-100, which read four each; the recipes are ours",

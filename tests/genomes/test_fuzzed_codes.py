@@ -33,7 +33,7 @@ SMALL = {  # fields with which every registered space has small networks, often 
     "block-qnn": [{"longest": 6, "blocks": 1, "channels": 4, "input_shape": (3, 8, 8)}],
     "darts": [FEW, FEW | {"every": True}],
     "mask-connect": [{"widths": (2, 4), "modules": 2, "fan_in": 2, "input_shape": (3, 4, 4)},
-                     {"widths": (2,), "modules": 3, "fan_in": 2, "branches": 3, "inner": 2}],
+                     {"widths": (2,), "modules": 3, "fan_in": 2, "cardinality": 3, "inner": 2}],
     "darts-sets": [FEW, FEW | {"pairs": 2, "exact": True}],
     "spos": [{"repeats": (1, 2), "channels": (8, 16), "stem": 4, "last": 8, "input_shape": (3, 8, 8)}, {}],
     "fairnas": [{"widths": (4, 8), "depths": (1, 2), "strides": (1, 2), "stem": 4, "first": 4, "last": 8,

@@ -17,7 +17,7 @@ from evonas.supernets.mask_connect import LEAST, MaskConnect
 from evonas.supernets.training import SupernetTraining
 from evonas.support.streams import stream
 
-BRANCHED = MaskConnectSpace((4, 8), 2, fan_in=2, branches=3, inner=2, input_shape=SHAPE)
+BRANCHED = MaskConnectSpace((4, 8), 2, fan_in=2, cardinality=3, inner=2, input_shape=SHAPE)
 
 
 def norm(x, of):
@@ -89,7 +89,7 @@ def test_all_bits_give_the_dense_sum():
 
 
 def test_with_all_branches_it_is_resnext():
-    space = MaskConnectSpace((4, 8), 2, fan_in=3, branches=3, inner=2, input_shape=SHAPE)
+    space = MaskConnectSpace((4, 8), 2, fan_in=3, cardinality=3, inner=2, input_shape=SHAPE)
     (genome,) = space.genomes()
     network, given = judging(space, genome), torch.randn(3, *SHAPE)
     with torch.inference_mode():

@@ -31,7 +31,7 @@ SPACES = [
     DARTSSpace(3, 8, search=True, partial=4, input_shape=SHAPE),
     OneShotSpace(3, 4, 3, input_shape=SHAPE),
     MaskConnectSpace((4, 8), 2, fan_in=2, input_shape=SHAPE),
-    MaskConnectSpace((4, 8), 2, fan_in=2, branches=3, inner=2, input_shape=SHAPE),
+    MaskConnectSpace((4, 8), 2, fan_in=2, cardinality=3, inner=2, input_shape=SHAPE),
 ]
 every_space = pytest.mark.parametrize(
     "space",
