@@ -12,10 +12,11 @@ from evonas.support.schema import checked
 
 
 class First(Struct):
-    """What a search began with: the best of so many networks."""
+    """What a search began with: the best of so many networks; and the best of all of them, judged likewise."""
 
     networks: Number
     best: float
+    of_all: float | None = None
 
 
 class Difference(Struct):
@@ -81,6 +82,8 @@ class Summary(Struct):
     first: First | None
     differences: dict[str, Difference]
     baseline_evaluations: Number | None
+    finalists: Number = 1
+    by_shared_weights: bool = False
     latencies: Latencies | None = None
 
 
