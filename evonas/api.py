@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -13,16 +11,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from evonas.errors import Interrupted, RunError, UserError
+from evonas.errors import UserError
 from evonas.evaluation.limits import Limits
-from evonas.executors import Equipment, open_executor, require, serve_if_worker
+from evonas.executors import require, serve_if_worker
 from evonas.executors.workplace import workplace
 from evonas.individual import Toolbox
-from evonas.latency import LatencyTable
 from evonas.model.final_training import OnEpoch, Request, choose_recipe, train_to_the_end
 from evonas.model.trained import TrainedNetwork
 from evonas.objectives import read_count
-from evonas.reports.progress import Progress, Silent, new_console
 from evonas.run import problem as problems
 from evonas.run.arguments import (
     Arrays,
@@ -47,13 +43,12 @@ from evonas.run.arguments import (
     whole_numbers,
 )  # fmt: skip
 from evonas.run.budget import Budget
+from evonas.run.carrying_out import go_on
 from evonas.run.check import check, check_same
 from evonas.run.config import Config
-from evonas.run.journal import Journal
-from evonas.run.latencies import measured_in, table_of
+from evonas.run.latencies import measured_in, shown_table_of
 from evonas.run.probe import require_time
 from evonas.run.problem import BY_SCRIPT, Brought, fitted
-from evonas.run.session import Session
 from evonas.run.store import Run
 from evonas.space import Space
 from evonas.strategies import Strategy
@@ -62,10 +57,7 @@ from evonas.support.device import choose_device, choose_precision
 from evonas.systems import registry
 from evonas.systems.own import resolved
 from evonas.systems.settings import whole
-from evonas.systems.setup import Setup
 from evonas.tasks.task import Task
-
-ENDING = (signal.SIGINT, signal.SIGTERM)  # what ends a search, to be resumed
 
 
 def search(
@@ -205,7 +197,7 @@ def search(
         if target_ms is not None and latencies is None:
             counts = Limits.read(max_parameters, max_multiply_adds, usual=usual)
             how = {"seed": seed, "threads": threads, "device": device}
-            latencies = measured_once(partial(_table_of, setup, counts, precision, progress, **how))
+            latencies = measured_once(partial(shown_table_of, setup, counts, precision, progress, **how))
         limits = Limits.read(max_parameters, max_multiply_adds, target_ms, latencies, usual)
         setup = shaped(setup, settings or {}, limits)
         limit = Budget.of(budget, planned(setup, registry.setup(system, preset), strategy))
@@ -279,70 +271,6 @@ def open_run(directory: str | Path, space: Space | None = None, *, trust: bool =
     return Run.open(files.place(directory), Brought(space=space), trust=trust)
 
 
-def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True, since: float | None = None) -> Run:
-    """Do what is left of a run, with progress in the terminal or notebook. SIGTERM counts as Ctrl-C.
-
-    executor   the script's own, where the run was begun with one; None: the one of the config
-    since      when it was asked for (time.monotonic), from which its time counts; None: now
-    """
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in ENDING if main}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as a shell has it for what runs in its background
-            signal.signal(number, _interrupt)
-    try:
-        with Progress(run) if progress else Silent() as observer:
-            carry_out(run, observer, executor, since=since)
-    except KeyboardInterrupt:
-        run.interrupted = True
-    except RunError as error:
-        how = "run the script again with resume=True" if run.config.by_script else f"evonas resume {run.directory}"
-        raise RunError(f"{error} ({how})") from error
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return run
-
-
-def carry_out(
-    run: Run,
-    observer: Any,
-    executor: Executor | None = None,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    since: float | None = None,
-) -> dict[str, Any]:
-    """Search, random search, final trainings of the winner, the reference and the best of random search; the summary.
-
-    What the journal holds is replayed, and what is left is done. Raises JournalError, RunError; on KeyboardInterrupt
-    workers are ended and the run can be resumed.
-    """
-    config, own = run.config, executor is not None
-    missing = [name for name in config.by_script if getattr(run.brought, name) is None]
-    if missing:
-        raise UserError(f"{run.directory} was begun by a script with its own {' and '.join(missing)}; run the script "
-                        "again with resume=True")  # fmt: skip
-    journal = Journal(run.journal_path, run.space.to_json(), clock=clock, since=since)
-    try:
-        run.write_config()  # only who holds the journal says how the run goes on
-        journal.resume()
-        if b'"event": "told"' in journal.torn:
-            observer.warn("the last line of the journal was damaged, and with it a result: that evaluation is repeated")
-        if executor is None:
-            equipment = Equipment(config.threads, config.device)
-            executor = open_executor(config.executor, config.workers, equipment, scheduler=config.scheduler)
-        summary = Session(run, journal, executor, observer).go()
-        if not own:
-            executor.shutdown()
-        return summary
-    except BaseException:  # Ctrl-C too: workers end at once, then it goes on upwards
-        if executor is not None and not own:
-            executor.shutdown(wait=False)
-        raise
-    finally:
-        journal.close()
-
-
 def train(
     what: str | Path,
     which: int | str | None = None,
@@ -413,22 +341,3 @@ def train(
     )
     folder = folder or Path("trained") / name_of_run(system.name, data, seed)
     return train_to_the_end(request, folder, resume=resume, on_epoch=on_epoch)
-
-
-def _table_of(setup: Setup, limits: Limits, precision: str, progress: bool, **how: Any) -> LatencyTable:
-    """A table of latencies, measured now."""
-    precision = "float32" if precision == "auto" else precision
-    if not progress:
-        return table_of(setup, limits, precision=precision, **how)
-    with new_console().status("") as status:
-        return table_of(
-            setup,
-            limits,
-            precision=precision,
-            on_step=lambda done, of: status.update(f"measured {done} of {of} operations"),
-            **how,
-        )
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise Interrupted

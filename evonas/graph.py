@@ -7,8 +7,6 @@ saved by them.
 
 from __future__ import annotations
 
-import keyword
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -19,50 +17,15 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from evonas import gates, operations
-from evonas.errors import UserError
 from evonas.gates import Gate
-from evonas.operations import JOINS, Attention, Convolution, DropPath, Identity, Operation, Recorded, Shape, Zero
+from evonas.nodes import INPUT, Edge, GraphError, Node, check_folders, check_name
+from evonas.operations import JOINS, Convolution, DropPath, Identity, Operation, Recorded, Shape, Zero
+from evonas.rewriting import first_steps_shared, nodes_alive, zero_stays
 from evonas.support.schema import checked
 
-INPUT = "input"
 LARGEST_SIDE = 1 << 24  # of an input that is read from a file
-RESERVED = ("self", "route_gates", "__debug__")  # what the code of a network has by these names
-_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=-]*")
 
-
-class GraphError(UserError):
-    """A graph that cannot be: a name that clashes, shapes that do not fit. The message names the node."""
-
-
-@dataclass(frozen=True)
-class Edge:
-    source: str
-    gate: Gate = 1
-
-
-@dataclass(frozen=True)
-class Node:
-    """`name` may have folders (`stage1/node2`); `combine` is "sum", "concat" or "attention", which is a mean with
-    learned weights (`evonas.operations.Attention`)."""
-
-    name: str
-    inputs: tuple[Edge, ...]
-    operations: tuple[Operation, ...] = ()
-    combine: str = "sum"
-
-    @property
-    def fusion(self) -> tuple[Operation, ...]:
-        """The operation by which several inputs are joined, where that has weights."""
-        return (Attention(len(self.inputs)),) if self.combine == "attention" and len(self.inputs) > 1 else ()
-
-    @property
-    def steps(self) -> Iterator[tuple[str, Operation]]:
-        """The operations under the names of their modules: conv, conv_2, ...; before them that which joins the inputs,
-        if one does."""
-        count: dict[str, int] = {}
-        for operation in (*self.fusion, *self.operations):
-            nth = count[operation.name] = count.get(operation.name, 0) + 1
-            yield (operation.name if nth == 1 else f"{operation.name}_{nth}"), operation
+__all__ = ["INPUT", "Draft", "Edge", "Graph", "GraphError", "Node"]
 
 
 @dataclass(frozen=True)
@@ -85,9 +48,9 @@ class Graph:
         for node in self.nodes:
             if node.name in shapes:
                 raise GraphError(f"{node.name}: two nodes have this name")
-            _check_name(node.name)
+            check_name(node.name)
             shapes[node.name] = self.infer(node, shapes)
-        _check_folders(shapes, self.nodes)
+        check_folders(shapes, self.nodes)
         if self.auxiliary is not None and self.auxiliary not in shapes:
             raise GraphError(f"the auxiliary classifier stands behind {self.auxiliary!r}, which is no node")
         object.__setattr__(self, "shapes", shapes)
@@ -205,7 +168,7 @@ class Graph:
                 stands_for[node.name] = edges[0].source
             else:
                 kept.append(Node(node.name, edges, ops, node.combine))
-        alive = _alive(kept, stands_for.get(self.output, self.output))
+        alive = nodes_alive(kept, stands_for.get(self.output, self.output))
         place = stands_for.get(self.auxiliary or "", self.auxiliary)
         found = training and any(node.name == place for node in alive)
         return Graph(self.input_shape, alive, place if found else None)
@@ -217,7 +180,7 @@ class Graph:
         Names and order of all operations with weights stay as they are.
         """
         nodes = self.nodes
-        while (further := _first_steps_shared(nodes)) != nodes:
+        while (further := first_steps_shared(nodes)) != nodes:
             nodes = further
         return Graph(self.input_shape, nodes, self.auxiliary)
 
@@ -370,77 +333,10 @@ class Draft:
         return Graph(self.input_shape, tuple(self.nodes), auxiliary)
 
 
-def _check_name(name: str) -> None:
-    for segment in name.split("/"):
-        if not _SEGMENT.fullmatch(segment):
-            raise GraphError(f"{name!r}: use letters, digits and _+=- in node names, with / between folders")
-        if keyword.iskeyword(segment):
-            raise GraphError(f"{name!r}: {segment!r} is a Python keyword; choose another name")
-        if segment in RESERVED:
-            raise GraphError(
-                f"{name!r}: {segment!r} means something else in the code of a network; choose another name"
-            )
-
-
-def _check_folders(names: Iterable[str], nodes: Iterable[Node]) -> None:
-    """Modules live at node/operation: no node may lie in a folder that is another node."""
-    taken = set(names)
-    for node in nodes:
-        parts = node.name.split("/")
-        for depth in range(1, len(parts)):
-            if "/".join(parts[:depth]) in taken:
-                raise GraphError(f"{node.name}: {'/'.join(parts[:depth])!r} is a node and cannot be a folder as well")
-
-
 def _listed(node: Node, shapes: Iterable[Shape]) -> str:
     return ", ".join(
         f"{edge.source} {'x'.join(map(str, shape))}" for edge, shape in zip(node.inputs, shapes, strict=True)
     )
-
-
-def zero_stays(ops: Iterable[Operation], zero: bool = False) -> bool:
-    """Whether operations give zeros, whatever comes in, or where zeros come in."""
-    for operation in ops:
-        zero = isinstance(operation, Zero) or (zero and operation.keeps_zero)
-    return zero
-
-
-def _first_steps_shared(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """The first operation of nodes that begin with the same one, on the same input, as a node before the first."""
-    hands_on: dict[str, str] = {}  # a node that does nothing any more -> its input
-    begins: dict[tuple[str, Operation], list[str]] = {}
-    begin_of: dict[str, tuple[str, Operation]] = {}
-    for node in nodes:
-        if len(node.inputs) == 1 and node.inputs[0].gate == 1:
-            source = hands_on.get(node.inputs[0].source, node.inputs[0].source)
-            if not node.operations:
-                hands_on[node.name] = source
-            elif node.operations[0].pure:
-                begin_of[node.name] = source, node.operations[0]
-                begins.setdefault(begin_of[node.name], []).append(node.name)
-    taken = {node.name for node in nodes}
-    rewritten = []
-    for node in nodes:
-        begin = begin_of.get(node.name)
-        if begin is not None and len(users := begins[begin]) > 1:
-            source, operation = begin
-            name = f"{users[0]}+{operation.name}"
-            while name in taken:
-                name += "+"
-            if node.name == users[0]:
-                rewritten.append(Node(name, (Edge(source),), (operation,)))
-            node = replace(node, inputs=(Edge(name),), operations=node.operations[1:], combine="sum")
-        rewritten.append(node)
-    return tuple(rewritten)
-
-
-def _alive(nodes: list[Node], output: str) -> tuple[Node, ...]:
-    """The nodes on a path to the output."""
-    needed = {output}
-    for node in reversed(nodes):
-        if node.name in needed:
-            needed.update(edge.source for edge in node.inputs)
-    return tuple(node for node in nodes if node.name in needed)
 
 
 @lru_cache(maxsize=1000)

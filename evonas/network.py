@@ -23,9 +23,10 @@ from torch import Tensor, fx, nn
 from evonas import gates, operations
 from evonas.errors import UserError
 from evonas.gates import Route
-from evonas.graph import INPUT, Graph, GraphError, Node, zero_stays
+from evonas.graph import INPUT, Graph, GraphError, Node
 from evonas.modules import Conv2d, DenseGradient, Linear, seeded
 from evonas.operations import OPERATIONS, Call, Operation, Shape, is_own
+from evonas.rewriting import zero_stays
 from evonas.scheduled import LearnedGroupConv2d, finished
 from evonas.support.call import Printed, merged
 from evonas.support.streams import number

@@ -29,6 +29,7 @@ from evonas.individual import Individual
 from evonas.operations import Flatten, Linear
 from evonas.operators.genet import toolbox
 from evonas.run.budget import Budget
+from evonas.run.carrying_out import go_on
 from evonas.space import Decision, Space
 from evonas.strategies.aging import AgingEvolution
 from evonas.tasks.images import _on_device
@@ -390,7 +391,7 @@ def test_a_scripts_run_says_on_the_command_line_how_to_go_on(tmp_path):
     search(DIGITS, None, evaluate=ones, out=tmp_path / "run", settings={})
     longer = evonas.open_run(tmp_path / "run").extended(evaluations=50, seconds=None)
     with pytest.raises(evonas.UserError, match=r"its own evaluate; run the script again with resume=True"):
-        evonas.api.go_on(longer)
+        go_on(longer)
 
 
 # ---- what is refused ----------------------------------------------------------------------------------------------

@@ -33,10 +33,10 @@ def command(
 
     Workers and executor are as they were, where nothing else is said.
     """
-    from evonas.api import go_on
     from evonas.commands.launching import launched_if_needed
     from evonas.commands.output import show_end
     from evonas.executors.workplace import workplace
+    from evonas.run.carrying_out import go_on
     from evonas.run.problem import BY_SCRIPT
     from evonas.run.store import Run
 

@@ -13,6 +13,7 @@ from evonas.evaluation import Decoder
 from evonas.evaluation.limits import Guard, Limits
 from evonas.graph import Graph
 from evonas.latency import LatencyTable, table
+from evonas.reports.progress import new_console
 from evonas.run.config import LATENCIES
 from evonas.support.device import torch_threads
 from evonas.support.streams import stream
@@ -44,6 +45,21 @@ def table_of(
         Guard(decoder, limits).decorate(toolbox)
     graphs = [decoder.graph(toolbox.individual()) for _ in range(networks + CHECKS)]
     return measured(graphs[CHECKS:], graphs[:CHECKS], on_step=on_step, **how)
+
+
+def shown_table_of(setup: Setup, limits: Limits, precision: str, progress: bool, **how: Any) -> LatencyTable:
+    """The same, with progress in the terminal."""
+    precision = "float32" if precision == "auto" else precision
+    if not progress:
+        return table_of(setup, limits, precision=precision, **how)
+    with new_console().status("") as status:
+        return table_of(
+            setup,
+            limits,
+            precision=precision,
+            on_step=lambda done, of: status.update(f"measured {done} of {of} operations"),
+            **how,
+        )
 
 
 @contextmanager

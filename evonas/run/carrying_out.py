@@ -1,0 +1,87 @@
+"""To do what is left of a run, and to end it so that it can be resumed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+from evonas.errors import Interrupted, RunError, UserError
+from evonas.executors import Equipment, open_executor
+from evonas.reports.progress import Progress, Silent
+from evonas.run.journal import Journal
+from evonas.run.session import Session
+from evonas.run.store import Run
+
+ENDING = (signal.SIGINT, signal.SIGTERM)  # what ends a search, to be resumed
+
+
+def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True, since: float | None = None) -> Run:
+    """Do what is left of a run, with progress in the terminal or notebook. SIGTERM counts as Ctrl-C.
+
+    executor   the script's own, where the run was begun with one; None: the one of the config
+    since      when it was asked for (time.monotonic), from which its time counts; None: now
+    """
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in ENDING if main}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as a shell has it for what runs in its background
+            signal.signal(number, _interrupt)
+    try:
+        with Progress(run) if progress else Silent() as observer:
+            carry_out(run, observer, executor, since=since)
+    except KeyboardInterrupt:
+        run.interrupted = True
+    except RunError as error:
+        how = "run the script again with resume=True" if run.config.by_script else f"evonas resume {run.directory}"
+        raise RunError(f"{error} ({how})") from error
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return run
+
+
+def carry_out(
+    run: Run,
+    observer: Any,
+    executor: Executor | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    since: float | None = None,
+) -> dict[str, Any]:
+    """Search, random search, final trainings of the winner, the reference and the best of random search; the summary.
+
+    What the journal holds is replayed, and what is left is done. Raises JournalError, RunError; on KeyboardInterrupt
+    workers are ended and the run can be resumed.
+    """
+    config, own = run.config, executor is not None
+    missing = [name for name in config.by_script if getattr(run.brought, name) is None]
+    if missing:
+        raise UserError(f"{run.directory} was begun by a script with its own {' and '.join(missing)}; run the script "
+                        "again with resume=True")  # fmt: skip
+    journal = Journal(run.journal_path, run.space.to_json(), clock=clock, since=since)
+    try:
+        run.write_config()  # only who holds the journal says how the run goes on
+        journal.resume()
+        if b'"event": "told"' in journal.torn:
+            observer.warn("the last line of the journal was damaged, and with it a result: that evaluation is repeated")
+        if executor is None:
+            equipment = Equipment(config.threads, config.device)
+            executor = open_executor(config.executor, config.workers, equipment, scheduler=config.scheduler)
+        summary = Session(run, journal, executor, observer).go()
+        if not own:
+            executor.shutdown()
+        return summary
+    except BaseException:  # Ctrl-C too: workers end at once, then it goes on upwards
+        if executor is not None and not own:
+            executor.shutdown(wait=False)
+        raise
+    finally:
+        journal.close()
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise Interrupted
