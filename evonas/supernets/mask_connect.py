@@ -62,9 +62,14 @@ class MaskConnect(Policy):
         return list(bits.split([reader.sources for reader in self.readers]))
 
     def weights(self) -> Weights:
+        """How probably each bit is drawn, about: by the rule for draws with replacement. Within a reader the order is
+        that of the real masks."""
+        drawn = torch.cat([
+            torch.ones_like(real) if reader.fan_in == reader.sources else 1 - (1 - real / real.sum()) ** reader.fan_in
+            for reader, real in zip(self.readers, self._apart(self.real.double()), strict=True)
+        ])  # fmt: skip
         return {
-            decision.name: {True: on, False: 1 - on}
-            for decision, on in zip(self.asked, self.real.tolist(), strict=True)
+            decision.name: {True: on, False: 1 - on} for decision, on in zip(self.asked, drawn.tolist(), strict=True)
         }
 
     def state(self) -> dict[str, Any]:

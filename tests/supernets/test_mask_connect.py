@@ -200,6 +200,17 @@ def test_the_largest_masks_are_kept():
     assert MASKS.format(MASKS.likeliest(masks.weights())) == "1 1+2 1+3"
 
 
+def test_what_is_drawn_more_often_has_a_larger_weight():
+    masks = policy("mask-connect", MASKS)
+    masks.real.copy_(torch.tensor([0.1, 0.3, 0.2, 0.5, 0.1, 0.4]))
+    names = [decision.name for decision in MASKS.decisions(MASKS.open())]
+    on = [masks.weights()[name][True] for name in names]
+    assert on[:3] == [1.0, 1.0, 1.0], "where all sources are read"
+    assert on[3:] == pytest.approx([1 - 0.5**2, 1 - 0.9**2, 1 - 0.6**2])
+    drawn = torch.stack([masks.draw() for _ in range(500)]).mean(0)
+    assert drawn[3:].argsort().tolist() == torch.tensor(on[3:]).argsort().tolist()
+
+
 def test_a_space_without_masks_is_refused():
     with pytest.raises(UserError, match="mask-connect"):
         MaskConnect(SMALL, rng=stream(0, "policy"))
