@@ -129,8 +129,6 @@ class SharedSearch:
 
     def check(self) -> None:
         """Raises UserError for what would stop the run later."""
-        from evonas.supernets.policy import supernet_graph
-
         problem, config = self.problem, self.config
         reasons = {
             "it has no data": problem.task is None,
@@ -144,7 +142,7 @@ class SharedSearch:
         for why, is_so in reasons.items():
             if is_so:
                 raise UserError(f"candidates are judged by the weights of a supernet and not trained one by one: {why}")
-        supernet_graph(self.trainer.made())
+        self.trainer.made().graph()
         if config.lent is not None:
             self._check_lent(Path(config.lent))
 

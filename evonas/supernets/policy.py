@@ -77,6 +77,18 @@ class Policy(nn.Module, ABC):
     def prepare(self, bench: Bench) -> None:
         """Called once, before the first epoch, with what a run gives. Raises UserError where it cannot keep it."""
 
+    def graph(self) -> Graph:
+        """The supernet of its genome. Raises UserError where the space has none."""
+        graph = self.space.decode(self.genome)
+        if not graph.is_open:
+            raise UserError(f"{self.space.name}: `decode` gives a network without gates for an open genome; use "
+                            "`choices` and `draft.candidate`")  # fmt: skip
+        return graph
+
+    def new_training(self, graph: Graph, bench: Bench, *, statistics: str) -> SupernetTraining:
+        """The supernet, untrained."""
+        return SupernetTraining(graph, bench, statistics=statistics)
+
     def begin(self, epoch: int, epochs: int) -> None:
         """Called before each epoch, counted from 0."""
         self.generator.manual_seed(number(self.seed, epoch))
@@ -150,16 +162,6 @@ def one_epoch(policy: Policy, training: SupernetTraining) -> float:
         loss = policy.epoch(training)
     training.epochs += 1
     return loss
-
-
-def supernet_graph(policy: Policy) -> Graph:
-    """The supernet of a policy's genome. Raises UserError where the space has none."""
-    space = policy.space
-    graph = space.decode(policy.genome)
-    if not graph.is_open:
-        raise UserError(f"{space.name}: `decode` gives a network without gates for an open genome; use `choices` and "
-                        "`draft.candidate`")  # fmt: skip
-    return graph
 
 
 def require_memory(policy: Policy, graph: Graph, bench: Bench) -> None:

@@ -19,7 +19,7 @@ from evonas.individual import Individual, Toolbox
 from evonas.space import Token, Weights
 from evonas.strategies.strategy import Strategy
 from evonas.supernets.collapse import collapse, skips_of
-from evonas.supernets.policy import Policy, diverged, one_epoch, require_memory, supernet_graph
+from evonas.supernets.policy import Policy, diverged, one_epoch, require_memory
 from evonas.supernets.training import Bench, SupernetTraining, stage_of
 from evonas.support.device import torch_threads
 from evonas.training import checkpoint
@@ -117,7 +117,7 @@ class SupernetSearch(Strategy):
         self.bench = bench
         self.policy.check(bench.recipe)
         for policy in self.policy.largest():
-            require_memory(policy, supernet_graph(policy), bench)
+            require_memory(policy, policy.graph(), bench)
         for genome in self._first:
             self.policy.prefer(genome)
         if self.checkpoint is not None and self.checkpoint.exists():
@@ -187,7 +187,7 @@ class SupernetSearch(Strategy):
     def _begun(self) -> SupernetTraining:
         """The supernet of the present policy, not yet trained."""
         bench = stage_of(self.bench, len(self.narrowed), self.policy.stages)
-        training = SupernetTraining(supernet_graph(self.policy), bench, statistics=self.statistics)
+        training = self.policy.new_training(self.policy.graph(), bench, statistics=self.statistics)
         self.policy.to(training.device)
         self.policy.prepare(self.bench)
         return training
