@@ -54,9 +54,9 @@ class DASSpace(Space):
     """Genomes give height and width of each convolution's kernel, and the input channels that it reads; of linear
     layers the channels alone. To the first linear layer, a channel is a whole feature map.
 
-    A layer has no more filters than the next one reads, and a bias for each; ReLU follows all but the last. Every kernel
-    sits where the largest one does, around the pixel that the stride comes to: rows and columns beyond an even one's
-    middle lie at its end. Zeros around the image keep the output's size, whatever the kernel's.
+    A layer has no more filters than the next one reads, and a bias for each; ReLU follows all but the last. Kernels of
+    all sizes have their middle at the same pixel; an even one has one row more behind it than before. Zeros around the
+    image keep the size of the output, whatever the kernel's.
 
     widths      filters of each convolution of the largest network
     sizes       height and width of its kernels; a genome's are 1 to these
@@ -167,9 +167,10 @@ class DASSpace(Space):
     def shrunk(self, share: float) -> tuple[Token, ...]:
         """The genome of the base network shrunk uniformly: all layers behind the first one read this share of their
         channels, the first ones, rounded, and at least one. Kernels stay as they are, and so does the input."""
-        kept = [
-            layer.inputs if at == 0 else max(round(share * layer.inputs), 1) for at, layer in enumerate(self.layers)
-        ]
+        if not 0 < share <= 1:
+            raise UserError(f"share is {share}; use more than 0 and at most 1")
+        kept = [max(round(share * layer.inputs), 1) for layer in self.layers]
+        kept[0] = self.input_shape[0]
         return self.genome([
             Chosen((layer.size, layer.size) if layer.size else None, tuple(range(channels)))
             for layer, channels in zip(self.layers, kept, strict=True)

@@ -131,8 +131,8 @@ class DAS(Policy):
 
     @torch.no_grad()
     def compact(self, training: SupernetTraining, genome: Genome) -> fx.GraphModule:
-        """The network of a genome with its part of the scaled weights, the same function as its route: to be trained for
-        a while, or used as it is."""
+        """The network of a genome with its part of the scaled weights: the same function as its route, to be used as it
+        is, or after a short training."""
         chosen = self.space.chosen(genome)
         network = build(self.space.decode(genome)).to(training.device)
         weights = self.weights_on(training.network, self.space.route(genome))
@@ -149,7 +149,7 @@ class DAS(Policy):
         return network.train(training.network.training)
 
     def weights(self) -> Weights:
-        """Of each height and width, its share of |alpha|; of each number of channels, that of |beta|; of a single channel,
+        """Of each height and width, its share of |alpha|; of each number of channels, that of |beta|; of one channel,
         how strong it is beside the threshold."""
         known: dict[str, dict[Token, float]] = {}
         for layer, scaled in self.each:

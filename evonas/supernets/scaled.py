@@ -49,8 +49,8 @@ class Scales(NamedTuple):
         return self.channels.abs() * taken
 
     def applied(self, weight: Tensor) -> Tensor:
-        """W_eff, for W [d, c, height, width]: times the sum of alpha over the sizes that cover a position, times the sum
-        of beta over the choices that contain an input channel, times P S."""
+        """W_eff, for W [d, c, height, width]: times the sum of alpha over the sizes that cover a position, the sum of
+        beta over the choices that contain an input channel, and P S."""
         scaled = weight * self.kernel * self.channels[:, None, None]
         return scaled if self.groups is None else scaled * self.groups.T[:, :, None, None]
 

@@ -54,9 +54,7 @@ DAS = System(
     paper="Shin, Packer and Song 2018, Differentiable Neural Network Architecture Search, ICLR workshop",
     presets={
         "small": Preset(
-            DASSpace(
-                (32, 48, 64, 64, 64), (5, 5, 5, 3, 3), (1, 2, 2, 1, 1), (64,), input_shape=(3, 32, 32), outputs=10
-            ),
+            DASSpace((32, 48, 64, 64, 64), strides=(1, 2, 2, 1, 1), hidden=(64,), input_shape=(3, 32, 32), outputs=10),
             replace(SMALL_FINAL, learning_rate=RATE),
             replace(SMALL_FINAL, learning_rate=RATE),
             about="five convolutions on pictures of 16x16 and more, on a small machine",
@@ -73,7 +71,7 @@ DAS = System(
             DASSpace(),
             replace(SMALL_FINAL, learning_rate=RATE, flip=False),
             replace(SMALL_FINAL, learning_rate=RATE, flip=False),
-            about="the paper's base network for 66x200 frames, five convolutions and four linear layers; recipes are ours",
+            about="the paper's base network, PilotNet, for frames of 66x200; the recipes are ours",
         ),
     },
     strategy="das",

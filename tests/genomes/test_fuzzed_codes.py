@@ -35,6 +35,8 @@ SMALL = {  # fields with which every registered space has small networks, often 
     "mask-connect": [{"widths": (2, 4), "modules": 2, "fan_in": 2, "input_shape": (3, 4, 4)},
                      {"widths": (2,), "modules": 3, "fan_in": 2, "cardinality": 3, "inner": 2}],
     "darts-sets": [FEW, FEW | {"pairs": 2, "exact": True}],
+    "das": [{"widths": (2, 3), "sizes": (3, 2), "strides": (1, 2), "hidden": (3,), "input_shape": (3, 4, 4)},
+            {"widths": (2,), "sizes": (4,), "strides": (1,), "individual": False, "input_shape": (2, 4, 4)}],
     "spos": [{"repeats": (1, 2), "channels": (8, 16), "stem": 4, "last": 8, "input_shape": (3, 8, 8)}, {}],
     "fairnas": [{"widths": (4, 8), "depths": (1, 2), "strides": (1, 2), "stem": 4, "first": 4, "last": 8,
                  "input_shape": (3, 8, 8)}, {}],

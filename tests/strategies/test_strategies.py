@@ -52,7 +52,7 @@ CONTENDERS = [
 ELSEWHERE = {
     "nas-rl", "block-qnn", "pnas", "dpp-net",  # search their own spaces alone: below
     "darts", "snas", "gdas", "pc-darts", "enas", "gdas-nsas",  # train by themselves: tests/supernets
-    "fbnet", "proxylessnas", "mask-connect", "p-darts", "i-darts", "data",  # so do these
+    "fbnet", "proxylessnas", "mask-connect", "das", "p-darts", "i-darts", "data",  # so do these
     "preferred", "given",  # go by what a supernet's policy has learnt: tests/supernets
     "sampling",  # is random search
     "smallest-first", "largest-first",  # have an order that no seed decides: test_by_size.py

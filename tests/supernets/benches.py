@@ -7,6 +7,7 @@ import torch
 from evonas.data.sources import Source
 from evonas.evaluation import Candidate
 from evonas.genomes.darts import DARTSSpace
+from evonas.genomes.das import DASSpace
 from evonas.genomes.fbnet import FBNetSpace
 from evonas.genomes.genet import GeNetSpace
 from evonas.genomes.mask_connect import MaskConnectSpace
@@ -16,6 +17,7 @@ from evonas.genomes.proxylessnas import ProxylessNASSpace
 from evonas.individual import Individual
 from evonas.recipe import Recipe
 from evonas.supernets.darts import DARTS
+from evonas.supernets.das import DAS
 from evonas.supernets.enas import ENAS
 from evonas.supernets.fbnet import FBNet
 from evonas.supernets.gdas import GDAS
@@ -32,6 +34,7 @@ from evonas.tasks.splits import Split
 SHAPE = (1, 8, 8)
 CELLS = DARTSSpace(3, 4, search=True, input_shape=SHAPE)
 SMALL = NASBench201Space(4, 1, SHAPE)
+CHAIN = DASSpace((4, 6), (5, 3), (1, 2), (8,), input_shape=SHAPE, outputs=10)
 MASKS = MaskConnectSpace((4, 8), 2, fan_in=2, input_shape=SHAPE)
 RECIPE = Recipe(epochs=3, batch_size=24, learning_rate=0.05, nesterov=False, weight_decay=3e-4, clip_norm=5)
 SPACES = [
@@ -49,6 +52,7 @@ POLICIES = {
     "enas": lambda space, **settings: ENAS(space, steps=2, samples=4, candidates=3, **settings),
     "gdas-nsas": lambda space, **settings: GDASNSAS(space, constraints=2, **settings),
     "mask-connect": MaskConnect,
+    "das": lambda space, **settings: DAS(space, patterns=2, eta=1e-4, **settings),
     "pc-darts": lambda space, **settings: PCDARTS(space, beginning=1, **settings),
     "fbnet": lambda space, **settings: FBNet(space, **({"beginning": 1, "unit": 1e-3} | settings)),
     "proxylessnas": lambda space, **settings: ProxylessNAS(
