@@ -29,7 +29,7 @@ class DAS(Policy):
     loss (section 2). Parameters below the threshold are 0 in the end, and what they scale is not there.
 
     rate       learning rate of the architecture parameters, as a share of that of the weights
-    gamma      weight of L1(alpha, beta) in the loss
+    sparsity   gamma, the weight of L1(alpha, beta) in the loss
     simplex    beta is sparsemax of what is learnt
     patterns   p, columns of P and rows of S in each convolution; 0: no groups
     eta        weight of the mixed norms of P and S in the loss
@@ -49,7 +49,7 @@ class DAS(Policy):
         space: Space,
         *,
         rate: float = 2.0,
-        gamma: float = 1e-2,
+        sparsity: float = 1e-2,
         simplex: bool = False,
         patterns: int = 0,
         eta: float = 0.0,
@@ -62,9 +62,9 @@ class DAS(Policy):
                             "space `das`, with everything open")  # fmt: skip
         if rate <= 0 or threshold <= 0:
             raise UserError(f"rate is {rate} and threshold {threshold}; use more than 0")
-        if min(gamma, eta, patterns) < 0:
-            raise UserError(f"gamma is {gamma}, eta {eta} and patterns {patterns}; use at least 0")
-        self.rate, self.gamma, self.eta, self.threshold = rate, gamma, eta, threshold
+        if min(sparsity, eta, patterns) < 0:
+            raise UserError(f"sparsity is {sparsity}, eta {eta} and patterns {patterns}; use at least 0")
+        self.rate, self.sparsity, self.eta, self.threshold = rate, sparsity, eta, threshold
         self.layers = space.layers
         self.scaled = nn.ModuleList(
             Scaled(
@@ -119,7 +119,7 @@ class DAS(Policy):
         return loss.detach()
 
     def penalty(self) -> Tensor:
-        return torch.stack([scaled.penalty(self.gamma, self.eta) for _, scaled in self.each]).sum()
+        return torch.stack([scaled.penalty(self.sparsity, self.eta) for _, scaled in self.each]).sum()
 
     # ---- what is found --------------------------------------------------------------------------------------------
 

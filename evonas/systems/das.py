@@ -23,7 +23,7 @@ def das(
     *,
     rng: Random,
     rate: float = 2.0,
-    gamma: float = 0.01,
+    sparsity: float = 0.01,
     simplex: bool = False,
     patterns: int = 0,
     eta: float = 0.0,
@@ -33,17 +33,17 @@ def das(
     drawn to 0. It lasts for the search recipe's epochs.
 
     rate       learning rate of the architecture parameters, as a share of that of the weights
-    gamma      weight of L1(alpha, beta) in the loss
+    sparsity   weight of the L1 norm of alpha and beta in the loss, gamma
     simplex    beta is sparsemax of what is learnt
     patterns   of connectivity in each convolution, p; 0: no groups
-    eta        weight of the mixed norms of the patterns in the loss
+    eta        weight of the mixed norms of P and S, which are those patterns, in the loss
     threshold  below which parameters are 0 in the end
     """
     from evonas.supernets.das import DAS
     from evonas.supernets.search import SupernetSearch
 
     return SupernetSearch(DAS(
-        space.supernet, rng=rng, rate=rate, gamma=gamma, simplex=simplex, patterns=patterns, eta=eta,
+        space.supernet, rng=rng, rate=rate, sparsity=sparsity, simplex=simplex, patterns=patterns, eta=eta,
         threshold=threshold,
     ))  # fmt: skip
 

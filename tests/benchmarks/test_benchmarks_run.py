@@ -19,6 +19,7 @@ SCRIPTS = [path for path in sorted((ROOT / "benchmarks").glob("*.py")) if "__mai
 ARGUMENTS = {  # what a script cannot do without; the others have none
     "all.py": (".", "network.py"),
     "curves.py": ("rows.csv", "curves"),
+    "das.py": ("rows.csv",),
     "default_search.py": ("rows.csv",),
     "few_shot.py": ("rows.csv", "digits", MACRO),
     "fidelity.py": ("rows.csv",),

@@ -254,7 +254,7 @@ def test_weights_keep_their_norm_and_effective_ones_begin_with_it(device):
 
 
 def test_weights_and_architecture_learn_from_one_loss_of_the_training_split(device):
-    search = das(gamma=0.1, patterns=2, eta=0.01)
+    search = das(sparsity=0.1, patterns=2, eta=0.01)
     training = untrained(search, device)
     some = batch(device)
 
@@ -271,7 +271,7 @@ def test_a_larger_gamma_finds_a_smaller_network(device):
     sizes = []
     for gamma in (0.0, 0.03, 0.1):
         recipe = replace(bench(device).recipe, epochs=15)
-        found = run(prepared(SupernetSearch(das(gamma=gamma)), device, recipe=recipe))[-1]
+        found = run(prepared(SupernetSearch(das(sparsity=gamma)), device, recipe=recipe))[-1]
         sizes.append(CHAIN.decode(tuple(found)).multiply_adds)
     assert sizes[0] > sizes[1] > sizes[2], sizes
 
