@@ -23,6 +23,8 @@ from evonas.supernets.training import Bench, SupernetTraining
 from evonas.training.optimizers import SGD
 from evonas.training.train import autocast
 
+MOMENTUM = 0.9  # of the architecture parameters; the text names no optimizer (ours)
+
 
 class DAS(Policy):
     """The largest network is trained with scaled weights: weights and architecture parameters learn together, from one
@@ -48,7 +50,7 @@ class DAS(Policy):
         self,
         space: Space,
         *,
-        rate: float = 2.0,
+        rate: float = 0.2,
         sparsity: float = 1e-2,
         simplex: bool = False,
         patterns: int = 0,
@@ -68,7 +70,7 @@ class DAS(Policy):
         self.layers = space.layers
         self.scaled = nn.ModuleList(
             Scaled(
-                list(product(range(1, layer.size + 1), repeat=2)) or [(1, 1)],
+                sizes_of(layer),
                 layer.inputs,
                 individual=space.individual,
                 simplex=simplex,
@@ -79,7 +81,7 @@ class DAS(Policy):
             for layer in self.layers
         )
         self.gains = [gain(*each) for each in self.each]
-        self.optimizer = SGD(self.parameters(), lr=rate, momentum=0.9)
+        self.optimizer = SGD(self.parameters(), lr=rate, momentum=MOMENTUM)
 
     @property
     def each(self) -> list[tuple[Layer, Scaled]]:
@@ -113,6 +115,8 @@ class DAS(Policy):
         self.optimizer.zero_grad(set_to_none=True)
         loss = training.loss(batch, {})
         (loss + self.penalty()).backward()  # one loss for weights and architecture, of one split
+        if training.recipe.clip_norm:  # of the gradient as a whole
+            nn.utils.clip_grad_norm_([*training.weights, *self.parameters()], training.recipe.clip_norm)
         training.apply()
         self.optimizer.param_groups[0]["lr"] = self.rate * training.optimizer.param_groups[0]["lr"]
         self.optimizer.step()
@@ -186,6 +190,12 @@ class ScaledTraining(SupernetTraining):
         super().apply()
         for weight, length in zip(self.kept, self.lengths, strict=True):
             weight.mul_(length / weight.norm())
+
+
+def sizes_of(layer: Layer) -> list[tuple[int, int]]:
+    """(height, width) of all kernels that a layer may have; of a linear layer, as if it were a 1x1 convolution."""
+    sides = range(1, max(layer.size, 1) + 1)
+    return list(product(sides, sides))
 
 
 def weight_of(layer: Layer) -> str:

@@ -97,12 +97,12 @@ class Scaled(nn.Module):
         self.register_buffer("contained", contained if individual else contained.cumsum(1).T.clone(), persistent=False)
         self._learn("alpha", torch.full((len(sizes),), 1 / len(sizes)))
         self._learn("raw_beta", torch.full((inputs,), 1 / inputs if simplex or not individual else 1.0))
+        self.P: nn.Parameter | None = None
+        self.S: nn.Parameter | None = None
         if patterns:
             spread = patterns**-0.5
             self.P = nn.Parameter(spread * (0.5 + torch.rand(inputs, patterns, generator=generator)))
             self.S = nn.Parameter(spread * (0.5 + torch.rand(patterns, filters, generator=generator)))
-        else:
-            self.P = self.S = None
 
     def _learn(self, name: str, values: Tensor) -> None:
         """Parameters, or where there is but one of them, which could only scale the whole layer, a constant."""
@@ -167,4 +167,4 @@ def clamp(values: Tensor, threshold: float) -> Tensor:
 def stays(values: Tensor, threshold: float) -> Tensor:
     """Where values are not clamped: their magnitude is at least the threshold, or none is and they are the largest."""
     magnitudes = values.detach().abs()
-    return magnitudes >= magnitudes.max().clamp(max=threshold)
+    return ~(magnitudes < magnitudes.max().clamp(max=threshold))

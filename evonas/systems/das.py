@@ -22,7 +22,7 @@ def das(
     space: Space,
     *,
     rng: Random,
-    rate: float = 2.0,
+    rate: float = 0.2,
     sparsity: float = 0.01,
     simplex: bool = False,
     patterns: int = 0,
@@ -64,6 +64,7 @@ DAS = System(
             DASSpace((16, 32, 32), (5, 5, 3), (1, 2, 1), (32,), input_shape=(1, 8, 8), outputs=10),
             replace(DIGITS_FINAL, learning_rate=RATE).lasting(20),
             replace(DIGITS_FINAL, learning_rate=RATE),
+            strategy={"rate": 2.0},  # its steps are few, and its layers too
             about="three convolutions on 8x8 pictures, in seconds",
             adapts=True,
         ),

@@ -271,7 +271,7 @@ def test_a_larger_gamma_finds_a_smaller_network(device):
     sizes = []
     for gamma in (0.0, 0.03, 0.1):
         recipe = replace(bench(device).recipe, epochs=15)
-        found = run(prepared(SupernetSearch(das(sparsity=gamma)), device, recipe=recipe))[-1]
+        found = run(prepared(SupernetSearch(das(sparsity=gamma, rate=2.0)), device, recipe=recipe))[-1]
         sizes.append(CHAIN.decode(tuple(found)).multiply_adds)
     assert sizes[0] > sizes[1] > sizes[2], sizes
 

@@ -48,8 +48,8 @@ WRONG = {
     "one-shot": [{"strategy.evaluations": 0}, {"cells": 2}, {"space.channels": 0}, {"space.blocks": 9},
                  {"supernet_channels": -1}, {"dropped": -0.1}, {"dropped": 1}, {"ghost": 1}],
     "mask-connect": [{"rate": 0.0}, {"fan_in": 0}, {"space.widths": (16, 8)}, {"space.modules": 0}],
-    "das": [{"rate": 0.0}, {"threshold": 0.0}, {"sparsity": -1.0}, {"eta": -1.0}, {"patterns": -1}, {"sizes": (0, 5, 3)},
-            {"strides": (1, 2)}],
+    "das": [{"rate": 0.0}, {"threshold": 0.0}, {"sparsity": -1.0}, {"eta": -1.0}, {"patterns": -1},
+            {"sizes": (0, 5, 3)}, {"strides": (1, 2)}],
     "block-qnn": [*Q_LEARNING, {"flops_weight": -1}, {"density_weight": -1}],
 }  # fmt: skip
 
