@@ -21,7 +21,7 @@ def main(epochs: int = 20, final_epochs: int = 40) -> None:
     run = evonas.search(
         SPACE,
         data="digits",
-        strategy=lambda toolbox, rng: SupernetSearch(DAS(toolbox.space, rng=rng, rate=2.0, sparsity=0.01)),
+        strategy=lambda toolbox, rng: SupernetSearch(DAS(toolbox.space, rng=rng, rate=2.0, sparsity=0.015)),
         settings={
             "epochs": epochs, "batch_size": 64, "learning_rate": 0.05, "clip_norm": 5, "crop": 1,
             "final.epochs": final_epochs,
