@@ -99,16 +99,16 @@ class DASSpace(Space):
     # ---- the genome -----------------------------------------------------------------------------------------------
 
     @cached_property
-    def _asked(self) -> tuple[tuple[str, tuple[Token, ...], int], ...]:
+    def _asked(self) -> tuple[tuple[str, tuple[Token, ...], int | None], ...]:
         """Name and options of each decision, and of a bit its number among its layer's, from 0."""
-        asked: list[tuple[str, tuple[Token, ...], int]] = []
+        asked: list[tuple[str, tuple[Token, ...], int | None]] = []
         for layer in self.layers:
             sizes = tuple(range(1, layer.size + 1))
-            asked += [(f"{layer.name}/{side}", sizes, 0) for side in ("height", "width") if sizes]
+            asked += [(f"{layer.name}/{side}", sizes, None) for side in ("height", "width") if sizes]
             if self.individual:
                 asked += [(f"{layer.name}/channel{bit + 1}", BITS, bit) for bit in range(layer.inputs)]
             else:
-                asked.append((f"{layer.name}/channels", tuple(range(1, layer.inputs + 1)), 0))
+                asked.append((f"{layer.name}/channels", tuple(range(1, layer.inputs + 1)), None))
         return tuple(asked)
 
     @cached_property
@@ -125,7 +125,7 @@ class DASSpace(Space):
         if place == len(self._asked):
             return None
         name, options, bit = self._asked[place]
-        if options is not BITS:
+        if bit is None:
             return Decision(name, options, place)
         some = any(isinstance(token, Open) or token for token in prefix[place - bit :])
         if place in self._lasts and not some:

@@ -1,5 +1,6 @@
 """DAS: filter sizes, input channels and groups, scaled by parameters that learn (Shin, Packer and Song 2018)."""
 
+import pickle
 import re
 from dataclasses import replace
 from itertools import product
@@ -310,6 +311,7 @@ def test_genomes_are_counted_and_read_back():
     tiny = DASSpace((2,), (3,), (1,), (), input_shape=(3, 4, 4), outputs=2)
     assert tiny.count() == len(list(tiny.genomes())) == 9 * 7 * 3
     assert replace(tiny, individual=False).count() == 9 * 3 * 2
+    assert pickle.loads(pickle.dumps(tiny)).count() == tiny.count(), "in another process"
     for space in (COLOURS, FIRST):
         for seed in range(50):
             genome = space.random(stream(seed, "chain"))
