@@ -75,7 +75,8 @@ class Policy(nn.Module, ABC):
         """Raise UserError for a recipe of the weights with which it cannot learn."""
 
     def prepare(self, bench: Bench) -> None:
-        """Called once, before the first epoch, with what a run gives. Raises UserError where it cannot keep it."""
+        """Called before the first epoch of each stage, with what a run gives. Raises UserError for what it cannot
+        keep."""
 
     def graph(self) -> Graph:
         """The supernet of its genome. Raises UserError where the space has none."""
