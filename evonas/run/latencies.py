@@ -66,20 +66,22 @@ def shown_table_of(setup: Setup, limits: Limits, precision: str, progress: bool,
 def measured_in(directory: Path, begun: bool) -> Iterator[Callable[[Callable[[], LatencyTable]], Path]]:
     """A function from what measures a table to its file in the directory of a run, where it is measured once. The file
     is deleted where the run cannot be begun."""
-    path, made = directory / LATENCIES, not directory.exists()
+    path, made, measured = directory / LATENCIES, not directory.exists(), False
 
     def place_of(measure: Callable[[], LatencyTable]) -> Path:
+        nonlocal measured
         if not begun:
             measure().write(path)
+            measured = True
             table.cache_clear()  # there may have been another one in this place
         return path
 
     try:
         yield place_of
     except UserError:
-        if not begun:
-            path.unlink(missing_ok=True)
-            if made and directory.exists():
+        if measured:
+            path.unlink()
+            if made:
                 directory.rmdir()
         raise
 
