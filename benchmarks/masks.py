@@ -13,70 +13,32 @@ import csv
 import os
 import statistics
 import sys
-import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from derived import SMALL, derived, setup_for, trained
 from rows import commit, opened
 
-import evonas
-from evonas.data.sources import Source
-from evonas.network import build
-from evonas.run.problem import fitted
 from evonas.support.streams import stream
-from evonas.systems import registry
-from evonas.tasks.classification import ImageClassification
-from evonas.training.course import train
-from evonas.training.train import evaluate
 
-SMALL = bool(os.environ.get("EVONAS_SMALL"))
-SIZE = 16
-SYSTEM = registry.system("mask-connect")
 ARMS = ("learned", "random", "chain")
 COLUMNS = ("data", "arm", "seed", "code", "parameters", "multiply_adds", "accuracy", "search_s", "core_s", "commit",
            "load")  # fmt: skip
 
 
-def setup_for(data: str):
-    size = None if data == "digits" else SIZE
-    task = ImageClassification(Source(data, size=size))
-    suited = registry.setup(SYSTEM, SYSTEM.preset_for(task.input_shape)).suited(task.augmentation())
-    return task, fitted(suited, (task.input_shape, task.output_shape), {}), size
-
-
-def learned(data: str, seed: int) -> tuple[str, float]:
-    """The connections that a search derives, and its core seconds."""
-    _, _, size = setup_for(data)
-    settings = {"final.epochs": 1} | ({"search.epochs": 1} if SMALL else {})
-    with tempfile.TemporaryDirectory() as place:
-        start = time.process_time()
-        run = evonas.search(
-            "mask-connect", data, size=size, seed=seed, settings=settings, baseline=False, workers=1, executor="serial",
-            out=Path(place) / "run", progress=False,
-        )  # fmt: skip
-        return run.best.code, round(time.process_time() - start, 1)
-
-
 def found(data: str, arm: str, seed: int) -> dict:
-    task, setup, _ = setup_for(data)
+    _, setup = setup_for("mask-connect", data)
     space, seconds = setup.space, 0.0
     if arm == "learned":
-        code, seconds = learned(data, seed)
+        code, seconds = derived("mask-connect", data, seed)
     elif arm == "random":
         code = space.format(space.random(stream(seed, "masks")))
     else:
         space = replace(space, fan_in=1)
         code = " ".join(str(module) for module in range(1, space.depth))
-    graph, splits = space.decode(space.parse(code)), task.splits("cpu")
-    network, start = build(graph, seed=seed), time.process_time()
-    train(network, splits.whole, setup.final.lasting(1) if SMALL else setup.final, seed=seed)
-    return {
-        "arm": arm, "seed": seed, "code": code, "parameters": graph.parameters, "multiply_adds": graph.multiply_adds,
-        "accuracy": round(evaluate(network, splits.test)["accuracy"], 4), "search_s": seconds,
-        "core_s": round(time.process_time() - start, 1),
-    }  # fmt: skip
+    row = trained("mask-connect", data, space.decode(space.parse(code)), seed)
+    return {"arm": arm, "seed": seed, "code": code, "search_s": seconds} | row
 
 
 def main(rows: str, data: str = "digits", *seeds: str) -> None:

@@ -11,15 +11,16 @@ from evonas.genomes.enas_macro import ENASMacroSpace
 from evonas.operators.by_decision import uniform_toolbox
 from evonas.recipe import DIGITS_FINAL, RECIPES, SMALL_FINAL
 from evonas.space import Space
-from evonas.systems.setup import supernet_of
+from evonas.systems.setup import at_its_size
 from evonas.systems.system import Preset, System
 
 if TYPE_CHECKING:
     from evonas.supernets.search import SupernetSearch
 
 
+@at_its_size
 def enas(
-    space: Space,
+    supernet: Space,
     *,
     rng: Random,
     steps: int = 30,
@@ -34,8 +35,6 @@ def enas(
     operation_tanh: float = 0.44,
     skips: float = 0.4,
     skip_weight: float = 0.8,
-    supernet_layers: int = 0,
-    supernet_channels: int = 0,
 ) -> SupernetSearch:
     """ENAS: an LSTM learns by REINFORCE on the shared weights of a supernet. It lasts for the search recipe's epochs.
 
@@ -51,13 +50,10 @@ def enas(
     operation_tanh      bounds those of operations
     skips               share of skip connections that is wanted
     skip_weight         weight of the distance from it
-    supernet_layers     of the supernet; 0: as many as its networks have
-    supernet_channels   of the supernet; 0: as many as its networks have
     """
     from evonas.supernets.enas import ENAS
     from evonas.supernets.search import SupernetSearch
 
-    supernet = supernet_of(space, supernet_layers, supernet_channels)
     macro = isinstance(supernet, ENASMacroSpace)  # where the authors' code has another entropy and other statistics
     policy = ENAS(
         supernet, rng=rng, steps=steps, samples=samples, learning_rate=controller_rate, decay=decay, entropy=entropy,

@@ -19,50 +19,45 @@ from evonas.genomes.darts import DARTSSpace
 from evonas.operators.by_decision import uniform_toolbox
 from evonas.recipe import DIGITS_FINAL, RECIPES, SMALL_FINAL, Recipe
 from evonas.space import Space
-from evonas.systems.setup import supernet_of
+from evonas.systems.setup import at_its_size, supernet_of
 from evonas.systems.system import Preset, System
 
 if TYPE_CHECKING:
     from evonas.supernets.search import SupernetSearch
 
 
+@at_its_size
 def darts(
-    space: Space,
+    supernet: Space,
     *,
     rng: Random,
     second_order: bool = False,
     alpha_rate: float = 3e-4,
     alpha_decay: float = 1e-3,
-    supernet_layers: int = 0,
-    supernet_channels: int = 0,
 ) -> SupernetSearch:
     """DARTS: the gradient of a softmax over the options of each decision. It lasts for the search recipe's epochs.
 
     second_order        alpha sees what a step of the weights would make of it, at twice the time
     alpha_rate          learning rate of the architecture parameters, by Adam
     alpha_decay         their weight decay
-    supernet_layers     of the supernet; 0: as many as its networks have
-    supernet_channels   of the supernet; 0: as many as its networks have
     """
     from evonas.supernets.darts import DARTS
     from evonas.supernets.search import SupernetSearch
 
-    supernet = supernet_of(space, supernet_layers, supernet_channels)
     return SupernetSearch(
         DARTS(supernet, rng=rng, second_order=second_order, learning_rate=alpha_rate, weight_decay=alpha_decay)
     )
 
 
+@at_its_size
 def snas(
-    space: Space,
+    supernet: Space,
     *,
     rng: Random,
     resource: float = 0.0,
     cold: float = 0.03,
     alpha_rate: float = 3e-4,
     alpha_decay: float = 1e-3,
-    supernet_layers: int = 0,
-    supernet_channels: int = 0,
 ) -> SupernetSearch:
     """SNAS: the gradient of concrete samples, which become one-hot. It lasts for the search recipe's epochs.
 
@@ -70,28 +65,24 @@ def snas(
     cold                temperature, to which it falls from 1
     alpha_rate          learning rate of the architecture parameters, by Adam
     alpha_decay         their weight decay
-    supernet_layers     of the supernet; 0: as many as its networks have
-    supernet_channels   of the supernet; 0: as many as its networks have
     """
     from evonas.supernets.search import SupernetSearch
     from evonas.supernets.snas import SNAS
 
-    supernet = supernet_of(space, supernet_layers, supernet_channels)
     return SupernetSearch(
         SNAS(supernet, rng=rng, resource=resource, cold=cold, learning_rate=alpha_rate, weight_decay=alpha_decay)
     )
 
 
+@at_its_size
 def gdas(
-    space: Space,
+    supernet: Space,
     *,
     rng: Random,
     hot: float = 10.0,
     cold: float = 0.1,
     alpha_rate: float = 3e-4,
     alpha_decay: float = 1e-3,
-    supernet_layers: int = 0,
-    supernet_channels: int = 0,
 ) -> SupernetSearch:
     """GDAS: the gradient of one option a decision, drawn by Gumbel noise. It lasts for the search recipe's epochs.
 
@@ -99,20 +90,18 @@ def gdas(
     cold                temperature at the end
     alpha_rate          learning rate of the architecture parameters, by Adam
     alpha_decay         their weight decay
-    supernet_layers     of the supernet; 0: as many as its networks have
-    supernet_channels   of the supernet; 0: as many as its networks have
     """
     from evonas.supernets.gdas import GDAS
     from evonas.supernets.search import SupernetSearch
 
-    supernet = supernet_of(space, supernet_layers, supernet_channels)
     return SupernetSearch(
         GDAS(supernet, rng=rng, hot=hot, cold=cold, learning_rate=alpha_rate, weight_decay=alpha_decay)
     )
 
 
+@at_its_size
 def gdas_nsas(
-    space: Space,
+    supernet: Space,
     *,
     rng: Random,
     beta: float = 0.5,
@@ -122,8 +111,6 @@ def gdas_nsas(
     cold: float = 0.1,
     alpha_rate: float = 3e-4,
     alpha_decay: float = 1e-3,
-    supernet_layers: int = 0,
-    supernet_channels: int = 0,
 ) -> SupernetSearch:
     """GDAS-NSAS: GDAS, whose weights also keep the losses of a few other genomes low. It lasts for the search recipe's
     epochs.
@@ -135,13 +122,10 @@ def gdas_nsas(
     cold                temperature at the end
     alpha_rate          learning rate of the architecture parameters, by Adam
     alpha_decay         their weight decay
-    supernet_layers     of the supernet; 0: as many as its networks have
-    supernet_channels   of the supernet; 0: as many as its networks have
     """
     from evonas.supernets.nsas import GDASNSAS
     from evonas.supernets.search import SupernetSearch
 
-    supernet = supernet_of(space, supernet_layers, supernet_channels)
     return SupernetSearch(
         GDASNSAS(
             supernet, rng=rng, beta=beta, constraints=constraints, recent=recent, hot=hot, cold=cold,
@@ -150,16 +134,15 @@ def gdas_nsas(
     )  # fmt: skip
 
 
+@at_its_size
 def pc_darts(
-    space: Space,
+    supernet: Space,
     *,
     rng: Random,
     supernet_partial: int = 4,
     beginning: int = 15,
     alpha_rate: float = 3e-4,
     alpha_decay: float = 1e-3,
-    supernet_layers: int = 0,
-    supernet_channels: int = 0,
 ) -> SupernetSearch:
     """PC-DARTS: DARTS on a part of the channels, with a weight for each edge. It lasts for the search recipe's epochs.
 
@@ -167,15 +150,13 @@ def pc_darts(
     beginning           epochs in which the weights alone learn
     alpha_rate          learning rate of the architecture parameters, by Adam
     alpha_decay         their weight decay
-    supernet_layers     of the supernet; 0: as many as its networks have
-    supernet_channels   of the supernet; 0: as many as its networks have
     """
     from evonas.supernets.pc_darts import PCDARTS
     from evonas.supernets.search import SupernetSearch
 
     if supernet_partial < 1:
         raise UserError(f"supernet_partial is {supernet_partial}; use at least 1")
-    supernet = supernet_of(space, supernet_layers, supernet_channels, partial=supernet_partial)
+    supernet = supernet_of(supernet, 0, 0, partial=supernet_partial)
     return SupernetSearch(
         PCDARTS(supernet, rng=rng, beginning=beginning, learning_rate=alpha_rate, weight_decay=alpha_decay)
     )

@@ -14,41 +14,38 @@ from evonas.genomes.darts_sets import DARTSSetsSpace
 from evonas.recipe import RECIPES
 from evonas.space import Space
 from evonas.systems.gradients import over_darts_cells
-from evonas.systems.setup import supernet_of
+from evonas.systems.setup import at_its_size
 
 if TYPE_CHECKING:
     from evonas.supernets.search import SupernetSearch
 
 
+@at_its_size
 def i_darts(
-    space: Space,
+    supernet: Space,
     *,
     rng: Random,
     second_order: bool = False,
     alpha_rate: float = 3e-3,
     alpha_decay: float = 1e-3,
-    supernet_layers: int = 0,
-    supernet_channels: int = 0,
 ) -> SupernetSearch:
     """I-DARTS: DARTS with one softmax over all edges into a node. It lasts for the search recipe's epochs.
 
     second_order        alpha sees what a step of the weights would make of it, at twice the time
     alpha_rate          learning rate of the architecture parameters, by Adam
     alpha_decay         their weight decay
-    supernet_layers     of the supernet; 0: as many as its networks have
-    supernet_channels   of the supernet; 0: as many as its networks have
     """
     from evonas.supernets.i_darts import IDARTS
     from evonas.supernets.search import SupernetSearch
 
-    supernet = supernet_of(space, supernet_layers, supernet_channels)
     return SupernetSearch(
         IDARTS(supernet, rng=rng, second_order=second_order, learning_rate=alpha_rate, weight_decay=alpha_decay)
     )
 
 
+@at_its_size
 def data(
-    space: Space,
+    supernet: Space,
     *,
     rng: Random,
     hot: float = 5.0,
@@ -56,8 +53,6 @@ def data(
     distance: float = 0.1,
     alpha_rate: float = 3e-4,
     alpha_decay: float = 0.0,
-    supernet_layers: int = 0,
-    supernet_channels: int = 0,
 ) -> SupernetSearch:
     """DATA: the gradient of a set of operations at each node, drawn by Gumbel noise. It lasts for the search recipe's
     epochs.
@@ -67,13 +62,10 @@ def data(
     distance            weight of the distance between the probabilities and what was drawn
     alpha_rate          learning rate of the architecture parameters, by Adam
     alpha_decay         their weight decay
-    supernet_layers     of the supernet; 0: as many as its networks have
-    supernet_channels   of the supernet; 0: as many as its networks have
     """
     from evonas.supernets.data import DATA
     from evonas.supernets.search import SupernetSearch
 
-    supernet = supernet_of(space, supernet_layers, supernet_channels)
     return SupernetSearch(
         DATA(
             supernet, rng=rng, hot=hot, cold=cold, distance=distance, learning_rate=alpha_rate,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import wraps
 from random import Random
 from typing import Any
 
@@ -36,6 +37,24 @@ def supernet_of(space: Space, layers: int, channels: int, **form: Any) -> Space:
         raise UserError(f"{space.name} has no field {unknown[0]!r} that its supernet could have otherwise; leave "
                         f"supernet_{unknown[0]} out")  # fmt: skip
     return replace(space.supernet, **size, **form)
+
+
+def at_its_size(make: Callable[..., Any]) -> Callable[..., Any]:
+    """A function (supernet, *, rng, settings) -> strategy as one of the space that is searched, with two settings more:
+    the size in which the supernet is made."""
+
+    @wraps(make)
+    def made(space: Space, *, rng: Random, supernet_layers: int = 0, supernet_channels: int = 0, **given: Any) -> Any:
+        return make(supernet_of(space, supernet_layers, supernet_channels), rng=rng, **given)
+
+    (supernet, *others), kind = inspect.signature(make).parameters.values(), inspect.Parameter.KEYWORD_ONLY
+    size = [inspect.Parameter(name, kind, default=each.default, annotation=each.kind) for name, each in SIZE.items()]
+    parameters = [supernet.replace(name="space"), *others, *size]  # by this name it is handed what it takes
+    made.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    made.__annotations__ = make.__annotations__ | {name: each.kind for name, each in SIZE.items()}
+    lines = [f"{name}   {each.help}" for name, each in SIZE.items()]
+    made.__doc__ = "\n".join([inspect.getdoc(make) or "", *lines])
+    return made
 
 
 @dataclass(frozen=True)
