@@ -107,7 +107,7 @@ class MaskConnectSpace(Space):
 
     @cached_property
     def _places(self) -> tuple[tuple[int, int], ...]:
-        """Of each bit, its reader and the bit's number among those of this reader."""
+        """For each bit, which reader it belongs to, and which one of that reader's bits it is, from 0."""
         return tuple((at, bit) for at, reader in enumerate(self.readers) for bit in range(reader.sources))
 
     def next(self, prefix: Genome) -> Decision | None:

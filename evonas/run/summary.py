@@ -28,7 +28,7 @@ class Difference(Struct):
 
 
 class Latency(Struct):
-    """Of one network, in milliseconds."""
+    """What one network takes, in milliseconds."""
 
     predicted: float
     measured: float

@@ -29,7 +29,7 @@ Price = Callable[[Step, Shape], float]
 
 @dataclass(frozen=True)
 class Costs:
-    """Of networks that consist of fixed parts and one option a decision.
+    """What networks cost that consist of fixed parts and one option a decision.
 
     fixed     of what all networks have
     amounts   of what an option adds, [decisions, options], in double precision; 0 where a decision has fewer

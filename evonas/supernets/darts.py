@@ -21,28 +21,17 @@ class DARTS(Relaxation):
     """Each option has the weight softmax(alpha); alpha and the weights learn alternately (section 2.3, algorithm 1).
 
     second_order   alpha is trained at the weights after one further step (equation 6) instead of the present weights
-    beginning      number of initial epochs in which only the weights learn
     """
 
-    def __init__(self, *args: Any, second_order: bool = False, beginning: int = 0, **settings: Any) -> None:
+    def __init__(self, *args: Any, second_order: bool = False, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        if beginning < 0:
-            raise UserError(f"beginning is {beginning}; use at least 0 epochs")
-        self.second_order, self.beginning, self.learning = second_order, beginning, beginning == 0
+        self.second_order = second_order
 
     def check(self, recipe: Recipe) -> None:
         super().check(recipe)
         if self.second_order and (recipe.optimizer != "sgd" or recipe.nesterov):
             raise UserError("the second order looks one step of plain SGD ahead; set optimizer=sgd and nesterov=False, "
                             "or second_order=False")  # fmt: skip
-        if self.beginning >= recipe.epochs:
-            raise UserError(
-                f"beginning is {self.beginning} of {recipe.epochs} epochs; leave some in which alpha learns"
-            )
-
-    def begin(self, epoch: int, epochs: int) -> None:
-        super().begin(epoch, epochs)
-        self.learning = epoch >= self.beginning
 
     def route(self) -> Route:
         return self.soft(self.probabilities())

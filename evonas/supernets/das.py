@@ -153,8 +153,8 @@ class DAS(Policy):
         return network.train(training.network.training)
 
     def weights(self) -> Weights:
-        """Of each height and width, its share of |alpha|; of each number of channels, that of |beta|; of one channel,
-        how strong it is beside the threshold."""
+        """Heights and widths have their shares of |alpha|, and numbers of channels those of |beta|; a single channel is
+        as probable as it is strong beside the threshold."""
         known: dict[str, dict[Token, float]] = {}
         for layer, scaled in self.each:
             if layer.size:

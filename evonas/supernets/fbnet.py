@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from evonas.errors import UserError
-from evonas.recipe import Recipe
 from evonas.space import Token
 from evonas.supernets.costs import CostAware
 from evonas.supernets.policy import gradients
@@ -41,6 +40,8 @@ class FBNet(CostAware):
                 the supernet is derived
     """
 
+    symbol = "theta"
+
     def __init__(
         self,
         *args: Any,
@@ -55,28 +56,21 @@ class FBNet(CostAware):
         weight_decay: float = 5e-4,
         **settings: Any,
     ) -> None:
-        super().__init__(*args, learning_rate=learning_rate, betas=betas, weight_decay=weight_decay, **settings)
+        super().__init__(
+            *args, beginning=beginning, learning_rate=learning_rate, betas=betas, weight_decay=weight_decay, **settings
+        )
         if not hot > 0 or cooling < 0:
             raise UserError(f"hot is {hot} and cooling {cooling}; use more than 0, and at least 0")
         if not scale > 0 or power < 0:
             raise UserError(f"scale is {scale} and power {power}; use more than 0, and at least 0")
-        if min(beginning, drawn) < 0:
-            raise UserError(f"beginning is {beginning} and drawn {drawn}; use at least 0")
+        if drawn < 0:
+            raise UserError(f"drawn is {drawn}; use at least 0")
         self.hot, self.cooling, self.tau = hot, cooling, hot
-        self.beginning, self.learning = beginning, False
         self.scale, self.power, self.drawn = scale, power, drawn
-
-    def check(self, recipe: Recipe) -> None:
-        super().check(recipe)
-        if self.beginning >= recipe.epochs:
-            raise UserError(
-                f"beginning is {self.beginning} of {recipe.epochs} epochs; leave some in which theta learns"
-            )
 
     def begin(self, epoch: int, epochs: int) -> None:
         super().begin(epoch, epochs)
         self.tau = self.hot * exp(-self.cooling * EPOCHS * epoch / epochs)
-        self.learning = epoch >= self.beginning
 
     def epoch(self, training: SupernetTraining) -> float:
         """The weights on the whole training split, then theta on the validation split: 80 % and 20 % of the images, as

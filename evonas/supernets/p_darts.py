@@ -16,7 +16,7 @@ from evonas.genomes.p_darts import PDARTSSupernet
 from evonas.recipe import Recipe
 from evonas.space import Open, Space, Token, Weights
 from evonas.supernets.darts import DARTS
-from evonas.supernets.policy import Policy
+from evonas.supernets.policy import Policy, Staged
 from evonas.supernets.training import SupernetTraining
 from evonas.support.streams import number
 
@@ -25,7 +25,7 @@ LEAST = 3  # options of an edge in the last stage: `none`, a skip connection, an
 SKIP = "skip_connect"
 
 
-class PDARTS(DARTS):
+class PDARTS(Staged, DARTS):
     """DARTS of the first order in stages, each with a supernet of more cells and fewer options on each edge. Weights
     and alpha begin afresh; only the options that are left go over from one stage to the next (search space
     approximation).

@@ -38,7 +38,8 @@ class Policy(nn.Module, ABC):
     together   examples of a forward pass, where a step has several; None: a whole batch of the recipe
     batches    that a step of the weights needs
     keeps      whether a network keeps the limits of the search, for policies that ask; None: it has none
-    stages     supernets that are trained one after another, each for an equal share of the epochs
+    stages     supernets that are trained one after another, each for an equal share of the epochs; where there are
+               several, the policy is `Staged`
     best_epoch whether the result is what was derived in the epoch that is best by validation, instead of in the last
     optimizer  optimizer of its parameters
 
@@ -131,14 +132,6 @@ class Policy(nn.Module, ABC):
             drawn += (rng.choice([option for option in decision.options if option in wanted] or decision.options),)
         return drawn
 
-    def narrowed(self) -> list[tuple[Token, ...]]:
-        """The options that each decision of the next stage's supernet has, by what this one has taught."""
-        raise NotImplementedError(f"{type(self).__name__} has {self.stages} stages, and does not say what follows one")
-
-    def following(self, options: Sequence[Sequence[Token]]) -> Policy:
-        """A fresh policy for the next stage's supernet, with these options."""
-        raise NotImplementedError(f"{type(self).__name__} has {self.stages} stages, and does not say what follows one")
-
     def largest(self) -> Sequence[Policy]:
         """The policies of all stages from this one on, with options that take the most memory."""
         return (self,)
@@ -153,6 +146,18 @@ class Policy(nn.Module, ABC):
     def load_state(self, state: dict[str, Any]) -> None:
         self.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+class Staged(Policy):
+    """A policy whose supernets are trained one after another, in `stages`."""
+
+    @abstractmethod
+    def narrowed(self) -> list[tuple[Token, ...]]:
+        """The options that each decision of the next stage's supernet has, by what this one has taught."""
+
+    @abstractmethod
+    def following(self, options: Sequence[Sequence[Token]]) -> Staged:
+        """A fresh policy for the next stage's supernet, with these options."""
 
 
 def one_epoch(policy: Policy, training: SupernetTraining) -> float:
@@ -200,10 +205,12 @@ class Relaxation(Policy):
 
     learning_rate, betas, weight_decay   settings of Adam; the decay is an L2 term in the gradient
     initial                              standard deviation of the initial alphas
+    beginning                            number of initial epochs in which only the weights learn
 
-    A subclass defines `step`.
+    A subclass defines `step`, in which alpha learns only where `learning` is true.
     """
 
+    symbol = "alpha"  # what its paper calls the architecture parameters
     there: Tensor  # [decisions, options]: False where a decision has fewer
 
     def __init__(
@@ -216,8 +223,12 @@ class Relaxation(Policy):
         betas: tuple[float, float] = (0.5, 0.999),
         weight_decay: float = 1e-3,
         initial: float = 1e-3,
+        beginning: int = 0,
     ) -> None:
         super().__init__(space, rng=rng, genome=genome)
+        if beginning < 0:
+            raise UserError(f"beginning is {beginning}; use at least 0 epochs")
+        self.beginning, self.learning = beginning, beginning == 0
         if learning_rate <= 0 or weight_decay < 0:
             raise UserError(f"the learning rate of alpha is {learning_rate} and its decay {weight_decay}; use more "
                             "than 0, and at least 0")  # fmt: skip
@@ -226,6 +237,16 @@ class Relaxation(Policy):
         self.register_buffer("there", torch.tensor(there), persistent=False)
         self.alpha = nn.Parameter(initial * torch.randn(len(there), most, generator=self.generator))
         self.optimizer = Adam([self.alpha], learning_rate, betas, weight_decay=weight_decay)
+
+    def check(self, recipe: Recipe) -> None:
+        super().check(recipe)
+        if self.beginning >= recipe.epochs:
+            raise UserError(f"beginning is {self.beginning} of {recipe.epochs} epochs; leave some in which "
+                            f"{self.symbol} learns")  # fmt: skip
+
+    def begin(self, epoch: int, epochs: int) -> None:
+        super().begin(epoch, epochs)
+        self.learning = epoch >= self.beginning
 
     # ---- routes ---------------------------------------------------------------------------------------------------
 

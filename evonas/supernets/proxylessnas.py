@@ -12,7 +12,6 @@ from torch import Tensor
 from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.genomes.proxylessnas import ZERO
-from evonas.recipe import Recipe
 from evonas.supernets.costs import CostAware
 from evonas.supernets.policy import gradients
 from evonas.supernets.supernet import Batch
@@ -59,30 +58,25 @@ class ProxylessNAS(CostAware):
         weight_decay: float = 0.0,
         **settings: Any,
     ) -> None:
-        super().__init__(*args, learning_rate=learning_rate, betas=betas, weight_decay=weight_decay, **settings)
+        super().__init__(
+            *args, beginning=beginning, learning_rate=learning_rate, betas=betas, weight_decay=weight_decay, **settings
+        )
         if mode not in MODES or term not in TERMS:
             raise UserError(f"mode is {mode!r} and term {term!r}; use one of {', '.join(MODES)}, and one of "
                             f"{', '.join(TERMS)}")  # fmt: skip
-        if interval < 1 or beginning < 0:
-            raise UserError(f"interval is {interval} and beginning {beginning}; use at least 1, and at least 0")
+        if interval < 1:
+            raise UserError(f"interval is {interval}; use at least 1")
         if min(reference, power, share) < 0 or not scale > 0:
             raise UserError(f"reference is {reference}, scale {scale}, power {power} and share {share}; use at least "
                             "0, and a scale above 0")  # fmt: skip
-        self.mode, self.interval, self.beginning = mode, interval, beginning
+        self.mode, self.interval = mode, interval
         self.term, self.reference = term, reference / self.unit  # in units
         self.scale, self.power, self.share = scale, power, share
         self.one_path, self.at_once = mode != "full", 2
-        self.learning, self.done = False, 0
+        self.done = 0
         zeros = [[place < len(options) and options[place] == ZERO for place in range(self.alpha.shape[1])]
                  for options in self.options]  # fmt: skip
         self.register_buffer("zeros", torch.tensor(zeros), persistent=False)
-
-    def check(self, recipe: Recipe) -> None:
-        super().check(recipe)
-        if self.beginning >= recipe.epochs:
-            raise UserError(
-                f"beginning is {self.beginning} of {recipe.epochs} epochs; leave some in which alpha learns"
-            )
 
     def prepare(self, bench: Bench) -> None:
         super().prepare(bench)
@@ -94,7 +88,7 @@ class ProxylessNAS(CostAware):
 
     def begin(self, epoch: int, epochs: int) -> None:
         super().begin(epoch, epochs)
-        self.learning, self.done = epoch >= self.beginning, 0
+        self.done = 0
 
     def step(self, training: SupernetTraining, batch: Batch, held_out: Callable[[], Batch]) -> Tensor:
         """A step of the weights on one path; after every few of them, one of alpha."""

@@ -19,7 +19,7 @@ from evonas.individual import Individual, Toolbox
 from evonas.space import Token, Weights
 from evonas.strategies.strategy import Strategy
 from evonas.supernets.collapse import collapse, skips_of
-from evonas.supernets.policy import Policy, diverged, one_epoch, require_memory
+from evonas.supernets.policy import Policy, Staged, diverged, one_epoch, require_memory
 from evonas.supernets.training import Bench, SupernetTraining, stage_of
 from evonas.support.device import torch_threads
 from evonas.training import checkpoint
@@ -192,8 +192,11 @@ class SupernetSearch(Strategy):
         self.policy.prepare(self.bench)
         return training
 
-    def _follow(self, options: list[tuple[Token, ...]]) -> None:
-        """The policy of the next stage takes the place of the present one."""
+    def _follow(self, options: list[tuple[Token, ...]] | None = None) -> None:
+        """The policy of the next stage takes the place of the present one, which says with what options, where they are
+        not known."""
+        assert isinstance(self.policy, Staged), "only such a policy has further stages"
+        options = self.policy.narrowed() if options is None else options
         self.narrowed.append(options)
         self.policy = self.policy.following(options)
 
@@ -202,7 +205,7 @@ class SupernetSearch(Strategy):
         assert self.training is not None
         start = time.monotonic()
         if self.training.epochs == self.training.recipe.epochs:
-            self._follow(self.policy.narrowed())
+            self._follow()
             self.training = self._begun()
         training, policy = self.training, self.policy
         loss = one_epoch(policy, training)
