@@ -77,12 +77,14 @@ class Graph:
             if edge.source not in shapes:
                 raise GraphError(f"{node.name}: its input {edge.source!r} is not an earlier node")
         found = [shapes[edge.source] for edge in node.inputs]
-        if node.combine in ("sum", "attention"):
+        if node.combine == "blend" and (len(found) != 2 or any(edge.gate != 1 for edge in node.inputs)):
+            raise GraphError(f"{node.name}: blend joins two inputs without gates")
+        if node.combine in ("sum", "attention", "blend"):
             if len(set(found)) > 1:
                 raise GraphError(
                     f"{node.name}: its inputs cannot be summed, their shapes differ: {_listed(node, found)}"
                 )
-            if node.fusion and len(found[0]) != 3:
+            if node.combine == "attention" and node.fusion and len(found[0]) != 3:
                 raise GraphError(f"{node.name}: attention joins images, and its inputs are {_listed(node, found)}")
             return found[0]
         if node.combine not in JOINS:
@@ -215,7 +217,7 @@ class Graph:
     def __str__(self) -> str:
         rows = [(INPUT, "", "", "x".join(map(str, self.input_shape)))]
         for node in self.nodes:
-            joined = {"sum": " + ", "concat": ", ", "attention": " ~ "}[node.combine]
+            joined = {"sum": " + ", "concat": ", ", "attention": " ~ ", "blend": " < "}[node.combine]
             inputs = joined.join(e.source if e.gate == 1 else f"[{e.gate}] {e.source}" for e in node.inputs)
             shape = "x".join(map(str, self.shapes[node.name]))
             rows.append((node.name, inputs, ", ".join(map(str, node.operations)), shape))
@@ -267,7 +269,7 @@ class _NodeText(Struct):
     name: str
     inputs: list[tuple[str, Any]]
     operations: list[dict[str, Any]]
-    combine: Literal["sum", "concat", "attention"]
+    combine: Literal["sum", "concat", "attention", "blend"]
 
 
 class _GraphText(Struct):

@@ -121,6 +121,18 @@ class Attention(nn.Module):
         return sum(x * share[:, None, None, None] for x, share in zip(images, shares.unbind(1), strict=True))
 
 
+class Blend(nn.Module):
+    """The first of two inputs times a learned number, and the second times what that lacks to 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.share = nn.Parameter(torch.ones(()))
+
+    def forward(self, inputs):
+        first, second = inputs
+        return self.share * first + (1 - self.share) * second
+
+
 # ---- what training has instead of a class: the same outputs, faster or safer -----------------------------------------
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from evonas.errors import UserError
 from evonas.gates import Gate
-from evonas.operations import Attention, Operation
+from evonas.operations import Attention, Blend, Operation
 
 INPUT = "input"
 RESERVED = ("self", "route_gates", "__debug__")  # what the code of a network has by these names
@@ -28,8 +28,9 @@ class Edge:
 
 @dataclass(frozen=True)
 class Node:
-    """`name` may have folders (`stage1/node2`); `combine` is "sum", "concat" or "attention", which is a mean with
-    learned weights (`evonas.operations.Attention`)."""
+    """`name` may have folders (`stage1/node2`); `combine` is "sum", "concat", "attention", which is a mean with
+    learned weights (`evonas.operations.Attention`), or "blend", by which a second input comes in little by little
+    (`evonas.operations.Blend`)."""
 
     name: str
     inputs: tuple[Edge, ...]
@@ -39,6 +40,8 @@ class Node:
     @property
     def fusion(self) -> tuple[Operation, ...]:
         """The operation by which several inputs are joined, where that has weights."""
+        if self.combine == "blend":
+            return (Blend(),)
         return (Attention(len(self.inputs)),) if self.combine == "attention" and len(self.inputs) > 1 else ()
 
     @property

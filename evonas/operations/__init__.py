@@ -13,7 +13,7 @@ from evonas.operations.arrangement import (
     Resize,
     ShuffleChannels,
 )
-from evonas.operations.fusion import JOINS, Attention
+from evonas.operations.fusion import JOINS, Attention, Blend
 from evonas.operations.layers import (
     AveragePool,
     BatchNorm,
@@ -44,6 +44,7 @@ __all__ = [
     "Attention",
     "AveragePool",
     "BatchNorm",
+    "Blend",
     "Call",
     "Convolution",
     "Crop",

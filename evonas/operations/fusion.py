@@ -10,7 +10,7 @@ from evonas.operations.operation import Shape
 from evonas.support.call import Call
 
 LEAST_UNITS = 4  # of a node's attention; otherwise a quarter of its channels
-JOINS = ("sum", "concat", "attention")  # how a node may combine its inputs
+JOINS = ("sum", "concat", "attention", "blend")  # how a node may combine its inputs
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,32 @@ class Attention(Own):
 
     def written(self) -> dict[str, Any]:
         return {"kind": self.name, "inputs": self.inputs}
+
+
+@dataclass(frozen=True)
+class Blend(Own):
+    """Two inputs, of which the second begins by counting as nothing (Elsken, Metzen and Hutter 2017, arXiv:1711.04528,
+    eq. 4):
+
+        lambda x + (1 - lambda) h,    lambda is learned and begins at 1
+
+    It is how a node combines two inputs (`combine="blend"`), and stands in no list of operations.
+    """
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # a class with a name would be an operation of its own
+        return "blend"
+
+    def module(self, shape: Shape) -> Call:
+        from evonas.modules import Blend as Module  # torch is loaded only where a module is wanted
+
+        return Call(Module)
+
+    def parameters(self, shape: Shape) -> int:
+        return 1
+
+    def written(self) -> dict[str, Any]:
+        return {"kind": self.name}
 
 
 def units(shape: Shape) -> int:

@@ -39,7 +39,7 @@ def architecture(graph: Graph, *, title: str | None = None) -> Figure:
         _draw_box(axes, picture.boxes[name], *texts)
     for node in graph.nodes:
         if len(node.inputs) > 1:
-            _draw_join(axes, picture.boxes[node.name], {"sum": "+", "concat": "‖", "attention": "α"}[node.combine])
+            _draw_join(axes, picture.boxes[node.name], {"sum": "+", "concat": "‖", "attention": "α", "blend": "λ"}[node.combine])
     return figure
 
 
