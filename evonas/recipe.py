@@ -175,6 +175,14 @@ RECIPES: dict[str, Recipe] = {
     "genet-cifar10": Recipe(
         epochs=240, batch_size=128, learning_rate=1e-2, schedule="step", milestones=(120, 180, 220)
     ),
+    # Elsken et al. 2017, section 4.1, each training a cosine of its own; momentum, weight decay and batches, which the
+    # paper does not state, are those of others' code
+    "nash-search": Recipe(
+        epochs=17, batch_size=128, learning_rate=0.05, nesterov=False, weight_decay=5e-4, crop=4, flip=True
+    ),
+    "nash-final": Recipe(
+        epochs=100, batch_size=128, learning_rate=0.05, nesterov=False, weight_decay=5e-4, crop=4, flip=True
+    ),
     # Liu et al. 2019, section 3.2 and published code
     "darts": Recipe(
         epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, crop=4, flip=True, cutout=16, clip_norm=5,

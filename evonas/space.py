@@ -6,11 +6,12 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, fields
 from functools import cached_property
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from evonas.errors import UserError
 from evonas.gates import Gate, Is
 from evonas.graph import Graph
+from evonas.morphisms import Heritage
 from evonas.recipe import Recipe
 from evonas.support.text import brief
 
@@ -57,6 +58,7 @@ class Open:
         return "{" + "|".join(map(str, self.options)) + "}"
 
 
+K = TypeVar("K", bound=Hashable)  # what tells kinds of decisions apart
 LONGEST = 10_000  # tokens of a genome at most
 REMEMBERED = 1024  # genomes whose decisions a space keeps: a population, and what is made of it
 Token = Hashable
@@ -76,6 +78,7 @@ class Space:
     """
 
     name: ClassVar[str]
+    countable: ClassVar[bool] = True  # a walk through all states has an end that one can wait for
 
     def next(self, prefix: Genome) -> Decision | None:
         """The decision that follows this prefix, or None if the genome is complete."""
@@ -113,6 +116,29 @@ class Space:
     @property
     def has_paths(self) -> bool:
         return type(self).paths is not Space.paths
+
+    def vocabulary(self, kind: Callable[[Decision], K]) -> list[tuple[K, Token]]:
+        """What a controller may ever read or say: the words of all options, each with the kind of its decision."""
+        words = ((kind(each), self.word(option)) for each in self.every_decision for option in each.options)
+        return list(dict.fromkeys(words))
+
+    def word(self, option: Token) -> Token:
+        """What a controller reads of an option, which is the option itself, unless there are too many of them."""
+        return option
+
+    @property
+    def points(self) -> bool:
+        """Whether some decision points at earlier tokens."""
+        return any(each.pointer is not None for each in self.every_decision)
+
+    def heritage(self, parent: Genome, child: Genome, rng: Random) -> Heritage | None:
+        """How the network of a genome comes from that of another one, whose weights are known; None: a tensor that has
+        the name and shape of one of the other's begins as that one, as in any space."""
+        return None
+
+    @property
+    def has_heritage(self) -> bool:
+        return type(self).heritage is not Space.heritage
 
     def units(self, genome: Genome) -> list[tuple[tuple[str, Token], ...]]:
         """A genome as predictors of sequences read it: in units, such as the blocks of a cell, of (table, token) pairs.
@@ -226,6 +252,10 @@ class Space:
     def count(self, prefix: Genome = ()) -> int:
         """The number of complete genomes that begin with this prefix."""
         return self._completions(tuple(prefix))
+
+    def has_at_most(self, n: int) -> bool:
+        """Whether there are no more than n genomes."""
+        return self.countable and self.count() <= n
 
     def genomes(self, prefix: Genome = ()) -> Iterator[tuple[Token, ...]]:
         """All complete genomes that begin with this prefix, in the order of the options."""

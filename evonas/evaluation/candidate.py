@@ -9,7 +9,9 @@ from typing import Any
 
 from evonas.graph import Graph
 from evonas.individual import Individual
+from evonas.morphisms import Heritage
 from evonas.space import Space
+from evonas.support.streams import stream
 
 Genome = Sequence[Any]
 REMEMBERED = 1024  # graphs: a generation that is checked against limits when it is made, and asked for one by one
@@ -21,7 +23,8 @@ class Origin:
 
     name     of what is inherited, which stands for its content; fresh: all are drawn
     weights  as safetensors: copied where name and shape agree; the others are drawn
-    parent   id of the individual that they come from
+    parent   id of the individual that they come from, and
+    genome   its genome; None: nobody's
     epochs   that they have been trained for, along the whole ancestry
     warning  why there are none, where there should be
     """
@@ -29,6 +32,7 @@ class Origin:
     name: str = "fresh"
     weights: bytes | None = field(default=None, repr=False)
     parent: int | None = None
+    genome: tuple[Any, ...] | None = None
     epochs: int = 0
     warning: str | None = None
 
@@ -128,6 +132,12 @@ class Candidate:
     def digest(self) -> str:
         assert self.decoder is not None, "who decodes says of which space"
         return self.decoder.digest(self.genome)
+
+    def heritage(self, seed: int) -> Heritage | None:
+        """How its network comes from that whose weights it begins with (`Space.heritage`)."""
+        if self.origin.weights is None or self.origin.genome is None:
+            return None
+        return self.space.heritage(self.origin.genome, self.genome, stream(seed, "heritage"))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without graphs: to send one takes longer than to decode it again."""

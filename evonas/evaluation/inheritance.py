@@ -105,6 +105,7 @@ class Inheritance(Keeper):
         peers.append(self)
         self.names: dict[int, str] = {}  # id -> weights that it was told with
         self.epochs: dict[int, int] = {}  # along its ancestry
+        self.genomes: dict[int, tuple] = {}
         self.worth: dict[str, float] = {}  # of the individual with these weights
         self.best: int | None = None
         self._best: tuple[float, int] | None = None
@@ -131,7 +132,7 @@ class Inheritance(Keeper):
             name = self.names.get(parent, "")
             if name not in self.store.sizes:
                 raise WeightsLost("they are not on disk; the limit there may be too low (--weights-disk)")
-            return Origin(name, self.store.get(name), parent, self.epochs[parent])
+            return Origin(name, self.store.get(name), parent, self.genomes[parent], self.epochs[parent])
         except WeightsLost as lost:
             return Origin(warning=f"trained from scratch, since the weights of #{parent} are lost: {lost}")
 
@@ -153,6 +154,7 @@ class Inheritance(Keeper):
         if outcome.failed or not outcome.lineage:
             return
         self.epochs[individual.id] = outcome.lineage["epochs"]
+        self.genomes[individual.id] = tuple(individual)
         if outcome.kept is not None:
             self.names[individual.id] = outcome.kept
             self.worth[outcome.kept] = self.weight * outcome.values[0]

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evonas.evaluation.candidate import FRESH, Candidate
 from evonas.evaluation.evaluator import EvaluationError, Evaluator, identity
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from evonas.tasks.splits import Splits
 
+HERITAGE_BATCH = 64  # examples with whose statistics inserted batch norms begin (the code of EAS)
 HANGS, LOADING_S = 1.5, 60.0  # over the limit of a training by so much: it hangs; seconds to import torch and load data
 
 
@@ -72,7 +73,9 @@ class Training(Evaluator):
         """It stands for the training and for what else is measured. Names of nodes matter where weights are or will
         be inherited, since that goes by name."""
         by_name = candidate.origin.name != FRESH.name or (candidate.keeps and not self.final)
-        named = {"names": candidate.graph.simplified(training=True).to_json()} if by_name else {}
+        named: dict[str, Any] = {"names": candidate.graph.simplified(training=True).to_json()} if by_name else {}
+        if by_name and candidate.space.has_heritage:  # what was copied depends on how the network came to be
+            named["genome"] = list(candidate.genome)
         training = identity(
             digest=candidate.digest,
             task=self.task.fingerprint,
@@ -94,7 +97,7 @@ class Training(Evaluator):
         from evonas.training.course import Course
         from evonas.training.latency import latency, wait
         from evonas.training.train import TrainingFailed, final_test
-        from evonas.training.weights import inherit, saved
+        from evonas.training.weights import saved
 
         splits, metric, origin = splits_of(self.task, self.device), self.task.metric, candidate.origin
         start = time.monotonic()
@@ -116,7 +119,7 @@ class Training(Evaluator):
         try:
             with torch_threads(self.threads):
                 network: nn.Module = build(graph.simplified(training=True), seed=seed)
-                copied, tensors = inherit(network, origin.weights)
+                copied, tensors = self._inherit(network, candidate, splits, seed)
                 course = Course(
                     network,
                     splits.whole if self.final else splits.train,
@@ -167,6 +170,18 @@ class Training(Evaluator):
             warning=origin.warning,
             profile=watch.stop(),
         )
+
+    def _inherit(self, network: nn.Module, candidate: Candidate, splits: Splits, seed: int) -> tuple[int, int]:
+        """What the network begins with, where that is not as drawn; how many tensors are inherited, and how many there
+        are."""
+        from evonas.network import build
+        from evonas.training.weights import grow, inherit
+
+        heritage = candidate.heritage(seed)
+        if heritage is None:
+            return inherit(network, candidate.origin.weights)
+        batch = next(splits.train[:HERITAGE_BATCH].batches())[0]
+        return grow(network, candidate.origin.weights, heritage, partial(build, seed=seed), batch, seed)
 
     def _parts(self, graph: Graph) -> int | None:
         """Into how many parts each batch goes; None where the training would take too much memory."""

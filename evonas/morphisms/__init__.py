@@ -9,14 +9,14 @@ from __future__ import annotations
 from evonas.morphisms.branches import AddCopies, ConcatCopies, ConcatSplit
 from evonas.morphisms.channels import MorphismError
 from evonas.morphisms.morphism import Deepen, Extend, Morphism, Pad, Widen
-from evonas.morphisms.rewrite import Rewrite
+from evonas.morphisms.rewrite import Heritage, Rewrite
 from evonas.morphisms.skips import AddSkip, ConcatSkip
 
 KINDS = {each.kind: each for each in (Widen, Extend, Pad, Deepen, AddSkip, ConcatSkip, AddCopies, ConcatCopies,
                                       ConcatSplit)}  # fmt: skip
 EXACT = tuple(kind for kind in KINDS if kind != Pad.kind)  # after which a network computes what it did
 
-__all__ = ["EXACT", "KINDS", "Morphism", "MorphismError", "Rewrite", "parsed"]
+__all__ = ["EXACT", "KINDS", "Heritage", "Morphism", "MorphismError", "Rewrite", "parsed"]
 
 
 def parsed(text: str) -> Morphism:

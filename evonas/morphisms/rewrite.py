@@ -71,6 +71,20 @@ class Rewrite:
     sources: Mapping[str, Source]
 
 
+@dataclass(frozen=True)
+class Heritage:
+    """How a network comes from another one.
+
+    rewrites  one after the other
+    names     of them, which say how it comes about
+    noise     of what has been copied, as a share of the deviation of its weights; of what hands on, a tenth of that
+    """
+
+    rewrites: tuple[Rewrite, ...]
+    names: tuple[str, ...]
+    noise: float = 0.0
+
+
 def path_of(node: str, step: str) -> str:
     """The module that carries out a step of a node, as in a network's state_dict."""
     return f"{node.replace('/', '.')}.{step}"

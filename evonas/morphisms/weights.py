@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from evonas.graph import Graph
 from evonas.morphisms.channels import NEW, MorphismError
-from evonas.morphisms.rewrite import Rewrite, Source, Take
+from evonas.morphisms.rewrite import Heritage, Rewrite, Source, Take
 
-CONV_NOISE, IDENTITY_NOISE = 1e-2, 1e-3  # shares of a kernel's deviation, as the code of EAS has them
+HANDING_ON = 0.1  # noise of a layer that hands on what it gets, as a share of that of copies (the code of EAS)
 
 
 @torch.no_grad()
@@ -37,6 +38,8 @@ def carry_over(
             tensor.copy_(_of(parent, name, tensor.shape))
         elif source.identity:
             _hand_on(child.get_submodule(path), name[len(path) + 1 :], tensor)
+            if noise and tensor.dim() > 1:
+                _shake(tensor, HANDING_ON * noise * tensor.std().item(), generator)
         elif source.module is not None:
             rest = name[len(path) + 1 :]
             take = source.tensors.get(rest)
@@ -45,7 +48,9 @@ def carry_over(
             else:
                 _take(tensor, _of(parent, f"{source.module}.{rest}"), take)
                 if noise and take.rows is not None and tensor.dim() > 1:
-                    _shake(tensor, take.rows, noise, generator)
+                    deviation = noise * tensor.std().item()
+                    for row in _copies(take.rows.tolist()):
+                        _shake(tensor[row], deviation, generator)
 
 
 def _source(name: str, sources: Mapping[str, Source]) -> tuple[str, Source | None]:
@@ -71,8 +76,8 @@ def _take(tensor: Tensor, parent: Tensor, take: Take) -> None:
     """Fill a tensor with slices of the parent's; what is new stays as drawn, or is read as nothing."""
     for axis, index in enumerate((take.rows, take.columns)):
         if index is not None and index.max() >= parent.shape[axis]:
-            raise MorphismError(f"there is no channel {index.max() + 1} in a tensor of the shape {tuple(parent.shape)}; "
-                                "these are the weights of another network")  # fmt: skip
+            raise MorphismError(f"a tensor of the shape {tuple(parent.shape)} has no channel {index.max() + 1}; these "
+                                "are the weights of another network")  # fmt: skip
     drawn = tensor.clone()
     rows = torch.arange(parent.shape[0]) if take.rows is None else torch.from_numpy(take.rows)
     taken = parent[rows.clamp_min(0)].to(tensor.dtype)
@@ -90,15 +95,14 @@ def _take(tensor: Tensor, parent: Tensor, take: Take) -> None:
     tensor[rows == NEW] = drawn[rows == NEW]
 
 
-def _shake(tensor: Tensor, rows: Iterable[int], share: float, generator: torch.Generator | None) -> None:
-    seen: set[int] = set()
-    deviation = tensor.std().item()
-    for place, row in enumerate(map(int, rows)):
-        if row != NEW and row in seen:
-            tensor[place] += (
-                torch.randn(tensor[place].shape, generator=generator, dtype=tensor.dtype) * share * deviation
-            )
-        seen.add(row)
+def _copies(rows: Sequence[int]) -> list[int]:
+    """The places of all but the first of equal rows, without new ones."""
+    first = {row: place for place, row in reversed(list(enumerate(rows)))}
+    return [place for place, row in enumerate(rows) if row != NEW and first[row] != place]
+
+
+def _shake(tensor: Tensor, deviation: float, generator: torch.Generator | None) -> None:
+    tensor += deviation * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
 
 
 def _hand_on(module: nn.Module, name: str, tensor: Tensor) -> None:
@@ -114,8 +118,40 @@ def _hand_on(module: nn.Module, name: str, tensor: Tensor) -> None:
         return
     tensor.zero_()
     if name == "weight":
-        middle = tensor[(..., *(side // 2 for side in tensor.shape[2:]))]
-        middle.fill_diagonal_(1)
+        for side in reversed(tensor.shape[2:]):
+            tensor = tensor[..., side // 2]
+        tensor.fill_diagonal_(1)
+
+
+def inherited(
+    heritage: Heritage,
+    parent: Mapping[str, Tensor],
+    make: Callable[[Graph], nn.Module],
+    batch: Tensor,
+    generator: torch.Generator,
+) -> tuple[Mapping[str, Tensor], int]:
+    """The weights that come from a parent's by one change after the other, and how many tensors of them do: `make`
+    builds the network of a graph, with weights of its own for what is new.
+
+    batch   of inputs, with whose statistics inserted batch norms begin
+    """
+    norms: list[str] = []
+    new: set[str] = set()
+    for rewrite in heritage.rewrites:
+        network = make(rewrite.graph)
+        carry_over(network, parent, rewrite, noise=heritage.noise, generator=generator)
+        parent = network.state_dict()
+        names = {source.module: path for path, source in rewrite.sources.items() if source.module is not None}
+        fresh = {path: source for path, source in rewrite.sources.items() if source.module is None}
+        norms = [names.get(path, path) for path in norms] + [path for path in fresh if _is_norm(network, path)]
+        new = {names.get(path, path) for path in new} | set(fresh)
+    if norms:
+        calibrate(network, norms, batch)
+    return parent, sum(not any(name.startswith(f"{path}.") for path in new) for name in parent)
+
+
+def _is_norm(network: nn.Module, path: str) -> bool:
+    return isinstance(network.get_submodule(path), nn.BatchNorm2d)
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from evonas.plots.layout import CHARACTER, HEAD, LINE, PADDING, Box, Route, box_
 from evonas.plots.style import literal, wrapped
 
 FILLS = {"conv": "#DCEAF7", "pool": "#FBE9CC", "linear": "#D6EFE5"}  # colours of boxes with such an operation
+SIGNS = {"sum": "+", "concat": "‖", "attention": "α", "blend": "λ"}  # how a node combines its inputs
 
 
 def architecture(graph: Graph, *, title: str | None = None) -> Figure:
@@ -39,7 +40,7 @@ def architecture(graph: Graph, *, title: str | None = None) -> Figure:
         _draw_box(axes, picture.boxes[name], *texts)
     for node in graph.nodes:
         if len(node.inputs) > 1:
-            _draw_join(axes, picture.boxes[node.name], {"sum": "+", "concat": "‖", "attention": "α", "blend": "λ"}[node.combine])
+            _draw_join(axes, picture.boxes[node.name], SIGNS[node.combine])
     return figure
 
 

@@ -90,13 +90,14 @@ def verdict(summary: Mapping[str, Any]) -> Iterator[str]:
         winner = taken["networks"][0]
         yield (f"The winner takes {shown('latency', winner['measured'])}; {shown('latency', winner['predicted'])} had "
                f"been predicted, and the target was {shown('latency', taken['target'])}.")  # fmt: skip
+    rows = dict(compared(summary))
     evaluations, made = summary["baseline_evaluations"], summary["evaluations"]
     if evaluations is not None and evaluations < made:
-        yield f"Random search had time for {evaluations} evaluations, the search for {made}."
+        rival = next((role for role in rows if role not in ("winner", "reference")), "the baseline")
+        yield f"{words(rival).capitalize()} had time for {evaluations} evaluations, the search for {made}."
     if summary["final_epochs"] and summary["final_epochs"][0] < summary["final_epochs"][1]:
         given, usual = summary["final_epochs"]
         yield f"Final trainings had {given} of {usual} epochs, as the time was limited: the winner may be worth more."
-    rows = dict(compared(summary))
     for role in sorted((role for role in rows if role != "winner"), key=lambda role: role == "reference"):
         against = "the reference by hand" if role == "reference" else role.replace("_", " ")
         found = summary["differences"].get(role)

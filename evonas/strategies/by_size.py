@@ -41,7 +41,7 @@ class BySize(Strategy):
     def __init__(self, toolbox: base.Toolbox, *, rng: Random, largest: bool) -> None:
         space = toolbox.space
         require_sequence(space, "a list by size")
-        if space.count() <= MOST:
+        if space.has_at_most(MOST):
             counts = _of_all(space)
         else:
             counts = _counts(space, dict.fromkeys(space.random(rng) for _ in range(MOST)))

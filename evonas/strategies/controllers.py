@@ -63,9 +63,8 @@ class Controller(nn.Module, ABC):
         super().__init__()
         require_sequence(space, "a controller")
         self.space = space
-        pairs = dict.fromkeys((self.kind(each), option) for each in space.every_decision for option in each.options)
-        self.numbers = {pair: number for number, pair in enumerate(pairs, NOTHING + 1)}
-        self.points = any(each.pointer is not None for each in space.every_decision)
+        self.numbers = {pair: number for number, pair in enumerate(space.vocabulary(self.kind), NOTHING + 1)}
+        self.points = space.points
         self._known: dict[tuple[str, tuple[Token, ...]], list[int]] = {}  # numbers of the options of a decision
         self.generator = torch.Generator().manual_seed(rng.getrandbits(63))  # for initial weights and choices
 
@@ -135,7 +134,7 @@ class Controller(nn.Module, ABC):
             return _NOWHERE
         asked = self.kind(decision), decision.options
         if asked not in self._known:
-            self._known[asked] = [self.numbers[asked[0], option] for option in decision.options]
+            self._known[asked] = [self.numbers[asked[0], self.space.word(option)] for option in decision.options]
         return self._known[asked]
 
 

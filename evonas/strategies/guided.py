@@ -173,7 +173,7 @@ class Guided(Strategy):
 
     def _pool(self) -> Sequence[Genome]:
         """The candidates: all genomes of a small space, or mutants of the best and random ones."""
-        if self.space.count() <= ENUMERABLE:
+        if self.space.has_at_most(ENUMERABLE):
             self._all = self._all or tuple(self.space.genomes())
             return self._all
         elite = [self.known[place] for place in np.argsort(-self._values, kind="stable")[: self.parents]]

@@ -43,8 +43,9 @@ class MCTS(Strategy):
     exploration  c, the weight of what is seldom visited
     evaluations  number of evaluations that it plans to make
 
-    The rest is drawn uniformly from all genomes that were not proposed, and an option without any is not taken: no
-    genome is proposed twice, and the search ends with the space. Rewards, the first objective, are scaled to [0, 1]
+    The rest is drawn uniformly from all genomes that were not proposed, or, where these cannot be counted, each token
+    from the options; an option without any is not taken: no genome is proposed twice, and the search ends with the
+    space. Rewards, the first objective, are scaled to [0, 1]
     over all so far; a failure counts as 0.
 
     A proposal counts as a visit at once, so that the next one goes elsewhere, and as a value when its result is known
@@ -65,6 +66,7 @@ class MCTS(Strategy):
         self.nodes: dict[Prefix, Node] = {(): Node()}
         self.worst, self.best = inf, -inf  # rewards so far
         self._proposed: dict[Prefix, int] = {}  # how many genomes that begin with a prefix
+        self._exhausted: set[Prefix] = set()  # where they cannot be counted: prefixes of which all were proposed
         self._in_flight: dict[int, list[Prefix]] = {}  # the way of a proposal, by identity of the individual
 
     def generate(self, n: int | None = None) -> list[Individual]:
@@ -78,7 +80,10 @@ class MCTS(Strategy):
         return First(first, then=self) if first else self
 
     def left(self, prefix: Prefix) -> int:
-        """How many genomes that begin with a prefix have not been proposed."""
+        """How many genomes that begin with a prefix have not been proposed; where they cannot be counted, whether there
+        are any."""
+        if not self.space.countable:
+            return int(prefix not in self._exhausted)
         return self.space.count(prefix) - self._proposed.get(prefix, 0)
 
     def value(self, prefix: Prefix) -> float:
@@ -101,13 +106,23 @@ class MCTS(Strategy):
         genome = self._completed(way[-1])
         for prefix in way:
             self.nodes[prefix].visits += 1
-        for length in range(len(genome) + 1):
-            self._proposed[genome[:length]] = self._proposed.get(genome[:length], 0) + 1
+        self._note(genome)
         individual = Individual(genome)
         individual.operator = "mcts"
         individual.proposal = {"depth": len(way) - 1}
         self._in_flight[id(individual)] = way
         return individual
+
+    def _note(self, genome: Prefix) -> None:
+        """It is proposed, and will not be again."""
+        for length in range(len(genome), -1, -1):
+            prefix = genome[:length]
+            self._proposed[prefix] = self._proposed.get(prefix, 0) + 1
+            if self.space.countable or (length < len(genome) and genome[: length + 1] not in self._exhausted):
+                continue
+            decision = self.space.next(prefix)
+            if decision is None or not any(self.left((*prefix, option)) for option in decision.options):
+                self._exhausted.add(prefix)
 
     def _selected(self) -> list[Prefix]:
         """The prefixes from the root to a new one, or to a complete genome."""
@@ -123,8 +138,12 @@ class MCTS(Strategy):
         return way
 
     def _completed(self, genome: Prefix) -> Prefix:
-        """A genome that begins with this one, uniformly from those that were not proposed."""
+        """A genome that begins with this one, uniformly from those that were not proposed; where these cannot be
+        counted, token by token."""
         while (decision := self.space.next(genome)) is not None:
+            if not self.space.countable:
+                genome = self.rng.choice([each for option in decision.options if self.left(each := (*genome, option))])
+                continue
             ticket = self.rng.randrange(self.left(genome))
             for option in decision.options:
                 longer = (*genome, option)

@@ -67,13 +67,12 @@ class Vocabulary:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        pairs = dict.fromkeys((_kind(each), option) for each in space.every_decision for option in each.options)
-        self.numbers = {pair: number for number, pair in enumerate(pairs, NOTHING + 1)}
+        self.numbers = {pair: number for number, pair in enumerate(space.vocabulary(_kind), NOTHING + 1)}
         self.size = len(self.numbers) + 1
         self._rows: dict[tuple[Hashable, tuple[Token, ...]] | None, Tensor] = {}
 
     def number(self, decision: Decision, token: Token) -> int:
-        return self.numbers[_kind(decision), token]
+        return self.numbers[_kind(decision), self.space.word(token)]
 
     def token(self, decision: Decision, number: int) -> Token:
         """The option of a decision that has this number."""

@@ -266,7 +266,7 @@ def test_a_damaged_file_makes_its_child_begin_from_scratch_with_a_warning(tmp_pa
     parent.id, child.id, child.parents = 0, 1, (0,)
     outcome = heritage.keep(parent, Learning()(begun(heritage, parent)))
     heritage.hear(parent, outcome)
-    assert heritage.origin(0) == Origin(outcome.kept, b">0".ljust(64), 0, 1)
+    assert heritage.origin(0) == Origin(outcome.kept, b">0".ljust(64), 0, tuple(parent), 1)
     next(tmp_path.glob("*.safetensors")).write_bytes(b"something else")
     told = Learning()(begun(heritage, child))
     assert told.lineage == {"from": None, "epochs": 1}

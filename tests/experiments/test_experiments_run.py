@@ -15,6 +15,7 @@ SMALLEST = {  # of what the usage of a script names: [EVALUATIONS] [FINAL_EPOCHS
     "DATA": "digits",
     "SYSTEM": "genet",
     "EVALUATIONS": "2",
+    "STEPS": "1",
     "EPOCHS": "1",
     "FINAL_EPOCHS": "1",
     "GENOMES": "3",

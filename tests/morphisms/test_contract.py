@@ -1,4 +1,4 @@
-"""What every morphism promises: the network computes what it did, whatever the space, its weights and its statistics."""
+"""What every morphism promises: a network computes what it did, whatever its space, weights and statistics."""
 
 from copy import deepcopy
 
@@ -95,7 +95,7 @@ def test_ten_random_morphisms_of_any_kind_leave_the_function_as_it_was(name):
             made.append(graph)
             assert deviation(outputs(network, graph), before) < TOLERANCE
             assert graph.parameters >= count
-    assert len(set(each.digest() for each in made)) > 1
+    assert len({each.digest() for each in made}) > 1
 
 
 @pytest.mark.parametrize("kind", EXACT)
@@ -239,7 +239,7 @@ def test_what_is_added_by_a_skip_gets_its_gradient_once_lambda_has_moved():
     draft.node("sum", ["head"])
     graph = draft.graph()
     network = build(graph, seed=1).double()
-    child, made = morphed(network, graph, "add:head:h", stream(0))
+    _, made = morphed(network, graph, "add:head:h", stream(0))
     share = made.get_submodule("head+blend1.blend").share
     optimizer = torch.optim.SGD(made.parameters(), lr=0.1)
     for step in range(2):

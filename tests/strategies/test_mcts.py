@@ -9,6 +9,7 @@ from statistics import median
 import pytest
 
 from evonas.errors import UserError
+from evonas.genomes.edits import EditSpace
 from evonas.genomes.large_scale import LargeScaleSpace
 from evonas.space import Decision, Space
 from evonas.strategies.mcts import MCTS, Node
@@ -176,3 +177,15 @@ def test_settings_out_of_their_range_are_refused(settings):
 def test_a_space_without_decisions_is_refused():
     with pytest.raises(UserError, match="not sequences of decisions"):
         search(LargeScaleSpace())
+
+
+def test_where_genomes_cannot_be_counted_each_is_proposed_once_all_the_same():
+    space = EditSpace("conv2-fc2", 2, kinds=("deepen",), kernels=(3,), input_shape=(1, 4, 4))
+    strategy = MCTS(space, rng=random.Random(0))
+    given = []
+    while some := strategy.generate(1):
+        given += some
+        some[0].fitness.values = (len(given) % 3,)
+        strategy.update(some)
+    assert len(given) == len(set(map(tuple, given)))
+    assert set(map(tuple, given)) == set(space.genomes())

@@ -16,6 +16,7 @@ from evonas.evaluation import Function
 from evonas.executors import Serial
 from evonas.genomes.block_qnn import BlockQNNSpace
 from evonas.genomes.darts import DARTSSpace
+from evonas.genomes.edits import EditSpace
 from evonas.genomes.genet import DIGITS
 from evonas.genomes.hierarchical import HierarchicalSpace
 from evonas.genomes.metaqnn import MetaQNNSpace
@@ -40,6 +41,7 @@ SPACES = {
         DIGITS, NASBench101Space(), NASBench201Space(), NASBenchMacroSpace(),
         NASNetSpace(operations=NASNET, combinations=COMBINATIONS), DARTSSpace(), HierarchicalSpace(), NSGANetSpace(),
         MetaQNNSpace(), BlockQNNSpace(longest=12), NASRLSpace(lengths=(3, 5)), MnasNetSpace(),
+        EditSpace("conv4-pool-conv4-fc8", 3, input_shape=(1, 8, 8)),
     )
 }  # fmt: skip
 CONTENDERS = [
@@ -48,6 +50,7 @@ CONTENDERS = [
     "growing-tournament:population=4,share=0.5", "nsga-net:population=4", "mnasnet:batch=4,units=10",
     "genet:population=4", "guided:initial=4,candidates=20,trust=-1",
     "nao:initial=6,seeds=2,new=4,epochs=1,units=4", "mcts", "spos:population=4,parents=2",
+    "hill-climbing:steps=3,neighbours=5",
 ]  # fmt: skip
 ELSEWHERE = {
     "nas-rl", "block-qnn", "pnas", "dpp-net",  # search their own spaces alone: below
@@ -58,7 +61,7 @@ ELSEWHERE = {
     "smallest-first", "largest-first",  # have an order that no seed decides: test_by_size.py
 }  # fmt: skip
 EVALUATIONS = 16
-QUICK = ("nasbench201", "nasnet", "metaqnn", "nas-rl")  # fixed, wide, ragged, pointing; the others are slow tests
+QUICK = ("nasbench201", "nasnet", "metaqnn", "nas-rl", "edits")  # fixed, wide, ragged, pointing, endless
 NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SPACES]
 
 

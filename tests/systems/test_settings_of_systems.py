@@ -28,6 +28,8 @@ WRONG = {
     "amoebanet": [*STEADY, {"sample": 0}, {"identity": 1.1}],
     "hierarchical": [*STEADY, {"mutations": -1}, {"share": 0}, {"share": 1.1}],
     "large-scale": [*STEADY, {"population": 1}, {"mutations": 0}, {"resets": (0,)}],
+    "nash": [{"steps": 0}, {"neighbours": 1}, {"mutations": 0}, {"edits": -1}, {"kernels": 4}, {"factors": 1},
+             {"kinds": "shrink"}, {"parts": 1}, {"noise": -0.1}, {"start": "conv"}, {"space.widths": 0}],
     "nasnet": PPO,
     "mnasnet": [*PPO, {"strategy.learning_rate": 0}],
     "nas-rl": [*CONTROLLER, {"strategy.learning_rate": 0}],
