@@ -14,7 +14,7 @@ from evonas.errors import UserError
 from evonas.gates import Gate, some
 from evonas.genomes.darts_cells import AND, EDGES, NODES, OPERATIONS, DARTSCells, members
 from evonas.genomes.genotype import CELLS
-from evonas.space import CodeError, Decision, Genome, Open, Token, Weights, gate_of
+from evonas.space import CodeError, Decision, Genome, Open, Token, Weights, gate_of, listed
 
 OFFERED = OPERATIONS[1:]  # without `none`, which is the empty set
 
@@ -62,6 +62,9 @@ class DARTSSetsSpace(DARTSCells):
         if len(set(operations)) < len(operations):
             raise CodeError(f"the {cell} cell has a node with the same operation of one input twice; decode it as a "
                             "genotype")  # fmt: skip
+        if unknown := [operation for operation in operations if operation not in OPERATIONS]:
+            raise CodeError(f"{unknown[0]!r} in the {cell} cell is no operation of this space; decode it as a genotype, "
+                            f"or use {listed(OPERATIONS)}")  # fmt: skip
         return AND.join(sorted(operations, key=OPERATIONS.index)) or "none"
 
     def choices(self, genome: Genome) -> dict[str, dict[Token, Gate]]:

@@ -147,6 +147,8 @@ def test_weights_made_of_a_genome_derive_it():
         ("normal 0:skip_connect 0:skip_connect | 0:none | 0:none | 0:none reduce 0:none | 0:none | 0:none | 0:none",
          "same operation of one input twice"),
         ("NASNet-A", "does not consist of nodes 2, 3, 4, 5"),
+        ("normal 0:sep_conv_7x7 | 0:none | 0:none | 0:none reduce 0:none | 0:none | 0:none | 0:none",
+         "'sep_conv_7x7' in the normal cell is no operation of this space"),
     ],
 )  # fmt: skip
 def test_codes_outside_the_space_are_refused(code, says):
