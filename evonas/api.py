@@ -46,6 +46,7 @@ from evonas.run.budget import Budget
 from evonas.run.carrying_out import go_on
 from evonas.run.check import check, check_same
 from evonas.run.config import Config
+from evonas.run.further import run_of, train_on
 from evonas.run.latencies import measured_in, shown_table_of
 from evonas.run.probe import require_time
 from evonas.run.problem import BY_SCRIPT, Brought, fitted
@@ -294,8 +295,10 @@ def train(
 ) -> TrainedNetwork:
     """Train one network to the end, apart from a search.
 
-    what, which   the directory of a run and an id (None: its best); or a system and a code of its space
+    what, which   the directory of a run and an id (None: its best); the folder of a trained network, which is trained
+                  on from its weights; or a system and a code of its space
     data          other data than the run's; of a system, digits where nothing is said
+    settings      of the system; of a trained network, fields of the recipe
     recipe        final or search, as the run or system has them, or a name of `evonas.recipe.RECIPES`
     all_data      train on the validation split too, and keep the last epoch in place of the best
     out           where to; None: trained/ID in the run's directory, or trained/SYSTEM-DATA-SEED
@@ -316,6 +319,18 @@ def train(
         return found.train(
             recipe=recipe, epochs=epochs, task=task, all_data=all_data, seed=seed, device=device, precision=precision,
             out=folder, resume=resume, on_epoch=on_epoch,
+        )  # fmt: skip
+    if which is None and TrainedNetwork.exists(files.place(what)):
+        trained = TrainedNetwork.open(files.place(what))
+        run = run_of(trained)
+        if run is None and data is None:
+            raise UserError(f"{what} does not say on which data it was trained; give some (--data)")
+        task = run.task if data is None and run is not None else task_on(None, data, seed=seed or 0, **options)
+        if task is None:
+            raise UserError(f"the run of {what} has no data to train on; give some (--data)")
+        return train_on(
+            trained, task, run, recipe=recipe, epochs=epochs, settings=settings or {}, all_data=all_data, seed=seed,
+            device=device, precision=precision, out=folder, resume=resume, on_epoch=on_epoch,
         )  # fmt: skip
     system = registry.system(resolved(str(what)))
     if which is None:

@@ -63,8 +63,8 @@ class DARTSSetsSpace(DARTSCells):
             raise CodeError(f"the {cell} cell has a node with the same operation of one input twice; decode it as a "
                             "genotype")  # fmt: skip
         if unknown := [operation for operation in operations if operation not in OPERATIONS]:
-            raise CodeError(f"{unknown[0]!r} in the {cell} cell is no operation of this space; decode it as a genotype, "
-                            f"or use {listed(OPERATIONS)}")  # fmt: skip
+            raise CodeError(f"{unknown[0]!r} in the {cell} cell is no operation of this space; decode it as a "
+                            f"genotype, or use {listed(OPERATIONS)}")  # fmt: skip
         return AND.join(sorted(operations, key=OPERATIONS.index)) or "none"
 
     def choices(self, genome: Genome) -> dict[str, dict[Token, Gate]]:

@@ -60,6 +60,7 @@ class EditSpace(Space):
     outputs: int = 10
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "input_shape", tuple(self.input_shape))  # what was read from JSON has a list
         if self.edits < 0:
             raise UserError(f"edits is {self.edits}; use at least 0")
         if unknown := [kind for kind in self.kinds if kind not in EXACT]:

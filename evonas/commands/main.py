@@ -22,6 +22,8 @@ COMMANDS = (
     "status",
     "show",
     "train",
+    "widen",
+    "deepen",
     "predict",
     "evaluate",
     "export",

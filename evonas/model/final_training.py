@@ -23,7 +23,7 @@ from evonas.graph import Graph
 from evonas.model.trained import TrainedNetwork, keep
 from evonas.recipe import RECIPES, Recipe
 from evonas.support.device import torch_threads
-from evonas.support.files import read_json, write_bytes, write_json, write_text
+from evonas.support.files import checksum, read_json, write_bytes, write_json, write_text
 from evonas.support.streams import number
 from evonas.tasks.task import Task
 
@@ -48,6 +48,7 @@ class Request:
     """What is to be trained, on what and how.
 
     all_data   train on the validation split too: more images, but no epoch can be chosen, and the last one is kept
+    weights    with which it begins, as safetensors; None: they are drawn
     """
 
     graph: Graph
@@ -59,6 +60,7 @@ class Request:
     precision: str = "float32"
     all_data: bool = False
     id: int | None = None
+    weights: bytes | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -71,6 +73,7 @@ class Request:
             "device": self.device,
             "precision": self.precision,
             "all_data": self.all_data,
+            **({} if self.weights is None else {"begins_with": checksum(self.weights)}),
         }
 
 
@@ -95,7 +98,7 @@ def train_to_the_end(
     from evonas.scheduled import finished
     from evonas.training import checkpoint
     from evonas.training.train import Training, TrainingFailed, evaluate, final_test
-    from evonas.training.weights import saved
+    from evonas.training.weights import inherit, saved
 
     request = replace(request, task=request.task.identified())
     check_fit(request)
@@ -110,6 +113,7 @@ def train_to_the_end(
     try:
         with torch_threads(1):
             network = build(request.graph.simplified(training=True), seed=seed)
+            inherit(network, request.weights)
 
             def measured(split: Any) -> float:
                 return evaluate(training.judged, split, precision=request.precision)[metric.name]

@@ -143,9 +143,8 @@ class TrainedNetwork:
         """Write the same network into another folder, with other facts. Raises UserError where it is damaged, RunError
         where it cannot be written."""
         known = {name: value for name, value in self.facts.items() if name not in ("schema", "checksum", "checksums")}
-        weights = _whole(self.folder / WEIGHTS, self.facts["checksums"].get(WEIGHTS))
-        keep(folder, weights=weights, graph=self.graph, preprocessing=self.preprocessing, answers=self.answers,
-             facts=known | facts)  # fmt: skip
+        keep(folder, weights=self.weights_bytes(), graph=self.graph, preprocessing=self.preprocessing,
+             answers=self.answers, facts=known | facts)  # fmt: skip
 
     @property
     def metric(self) -> str:
@@ -187,11 +186,15 @@ class TrainedNetwork:
 
         path = self.folder / WEIGHTS
         try:
-            return load(_whole(path, self.facts["checksums"].get(WEIGHTS)))
+            return load(self.weights_bytes())
         except (SafetensorError, ValueError) as error:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"{path} cannot be read ({reason(error)}); {_AGAIN}") from None
+
+    def weights_bytes(self) -> bytes:
+        """The same as the file has them, safetensors. Raises UserError where it is damaged."""
+        return _whole(self.folder / WEIGHTS, self.facts["checksums"].get(WEIGHTS))
 
     @property
     def answers(self) -> dict[str, np.ndarray] | None:

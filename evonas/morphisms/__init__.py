@@ -1,7 +1,7 @@
 """Changes of a network that keep what it has learnt: rewrites of its graph, each with a map of its weights.
 
->>> str(parsed("widen:stage1/block1/first.conv:32"))
-'widen:stage1/block1/first.conv:32'
+>>> str(parsed("widen:stage1/block1/residual.conv:32"))
+'widen:stage1/block1/residual.conv:32'
 """
 
 from __future__ import annotations

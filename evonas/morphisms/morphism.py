@@ -1,6 +1,6 @@
 """Changes of a graph after which a network computes what it did before, each with a text form.
 
-The text is KIND:PLACE:VALUE. A place is a step of a node, such as `stage1/block1/first.conv`, or a node.
+The text is KIND:PLACE:VALUE. A place is a step of a node, such as `stage1/block1/residual.conv`, or a node.
 
 Sources: Net2Net (Chen, Goodfellow and Shlens 2016, arXiv:1511.05641), NASH (Elsken, Metzen and Hutter 2017,
 arXiv:1711.04528, section 3), Path-level EAS (Cai et al. 2018, arXiv:1806.02639, section 3.1).

@@ -28,6 +28,8 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "hypervolume.py": ("rows.csv",),
     "learning_curves.py": ("rows.csv",),
     "masks.py": ("rows.csv",),
+    "nash.py": ("rows.csv",),
+    "net2net.py": ("rows.csv",),
     "nao.py": ("rows.csv", "digits"),
     "shared_workers.py": (),
     "sharing.py": ("rows.csv", "digits", TABLE, "nasbench201"),

@@ -1,0 +1,135 @@
+"""How many epochs a larger network is spared by what a smaller one has learnt (Net2Net; Chen et al. 2016,
+arXiv:1511.05641).
+
+    python benchmarks/net2net.py ROWS.csv DATA [SEED ...]
+
+A teacher, a chain of three convolutions, is trained for EPOCHS epochs; then a student with twice its channels, or with
+twice its layers, for as many again. A row of ROWS.csv is one student: it begins as the teacher's function (net2net), or
+with the teacher's weights beside drawn ones (pad, the paper's control), both at a tenth of the teacher's learning rate,
+or with drawn weights at the full rate (scratch). Its accuracies on the validation split are those before training and
+after each epoch. Pictures are shrunk to SIZE x SIZE where they are larger. Seeds are 0 to 4 where none are given. Rows
+that are there are not made again. At the end: the epochs after which each first has what the student from scratch ends
+with. With EVONAS_SMALL=1: a few epochs.
+"""
+
+import csv
+import os
+import statistics
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rows import commit, opened
+
+from evonas.data.sources import Source
+from evonas.genomes.edits import EditSpace
+from evonas.morphisms import parsed
+from evonas.morphisms.rewrite import Heritage, Rewrite
+from evonas.morphisms.weights import inherited
+from evonas.network import build
+from evonas.recipe import Recipe
+from evonas.support.streams import number, stream
+from evonas.tasks.classification import ImageClassification
+from evonas.training.train import Training, evaluate
+
+SMALL = bool(os.environ.get("EVONAS_SMALL"))
+EPOCHS = 2 if SMALL else 15
+SIZE = 16
+TEACHER = "conv16-pool-conv32-pool-conv32-mean"
+WIDER = ("widen:conv1.conv:32", "widen:conv3.conv:64", "widen:conv5.conv:64")
+DEEPER = ("deepen:conv1.relu:3", "deepen:conv3.relu:3", "deepen:conv5.relu:3")
+FORMS = {"wider": WIDER, "deeper": DEEPER}
+BEGINNINGS = ("net2net", "pad", "scratch")
+NOISE = 0.01  # of copies, as a share of the deviation of their weights
+COLUMNS = ("data", "form", "begins", "seed", "parameters", "teacher", "accuracies", "core_s", "commit", "load")
+
+
+def drawn(rewrite: Rewrite) -> Rewrite:
+    """The same where what is inserted is drawn: another function."""
+    sources = {path: replace(source, identity=False) for path, source in rewrite.sources.items()}
+    return Rewrite(rewrite.graph, sources)
+
+
+def heritage(graph, form: str, begins: str, seed: int) -> Heritage:
+    rng, rewrites = stream(seed, "edits"), []
+    for text in FORMS[form]:
+        rewrite = parsed(text.replace("widen", "pad") if begins == "pad" else text).apply(graph, rng)
+        rewrites.append(drawn(rewrite) if begins == "pad" else rewrite)
+        graph = rewrite.graph
+    return Heritage(tuple(rewrites), FORMS[form], NOISE * (begins == "net2net"))
+
+
+def curve(network, splits, recipe: Recipe, seed: int) -> list[float]:
+    training = Training(network, splits.train, recipe, seed=seed)
+    values = [evaluate(network, splits.validation)["accuracy"]]
+    while training.epochs < recipe.epochs:
+        training.epoch()
+        values.append(evaluate(training.judged, splits.validation)["accuracy"])
+    return values
+
+
+def main(rows: str, data: str = "digits", *seeds: str) -> None:
+    torch.set_num_threads(1)
+    side = ImageClassification(Source(data)).input_shape[1]
+    name = Path(data).stem
+    with opened(Path(rows), COLUMNS) as (known, append):
+        made = {(row["data"], row["form"], row["begins"], int(row["seed"])) for row in known}
+        for seed in map(int, seeds or range(1 if SMALL else 5)):
+            missing = [(form, begins) for form in FORMS for begins in BEGINNINGS
+                       if (name, form, begins, seed) not in made]  # fmt: skip
+            if not missing:
+                continue
+            task = ImageClassification(Source(data, size=SIZE if side > SIZE else None, seed=seed))
+            splits = task.splits("cpu")
+            recipe = Recipe(epochs=EPOCHS, batch_size=64, learning_rate=0.1, weight_decay=5e-4, warmup=1,
+                            **task.augmentation())  # fmt: skip
+            space = EditSpace(TEACHER, input_shape=task.input_shape, outputs=task.output_shape[0])
+            graph = space.decode(space.parse("start"))
+            teacher = build(graph, seed=seed)
+            taught = curve(teacher, splits, recipe, number(seed, "teacher"))[-1]
+            batch = next(splits.train[:64].batches())[0]
+            for form, begins in missing:
+                load, start = os.getloadavg()[0], time.process_time()
+                come = heritage(graph, form, begins, seed)
+                student = build(come.rewrites[-1].graph, seed=number(seed, "student"))
+                if begins != "scratch":
+                    weights, _ = inherited(come, teacher.state_dict(), lambda graph: build(graph, seed=1), batch,
+                                           torch.Generator().manual_seed(seed))  # fmt: skip
+                    student.load_state_dict(weights)
+                own = recipe if begins == "scratch" else replace(recipe, learning_rate=recipe.learning_rate / 10)
+                values = curve(student, splits, own, number(seed, "training"))
+                append({
+                    "data": name, "form": form, "begins": begins, "seed": seed,
+                    "parameters": come.rewrites[-1].graph.parameters, "teacher": round(taught, 4),
+                    "accuracies": " ".join(f"{value:.4f}" for value in values),
+                    "core_s": round(time.process_time() - start, 1), "commit": commit(), "load": round(load, 2),
+                })  # fmt: skip
+    report(Path(rows), name)
+
+
+def report(path: Path, data: str) -> None:
+    with path.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["data"] == data]
+    for form in FORMS:
+        curves = {
+            begins: {row["seed"]: [float(value) for value in row["accuracies"].split()] for row in rows
+                     if (row["form"], row["begins"]) == (form, begins)}
+            for begins in BEGINNINGS
+        }  # fmt: skip
+        for begins, of in curves.items():
+            reached = [next((epoch for epoch, value in enumerate(values) if value >= curves["scratch"][seed][-1]), None)
+                       for seed, values in of.items() if seed in curves["scratch"]]  # fmt: skip
+            ends = [100 * values[-1] for values in of.values()]
+            beside = [100 * (values[-1] - curves["scratch"][seed][-1]) for seed, values in of.items()
+                      if seed in curves["scratch"]]  # fmt: skip
+            error = f" ± {statistics.stdev(beside) / len(beside) ** 0.5:.2f}" if len(beside) > 1 else ""
+            when = ", ".join("never" if each is None else str(each) for each in reached)
+            print(f"{data}, {form}, {begins}: {statistics.fmean(ends):.2f} % of {len(ends)} seeds, "
+                  f"{statistics.fmean(beside):+.2f}{error} beside scratch, whose end it has after {when} of {EPOCHS} "
+                  "epochs")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
