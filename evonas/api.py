@@ -46,7 +46,7 @@ from evonas.run.budget import Budget
 from evonas.run.carrying_out import go_on
 from evonas.run.check import check, check_same
 from evonas.run.config import Config
-from evonas.run.further import run_of, train_on
+from evonas.run.further import train_on
 from evonas.run.latencies import measured_in, shown_table_of
 from evonas.run.probe import require_time
 from evonas.run.problem import BY_SCRIPT, Brought, fitted
@@ -321,16 +321,11 @@ def train(
             out=folder, resume=resume, on_epoch=on_epoch,
         )  # fmt: skip
     if which is None and TrainedNetwork.exists(files.place(what)):
-        trained = TrainedNetwork.open(files.place(what))
-        run = run_of(trained)
-        if run is None and data is None:
-            raise UserError(f"{what} does not say on which data it was trained; give some (--data)")
-        task = run.task if data is None and run is not None else task_on(None, data, seed=seed or 0, **options)
-        if task is None:
-            raise UserError(f"the run of {what} has no data to train on; give some (--data)")
+        given = None if data is None else task_on(None, data, seed=seed or 0, **options)
         return train_on(
-            trained, task, run, recipe=recipe, epochs=epochs, settings=settings or {}, all_data=all_data, seed=seed,
-            device=device, precision=precision, out=folder, resume=resume, on_epoch=on_epoch,
+            TrainedNetwork.open(files.place(what)), given, recipe=recipe, epochs=epochs, settings=settings or {},
+            all_data=all_data, seed=seed, device=device, precision=precision, out=folder, resume=resume,
+            on_epoch=on_epoch,
         )  # fmt: skip
     system = registry.system(resolved(str(what)))
     if which is None:

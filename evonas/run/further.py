@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from evonas.errors import UserError
 from evonas.model.final_training import OnEpoch, Request, choose_recipe, train_to_the_end
 from evonas.model.trained import TrainedNetwork
 from evonas.recipe import Recipe
@@ -27,8 +28,7 @@ def run_of(trained: TrainedNetwork) -> Run | None:
 
 def train_on(
     trained: TrainedNetwork,
-    task: Task,
-    run: Run | None,
+    task: Task | None = None,
     *,
     recipe: str,
     epochs: int | None,
@@ -41,13 +41,18 @@ def train_on(
     resume: bool,
     on_epoch: OnEpoch,
 ) -> TrainedNetwork:
-    """Train a network on, into `out` or a folder `further` within its own.
+    """Train a network on, into `out` or a folder `further` within its own, by a recipe of the run from which it is, or
+    where there is none by that of its training.
 
-    run        whose recipes `final` and `search` are meant; None: both are that of the network's training
+    task       None: the run's
     settings   fields of the recipe that are otherwise
     all_data   also where the network has seen the validation split already, by which no epoch can be chosen then
     others     as of `evonas.train`
     """
+    run = run_of(trained)
+    task = task or (None if run is None else run.task)
+    if task is None:
+        raise UserError(f"{trained.folder} does not say on which data it was trained; give some (--data)")
     own = checked(trained.facts["recipe"], Recipe, str(trained.folder / "training.json"))
     final, search = (own, own) if run is None else (run.problem.final, run.problem.search)
     chosen = choose_recipe(recipe, epochs, search=search, final=final)
