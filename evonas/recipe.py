@@ -175,6 +175,9 @@ RECIPES: dict[str, Recipe] = {
     "genet-cifar10": Recipe(
         epochs=240, batch_size=128, learning_rate=1e-2, schedule="step", milestones=(120, 180, 220)
     ),
+    # Cai et al. 2018 (EAS), section 4 and published code: of children, and of the networks that are found
+    "eas-search": Recipe(epochs=20, batch_size=64, learning_rate=0.02, weight_decay=1e-4, crop=4, flip=True),
+    "eas-final": Recipe(epochs=300, batch_size=64, learning_rate=0.1, weight_decay=1e-4, crop=4, flip=True),
     # Elsken et al. 2017, section 4.1, each training a cosine of its own; momentum, weight decay and batches, which the
     # paper does not state, are those of others' code
     "nash-search": Recipe(

@@ -8,7 +8,7 @@ Net2Net (arXiv:1511.05641), NASH (arXiv:1711.04528), Path-level EAS (arXiv:1806.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 from typing import ClassVar
@@ -19,7 +19,10 @@ from evonas.genomes.start import start_graph
 from evonas.graph import Graph
 from evonas.morphisms import EXACT, KINDS, Heritage, Morphism, MorphismError, Rewrite, offers, parsed
 from evonas.morphisms.branches import Branches
+from evonas.morphisms.morphism import width_of
 from evonas.morphisms.skips import Skip
+from evonas.operations import Linear, Operation
+from evonas.recipe import Recipe
 from evonas.space import CodeError, Decision, Genome, K, Space, Token, require_closed
 from evonas.support.text import brief
 
@@ -40,10 +43,13 @@ class EditSpace(Space):
     kinds    of edits: widen, extend, deepen, add, concat, add-copies, concat-copies, concat-split
     kernels  of convolutions that are inserted
     factors  by which a layer may become wider at once, where there are no `widths`
-    widths   that a layer may have: it becomes as wide as the next one
+    widths   that a convolution may have: it becomes as wide as the next one; and
+    sizes    those of linear layers
     parts    into which a node may be branched
     noise    by which copies and inserted layers differ from what they are copies of, as a share of the deviation of the
              weights
+    first_epochs   of the training of the start; 0: as many as of the others
+    first_rate     learning rate of that; 0: that of the others
     """
 
     name: ClassVar[str] = "edits"
@@ -54,8 +60,11 @@ class EditSpace(Space):
     kernels: tuple[int, ...] = (3, 5)
     factors: tuple[int, ...] = (2,)
     widths: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
     parts: tuple[int, ...] = (2,)
     noise: float = 0.0
+    first_epochs: int = 0
+    first_rate: float = 0.0
     input_shape: tuple[int, int, int] = (3, 32, 32)
     outputs: int = 10
 
@@ -67,9 +76,12 @@ class EditSpace(Space):
             raise UserError(f"kinds has {unknown[0]!r}, which is no kind of edit; use {', '.join(EXACT)}")
         if any(kernel % 2 == 0 for kernel in self.kernels):
             raise UserError(f"kernels are {self.kernels}; what is inserted can hand on what it gets if they are odd")
-        if min(self.factors, default=2) < 2 or min(self.parts, default=2) < 2 or min(self.widths, default=1) < 1:
-            raise UserError(f"factors are {self.factors}, parts {self.parts} and widths {self.widths}; use at least 2 "
-                            "for the first two, and 1 for the last")  # fmt: skip
+        if min(*self.factors, *self.parts, 2, 2) < 2:
+            raise UserError(f"factors are {self.factors} and parts {self.parts}; use at least 2")
+        if min(*self.widths, *self.sizes, 1, 1) < 1:
+            raise UserError(f"widths are {self.widths} and sizes {self.sizes}; use at least 1")
+        if min(self.first_epochs, self.first_rate) < 0:
+            raise UserError(f"first_epochs is {self.first_epochs} and first_rate {self.first_rate}; use at least 0")
         if not 0 <= self.noise < 1:
             raise UserError(f"noise is {self.noise}; use a share below 1")
         start_graph(self.start, self.input_shape, self.outputs)
@@ -93,6 +105,13 @@ class EditSpace(Space):
         require_closed(genome, f"{self.name} has no supernet: an edit has no meaning before those that precede it")
         self.decisions(genome)
         return _edited(self, self.texts(genome))
+
+    def recipe(self, genome: Genome, recipe: Recipe) -> Recipe:
+        """The start has a training of its own: what is made of it only goes on."""
+        if self.texts(genome):
+            return recipe
+        recipe = recipe.lasting(self.first_epochs or recipe.epochs)
+        return replace(recipe, learning_rate=self.first_rate or recipe.learning_rate)
 
     @staticmethod
     def texts(genome: Genome) -> tuple[str, ...]:
@@ -118,6 +137,11 @@ class EditSpace(Space):
             rewrites.append(parsed(text).apply(graph, rng))
             graph = rewrites[-1].graph
         return Heritage(tuple(rewrites), after[len(before) :], self.noise)
+
+    def wider(self, layer: Operation) -> list[int]:
+        """The widths that a layer may get by one edit."""
+        width, known = width_of(layer), self.sizes if isinstance(layer, Linear) else self.widths
+        return sorted(each for each in known if each > width)[:1] if known else [width * each for each in self.factors]
 
     # ---- where the walk through all genomes would have no end ------------------------------------------------------
 
@@ -225,10 +249,4 @@ def _places(space: EditSpace, done: tuple[Token, ...], kind: Token) -> offers.Pl
         return offers.branches(graph, morphism, space.parts)
     if kind == "deepen":
         return offers.deeper(graph, space.kernels)
-
-    def wider(width: int) -> list[int]:
-        if space.widths:
-            return sorted(each for each in space.widths if each > width)[:1]
-        return [width * factor for factor in space.factors]
-
-    return offers.wider(graph, wider)
+    return offers.wider(graph, space.wider)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from evonas.graph import INPUT, Graph
 from evonas.morphisms.branches import Branches
 from evonas.morphisms.channels import is_dense
-from evonas.morphisms.morphism import channels_of, not_negative, place_of, width_of
+from evonas.morphisms.morphism import channels_of, not_negative, place_of
 from evonas.morphisms.skips import Skip
 from evonas.operations import Operation
 
 Places = dict[str, tuple[str, ...]]  # place -> the values with which the change can be made there
-Wider = Callable[[int], Sequence[int]]  # the widths that a layer of a width may get
+Wider = Callable[[Operation], Sequence[int]]  # the widths that a layer may get
 
 
 def layers(graph: Graph) -> Iterator[tuple[str, Operation]]:
@@ -26,7 +26,7 @@ def layers(graph: Graph) -> Iterator[tuple[str, Operation]]:
 
 def wider(graph: Graph, widths: Wider) -> Places:
     """Layers that can become wider, and how wide."""
-    found = {place: tuple(map(str, widths(width_of(operation)))) for place, operation in layers(graph)}
+    found = {place: tuple(map(str, widths(operation))) for place, operation in layers(graph)}
     return {place: values for place, values in found.items() if values}
 
 

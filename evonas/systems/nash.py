@@ -38,7 +38,7 @@ NASH = System(
             adapts=True,
         ),
         "cifar10": Preset(
-            replace(PAPER, start="conv64-pool-conv128-pool-conv256-fc256", edits=40),
+            replace(PAPER, start="conv64-pool-conv128-pool-conv256-fc256", edits=40, first_epochs=20),
             RECIPES["nash-search"],
             RECIPES["nash-final"],
             {"steps": 8, "neighbours": 8, "mutations": 5},

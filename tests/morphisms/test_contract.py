@@ -9,6 +9,7 @@ from evonas.errors import UserError
 from evonas.graph import INPUT, Draft
 from evonas.morphisms import EXACT, KINDS, MorphismError, offers, parsed
 from evonas.morphisms.branches import Branches
+from evonas.morphisms.morphism import width_of
 from evonas.morphisms.skips import Skip
 from evonas.morphisms.weights import calibrate, carry_over
 from evonas.network import build
@@ -73,7 +74,7 @@ def offered(graph, kind):
     elif kind == "deepen":
         places = offers.deeper(graph, (1, 3))
     else:
-        places = offers.wider(graph, lambda width: (width + 1, width + 3))
+        places = offers.wider(graph, lambda layer: (width_of(layer) + 1, width_of(layer) + 3))
     return [f"{kind}:{place}:{value}" for place, values in places.items() for value in values]
 
 

@@ -53,7 +53,7 @@ CONTENDERS = [
     "hill-climbing:steps=3,neighbours=5",
 ]  # fmt: skip
 ELSEWHERE = {
-    "nas-rl", "block-qnn", "pnas", "dpp-net",  # search their own spaces alone: below
+    "nas-rl", "eas", "block-qnn", "pnas", "dpp-net",  # search their own spaces alone: below
     "darts", "snas", "gdas", "pc-darts", "enas", "gdas-nsas",  # train by themselves: tests/supernets
     "fbnet", "proxylessnas", "mask-connect", "das", "p-darts", "i-darts", "data",  # so do these
     "preferred", "given",  # go by what a supernet's policy has learnt: tests/supernets

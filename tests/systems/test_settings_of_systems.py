@@ -30,6 +30,8 @@ WRONG = {
     "large-scale": [*STEADY, {"population": 1}, {"mutations": 0}, {"resets": (0,)}],
     "nash": [{"steps": 0}, {"neighbours": 1}, {"mutations": 0}, {"edits": -1}, {"kernels": 4}, {"factors": 1},
              {"kinds": "shrink"}, {"parts": 1}, {"noise": -0.1}, {"start": "conv"}, {"space.widths": 0}],
+    "eas": [{"batch": 0}, {"wider": -1}, {"deeper": -1}, {"strategy.learning_rate": 0}, {"decay": 0}, {"entropy": -1},
+            {"strategy.evaluations": 0}, {"space.sizes": 0}],
     "nasnet": PPO,
     "mnasnet": [*PPO, {"strategy.learning_rate": 0}],
     "nas-rl": [*CONTROLLER, {"strategy.learning_rate": 0}],
