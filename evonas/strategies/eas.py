@@ -80,7 +80,8 @@ class EAS(Strategy):
             raise UserError(f"learning_rate is {learning_rate}, decay {decay} and entropy {entropy}; use more than 0, "
                             "up to 1, and at least 0")  # fmt: skip
         self.space, self.rng, self.batch, self.steps = space, rng, batch, (wider, deeper)
-        self.decay, self.entropy, self.learning, self.evaluations = decay, entropy, learning, evaluations
+        self.decay, self.entropy, self.learning = decay, entropy, learning
+        self.evaluations: int = evaluations
         with torch_threads(1):
             generator = torch.Generator().manual_seed(rng.getrandbits(63))
             self.controller = MetaController(space.kernels, generator=generator)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from evonas.graph import Graph
 from evonas.morphisms import offers
 from evonas.morphisms.morphism import place_of, width_of
-from evonas.operations import Convolution, Linear
+from evonas.operations import Convolution, Linear, sides
 
 CONV, FC, POOL = range(3)
 KINDS = 3
@@ -50,7 +50,7 @@ def layers_of(graph: Graph, widths: offers.Wider) -> list[Layer]:
             if isinstance(operation, Convolution | Linear):
                 behind = next((place_of(node, later) for later in range(position + 1, len(node.operations))
                                if place_of(node, later) in deeper), "")  # fmt: skip
-                kind, kernel = (FC, 0) if isinstance(operation, Linear) else (CONV, int(operation.kernel))  # type: ignore[call-overload]
+                kind, kernel = (FC, 0) if isinstance(operation, Linear) else (CONV, sides(operation.kernel)[0])
                 found.append(Layer(kind, width_of(operation), kernel, place, behind, wider.get(place, (None,))[0]))
             elif operation.name in ("max_pool", "avg_pool", "global_avg_pool"):
                 found.append(Layer(POOL, 0, 0, place, "", None))
