@@ -107,13 +107,15 @@ def search(
     resume: bool = False,
     profile: bool = False,
     progress: bool = True,
+    report: bool = True,
 ) -> Run:
     """Search, train the winner to the end, and return the run.
 
     what               a system or space such as "genet", the system evonas by default, a space of your own, or where to
                        import one: "my_space.py:MySpace"
     data               the name of a data set, a path (.npz, folder of images), numpy arrays or tensors (x, y) or
-                       (x_train, y_train, x_test, y_test), a torch Dataset, or two of them; or a task of your own
+                       (x_train, y_train, x_test, y_test), a torch Dataset, or two of them, or a dict of arrays by the
+                       names that they have in an .npz file; or a task of your own
 
     preset             a named set-up of the system; None: the one that fits the size of the images
     settings           of space, strategy and recipes, by name, as `evonas list NAME` shows them: {"population": 10}
@@ -166,6 +168,7 @@ def search(
     resume             go on with the run in `out`, if there is one; all but the budget, the workers and where they run
                        must be as it was begun
     profile            say in profile.json where the time went
+    report             draw the run's pictures and its report at the end, which `run.plot()` does later, too
 
     Ctrl-C ends the search and returns the run so far, with `run.interrupted`; `resume=True` goes on with it. A second
     Ctrl-C is raised. Raises UserError for what cannot be used, before anything is written; RunError where a run fails
@@ -259,7 +262,8 @@ def search(
             if limit.seconds is not None:
                 require_time(Run(directory, config, brought, trust=True), limit.seconds)
             run = Run.new(directory, config, brought)
-    return go_on(run, executor if isinstance(executor, Executor) else None, progress=progress, since=entered)
+    own = executor if isinstance(executor, Executor) else None
+    return go_on(run, own, progress=progress, since=entered, report=report)
 
 
 def open_run(directory: str | Path, space: Space | None = None, *, trust: bool = False) -> Run:

@@ -68,6 +68,27 @@ def test_limits_hold_for_every_trained_individual_and_the_summary_counts_the_rej
     assert run.summary["evaluations"] == 8
 
 
+def test_arrays_by_name_may_have_a_validation_part_and_weights(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 1, 7)).astype(np.float32), np.arange(60) % 2
+    parts = {"x_train": x[:30], "y_train": y[:30], "x_validation": x[30:44], "y_validation": y[30:44],
+             "x_test": x[44:], "y_test": y[44:]}  # fmt: skip
+    parts |= {"weights_train": y[:30] + 1, "weights_validation": y[30:44] + 1}
+    found = search(
+        "evonas", parts, out=tmp_path / "run", budget=1, settings={"epochs": 2, "final.epochs": 1}, report=False
+    )
+    assert found.summary["counts"] == [30, 14, 16]
+    assert np.array_equal(found.task.images.weights, found.task.images.y + 1)
+    assert not found.config.settings["search.flip"]  # features have places of their own
+    assert not (tmp_path / "run" / "report.html").exists()
+    assert found.plot()
+    assert (tmp_path / "run" / "report.html").exists()
+    with pytest.raises(evonas.UserError, match="give x_train, y_train, x_test, y_test, and perhaps"):
+        search("evonas", {"x_train": x, "y_train": y}, out=tmp_path / "other")
+    with pytest.raises(evonas.UserError, match="perhaps x_validation"):
+        search("evonas", parts | {"weights": y}, out=tmp_path / "other")
+
+
 def test_records_are_plain_dicts_and_rows_are_flat(run):
     record = run.records()[0]
     assert {"id", "genome", "code", "parents", "phase", "values", "status", "measures", "cost", "curve", "t"} <= set(
@@ -545,7 +566,7 @@ def test_equal_means_are_equal_and_the_earlier_genome_wins():
         ({"max_parameters": "many"}, "'many' is no count"),
         ({"settings": {"population": 2.5}}, "population is 2.5; use a whole number"),
         ({"settings": {"flip": 1}}, "flip is 1; use true or false"),
-        ({"data": {"x": 1}}, "data is dict; give the name of a data set"),
+        ({"data": {"x": 1}}, "the data have x; give x_train"),
         ({"data": (torch.zeros(20, 16, 16, 3), torch.arange(20) % 2)}, "channels last; give it as N x C x H x W"),
         ({"data": (DIGITS_X[SOME], DIGITS_Y[SOME] + 1)}, "no image has the label 0; number the classes from 0"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from evonas.errors import UserError
 NAME = "the data"  # in messages
 GREY = ("1", "L", "LA", "La")  # Pillow's modes without colour
 _WANTED = (
-    "(x, y), (x_train, y_train, x_test, y_test), a torch Dataset or two of them (train, test); x is N x H x W or "
-    "N x H x W x C as numpy, N x C x H x W as torch tensors, y class numbers or names"
+    "(x, y), (x_train, y_train, x_test, y_test), a torch Dataset or two of them (train, test), or a dict of arrays by "
+    "the names that they have in an .npz file; x is N x H x W or N x H x W x C as numpy, N x C x H x W as torch "
+    "tensors, y class numbers or names"
 )
 
 
@@ -24,11 +25,34 @@ def write_own_data(data: Any, path: Path) -> None:
 
     data   (x, y): a test part is split off, the same for every seed; or (x_train, y_train, x_test, y_test); or a torch
            Dataset of (image, label), or two of them. numpy images are N x H x W or N x H x W x C, torch images are
-           N x C x H x W, and Pillow's are read as those of a folder; labels are class numbers from 0, or names.
+           N x C x H x W, and Pillow's are read as those of a folder; labels are class numbers from 0, or names. Or a
+           dict of what shall be in the file, as numpy arrays (`evonas.data.npz`).
 
     Raises UserError where the data are something else, or cannot be used.
     """
-    from evonas.data.npz import checked_parts, splitted
+    from evonas.data.npz import checked_parts
+
+    arrays = _named(data) if isinstance(data, Mapping) else _parted(data)
+    checked_parts(NAME, arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+
+
+def _named(data: Mapping[Any, Any]) -> dict[str, np.ndarray]:
+    """Arrays by the names that they have in an .npz file."""
+    from evonas.data.npz import FURTHER_ARRAYS, NPZ_ARRAYS
+
+    known = (*NPZ_ARRAYS, *FURTHER_ARRAYS)
+    missing, unknown = [key for key in NPZ_ARRAYS if key not in data], [key for key in data if key not in known]
+    if missing or unknown:
+        raise UserError(f"the data have {', '.join(map(str, data)) or 'nothing'}; give {', '.join(NPZ_ARRAYS)}, and "
+                        f"perhaps {', '.join(FURTHER_ARRAYS)}")  # fmt: skip
+    return {key: np.asarray(data[key]) for key in data}
+
+
+def _parted(data: Any) -> dict[str, np.ndarray]:
+    """The arrays of (x, y) and the like, with a test part."""
+    from evonas.data.npz import splitted
 
     parts = _parts(data)
     x, y = _arrays(parts[0])
@@ -40,12 +64,10 @@ def write_own_data(data: Any, path: Path) -> None:
         x_test, y_test = _arrays(parts[1])
         y_all, names = _numbered(np.concatenate([y, y_test]), names)
         y, y_test = y_all[: len(y)], y_all[len(y) :]
-    arrays: dict[str, Any] = {"x_train": x, "y_train": y, "x_test": x_test, "y_test": y_test}
+    arrays = {"x_train": x, "y_train": y, "x_test": x_test, "y_test": y_test}
     if names is not None:
         arrays["classes"] = np.array(names)
-    checked_parts(NAME, arrays)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays)
+    return arrays
 
 
 def is_own_data(data: Any) -> bool:

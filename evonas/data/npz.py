@@ -1,4 +1,9 @@
-"""An .npz file with the arrays x_train, y_train, x_test, y_test, and perhaps classes."""
+"""An .npz file with the arrays x_train, y_train, x_test, y_test, and perhaps others.
+
+x_validation, y_validation            a validation part of its own; without it, one is drawn from the training part
+weights_train, weights_validation     how much each image counts in a training, above 0; without them, all alike
+classes                               the names of the classes
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ from evonas.support.device import require_memory
 from evonas.support.text import reason
 
 NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+FURTHER_ARRAYS = ("x_validation", "y_validation", "weights_train", "weights_validation", "classes")
 
 
 def read_npz(file: str) -> Parts:
@@ -23,19 +29,50 @@ def read_npz(file: str) -> Parts:
 
 def checked_parts(file: str, arrays: dict[str, np.ndarray]) -> Parts:
     """The arrays of a file, or of what messages call so. Raises UserError where they are no images with labels."""
-    x_train, x_test = (npz_images(f"{file}: {key}", arrays[key]) for key in ("x_train", "x_test"))
-    y_train, y_test = (npz_labels(f"{file}: {key}", arrays[key]) for key in ("y_train", "y_test"))
-    for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
-        if len(x) != len(y):
-            raise UserError(f"{file}: {len(x)} images in x_{part} but {len(y)} labels in y_{part}; give one per image")
-    if x_train.shape[1:] != x_test.shape[1:] or x_train.dtype != x_test.dtype:
-        train, test = (f"{x.shape[1:]} {x.dtype}" for x in (x_train, x_test))
-        raise UserError(
-            f"{file}: images of (C, H, W) {train} in x_train but {test} in x_test; give both one shape and type"
-        )
-    classes = npz_classes(file, arrays.get("classes"), y_train)
-    check_labels(file, y_train, y_test, classes)
-    return Parts(x_train, y_train, x_test, y_test, classes, pixel_of(x_train))
+    names = [part for part in ("train", "validation", "test") if f"x_{part}" in arrays or f"y_{part}" in arrays]
+    if lacking := [key for part in names for key in (f"x_{part}", f"y_{part}") if key not in arrays]:
+        raise UserError(f"{file}: {', '.join(lacking)} missing; give images and labels of each part")
+    x = {part: npz_images(f"{file}: x_{part}", arrays[f"x_{part}"]) for part in names}
+    y = {part: npz_labels(f"{file}: y_{part}", arrays[f"y_{part}"]) for part in names}
+    for part in names:
+        if len(x[part]) != len(y[part]):
+            raise UserError(f"{file}: {len(x[part])} images in x_{part} but {len(y[part])} labels in y_{part}; give "
+                            "one per image")  # fmt: skip
+        if x["train"].shape[1:] != x[part].shape[1:] or x["train"].dtype != x[part].dtype:
+            train, other = (f"{each.shape[1:]} {each.dtype}" for each in (x["train"], x[part]))
+            raise UserError(f"{file}: images of (C, H, W) {train} in x_train but {other} in x_{part}; give both one "
+                            "shape and type")  # fmt: skip
+    classes = npz_classes(file, arrays.get("classes"), y["train"])
+    for part in names:
+        check_labels(file, part, y[part], classes)
+    learnt = [part for part in names if part != "test"]
+    return Parts(
+        np.concatenate([x[part] for part in learnt]),
+        np.concatenate([y[part] for part in learnt]),
+        x["test"],
+        y["test"],
+        classes,
+        pixel_of(x["train"]),
+        validation=len(y["validation"]) if "validation" in learnt else None,
+        weights=_npz_weights(file, arrays, {part: len(y[part]) for part in learnt}),
+    )
+
+
+def _npz_weights(file: str, arrays: dict[str, np.ndarray], counts: dict[str, int]) -> np.ndarray | None:
+    """The weights of the images of these parts, one after the other; None where there are none."""
+    wanted = [f"weights_{part}" for part in counts]
+    if not any(key in arrays for key in ("weights_train", "weights_validation")):
+        return None
+    if lacking := [key for key in wanted if key not in arrays]:
+        raise UserError(f"{file}: {', '.join(lacking)} missing; give weights of all images, or of none")
+    for key, count in zip(wanted, counts.values(), strict=True):
+        weights = arrays[key]
+        if weights.shape != (count,) or weights.dtype.kind not in "iuf":
+            raise UserError(f"{file}: {key} has shape {weights.shape} and type {weights.dtype}; give one number for "
+                            f"each of {count} images")  # fmt: skip
+        if not (np.isfinite(weights) & (weights > 0)).all():
+            raise UserError(f"{file}: {key} holds numbers that are not above 0; leave out images that shall not count")
+    return np.concatenate([arrays[key].astype(np.float64) for key in wanted])
 
 
 def pixel_of(x: np.ndarray) -> float | None:
@@ -47,7 +84,7 @@ def pixel_of(x: np.ndarray) -> float | None:
 
 def _npz_arrays(file: str) -> dict[str, np.ndarray]:
     advice = "save it anew with numpy.savez(file, x_train=..., y_train=..., x_test=..., y_test=...)"
-    arrays, found = arrays_in(file, lambda found: (*NPZ_ARRAYS, "classes"), advice)
+    arrays, found = arrays_in(file, lambda found: (*NPZ_ARRAYS, *FURTHER_ARRAYS), advice)
     missing = [key for key in NPZ_ARRAYS if key not in arrays]
     if missing:
         raise UserError(f"{file}: {', '.join(missing)} missing, found {', '.join(found) or 'nothing'}; {advice}")

@@ -27,7 +27,7 @@ from evonas.support.files import read_json, write_json
 
 KEPT = 4  # data sets in a process
 SHARED_FROM = 16 << 20  # bytes of images; below, a copy for each process is no loss
-ARRAYS = ("x", "y", "x_test", "y_test")
+ARRAYS = ("x", "y", "x_test", "y_test", "weights")  # the last one where there are weights
 FACTS = ("name", "training", "classes", "pixel", "notes")
 COMPUTED = ("mean", "std", "fingerprint")  # from all images: read where they are known
 
@@ -83,7 +83,8 @@ def _write(place: Path, data: ImageData) -> None:
     partial.mkdir()
     try:
         for name in ARRAYS:
-            np.save(partial / f"{name}.npy", getattr(data, name))
+            if getattr(data, name) is not None:
+                np.save(partial / f"{name}.npy", getattr(data, name))
         write_json(partial / "facts.json", {name: getattr(data, name) for name in (*FACTS, *COMPUTED)})
         (partial / "lock").touch()
         os.replace(partial, place)
@@ -104,7 +105,8 @@ def _mapped(place: Path) -> ImageData:
     facts = {key: tuple(v) if isinstance(v, list) else v for key, v in read_json(place / "facts.json").items()}
     known: dict[str, Any] = {name: facts[name] for name in FACTS}
     for name in ARRAYS:
-        known[name] = np.load(place / f"{name}.npy", mmap_mode="c")  # who writes gets a page of his own
+        if (file := place / f"{name}.npy").exists():
+            known[name] = np.load(file, mmap_mode="c")  # who writes gets a page of his own
     data = ImageData(**known)
     data.__dict__.update({name: facts[name] for name in COMPUTED})
     return data

@@ -75,6 +75,7 @@ class ImageData:
     x, y      the training images and, after the first `training` of them, the validation images
     pixel     what a step of a picture file's 0 to 255 is in the units of x; None: not known
     notes     what a user might not expect of how they were read
+    weights   how much each of x counts in a training (N,), above 0; None: all of them alike
     """
 
     name: str
@@ -86,6 +87,7 @@ class ImageData:
     classes: tuple[str, ...]
     pixel: float | None = None
     notes: tuple[str, ...] = ()
+    weights: np.ndarray | None = None
 
     @property
     def x_train(self) -> np.ndarray:
@@ -129,12 +131,14 @@ class ImageData:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits; equal for equal arrays in equal parts, with equal names of their classes."""
+        """16 hexadecimal digits; equal for equal arrays and weights in equal parts, with equal names of classes."""
         digest = hashlib.sha256(repr((self.classes, self.pixel)).encode())
         for part in ("train", "validation", "test"):
             for array in (getattr(self, f"x_{part}"), getattr(self, f"y_{part}")):
                 digest.update(f"{array.dtype.str}{array.shape}".encode())
                 digest.update(memoryview(array).cast("B"))
+        if self.weights is not None:
+            digest.update(b"weights" + self.weights.tobytes())
         return digest.hexdigest()[:16]
 
 
@@ -157,7 +161,16 @@ def load(source: Source) -> ImageData:
         x, x_test = (resized_images(each, (source.size, source.size)) for each in (x, x_test))
     x, x_test = np.ascontiguousarray(x)[rows], np.ascontiguousarray(x_test)
     return ImageData(
-        source.name, x, y[rows], training, x_test, parts.y_test, parts.classes, pixel=parts.pixel, notes=parts.notes
+        source.name,
+        x,
+        y[rows],
+        training,
+        x_test,
+        parts.y_test,
+        parts.classes,
+        pixel=parts.pixel,
+        notes=parts.notes,
+        weights=None if parts.weights is None else parts.weights[rows],
     )
 
 

@@ -16,6 +16,7 @@ class Parts:
 
     pixel        what a step of a picture file's 0 to 255 is in the units of x; None: not known
     validation   the data came with a validation part: the last so many of x and y
+    weights      how much each of x counts in a training (N,), above 0; None: all of them alike
     notes        what a user might not expect of how they were read
     """
 
@@ -27,19 +28,19 @@ class Parts:
     pixel: float | None
     validation: int | None = None
     notes: tuple[str, ...] = ()
+    weights: np.ndarray | None = None
 
 
 TEST_SHARE = 0.2  # of a set that comes without a test split
 TEST_SEED = 0  # fixed: the test split of a set is the same in every run
 
 
-def check_labels(name: str, y_train: np.ndarray, y_test: np.ndarray, classes: tuple[str, ...]) -> None:
-    for part, y in (("train", y_train), ("test", y_test)):
-        if y.max() >= len(classes):
-            raise UserError(
-                f"{name}: y_{part} holds label {y.max()}, but there are {len(classes)} classes, numbered from 0; "
-                "give every class images in y_train and, where there is an array `classes`, a name"
-            )
+def check_labels(name: str, part: str, y: np.ndarray, classes: tuple[str, ...]) -> None:
+    if y.max() >= len(classes):
+        raise UserError(
+            f"{name}: y_{part} holds label {y.max()}, but there are {len(classes)} classes, numbered from 0; "
+            "give every class images in y_train and, where there is an array `classes`, a name"
+        )
 
 
 def without_test_part(
@@ -86,8 +87,8 @@ def split(
             f"image of each of {len(classes)} classes on both sides; {advice}"
         )
     rng = np.random.RandomState(seed)
-    staying = _apportioned(counts, len(y) - held, rng)
-    going = _apportioned(counts - staying, held, rng)
+    staying = apportioned(counts, len(y) - held, rng)
+    going = apportioned(counts - staying, held, rng)
     members = np.split(np.argsort(y, kind="stable"), np.cumsum(counts)[:-1])
     shuffled = [own[rng.permutation(len(own))] for own in members]
     stay = np.concatenate([own[:n] for own, n in zip(shuffled, staying, strict=True)])
@@ -95,7 +96,7 @@ def split(
     return rng.permutation(stay), rng.permutation(held_out)
 
 
-def _apportioned(counts: np.ndarray, n: int, rng: np.random.RandomState) -> np.ndarray:
+def apportioned(counts: np.ndarray, n: int, rng: np.random.RandomState) -> np.ndarray:
     """How many of each class are among n, by the counts: what is left over after rounding down goes to those with the
     largest remainders, and by lot among equals."""
     exact = counts / counts.sum() * n

@@ -19,11 +19,19 @@ from evonas.run.store import Run
 ENDING = (signal.SIGINT, signal.SIGTERM)  # what ends a search, to be resumed
 
 
-def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True, since: float | None = None) -> Run:
+def go_on(
+    run: Run,
+    executor: Executor | None = None,
+    *,
+    progress: bool = True,
+    since: float | None = None,
+    report: bool = True,
+) -> Run:
     """Do what is left of a run, with progress in the terminal or notebook. SIGTERM counts as Ctrl-C.
 
     executor   the script's own, where the run was begun with one; None: the one of the config
     since      when it was asked for (time.monotonic), from which its time counts; None: now
+    report     draw its pictures and its report at the end
     """
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in ENDING if main}
@@ -32,7 +40,7 @@ def go_on(run: Run, executor: Executor | None = None, *, progress: bool = True, 
             signal.signal(number, _interrupt)
     try:
         with Progress(run) if progress else Silent() as observer:
-            carry_out(run, observer, executor, since=since)
+            carry_out(run, observer, executor, since=since, report=report)
     except KeyboardInterrupt:
         run.interrupted = True
     except RunError as error:
@@ -51,6 +59,7 @@ def carry_out(
     *,
     clock: Callable[[], float] = time.monotonic,
     since: float | None = None,
+    report: bool = True,
 ) -> dict[str, Any]:
     """Search, random search, final trainings of the winner, the reference and the best of random search; the summary.
 
@@ -71,7 +80,7 @@ def carry_out(
         if executor is None:
             equipment = Equipment(config.threads, config.device)
             executor = open_executor(config.executor, config.workers, equipment, scheduler=config.scheduler)
-        summary = Session(run, journal, executor, observer).go()
+        summary = Session(run, journal, executor, observer, report).go()
         if not own:
             executor.shutdown()
         return summary

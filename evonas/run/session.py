@@ -63,11 +63,14 @@ class Observer(Protocol):
 
 
 class Session:
-    """What the journal holds is replayed, in the same order, and what is left is done."""
+    """What the journal holds is replayed, in the same order, and what is left is done.
 
-    def __init__(self, run: Run, journal: Journal, executor: Executor, observer: Observer) -> None:
+    report   draw the pictures of the run and its report at the end
+    """
+
+    def __init__(self, run: Run, journal: Journal, executor: Executor, observer: Observer, report: bool = True) -> None:
         self.run, self.config, self.problem = run, run.config, run.problem
-        self.journal, self.observer = journal, observer
+        self.journal, self.observer, self.report = journal, observer, report
         self.decoder = Decoder(self.problem.space)
         self.guard = Guard(self.decoder, self.config.limits)
         self.memory = self.config.memory or memory_of(self.config.device) // _sharing(self.config)
@@ -142,7 +145,8 @@ class Session:
             self.loop.finish()
             if self.config.profile:
                 write_json(self.run.directory / "profile.json", profile(self.run, self.watch.stop()))
-            self.run.plot()
+            if self.report:
+                self.run.plot()
         return summary
 
     def _prepare_supernet(self) -> None:

@@ -85,8 +85,10 @@ class ImageTask(Task):
         return augmented(inputs, recipe, generator), targets
 
     def augmentation(self) -> dict[str, Any]:
-        """Pictures are shifted by an eighth of their smaller side, and mirrored where that leaves what they show."""
-        return {"crop": round(min(self.input_shape[1:]) / 8), "flip": _mirrors(self)}
+        """Pictures are shifted by an eighth of their smaller side, and mirrored where that leaves what they show. Those
+        of a single row or column are rows of numbers, which have places of their own."""
+        side = min(self.input_shape[1:])
+        return {"crop": round(side / 8), "flip": side > 1 and _mirrors(self)}
 
     def shown(self, chosen: Sequence[int]) -> np.ndarray:
         """Test pictures, without what is transparent in them; values of no known range from the least to the most."""
@@ -124,6 +126,8 @@ def _on_device(task: ImageTask, device: str) -> Splits:
                          "with; give all hosts the same")  # fmt: skip
     streamed = device == "cuda" and found.nbytes > STREAMED_ABOVE * torch.cuda.get_device_properties(0).total_memory
     whole = _split(task, found.x, found.y, device, streamed)
+    if found.weights is not None:
+        whole = replace(whole, weights=torch.as_tensor(found.weights, device=device))
     test = _split(task, found.x_test, found.y_test, device, streamed)
     return Splits(whole, whole[: found.training], whole[found.training :], test)
 

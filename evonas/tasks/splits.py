@@ -29,6 +29,7 @@ class Split:
     task        what is learnt of them
     mean, std   (1, C, 1, 1) in the units of the inputs, or None where they are normalised already
     streamed    the inputs lie in host memory, and go to the device by the batch
+    weights     (N,), above 0: how often each example is drawn in an epoch, relative to the others; None: once each
     """
 
     inputs: Tensor
@@ -37,13 +38,15 @@ class Split:
     mean: Tensor | None = None
     std: Tensor | None = None
     streamed: bool = False
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitem__(self, rows: slice) -> Split:
         """Some of the examples; the memory is shared."""
-        return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
+        weights = None if self.weights is None else self.weights[rows]
+        return replace(self, inputs=self.inputs[rows], targets=self.targets[rows], weights=weights)
 
     @property
     def device(self) -> torch.device:
@@ -76,10 +79,14 @@ class Split:
     def shuffled(self, size: int, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch in a random order, augmented, in channels-last format. A smaller last batch is left out: its
         statistics would be poorer. Where the recipe balances the classes, as many examples are drawn with replacement,
-        of each class as often as of any other."""
+        of each class as often as of any other. Where the examples have weights, each is drawn as often as its weight
+        says."""
         if recipe.balanced:
-            each = 1 / self.targets.bincount().double()
-            order = torch.multinomial(each[self.targets], len(self), replacement=True, generator=generator)
+            weights = torch.ones(len(self), device=self.device) if self.weights is None else self.weights
+            each = 1 / self.targets.bincount(weights.double())
+            order = torch.multinomial(each[self.targets] * weights, len(self), replacement=True, generator=generator)
+        elif self.weights is not None:
+            order = as_often(self.weights, generator)
         else:
             order = torch.randperm(len(self), generator=generator, device=self.device)
         steps = len(self) // size
@@ -120,6 +127,17 @@ class Splits:
     train: Split
     validation: Split
     test: Split
+
+
+def as_often(weights: Tensor, generator: torch.Generator) -> Tensor:
+    """As many rows as there are weights, (N,), in a random order, each as often as N times its share of the weights,
+    rounded up or down at random: systematic sampling (Madow and Madow 1944). Equal weights draw each once."""
+    count = len(weights)
+    ends = weights.double().cumsum(0) / weights.double().sum() * count
+    start = torch.rand((), dtype=torch.float64, generator=generator, device=weights.device)
+    drawn = torch.searchsorted(ends, torch.arange(count, device=weights.device) + start, right=True)
+    order = torch.randperm(count, generator=generator, device=weights.device)
+    return drawn.clamp(max=count - 1)[order]
 
 
 def batch_size(shape: Sequence[int], device: str) -> int:

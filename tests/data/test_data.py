@@ -275,6 +275,24 @@ def test_npz_with_a_test_set_that_lacks_a_class_is_fine(npz):
     assert load(Source(npz(y_test=np.tile([0, 1], 6)))).y_test.max() == 1
 
 
+def test_an_npz_may_have_a_validation_part_of_its_own(npz):
+    x, y = images(6, 5, 6, 3), np.array([0, 1, 2, 2, 1, 0])
+    loaded = load(Source(npz(x_validation=x, y_validation=y)))
+    assert np.array_equal(loaded.x_validation, x.transpose(0, 3, 1, 2))
+    assert np.array_equal(loaded.y_validation, y)
+    assert np.array_equal(loaded.x_train, good_arrays()["x_train"].transpose(0, 3, 1, 2))  # all of it, in its order
+
+
+def test_weights_stay_with_their_images(npz):
+    y_train = labels(3, 10)
+    loaded = load(Source(npz(weights_train=y_train + 0.5)))
+    assert np.array_equal(loaded.weights, loaded.y + 0.5)
+    assert len({replace(loaded, weights=w).fingerprint for w in (None, loaded.weights, loaded.weights + 1)}) == 3
+    parts = {"x_validation": images(6, 5, 6, 3), "y_validation": labels(3, 2), "weights_validation": np.full(6, 9)}
+    both = load(Source(npz(weights_train=y_train + 1, **parts), seed=1))
+    assert both.weights.tolist() == [*(y_train + 1), *[9] * 6]
+
+
 def one_changed(value, dtype=None) -> np.ndarray:
     y = labels(3, 10).astype(dtype or np.int64)
     y[4] = value
@@ -325,6 +343,21 @@ WRONG_ARRAYS = {
     "one class": ({"y_train": labels(1, 30), "y_test": labels(1, 12)}, ["fewer than two classes (0)", "at least two"]),
     "lonely image": ({"y_train": np.repeat([0, 1, 2], [15, 14, 1])}, ["class 2 (2) has 1 images", "at least two"]),
     "gap in the labels": ({"y_train": np.repeat([0, 2], 15)}, ["class 1 (1) has 0 images", "without gaps"]),
+    "no validation labels": ({"x_validation": images(6, 5, 6, 3)}, ["y_validation missing", "of each part"]),
+    "nameless validation class": (
+        {"x_validation": images(6, 5, 6, 3), "y_validation": np.full(6, 3)},
+        ["y_validation holds label 3", "3 classes"],
+    ),
+    "other validation shape": (
+        {"x_validation": images(6, 5, 7, 3), "y_validation": labels(3, 2)},
+        ["(3, 5, 7) uint8 in x_validation", "one shape"],
+    ),
+    "weights of too few": ({"weights_train": np.ones(29)}, ["weights_train has shape (29,)", "each of 30 images"]),
+    "weights of nothing": ({"weights_train": np.zeros(30)}, ["weights_train holds numbers that are not above 0"]),
+    "weights of one part": (
+        {"x_validation": images(6, 5, 6, 3), "y_validation": labels(3, 2), "weights_train": np.ones(30)},
+        ["weights_validation missing", "of all images, or of none"],
+    ),
     "objects": ({"classes": np.array(["a", "b", "c"], dtype=object)}, ["classes cannot be read", "Python objects"]),
     "object images": ({"x_train": np.array([None] * 30)}, ["x_train cannot be read", "Python objects"]),
 }

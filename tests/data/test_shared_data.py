@@ -92,6 +92,17 @@ def test_small_data_and_a_folder_without_room_leave_each_process_its_own_copy(pl
     assert files(place) == []
 
 
+def test_weights_are_shared_with_their_images(place, tmp_path, monkeypatch):
+    x, y = np.zeros((6, 4, 4), np.uint8), np.array([0, 1] * 3)
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x, y_test=y, weights_train=y + 1.0)
+    monkeypatch.setattr(shared_data, "SHARED_FROM", 0)
+    source = Source(str(tmp_path / "mine.npz"), validation=0.4)
+    found = shared(source)
+    assert isinstance(found.weights, np.memmap)
+    assert np.array_equal(found.weights, load(source).y + 1.0)
+    assert shared(DIGITS_DATA).weights is None
+
+
 def test_a_host_with_other_images_stops_the_search_and_blames_no_genome():
     evaluator = Training(ImageClassification(DIGITS_DATA, "0" * 16), Recipe(epochs=1), 0)
     with pytest.raises(EvaluationError, match="other images than those that the search began with"):

@@ -1,5 +1,7 @@
 """Batches: resident and streamed, in order and shuffled."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from evonas.data.sources import Source
 from evonas.recipe import Recipe
 from evonas.tasks.augmentation import random_crop
 from evonas.tasks.classification import ImageClassification
-from evonas.tasks.splits import CPU_BATCH, LARGEST_BATCH, Split
+from evonas.tasks.splits import CPU_BATCH, LARGEST_BATCH, Split, as_often
 
 MEAN, STD = torch.tensor([100.0, 120.0, 90.0]).view(1, 3, 1, 1), torch.tensor([50.0, 60.0, 70.0]).view(1, 3, 1, 1)
 AUGMENTED = Recipe(crop=2, flip=True, cutout=3)
@@ -86,3 +88,30 @@ def test_a_crop_draws_every_shift(device):
     counts = torch.bincount(found, minlength=25).view(5, 5)
     assert (counts[1:4, 1:4] > 250).all()
     assert counts.sum() == counts[1:4, 1:4].sum() == 3000
+
+
+def test_examples_are_drawn_as_often_as_their_weights_say(device):
+    weights = torch.tensor([1.0, 3.0, 0.5, 0.5, 5.0], device=device)  # of 10: 0.5, 1.5, 0.25, 0.25 and 2.5 of 5 draws
+    generator = torch.Generator(device).manual_seed(0)
+    counts = torch.stack([torch.bincount(as_often(weights, generator), minlength=5) for _ in range(400)])
+    assert (counts.sum(1) == 5).all()
+    assert counts.max(0).values.tolist() == [1, 2, 1, 1, 3]
+    assert counts.min(0).values.tolist() == [0, 1, 0, 0, 2]
+    assert torch.allclose(counts.float().mean(0), weights / 2, atol=0.08)
+
+
+def test_equal_weights_draw_each_example_once_in_a_random_order(device):
+    order = as_often(torch.full((1000,), 0.3, device=device), torch.Generator(device).manual_seed(0))
+    assert torch.equal(order.sort().values, torch.arange(1000, device=device))
+    assert not torch.equal(order, torch.arange(1000, device=device))
+
+
+def test_an_epoch_and_a_balanced_one_follow_the_weights_of_a_part(device):
+    weights = torch.ones(60, device=device)
+    weights[:10], weights[10:20] = 1e6, 2e6  # but the first ten are not in the part
+    part = replace(split(device, 60), targets=torch.arange(60, device=device) // 30, weights=weights)[10:]
+    drawn = epoch(part, Recipe(), size=50)[0]
+    of_heavy = (part.normalised(part.inputs[:10])[:, None] == drawn).flatten(2).all(2).any(0)
+    assert of_heavy.all()
+    labels = epoch(part, Recipe(balanced=True), size=50)[1]
+    assert 10 <= int(labels.sum()) <= 40  # of two classes, whose weights are 2e7 and 30
