@@ -27,7 +27,7 @@ setup(
         "moocore>=0.3",  # fronts in C; DEAP brings it too
         "numpy>=1.26",
         "matplotlib>=3.8",
-        "scikit-learn>=1.4",  # the digits, stratified splits, regressors of learning curves
+        "scikit-learn>=1.6",  # NASClassifier is an estimator of it; the digits, regressors of learning curves
         "scipy>=1.11",  # least squares of learning curves; scikit-learn brings it too
         "emcee>=3.1",  # the sampler of Domhan et al., by its own authors
         "loky>=3.4",  # local worker processes: a killed worker is reported, and a new pool is to be had

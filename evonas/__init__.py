@@ -27,14 +27,16 @@ if TYPE_CHECKING:
     from evonas.comparison import compare
     from evonas.comparison.tau import tau
     from evonas.errors import RunError, UserError
+    from evonas.estimator import NASClassifier
     from evonas.model.trained import TrainedNetwork
 
-__all__ = ["RunError", "TrainedNetwork", "UserError", "compare", "open_run", "search", "tau", "train"]
+__all__ = ["NASClassifier", "RunError", "TrainedNetwork", "UserError", "compare", "open_run", "search", "tau", "train"]
 
 
 def __getattr__(name: str) -> _Any:
     """Public names are imported when they are used: `import evonas` costs next to nothing."""
     homes = {"RunError": "errors", "UserError": "errors", "TrainedNetwork": "model.trained"}
+    homes["NASClassifier"] = "estimator"
     homes |= dict.fromkeys(("open_run", "search", "train"), "api") | {"compare": "comparison", "tau": "comparison.tau"}
     if name not in homes:
         raise AttributeError(f"module 'evonas' has no attribute {name!r}")
