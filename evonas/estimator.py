@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -19,13 +19,9 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from evonas import api
 from evonas.data.partition import merged, parted
 from evonas.errors import RunError, UserError
-from evonas.graph import Graph
 from evonas.run.budget import Budget
 from evonas.run.store import Run
 from evonas.support.files import place
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 SEEDS = 2**32 - 1
 
@@ -63,6 +59,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):
     network_           the winner as a PyTorch module on the CPU: it takes (x - mean_) / std_ as float32 (N, C, H, W),
                        and gives logits (N, classes)
     mean_, std_        of each channel
+    input_shape_       (C, H, W)
     code_              of the winner in its space
     summary_           what the search found, as `summary.json` of a run has it
     directory_         of the run, where there is an `out`
@@ -121,7 +118,8 @@ class NASClassifier(ClassifierMixin, BaseEstimator):
     # ---- to fit ---------------------------------------------------------------------------------------------------
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Search for a network, and train it. Ctrl-C is raised, once the run can be resumed where there is an `out`.
+        """Search for a network, and train it. Ctrl-C is raised; where there is an `out`, the run lies there, to be
+        resumed by itself.
 
         Raises ValueError where X and y cannot be used, UserError, which is one, for other arguments, and RunError where
         no network could be trained.
@@ -223,7 +221,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):
             raise RunError(f"the winner could not be trained to the end: {summary['winner'].get('error')}")
         self.summary_, self.code_ = summary, trained.facts["code"]
         self.mean_, self.std_ = (np.array(trained.preprocessing[name], np.float32) for name in ("mean", "std"))
-        self._graph, self.network_ = trained.graph, trained.network(trust=True)
+        self.input_shape_, self.network_ = trained.graph.input_shape, trained.network(trust=True)
 
     @property
     def run_(self) -> Run:
@@ -251,46 +249,15 @@ class NASClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "classes_")
         X = validate_data(self, X, allow_nd=True, dtype=[np.float32, np.uint8], reset=False)
         images = torch.from_numpy(np.ascontiguousarray(self._shaped(X).transpose(0, 3, 1, 2)))
-        if tuple(images.shape[1:]) != tuple(self._graph.input_shape):
+        if images.shape[1:] != self.input_shape_:
             raise ValueError(f"X has pictures (C, H, W) of {tuple(images.shape[1:])}, but {type(self).__name__} was "
-                             f"fitted with {tuple(self._graph.input_shape)}")  # fmt: skip
+                             f"fitted with {self.input_shape_}")  # fmt: skip
         mean, std = (torch.from_numpy(each).double().view(1, -1, 1, 1) for each in (self.mean_, self.std_))
         network = deepcopy(self.network_).double()
         with torch_threads(self.threads), torch.inference_mode():
             parts = images.split(batch_size(images.shape[1:], "cpu"))
             shares = [network(channels_last(normalised(part, mean, std))).softmax(1) for part in parts]
         return torch.cat(shares).numpy()
-
-    # ---- to travel ------------------------------------------------------------------------------------------------
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The network travels as its graph and its weights, and is built anew."""
-        state = dict(super().__getstate__())
-        if "network_" in state:
-            network: nn.Module = state.pop("network_")
-            state["_weights"] = {name: each.numpy() for name, each in network.state_dict().items()}
-            state["_graph"] = self._graph.to_json()
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        weights = state.pop("_weights", None)
-        super().__setstate__(state)
-        if weights is not None:
-            self._graph = Graph.from_json(self._graph)
-            self.network_ = _network(self._graph, weights)
-
-
-def _network(graph: Graph, weights: Mapping[str, np.ndarray]) -> nn.Module:
-    """As `TrainedNetwork.network` builds it."""
-    import torch
-
-    from evonas.network import build
-    from evonas.scheduled import finished
-
-    network = finished(build(graph, trust=True))
-    found: dict[str, Tensor] = {name: torch.from_numpy(each.copy()) for name, each in weights.items()}
-    network.load_state_dict(found)
-    return network.eval()
 
 
 def _new_folder(out: Path) -> Path:

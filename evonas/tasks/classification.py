@@ -97,7 +97,9 @@ class ImageClassification(ImageTask):
     def class_counts(self) -> np.ndarray:
         import numpy as np
 
-        return np.bincount(self.images.y, minlength=len(self.images.classes))
+        found = self.images
+        weights = None if found.weights is None else found.weights / found.weights.mean()  # as often as it is drawn
+        return np.bincount(found.y, weights, minlength=len(found.classes))
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """The probability of each class."""
@@ -127,4 +129,4 @@ def _class_weights(task: ImageClassification, device: torch.device) -> Tensor:
     import torch
 
     counts = torch.as_tensor(task.class_counts(), device=device, dtype=torch.float32)
-    return counts.sum() / (counts.count_nonzero() * counts.clamp(min=1))
+    return counts.sum() / (counts.count_nonzero() * counts.where(counts > 0, 1.0))

@@ -70,6 +70,18 @@ def test_class_weights_are_those_of_scikit_learn(unequal, device):
     assert not torch.allclose(unequal.loss(outputs, targets, Recipe()), expected)
 
 
+def test_class_weights_count_an_image_as_often_as_it_is_drawn(unequal, device):
+    file = unequal.source.name
+    with np.load(file) as arrays:
+        parts = dict(arrays)
+    parts["weights_train"] = 0.5 / np.array(COUNTS)[parts["y_train"]]  # with which the classes are equal
+    np.savez(file.replace("unequal", "weighted"), **parts)
+    weighted = ImageClassification(Source(file.replace("unequal", "weighted")))
+    outputs, targets = torch.randn(50, 3, device=device), torch.randint(3, (50,), device=device)
+    expected = torch.nn.functional.cross_entropy(outputs, targets)
+    assert torch.allclose(weighted.loss(outputs, targets, Recipe(class_weights=True)), expected)
+
+
 def test_a_balanced_epoch_has_each_class_as_often_as_any_other(unequal, device):
     split, drawn = unequal.splits(device).whole, []
     for seed in range(20):
