@@ -29,6 +29,7 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "learning_curves.py": ("rows.csv",),
     "masks.py": ("rows.csv",),
     "nash.py": ("rows.csv",),
+    "eas.py": ("rows.csv",),
     "net2net.py": ("rows.csv",),
     "nao.py": ("rows.csv", "digits"),
     "shared_workers.py": (),
