@@ -51,6 +51,7 @@ from evonas.run.latencies import measured_in, shown_table_of
 from evonas.run.probe import require_time
 from evonas.run.problem import BY_SCRIPT, Brought, fitted
 from evonas.run.store import Run
+from evonas.run.teaching import Lent, beginning_with, lent_to
 from evonas.space import Space
 from evonas.strategies import Strategy
 from evonas.support import files
@@ -70,6 +71,7 @@ def search(
     settings: Mapping[str, Any] | None = None,
     strategy: str | Strategy | Callable[[Toolbox, Random], Strategy] | None = None,
     supernet: str | Path | None = None,
+    teacher: str | Path | None = None,
     evaluate: Callable[[Sequence[Any]], Any] | None = None,
     objectives: str | Sequence[str] | Mapping[str, float] | None = None,
     max_parameters: int | str | None = None,
@@ -125,6 +127,9 @@ def search(
     supernet           judge candidates by the weights of a supernet in place of trainings of their own: what trains it,
                        by name with its settings ("uniform", "fair:mean=true"), or the directory of a run that has
                        trained one; None: as the system does
+    teacher            the directory of a finished run, whose winner is the teacher where recipes distil (`distill`,
+                       `features`), or of a network trained by `evonas.train`; a space that begins with a network begins
+                       with it
     evaluate           genome -> number (to be maximised), or one number for each of `objectives`; in place of training.
                        It runs in worker processes, and must give the same for the same genome
     objectives         "accuracy,parameters": the task's metric, then some of its others, parameters, multiply_adds and
@@ -186,7 +191,11 @@ def search(
     if begun and not resume:
         raise UserError(f"{directory} holds another run; go on with 'evonas resume {directory}' (resume=True in a "
                         "script), or choose another --out")  # fmt: skip
-    with Arrays(data, directory, begun) as arrays, measured_in(directory, begun) as measured_once:
+    with (
+        Arrays(data, directory, begun) as arrays,
+        measured_in(directory, begun) as measured_once,
+        lent_to(directory, teacher, begun) as lent_teacher,
+    ):
         task = task_of(data, arrays, size=size, validation=validation, seed=seed, root=data_dir)
         preset = preset_of(system, preset, task)
         named = strategy if isinstance(strategy, str) else None
@@ -194,6 +203,7 @@ def search(
         policy, lent, values = supernet_of(supernet)
         settings = values | dict(settings or {})
         suited = registry.setup(system, preset, named, policy).suited({} if task is None else task.augmentation())
+        settings = beginning_with(lent_teacher, suited, settings)
         setup = fitted(suited, shapes, settings or {})
         usual = {} if evaluate else system.most(setup.space)
         chosen_device, chosen_precision = device, precision
@@ -223,6 +233,7 @@ def search(
             strategy=named if strategy is None or named else BY_SCRIPT,
             supernet=policy,
             lent=lent,
+            teacher=None if lent_teacher is None else str(lent_teacher.file(directory).resolve()),
             task=kind,
             data=fields,
             shapes=shapes,
@@ -288,6 +299,7 @@ def train(
     resume: bool = False,
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    teacher: str | Path | None = None,
     size: int | None = None,
     validation: float = 0.2,
     data_dir: str | None = None,
@@ -304,6 +316,7 @@ def train(
     data          other data than the run's; of a system, digits where nothing is said
     settings      of the system; of a trained network, fields of the recipe
     recipe        final or search, as the run or system has them, or a name of `evonas.recipe.RECIPES`
+    teacher       where the recipe distils, the directory of a finished run, whose winner teaches; None: the run's own
     all_data      train on the validation split too, and keep the last epoch in place of the best
     out           where to; None: trained/ID in the run's directory, or trained/SYSTEM-DATA-SEED
     resume        go on after the last whole epoch of a training that was interrupted
@@ -314,6 +327,7 @@ def train(
     """
     options: dict[str, Any] = {"size": size, "validation": validation, "root": data_dir}
     folder = None if out is None else files.place(out)
+    taught_by = None if teacher is None else Lent.of(teacher).teacher()
     if holds_run(files.place(what)):
         if settings or preset:
             raise UserError("a run has its own preset and settings; give a recipe, epochs or data instead")
@@ -322,7 +336,7 @@ def train(
         found = run.best if which is None else run[id_of(which)]
         return found.train(
             recipe=recipe, epochs=epochs, task=task, all_data=all_data, seed=seed, device=device, precision=precision,
-            out=folder, resume=resume, on_epoch=on_epoch,
+            out=folder, resume=resume, on_epoch=on_epoch, teacher=taught_by,
         )  # fmt: skip
     if which is None and TrainedNetwork.exists(files.place(what)):
         given = None if data is None else task_on(None, data, seed=seed or 0, **options)
@@ -352,6 +366,7 @@ def train(
         device=device,
         precision=choose_precision(precision, device, lambda: graph),
         all_data=all_data,
+        teacher=taught_by,
     )
     folder = folder or Path("trained") / name_of_run(system.name, data, seed)
     return train_to_the_end(request, folder, resume=resume, on_epoch=on_epoch)

@@ -167,13 +167,13 @@ def extract(supernet: nn.Module, graph: Graph) -> fx.GraphModule:
     return network.train(supernet.training)
 
 
-def tapped(network: fx.GraphModule, node: str) -> fx.GraphModule:
-    """The same modules, whose forward gives the output and what this node of a closed graph gives."""
+def tapped(network: fx.GraphModule, *nodes: str) -> fx.GraphModule:
+    """The same modules, whose forward gives the output and what each of these nodes of a closed graph gives."""
     drawn = fx.Graph()
     copied: dict[fx.Node, fx.Node] = {}
     output = drawn.graph_copy(network.graph, copied)
-    (found,) = (each for each in network.graph.nodes if node in each.meta.get("nodes", ()))
-    drawn.output((output, copied[found]))
+    found = {name: each for each in network.graph.nodes for name in each.meta.get("nodes", ())}
+    drawn.output((output, *(copied[found[node]] for node in nodes)))
     return _module(network, drawn, "Tapped")
 
 

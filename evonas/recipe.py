@@ -21,7 +21,13 @@ LATER = {
     "balanced": False,
     "longest": 0,
     "average": 0.0,
+    "distill": 0.0,
+    "temperature": 0.0,
+    "hard": 1.0,
+    "features": (),
+    "imitate": 1.0,
 }  # added later, with their defaults
+OF_TEACHER = ("distill", "temperature", "features", "imitate", "hard")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +63,13 @@ class Recipe:
                       linearly from 0 (and with depth in NASNet's skeleton); for networks that have such paths
     auxiliary         weight of the loss of a second classifier in the middle, which is discarded after training; 0:
                       none; for networks whose skeleton defines its place
+    distill           weight of a teacher's outputs in the loss: with `temperature` 0 of the mean squared error of
+                      logits (Ba and Caruana 2014), else of the cross-entropy with the teacher's softened
+                      probabilities, times the square of the temperature (Hinton et al. 2015); 0: they do not count
+    temperature       by which logits are divided before the softmax of both; 0: squared errors of logits
+    features          nodes whose outputs are to be those of the teacher's nodes of the same names
+    imitate           weight of the mean squared error of each of these
+    hard              weight of the loss of labels where there is a teacher
     best_of           number of last epochs whose best validation accuracy is the fitness in a search; 1: only the last
     restarts          how often a training in a search may start over, with 0.4 times the learning rate, because its
                       first epoch was no better than always naming the most frequent class (MetaQNN, Block-QNN)
@@ -89,6 +102,11 @@ class Recipe:
     clip_norm: float = 0.0
     drop_path: float = 0.0
     auxiliary: float = 0.0
+    distill: float = 0.0
+    temperature: float = 0.0
+    features: tuple[str, ...] = ()
+    imitate: float = 1.0
+    hard: float = 1.0
     best_of: int = 1
     restarts: int = 0
     trainings: int = 1
@@ -111,12 +129,27 @@ class Recipe:
                self.restarts, self.last_rate, self.cycle) < 0:  # fmt: skip
             raise UserError("weight_decay, warmup, crop, cutout, clip_norm, gamma, auxiliary, restarts, last_rate and "
                             "cycle must be at least 0")  # fmt: skip
+        if min(self.distill, self.temperature, self.imitate, self.hard) < 0:
+            raise UserError("distill, temperature, imitate and hard must be at least 0")
+        if not self.distills and (self.hard != 1 or self.temperature):
+            raise UserError("hard and temperature are of trainings with a teacher; set distill, such as 1, or leave "
+                            "them out")  # fmt: skip
         if 0 < self.longest < self.epochs:
             raise UserError(f"longest is {self.longest}, fewer than the {self.epochs} epochs; use more, or 0")
         if self.warmup >= self.epochs:
             raise UserError(f"warmup is {self.warmup} of {self.epochs} epochs; leave some epochs after it")
         if self.warmup and self.by_epoch:
             raise UserError("a warmup rises at every step, from 0; set warmup=0, or by_epoch=False")
+
+    @property
+    def distills(self) -> bool:
+        """Whether a teacher is a part of the training."""
+        return self.distill > 0 or bool(self.features)
+
+    def by_labels(self) -> Recipe:
+        """The same without a teacher."""
+        own: dict[str, Any] = {name: LATER[name] for name in OF_TEACHER}
+        return replace(self, **own)
 
     def moment(self, epoch: float) -> float:
         """What the schedules take for a moment: that itself, or the epoch in which it lies."""
@@ -153,8 +186,8 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values. Fields that were added later are omitted while they have their default, so that
         recipes keep their identity and trainings their seeds."""
-        plain = asdict(self) | {"milestones": list(self.milestones)}
-        return {name: value for name, value in plain.items() if name not in LATER or value != LATER[name]}
+        said = {name: value for name, value in asdict(self).items() if name not in LATER or value != LATER[name]}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
 
 
 # For small machines, on 8x8 digits and on larger images. What each part of the final recipes is worth is measured by
@@ -282,6 +315,11 @@ RECIPES: dict[str, Recipe] = {
     "nsas-search": Recipe(
         epochs=50, batch_size=32, learning_rate=0.025, weight_decay=3e-4, last_rate=1e-3, nesterov=False, crop=4,
         flip=True, clip_norm=5, by_epoch=True,
+    ),
+    # Ashok et al. 2018, published code: squared errors of logits; batches of 128 are ours
+    "n2n-search": Recipe(
+        epochs=5, batch_size=128, optimizer="adam", learning_rate=5e-4, weight_decay=5e-4, schedule="constant", crop=4,
+        flip=True, distill=1.0, hard=0.0,
     ),
     # Bender et al. 2018: 10,000 steps of 1,024 images on 45,000 images, and 300 epochs. The paper states neither
     # schedules nor weight decay nor augmentation; these are ours, as is the batch size of the final training, which is

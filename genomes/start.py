@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 from evonas.errors import UserError
 from evonas.genomes.residual import reference
 from evonas.graph import INPUT, Draft, Graph
 from evonas.operations import BatchNorm, Convolution, Flatten, GlobalAveragePool, Linear, MaxPool, Operation, ReLU
+from evonas.space import Decision, Genome, Space
 
 LAYER = re.compile(r"(?P<kind>conv|pool|mean|fc)(?P<width>\d{0,4})(x(?P<kernel>\d))?")
 
@@ -65,3 +68,27 @@ def plain_chain(text: str, input_shape: tuple[int, ...], outputs: int) -> Graph:
         return draft.graph()
     except ValueError as error:
         raise UserError(f"the start {text!r} is no network for inputs of {input_shape}: {error}") from None
+
+
+@dataclass(frozen=True)
+class GivenGraph(Space):
+    """A given network as the only one of a space: its genome is ().
+
+    start   as of `start_graph`
+    """
+
+    name: ClassVar[str] = "given-graph"
+    start: str = ""
+    input_shape: tuple[int, ...] = (3, 32, 32)
+    outputs: int = 10
+
+    @classmethod
+    def of(cls, graph: Graph) -> GivenGraph:
+        return cls(json.dumps(graph.to_json()), graph.input_shape, graph.output_shape[0])
+
+    def next(self, prefix: Genome) -> Decision | None:
+        return None
+
+    def decode(self, genome: Genome) -> Graph:
+        self.decisions(genome)
+        return start_graph(self.start, self.input_shape, self.outputs)

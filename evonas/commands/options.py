@@ -128,8 +128,8 @@ HEADINGS = {
     name: heading
     for heading, names in {
         "What is searched": (
-            "preset", "words", "supernet", "strategy", "objectives", "max_parameters", "max_multiply_adds", "target_ms",
-            "latencies", "init", "warm_start", "inherit", "baseline", "finalists", "genotype", "recipe",
+            "preset", "words", "supernet", "teacher", "strategy", "objectives", "max_parameters", "max_multiply_adds",
+            "target_ms", "latencies", "init", "warm_start", "inherit", "baseline", "finalists", "genotype", "recipe",
         ),
         "Data": ("data", "data_dir", "validation", "size", "all_data"),
         "How long, and what a training may take": (

@@ -25,6 +25,8 @@ from evonas.commands.options import (
 @settings_option
 @click.option("--supernet", metavar="POLICY|DIR", help="Judge candidates by the weights of a supernet, trained by "
               "a policy (uniform, fair:mean=true...; `evonas list` shows them), or by another run.")  # fmt: skip
+@click.option("--teacher", metavar="DIR", help="The finished run whose winner teaches where recipes distil "
+              "(--search.distill 1); a space that begins with a network begins with it.")  # fmt: skip
 @click.option("--strategy", "--then", "strategy", metavar="NAME[:SETTING=VALUE,...]", help="In place of the system's: "
               "aging:population=20, or my.py:NAME; `evonas list` shows them.")  # fmt: skip
 @click.option("--objectives", help="The task's metric, and what it is weighed against: accuracy,parameters "

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 @click.option("--genotype", help="Of a SYSTEM, a published genotype by its name, in place of CODE.")
 @click.option("--recipe", default="final", show_default=True,
               help="final or search, as the run or system has them, or genet-cifar10, resnet-cifar, ...")  # fmt: skip
+@click.option("--teacher", metavar="DIR", help="The finished run whose winner teaches, where the recipe distils. "
+              "[default: the run's teacher]")  # fmt: skip
 @click.option("--epochs", type=positive, help="Train this long; milestones keep their share.")
 @click.option("--data", metavar="NAME|PATH", help="[default: the run's; of a system: digits]")
 @data_options

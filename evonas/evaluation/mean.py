@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from evonas.evaluation.candidate import Candidate
-from evonas.evaluation.evaluator import Evaluator
+from evonas.evaluation.evaluator import Evaluator, Job
 from evonas.evaluation.outcome import Outcome
 
 
@@ -28,6 +28,10 @@ class Mean(Evaluator):
 
     def identity(self, candidate: Candidate) -> str:
         return f"{self.evaluator.identity(candidate)}/mean of {self.count}"
+
+    def once_more(self, candidate: Candidate, replicate: int, outcome: Outcome) -> Job | None:
+        job = self.evaluator.once_more(candidate, replicate, outcome)
+        return None if job is None else replace(job, evaluator=replace(self, evaluator=job.evaluator))
 
     def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
         found: list[Outcome] = []

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from evonas.errors import RunError
 from evonas.evaluation.candidate import FRESH, Candidate
-from evonas.evaluation.evaluator import EvaluationError, Evaluator, identity
+from evonas.evaluation.evaluator import EvaluationError, Evaluator, Job, identity
+from evonas.evaluation.inheritance import WeightsLost
 from evonas.evaluation.outcome import Outcome
+from evonas.evaluation.teacher import LACKS, Teacher
 from evonas.graph import Graph
 from evonas.recipe import Recipe
 from evonas.support.device import torch_threads
@@ -40,6 +43,7 @@ class Training(Evaluator):
     accumulate   or is trained with each batch in parts, as many as it takes
     threads      of the CPU for torch
     profile      say where the time went
+    teacher      by which recipes that distil are trained
     final        train on training and validation data; at the end of the schedule the test split is read, once
 
     The seed of a training is a stream of the run's seed and the identity of the training, so it depends neither on the
@@ -58,6 +62,7 @@ class Training(Evaluator):
     accumulate: bool = False
     threads: int = 1
     profile: bool = False
+    teacher: Teacher | None = None
     final: bool = False
 
     @property
@@ -72,7 +77,10 @@ class Training(Evaluator):
     def identity(self, candidate: Candidate) -> str:
         """It stands for the training and for what else is measured. Names of nodes matter where weights are or will
         be inherited, since that goes by name."""
+        recipe = self._recipe(candidate)
+        taught = {"teacher": self.teacher.name} if self.teacher is not None and recipe.distills else {}
         by_name = candidate.origin.name != FRESH.name or (candidate.keeps and not self.final)
+        by_name = by_name or bool(recipe.features)
         named: dict[str, Any] = {"names": candidate.graph.simplified(training=True).to_json()} if by_name else {}
         if by_name and candidate.space.has_heritage:  # what was copied depends on how the network came to be
             named["genome"] = list(candidate.genome)
@@ -80,8 +88,9 @@ class Training(Evaluator):
             digest=candidate.digest,
             task=self.task.fingerprint,
             part="train+validation" if self.final else "train",
-            recipe=self._recipe(candidate).to_json(),
+            recipe=recipe.to_json(),
             origin=candidate.origin.name,
+            **taught,
             **named,
         )
         return training if self.final else "/".join([training, *self.objectives[1:]])
@@ -95,6 +104,7 @@ class Training(Evaluator):
         from evonas.scheduled import finished
         from evonas.training.checkpoint import packed, unpacked
         from evonas.training.course import Course
+        from evonas.training.distillation import differing
         from evonas.training.latency import latency, wait
         from evonas.training.train import TrainingFailed, final_test
         from evonas.training.weights import saved
@@ -110,6 +120,13 @@ class Training(Evaluator):
             )
         recipe = self._recipe(candidate)
         reached = recipe.epochs if candidate.epochs is None else candidate.epochs
+        teacher = self.teacher if recipe.distills else None
+        try:
+            guide = None if teacher is None else teacher.guide(self.task, self.device)
+        except WeightsLost as lost:
+            return Outcome.failure(LACKS, str(lost))
+        if teacher is not None and (differs := differing(recipe, graph.simplified(training=True), teacher.graph)):
+            return Outcome.failure("shape", differs)
         parts = self._parts(graph)
         if parts is None:
             return Outcome.failure("memory", self._too_large(graph))
@@ -128,6 +145,7 @@ class Training(Evaluator):
                     validation=None if self.final else splits.validation,
                     precision=self.precision,
                     splits=parts,
+                    teacher=guide,
                     watch=watch,
                 )
                 if candidate.state is not None:
@@ -183,15 +201,36 @@ class Training(Evaluator):
         batch = next(splits.train[:HERITAGE_BATCH].batches())[0]
         return grow(network, candidate.origin.weights, heritage, partial(build, seed=seed), batch, seed)
 
+    def once_more(self, candidate: Candidate, replicate: int, outcome: Outcome) -> Job | None:
+        """A worker that has not got the teacher is sent it. Raises RunError where it is lost here too."""
+        if (
+            self.teacher is None
+            or self.teacher.content is not None
+            or not (outcome.error or "").startswith(f"{LACKS}:")
+        ):
+            return None
+        try:
+            return Job(replace(self, teacher=self.teacher.whole()), candidate, replicate)
+        except WeightsLost as lost:
+            raise RunError(f"the teacher of this run is lost: {lost}; put {self.teacher.file} back, or begin anew "
+                           "with another one") from None  # fmt: skip
+
+    @property
+    def _where(self) -> dict[str, Any]:
+        """What the memory of a training depends on beside its network and recipe."""
+        taught = self.teacher is not None and self.recipe.distills
+        teacher = self.teacher.graph if self.teacher is not None and taught else None
+        return {"device": self.device, "precision": self.precision, "teacher": teacher}
+
     def _parts(self, graph: Graph) -> int | None:
         """Into how many parts each batch goes; None where the training would take too much memory."""
         if self.memory is None:
             return 1
-        parts = splits_within(graph, self.recipe, self.memory, device=self.device, precision=self.precision)
+        parts = splits_within(graph, self.recipe, self.memory, **self._where)
         return parts if self.accumulate or parts == 1 else None
 
     def _too_large(self, graph: Graph) -> str:
-        needed = training_bytes(graph, self.recipe, device=self.device, precision=self.precision)
+        needed = training_bytes(graph, self.recipe, **self._where)
         advice = "" if self.accumulate else ", or allow batches in parts (--accumulate)"
         return (f"about {needed / 2**20:,.0f} MiB to train in batches of {self.recipe.batch_size}, over the limit of "
                 f"{(self.memory or 0) / 2**20:,.0f}; give it more memory (fewer workers){advice}")  # fmt: skip

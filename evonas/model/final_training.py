@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from evonas.errors import RunError, UserError
+from evonas.evaluation.teacher import Teacher
 from evonas.graph import Graph
 from evonas.model.trained import TrainedNetwork, keep
 from evonas.recipe import RECIPES, Recipe
@@ -49,6 +50,7 @@ class Request:
 
     all_data   train on the validation split too: more images, but no epoch can be chosen, and the last one is kept
     weights    with which it begins, as safetensors; None: they are drawn
+    teacher    by which a recipe that distils trains
     """
 
     graph: Graph
@@ -61,9 +63,11 @@ class Request:
     all_data: bool = False
     id: int | None = None
     weights: bytes | None = None
+    teacher: Teacher | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        taught = {} if self.teacher is None or not self.recipe.distills else {"teacher": self.teacher.name}
+        return taught | {
             "id": self.id,
             "code": self.code,
             "digest": self.graph.digest(),
@@ -103,6 +107,7 @@ def train_to_the_end(
     request = replace(request, task=request.task.identified())
     check_fit(request)
     asked, metric = request.to_json(), request.task.metric
+    teacher = request.teacher if request.recipe.distills else None
     _check_folder(folder, asked, resume)
     if TrainedNetwork.exists(folder):
         return TrainedNetwork.open(folder)
@@ -114,11 +119,12 @@ def train_to_the_end(
         with torch_threads(1):
             network = build(request.graph.simplified(training=True), seed=seed)
             inherit(network, request.weights)
+            guide = None if teacher is None else teacher.guide(request.task, request.device)
 
             def measured(split: Any) -> float:
                 return evaluate(training.judged, split, precision=request.precision)[metric.name]
 
-            training = Training(network, split, request.recipe, seed=seed, precision=request.precision)
+            training = Training(network, split, request.recipe, seed=seed, precision=request.precision, teacher=guide)
             curve: list[Epoch] = []
             best: tuple[float, dict[str, Any], int] | None = None  # value, weights, epoch
             kept = folder / "checkpoint"
@@ -187,12 +193,23 @@ def choose_recipe(name: str, epochs: int | None, *, search: Recipe, final: Recip
 
 
 def check_fit(request: Request) -> None:
-    """Raises UserError where the network does not fit the task."""
+    """Raises UserError where the network does not fit the task, or a recipe that distils has not the teacher for it."""
     task, graph = request.task, request.graph
     if graph.input_shape != task.input_shape or graph.output_shape != task.output_shape:
         raise UserError(f"the network maps {graph.input_shape} to {graph.output_shape}, but {task.data} has inputs of "
                         f"{task.input_shape} and outputs of {task.output_shape}; give other data, or decode the code "
                         "for them with 'evonas train SYSTEM CODE --data ...'")  # fmt: skip
+    if not request.recipe.distills:
+        return
+    if request.teacher is None:
+        raise UserError("the recipe distils, and there is no teacher; give the directory of a finished run "
+                        "(--teacher DIR), or another recipe")  # fmt: skip
+    from evonas.training.distillation import check_nodes, differing
+
+    request.teacher.check(task)
+    check_nodes(request.recipe, request.teacher.graph, "the teacher")
+    if differs := differing(request.recipe, graph.simplified(training=True), request.teacher.graph):
+        raise UserError(f"{differs}; leave it out of the features of the recipe")
 
 
 def _check_folder(folder: Path, asked: dict[str, Any], resume: bool) -> None:

@@ -32,6 +32,7 @@ from evonas.plots.style import (
 # colour, height of the bars in lanes, and marker of each phase
 LOOKS = {
     "supernet": (PURPLE, 0.8, "^"),
+    "teacher": (PURPLE, 0.8, "^"),
     "search": (BLUE, 0.8, "o"),
     "baseline": (ORANGE, 0.55, "D"),
     "finalists": (SKY, 0.8, "v"),
@@ -84,6 +85,7 @@ def utilisation(
     upper.set_xlim(-0.01 * span / second, 1.01 * span / second)
     names = {
         "supernet": "the supernet's training",
+        "teacher": "the teacher's training",
         "search": "search",
         "baseline": baseline_name(records),
         "finalists": "finalists",

@@ -66,6 +66,7 @@ class Progress:
         baseline = run.system.baseline.name.replace("_", " ") if run.system.baseline else "reference"
         self.titles = {
             "supernet": "supernet",
+            "teacher": "teacher",
             "search": "search",
             "baseline": baseline,
             "finalists": "training of finalists",
@@ -169,9 +170,9 @@ class Progress:
                 self.note(f"{line}; {duration(now - self.began)} since this began")
 
     def _line(self, now: float) -> str:
-        if self.current == "supernet":
+        if self.current in ("supernet", "teacher"):
             after = f", loss {self.losses[-1]:.3f}" if self.losses else ""
-            return f"{self.titles['supernet']}: {len(self.losses)}/{self.budget.epochs} epochs{after}"
+            return f"{self.titles[self.current]}: {len(self.losses)}/{self.budget.epochs} epochs{after}"
         total = self.budget.evaluations
         done = f"{self.already + self.told}/{total}" if total else f"{self.already + self.told}"
         parts = [f"{self.titles[self.current]}: {done} evaluations"]

@@ -261,6 +261,12 @@ def fact_lines(run: Run) -> Iterator[tuple[str, str]]:
     for record in (record for record in everything if record["phase"] == "supernet" and "status" in record):
         cost = record["cost"]
         yield "supernet", f"{cost['epochs']} epochs in {cost['seconds']:.0f} s; its weights judge"
+    if config.teacher is not None:
+        yield "teacher", f"given, {Path(config.teacher).stem[:8]}"
+    for record in (record for record in everything if record["phase"] == "teacher" and record.get("values")):
+        value, cost = shown(next(iter(config.objectives)), record["values"][0]), record["cost"]
+        yield "teacher", (f"{record['measures']['parameters']:,} parameters, {cost['epochs']} epochs in "
+                          f"{cost['seconds']:.0f} s, {value} on the validation split")  # fmt: skip
     records = [record for record in everything if record["phase"] == "search"]
     told = [record for record in records if "status" in record]
     count = {status: sum(record["status"] == status for record in told) for status in ("failed", "rejected")}

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from evonas.errors import UserError
+from evonas.evaluation.teacher import Teacher
 from evonas.recipe import Recipe
 from evonas.run.config import Config
 from evonas.run.problem import Problem
@@ -26,16 +27,22 @@ class RunBench:
     preference  of the policy that has trained the run's supernet: the probability of each option (as text) of each
                 decision; empty where there is none
     device      of the run
+    teacher     by which candidates are trained; None: the search recipe has none
     """
 
     def __init__(
-        self, problem: Problem, config: Config, preference: Mapping[str, Mapping[str, float]] | None = None
+        self,
+        problem: Problem,
+        config: Config,
+        preference: Mapping[str, Mapping[str, float]] | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self._problem, self._config = problem, config
         self.recipe: Recipe = problem.search
         self.seed, self.precision, self.device = config.seed, config.precision, config.device
         self.limits, self.objectives = config.limits, problem.objectives
         self.preference = preference or {}
+        self.teacher = teacher if problem.search.distills else None
 
     @cached_property
     def memory(self) -> int:

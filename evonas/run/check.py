@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -15,7 +16,7 @@ from evonas.evaluation.training import Training
 from evonas.graph import Graph
 from evonas.individual import Individual
 from evonas.operations.operation import some_are_added
-from evonas.run import warm_start
+from evonas.run import teaching, warm_start
 from evonas.run.config import Config
 from evonas.run.problem import BY_SCRIPT
 from evonas.run.store import Run
@@ -48,6 +49,7 @@ def check(run: Run) -> None:
     _check_classes(run)
     strategy = problem.make(toolbox, stream(config.seed, "check"))
     strategy.check(problem, inherit=config.inherit)
+    teaching.check(run, strategy)
     if problem.setup.supernet is not None:
         _check_supernet(run, strategy)
     if config.fidelity is not None:
@@ -206,8 +208,7 @@ def check_same(run: Run, config: Config) -> None:
     """
     fields = ("preset", "settings", "shapes", "data", "seed", "objectives", "limits", "init", "warm_start", "fidelity",
               "supernet", "lent", "timeout_s", "memory", "threads", "accumulate", "baseline", "inherit", "evaluate",
-              "finalists",
-              "strategy", "task")  # fmt: skip
+              "finalists", "strategy", "task", "teacher")  # fmt: skip
     was = [name for name in fields if _said(run.config, name) != _said(config, name)]
     if run.config.system.rpartition(":")[2] != config.system.rpartition(":")[2]:
         was.insert(0, "system")
@@ -221,6 +222,8 @@ def check_same(run: Run, config: Config) -> None:
 
 
 def _said(config: Config, name: str) -> object:
-    """A field of a config; of data, what they hold, wherever they lie now."""
+    """A field of a config; of data and a teacher, what they hold, wherever they lie now."""
     found = getattr(config, name)
+    if name == "teacher" and found is not None:
+        return Path(found).stem
     return found.get("fingerprint", found) if name == "data" and found is not None else found

@@ -19,6 +19,7 @@ from evonas.support.schema import VERSION, check_version, checked
 # In the run directory; config.json names them so, and the directory may be moved.
 OWN_DATA = "data.npz"
 LATENCIES = "latency.json"
+TEACHER = "teacher"  # the folder of the network by which others are trained, and the phase in which it is
 PACKAGES = ("evonas", "torch", "torchvision", "deap", "numpy", "scikit-learn")
 
 
@@ -105,6 +106,8 @@ def write(config: Config, directory: Path) -> None:
         source["name"] = OWN_DATA
     if written["limits"]["latencies"] == str((directory / LATENCIES).resolve()):
         written["limits"]["latencies"] = LATENCIES
+    if config.teacher is not None:
+        written["teacher"] = f"{TEACHER}/{Path(config.teacher).name}"
     write_json(directory / "config.json", written)
 
 
@@ -125,4 +128,6 @@ def read(directory: Path) -> Config:
     if config.limits.latencies == LATENCIES:
         limits = replace(config.limits, latencies=str((directory / LATENCIES).resolve()))
         config = replace(config, limits=limits)
+    if config.teacher is not None:
+        config = replace(config, teacher=str((directory / TEACHER / Path(config.teacher).name).resolve()))
     return config

@@ -183,15 +183,19 @@ class Course:
         self.watch.begin("hand out")
         if self.scheduled:
             self._go_on_from(candidate, id)
-        job = self.phase.evaluator.job(candidate, int(key.rpartition("#")[2]))
-        if self.trainings.scheduler is not None and id in self.trainings.trials:
-            job = self.trainings.scheduler.wrapped(job, id)
+        job = self._wrapped(self.phase.evaluator.job(candidate, int(key.rpartition("#")[2])), id)
         try:
             future = submit_again(self.loop.executor, job) if again else self.loop.executor.submit(job)
         except BrokenExecutor as broken:
             raise _broken(broken) from broken
         self.watch.begin("other")
         self.running[future] = individual
+
+    def _wrapped(self, job: Any, id: int) -> Any:
+        """A job as the scheduler of its training wants it."""
+        if self.trainings.scheduler is None or id not in self.trainings.trials:
+            return job
+        return self.trainings.scheduler.wrapped(job, id)
 
     def _go_on_from(self, candidate: Candidate, id: int) -> None:
         """How far it is trained now, and from where."""
@@ -220,9 +224,11 @@ class Course:
     def _goes_once_more(self, individual: Individual, outcome: Outcome) -> bool:
         """Whether a worker lacked what it is handed now."""
         candidate, replicate = self._known_candidate(individual), int(self.keys[id_of(individual)].rpartition("#")[2])
+        if self.scheduled:
+            self._go_on_from(candidate, id_of(individual))
         job = self.phase.evaluator.once_more(candidate, replicate, outcome)
         if job is not None:
-            self.running[self.loop.executor.submit(job)] = individual
+            self.running[self.loop.executor.submit(self._wrapped(job, id_of(individual)))] = individual
         return job is not None
 
     def learn(self, individual: Individual, outcome: Outcome) -> None:

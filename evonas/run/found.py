@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evonas.errors import UserError
+from evonas.evaluation.teacher import Teacher
 from evonas.graph import Graph
 from evonas.model.final_training import OnEpoch, Request, choose_recipe, train_to_the_end
 from evonas.model.trained import TrainedNetwork
@@ -100,10 +101,12 @@ class Found:
         out: Path | None = None,
         resume: bool = False,
         on_epoch: OnEpoch = lambda epoch: None,
+        teacher: Teacher | None = None,
     ) -> TrainedNetwork:
         """Train it to the end into trained/ID of the run's directory, or into `out`.
 
         recipe   final or search, as the run has them, or a name of `evonas.recipe.RECIPES`
+        teacher  by which recipes distil; None: that of the run
         task     another one than the run's, with inputs and outputs of the same shapes
         others   as of `evonas.train`
         """
@@ -113,11 +116,13 @@ class Found:
             raise UserError("the run has no data to train on; give some (--data)")
         device = choose_device(device) if device else config.device
         searched = problem.space.recipe(self.genome, problem.search)
+        chosen = choose_recipe(recipe, epochs, search=searched, final=problem.final)
         request = Request(
             graph=graph,
             code=self.code,
             task=task,
-            recipe=choose_recipe(recipe, epochs, search=searched, final=problem.final),
+            recipe=chosen,
+            teacher=teacher or (self.run.teacher if chosen.distills else None),
             seed=config.seed if seed is None else seed,
             device=device,
             precision=choose_precision(precision, device, lambda: graph) if precision else config.precision,

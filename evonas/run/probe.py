@@ -18,6 +18,7 @@ from evonas.run.problem import Problem
 from evonas.run.shares import Shares, makespan
 from evonas.run.store import Run
 from evonas.run.supernet import SharedSearch
+from evonas.run.teaching import first_teacher, teaching_graph
 from evonas.support.device import torch_threads
 from evonas.support.streams import number, stream
 from evonas.support.text import duration
@@ -65,6 +66,9 @@ def evaluation_seconds(problem: Problem, config: Config) -> float:
     strategy = None if ready else problem.make(problem.tools(rng), rng)
     if strategy is not None and strategy.evaluator(usual) is not usual:
         return _by_itself(problem, config, bench)
+    first, before = first_teacher(problem), 0.0
+    if first is not None:
+        before = teacher_epoch_seconds(first, problem, config) / SUPERNET_SHARE
     decoder, toolbox = Decoder(problem.space), problem.tools(rng)
     if config.limits:
         Guard(decoder, config.limits).decorate(toolbox)
@@ -72,7 +76,9 @@ def evaluation_seconds(problem: Problem, config: Config) -> float:
     recipe = problem.space.recipe(genome, problem.search)
     epochs = recipe.epochs if config.fidelity is None else scheduler(config.fidelity, recipe.epochs).begin(0)
     validation = FORWARD * len(bench.validation) / len(bench.train)
-    return epoch_seconds(decoder.graph(genome), bench, recipe) * (1 + validation) * epochs * problem.search.trainings
+    teacher = teaching_graph(problem)
+    once = epoch_seconds(decoder.graph(genome), bench, recipe, teacher) * (1 + validation) * epochs
+    return before + once * problem.search.trainings
 
 
 def final_seconds(problem: Problem, config: Config) -> float:
@@ -97,25 +103,41 @@ def final_epoch_seconds(graphs: Sequence[Graph], problem: Problem, config: Confi
     train, validation, _ = problem.task.counts
     bench = RunBench(problem, config)
     once = {graph.digest(): graph for graph in graphs}
-    took = {digest: epoch_seconds(graph, bench, problem.final) for digest, graph in once.items()}
+    teacher = teaching_graph(problem)
+    took = {digest: epoch_seconds(graph, bench, problem.final, teacher) for digest, graph in once.items()}
     seconds = [took[graph.digest()] * (train + validation) / train for graph in graphs]
     return BESIDE * makespan(seconds, config.workers)
 
 
-def epoch_seconds(graph: Graph, bench: RunBench, recipe: Recipe) -> float:
-    """About what an epoch on the training split takes, by a few steps."""
+def teacher_epoch_seconds(graph: Graph, problem: Problem, config: Config) -> float:
+    """About how long an epoch of the training of a teacher takes."""
+    bench = RunBench(problem, config)
+    validation = FORWARD * len(bench.validation) / len(bench.train)
+    return epoch_seconds(graph, bench, problem.final.by_labels()) * (1 + validation)
+
+
+def epoch_seconds(graph: Graph, bench: RunBench, recipe: Recipe, teacher: Graph | None = None) -> float:
+    """About what an epoch on the training split takes, by a few steps; with a teacher of this graph, where the recipe
+    distils."""
     from evonas.network import build
+    from evonas.training.distillation import Guide, differing
     from evonas.training.train import Training as Steps
 
     size = min(recipe.batch_size, len(bench.train))
     took = 0.0
     with torch_threads(1):
         network = build(graph.simplified(training=True), seed=number(bench.seed, "probe"))
+        guide = None
+        if recipe.distills and teacher is not None and not differing(recipe, graph, teacher):
+            guide = Guide(build(teacher).to(bench.train.device))
+        recipe = recipe if guide is not None else recipe.by_labels()
         for steps in (1, STEPS):
             if took > 1.0:  # it is long enough to be known by its first step
                 break
             start = time.monotonic()
-            training = Steps(network, bench.train[: steps * size], recipe, seed=0, precision=bench.precision)
+            training = Steps(
+                network, bench.train[: steps * size], recipe, seed=0, precision=bench.precision, teacher=guide
+            )
             training.epoch()
             took = (time.monotonic() - start) / training.steps
     return took * (len(bench.train) // size)

@@ -61,6 +61,7 @@ class ProblemText:
     data       the fields of the task
     shapes     of an input of the task and of an output: with them a run is read without its data
     evaluate   script, where a function of the script's own judges genomes
+    teacher    the file of the network by which recipes distil, where one was given
     """
 
     system: str
@@ -73,6 +74,7 @@ class ProblemText:
     data: dict[str, Any] | None = None
     shapes: tuple[Shape, Shape] | None = None
     evaluate: str | None = None
+    teacher: str | None = None
     limits: Limits = field(default_factory=Limits)
 
 
@@ -87,6 +89,7 @@ class Problem:
     named        the set-up's strategy was chosen by name, in place of the system's own
     strategy     an object of a script's, in place of the set-up's
     objectives   name -> weight: positive to be maximised; the first one decides who wins
+    teacher      the file of the network by which recipes distil, where one was given
     """
 
     system: System
@@ -97,6 +100,7 @@ class Problem:
     named: bool = False
     evaluate: Evaluate | None = None
     strategy: Strategy | Maker | None = None
+    teacher: str | None = None
 
     @property
     def space(self) -> Space:
@@ -111,6 +115,12 @@ class Problem:
     def final(self) -> Recipe:
         """The recipe by which the winner and its baselines are trained in the end."""
         return self.setup.final
+
+    @property
+    def distills(self) -> bool:
+        """Whether some of its trainings have a teacher."""
+        searched = self.evaluate is None and self.search.distills
+        return self.task is not None and (searched or self.final.distills)
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -182,6 +192,7 @@ def read(text: ProblemText, brought: Brought = NOTHING) -> Problem:
         named=_named(text) is not None,
         evaluate=brought.evaluate,
         strategy=brought.strategy,
+        teacher=text.teacher,
     )
 
 

@@ -91,10 +91,10 @@ class Told(Struct):
 
 
 class Planned(Struct):
-    """For how many epochs the final trainings, or that of a supernet, go on, where the time is limited."""
+    """For how many epochs the final trainings, or that of a supernet or a teacher, go on, where the time is limited."""
 
     event: Literal["planned"]
-    id: Literal["final", "supernet"]
+    id: Literal["final", "supernet", "teacher"]
     epochs: Epochs
     t: float
 

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 from evonas.errors import RunError
 from evonas.evaluation import Candidate, Decoder, Evaluator, Function, Genome
 from evonas.evaluation.checkpoints import Checkpoints
-from evonas.evaluation.inheritance import Inheritance, WeightStore
+from evonas.evaluation.inheritance import Inheritance, WeightsLost, WeightStore
 from evonas.evaluation.keeper import Keeper
 from evonas.evaluation.limits import Guard
 from evonas.evaluation.mean import Mean
+from evonas.evaluation.teacher import Teacher
 from evonas.evaluation.training import Training
 from evonas.executors.launch import read_hosts
 from evonas.fidelity.scheduler import Scheduler
@@ -24,7 +25,7 @@ from evonas.latency import table
 from evonas.ranking import FINALISTS, Best, the_best
 from evonas.recipe import Recipe
 from evonas.reports.profile import profile
-from evonas.run import warm_start
+from evonas.run import teaching, warm_start
 from evonas.run.bench import RunBench
 from evonas.run.budget import Budget
 from evonas.run.config import Config
@@ -82,6 +83,7 @@ class Session:
         self.checkpoints = Checkpoints(kept)
         self.task = self.problem.task
         self.finals: Finals | None = None
+        self.teacher: Teacher | None = None
         if self.task is not None:  # there are final networks
             self.reference = Decoder(residual.reference(self.task.input_shape, self.task.output_shape[0]))
             self.finals = Finals(
@@ -102,6 +104,7 @@ class Session:
 
     def go(self) -> dict[str, Any]:
         self.watch.begin("other")
+        self._prepare_teacher()
         self._prepare_supernet()
         strategy = self._strategy()
         self.evaluator = strategy.evaluator(self._usual())
@@ -159,6 +162,25 @@ class Session:
         epochs = self.timetable.supernet_epochs(self.shared.trainer)
         self.shared.train(self.loop, self.checkpoints, epochs, self.observer.phase)
 
+    def _prepare_teacher(self) -> None:
+        """The network by which others are trained: what was given, or one that is trained first."""
+        if not self.problem.distills:
+            return
+        assert self.task is not None, "it has been checked"
+        file = self.config.teacher
+        if file is None:
+            graph = teaching.first_teacher(self.problem)
+            assert graph is not None, "it has been checked"
+            recipe = self.problem.final.by_labels().lasting(self.timetable.teacher_epochs(graph))
+            by = self._training(recipe, objectives=(self.problem.first,))
+            folder, phase = self.run.directory, self.observer.phase
+            file = str(teaching.trained(graph, by, self.task, folder, self.loop, self.checkpoints, phase))
+        try:
+            self.teacher = Teacher.read(Path(file))
+        except WeightsLost as lost:
+            raise RunError(f"the teacher of this run is lost: {lost}; put {file} back, or begin anew with another "
+                           "one") from None  # fmt: skip
+
     # ---- strategies -----------------------------------------------------------------------------------------------
 
     def _strategy(self) -> Strategy:
@@ -179,7 +201,7 @@ class Session:
             toolbox.decorate("individual", partial(_beginning_with, first))
         strategy = self.problem.make(toolbox, rng).begin_with(first)
         preference = None if self.shared is None else self.shared.facts["weights"]
-        strategy.prepare(RunBench(self.problem, self.config, preference), self.run.directory)
+        strategy.prepare(RunBench(self.problem, self.config, preference, self.teacher), self.run.directory)
         return strategy
 
     def _baseline(self) -> Strategy:
@@ -260,6 +282,7 @@ class Session:
             accumulate=config.accumulate,
             threads=config.threads,
             profile=config.profile,
+            teacher=self.teacher if recipe.distills else None,
             **options,
         )
 

@@ -7,6 +7,7 @@ best/            the winner, trained: see `evonas.model.trained`
 reference/       what it is held against, trained as it is: the network by hand, and the best of random search
 random_search/
 as_trained/      the winner with the weights that the search has left it with, where weights are inherited
+teacher/         the network by which others are trained, by its checksum, where recipes distil
 checkpoints/     of trainings that may go on, by their checksums
 weights/         of those that are alive, by their checksums
 trained/ID/      others that were trained afterwards
@@ -26,12 +27,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evonas.errors import RunError, UserError
+from evonas.evaluation.teacher import Teacher
 from evonas.model.trained import TrainedNetwork
 from evonas.ranking import best_of, pareto_front
 from evonas.run import config as configs
 from evonas.run import summary as summaries
 from evonas.run.budget import Budget
-from evonas.run.config import Config
+from evonas.run.config import TEACHER, Config
 from evonas.run.found import Found
 from evonas.run.journal import COSTS, Event, JournalError, is_held, read
 from evonas.run.problem import NOTHING, Brought, Problem, read_setup
@@ -47,7 +49,13 @@ Read = TypeVar("Read")
 FOLDERS = {"winner": "best", "winner_as_trained": "as_trained"}  # of finalists; others have the name of their role
 
 
-ONE_VALUE = ("final", "supernet", "finalists", "baseline-finalists")  # phases judged by the first objective alone
+ONE_VALUE = (
+    "final",
+    "supernet",
+    TEACHER,
+    "finalists",
+    "baseline-finalists",
+)  # phases judged by the first objective alone
 
 
 class Run:
@@ -180,6 +188,16 @@ class Run:
         """What was searched; it needs neither the data nor the task."""
         self._require_trust(self.untrusted_space)
         return self._read(read_setup).space
+
+    @property
+    def teacher(self) -> Teacher | None:
+        """The network by which others are trained; None: there is none, or none yet. Raises UserError where its file is
+        missing or damaged."""
+        if self.config.teacher is not None:
+            return Teacher.read(Path(self.config.teacher))
+        told = (record.get("weights") for record in self.records() if record["phase"] == TEACHER)
+        kept = next((name for name in told if name), None)
+        return None if kept is None else Teacher.read(self.directory / TEACHER / f"{kept}.safetensors")
 
     @property
     def journal_path(self) -> Path:

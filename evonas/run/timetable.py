@@ -13,7 +13,13 @@ from evonas.recipe import Recipe
 from evonas.run.budget import Budget
 from evonas.run.config import Config
 from evonas.run.journal import Journal
-from evonas.run.probe import SUPERNET_SHARE, final_epoch_seconds, final_seconds, supernet_epoch_seconds
+from evonas.run.probe import (
+    SUPERNET_SHARE,
+    final_epoch_seconds,
+    final_seconds,
+    supernet_epoch_seconds,
+    teacher_epoch_seconds,
+)
 from evonas.run.problem import Problem
 from evonas.run.shares import Shares
 from evonas.support.text import duration
@@ -44,7 +50,8 @@ class Timetable:
         self.problem, self.config, self.journal, self.note = problem, config, journal, note
         planned = [event for _, event in journal.events if event["event"] == "planned"]
         self.planned = {
-            what: iter([event["epochs"] for event in planned if event["id"] == what]) for what in ("supernet", "final")
+            what: iter([event["epochs"] for event in planned if event["id"] == what])
+            for what in ("supernet", "teacher", "final")
         }
 
     def of(self, budget: Budget, begun: float) -> Time:
@@ -83,6 +90,20 @@ class Timetable:
             self.journal.append({"event": "planned", "id": "supernet", "epochs": epochs})
         if epochs != usual:
             self.note(f"there is time to train the supernet for {epochs} epochs, where {usual} are usual")
+        return epochs
+
+    def teacher_epochs(self, graph: Graph) -> int:
+        """For which there is time: a teacher has half of the search's."""
+        usual, seconds = self.problem.final.epochs, self.config.budgets[0].seconds
+        if seconds is None:
+            return usual
+        epochs = next(self.planned["teacher"], None)
+        if epochs is None:
+            left = SUPERNET_SHARE * self.shares(seconds).search - self.journal.seconds
+            epochs = self._fitting(left, teacher_epoch_seconds(graph, self.problem, self.config), usual)
+            self.journal.append({"event": "planned", "id": "teacher", "epochs": epochs})
+        if epochs != usual:
+            self.note(f"there is time to train the teacher for {epochs} epochs, where {usual} are usual")
         return epochs
 
     def final_recipe(self, graphs: Sequence[Graph], before: Sequence[Graph], end: float | None) -> Recipe:

@@ -9,6 +9,8 @@ from evonas.errors import UserError
 from evonas.genomes.block_qnn import BlockQNNSpace
 from evonas.individual import Individual
 
+PATIENCE = 15  # updates until a constraint of N2N counts in full
+DEGENERATE = -1.0  # N2N's reward of what cannot be trained
 Reward = Callable[[Individual], float]
 
 
@@ -43,6 +45,21 @@ def product(target: float, below: float = -0.07, above: float = -0.07) -> Reward
         return accuracy(individual) * (latency / target) ** (below if latency <= target else above)
 
     return reward
+
+
+def compression(kept: float, relative: float) -> float:
+    """N2N's C (2 - C) R_a of a network that has a share `kept` = 1 - C of its teacher's parameters and a share
+    `relative` = R_a of its accuracy (Ashok et al. 2018, arXiv:1709.06030, section 3.3)."""
+    spared = 1 - kept
+    return spared * (2 - spared) * relative
+
+
+def constrained(reward: float, update: int) -> float:
+    """What N2N gives a network that breaks a constraint, at an update from 0: its reward at first, and from the 15th on
+    -1. The published code clips after the even power, by which the constraint fades away again; here it is clipped
+    before."""
+    patience = max(0.0, 1 - update / PATIENCE) ** 4
+    return (patience - 1) + patience * reward
 
 
 def lean_block(space: BlockQNNSpace, *, reference: float, flops: float = 1.0, density: float = 8.0) -> Reward:

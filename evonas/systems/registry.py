@@ -16,6 +16,7 @@ from evonas.operators import by_decision
 from evonas.recipe import SMALL_FINAL, Recipe
 from evonas.space import Space
 from evonas.strategies.nao import PAPER as NAO_PAPER
+from evonas.systems.n2n import PAPER as N2N_PAPER
 from evonas.systems.own import imported, is_reference
 from evonas.systems.settings import near, read_words, settings_of
 from evonas.systems.setup import Chosen, Setup, Trained
@@ -40,6 +41,7 @@ STRATEGIES: dict[str, str] = {
     "mnasnet": "evonas.systems.mnasnet:mnasnet",
     "pnas": "evonas.systems.pnas:pnas",
     "dpp-net": "evonas.systems.dpp_net:dpp_net",
+    "n2n": "evonas.systems.n2n:n2n",
     "q-learning": "evonas.systems.q_learning:q_learning",
     "block-qnn": "evonas.systems.block_qnn:block_qnn",
     "nao": "evonas.strategies.nao:NAO",
@@ -94,6 +96,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "paper": {"schedule": "metaqnn", "shaping": False, "rate": 0.01},
     },
     "nao": {"paper": NAO_PAPER},
+    "n2n": {"paper": N2N_PAPER},
 }
 
 SPACES: dict[str, str] = {
@@ -110,6 +113,7 @@ SPACES: dict[str, str] = {
     "mnasnet": "evonas.genomes.mnasnet:MnasNetSpace",
     "metaqnn": "evonas.genomes.metaqnn:MetaQNNSpace",
     "block-qnn": "evonas.genomes.block_qnn:BlockQNNSpace",
+    "n2n": "evonas.genomes.n2n:N2NSpace",
     "spos": "evonas.genomes.spos:SPOSSpace",
     "fairnas": "evonas.genomes.fairnas:FairNASSpace",
     "fbnet": "evonas.genomes.fbnet:FBNetSpace",
@@ -168,6 +172,7 @@ SYSTEMS: tuple[str, ...] = (
     "evonas.systems.mnasnet:MNASNET",
     "evonas.systems.metaqnn:METAQNN",
     "evonas.systems.block_qnn:BLOCK_QNN",
+    "evonas.systems.n2n:N2N",
     "evonas.systems.nao:NAO",
     "evonas.systems.gradients:DARTS",
     "evonas.systems.gradients:SNAS",

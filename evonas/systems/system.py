@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evonas.errors import UserError
+from evonas.graph import Graph
 from evonas.individual import Toolbox
 from evonas.operators import by_decision
 from evonas.recipe import Recipe
@@ -65,6 +66,7 @@ class System:
     baseline     the search that it is held against, beside the network by hand; None: that network alone
     supernet     the policy, by its name in the registry, that trains a supernet before the search, by whose weights
                  its strategy's proposals are judged; None: they are trained
+    taught_by    of a space the network that is trained first, to be the teacher, where recipes distil and none is given
     inherits     children begin with their parents' weights, where nothing else is said
     fidelity     the scheduler of its own strategy's trainings by one objective, where nothing else is said
     begins       the genomes of a space with which its own strategy begins, where nothing else is said
@@ -83,6 +85,7 @@ class System:
     front_signs: tuple[int, ...] | None = None
     baseline: Baseline | None = Baseline()
     supernet: str | None = None
+    taught_by: Callable[[Any], Graph] | None = None
     inherits: bool = False
     fidelity: str | None = None
     begins: Callable[[Space], Sequence[Genome]] = lambda space: ()

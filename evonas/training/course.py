@@ -13,6 +13,7 @@ from torch import nn
 from evonas.recipe import Recipe
 from evonas.support.stopwatch import UNWATCHED, Unwatched
 from evonas.tasks.splits import Split
+from evonas.training.distillation import Guide
 from evonas.training.train import Training, TrainingFailed, evaluate
 
 RESTARTED = 0.4  # times the learning rate (Baker et al. 2017; Zhong et al. 2018)
@@ -60,10 +61,12 @@ class Course:
         validation: Split | None = None,
         precision: str = "float32",
         splits: int = 1,
+        teacher: Guide | None = None,
         watch: Unwatched = UNWATCHED,
     ) -> None:
         self.network, self.split, self.recipe, self.validation = network, split, recipe, validation
-        self.settings: dict[str, Any] = {"seed": seed, "precision": precision, "splits": splits, "watch": watch}
+        self.settings: dict[str, Any] = {"seed": seed, "precision": precision, "splits": splits, "teacher": teacher,
+                                         "watch": watch}  # fmt: skip
         self.precision, self.watch = precision, watch
         self.restarts = recipe.restarts if validation is not None else 0
         self.begun = copy.deepcopy(network.state_dict()) if self.restarts else {}

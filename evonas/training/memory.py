@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 from evonas.gates import Is
 from evonas.graph import INPUT, Edge, Graph
@@ -25,12 +26,19 @@ SPARE = {"cpu": {"float32": 1.28, "bfloat16": 1.4}, "cuda": {"float32": 1.1, "bf
 
 
 def training_bytes(
-    graph: Graph, recipe: Recipe, *, device: str = "cpu", precision: str = "float32", splits: int = 1
+    graph: Graph,
+    recipe: Recipe,
+    *,
+    device: str = "cpu",
+    precision: str = "float32",
+    splits: int = 1,
+    teacher: Graph | None = None,
 ) -> int:
     """Bytes that training the network of a graph takes at its peak, above what the process and its data take.
 
     Weights, their gradients and the optimizer's state, and the largest sum of tensors between the operations that are
     alive at once, for a batch (of which `splits` parts go through one after the other), with what the allocator wastes.
+    A teacher keeps its weights; its tensors go before the network's come, but for those that both are compared by.
     """
     graph = graph.simplified(training=True).shared()
     size = -(-recipe.batch_size // splits)
@@ -40,7 +48,14 @@ def training_bytes(
         second = head(graph.shapes[graph.auxiliary], graph.output_shape[0])
         live += _peak(second, size, BYTES[precision])
         weights += second.parameters
-    return int(SPARE[device][precision] * (_held(weights, recipe) + live))
+    held = _held(weights, recipe)
+    if teacher is not None:
+        whole = teacher.simplified().shared()
+        nodes = (whole.output, *recipe.features)
+        wanted = sum(size * prod(whole.shapes[name]) * BYTES[precision] for name in nodes if name in whole.shapes)
+        live = max(live + 2 * wanted, _peak(whole, size, BYTES[precision], backward=False))  # twice: own gradients
+        held += teacher.parameters * FLOAT
+    return int(SPARE[device][precision] * (held + live))
 
 
 def supernet_bytes(
@@ -74,14 +89,12 @@ def _held(weights: int, recipe: Recipe) -> int:
     return weights * FLOAT * (3 if recipe.optimizer == "sgd" else 4)
 
 
-def splits_within(
-    graph: Graph, recipe: Recipe, limit: int, *, device: str = "cpu", precision: str = "float32"
-) -> int | None:
+def splits_within(graph: Graph, recipe: Recipe, limit: int, **settings: Any) -> int | None:
     """The fewest equal parts of a batch with which a training stays within `limit` bytes; None where even two images at
-    a time are too much."""
+    a time are too much. `settings` as of `training_bytes`."""
     splits = 1
     while recipe.batch_size // splits >= 2:
-        if training_bytes(graph, recipe, device=device, precision=precision, splits=splits) <= limit:
+        if training_bytes(graph, recipe, splits=splits, **settings) <= limit:
             return splits
         splits *= 2
     return None
@@ -108,18 +121,21 @@ class _Step:
     weighs: bool = False
 
 
-def _peak(graph: Graph, size: int, width: int) -> int:
-    """Bytes of the tensors of one training step that are alive at once, at most."""
+def _peak(graph: Graph, size: int, width: int, *, backward: bool = True) -> int:
+    """Bytes of the tensors of one training step that are alive at once, at most; without `backward`, of one forward
+    pass of which no gradient is wanted."""
     images = _Tensor(size * prod(graph.input_shape) * FLOAT)
     steps = list(_steps(graph, images, size, width))
     for step in steps:
-        for tensor in (*step.inputs, *step.kept):
+        for tensor in (*step.inputs, *(step.kept if backward else ())):
             tensor.users += 1
     alive = peak = images.bytes
     for step in steps:  # forward: what nobody wants any more goes
-        alive += (step.output.bytes if step.output else 0) + step.besides
+        alive += (step.output.bytes if step.output else 0) + step.besides * backward
         peak = max(peak, alive)
         alive -= _released(step.inputs)
+    if not backward:
+        return peak
     for step in reversed(steps):  # backward: gradients come, and what was kept for them goes
         if step.output is not None:
             handed = step.output.gradient or 0

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from evonas.errors import UserError
 from evonas.network import build, tapped
 from evonas.recipe import Recipe
 from evonas.scheduled import Scheduled, scheduled
@@ -20,6 +21,7 @@ from evonas.tasks.splits import Split
 from evonas.tasks.task import measure
 from evonas.training.auxiliary import head
 from evonas.training.average import averaged
+from evonas.training.distillation import Guide, distilled
 from evonas.training.optimizers import SGD, Adam, RMSprop
 
 
@@ -39,6 +41,7 @@ class Training:
                 and loss stay float32)
     splits      parts of each batch that go through the network one after the other, to save memory; the gradients are
                 those of the whole batch, but batch norms see a part at a time
+    teacher     that the recipe's distillation imitates
     watch       is told of the sections data, forward, backward and optimizer
 
     Shuffling, augmentation and dropout of an epoch draw from streams of the seed and its number; the global generators
@@ -55,13 +58,19 @@ class Training:
         seed: int,
         precision: str = "float32",
         splits: int = 1,
+        teacher: Guide | None = None,
         watch: Unwatched = UNWATCHED,
     ) -> None:
+        if recipe.distills and teacher is None:
+            raise UserError("the recipe distils, and there is no teacher; give one, or take recipe.by_labels()")
         self.device = split.device
         network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network, self.split, self.recipe = network, split, recipe
         self.seed, self.precision, self.splits, self.watch = seed, precision, splits, watch
-        self.head, self.tapped = _auxiliary(network, recipe, seed, self.device)
+        self.teacher = teacher if recipe.distills else None
+        self.head, nodes = _auxiliary(network, recipe, seed, self.device)
+        nodes += recipe.features
+        self.tapped = tapped(network, *nodes) if nodes else None  # type: ignore[arg-type]  # built of a graph
         self.weights = [*network.parameters(), *(self.head.parameters() if self.head else ())]
         self.optimizer = optimizer_of(self.weights, recipe)
         self.batch_size = min(recipe.batch_size, len(split))
@@ -156,14 +165,16 @@ class Training:
     def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
         task, recipe = self.split.task, self.recipe
         with autocast(self.device, self.precision):
-            if self.head is None:
-                outputs = self.network(inputs)
-            else:
-                outputs, middle = self.tapped(inputs)
-                second = self.head(middle)
-        loss = task.loss(outputs.float(), targets, recipe)
-        if self.head is not None:
-            loss = loss + recipe.auxiliary * task.loss(second.float(), targets, recipe)
+            wanted = None if self.teacher is None else self.teacher(inputs, recipe.features)
+            outputs, *inner = (self.network(inputs),) if self.tapped is None else self.tapped(inputs)
+            second = None if self.head is None else self.head(inner.pop(0))
+        if wanted is None or recipe.hard:
+            loss = task.loss(outputs.float(), targets, recipe)
+            if second is not None:
+                loss = loss + recipe.auxiliary * task.loss(second.float(), targets, recipe)
+        if wanted is not None:
+            taught = distilled(recipe, [outputs, *inner], wanted)
+            loss = recipe.hard * loss + taught if recipe.hard else taught
         for module in self.scheduled:
             if (penalty := module.penalty()) is not None:
                 loss = loss + penalty
@@ -172,15 +183,13 @@ class Training:
 
 def _auxiliary(
     network: nn.Module, recipe: Recipe, seed: int, device: torch.device
-) -> tuple[nn.Module | None, nn.Module]:
-    """The second head and the network that feeds it, where the recipe and the network's graph have one."""
-    if not recipe.auxiliary or not isinstance(network, fx.GraphModule):
-        return None, network
-    graph = network.meta.get("graph")
-    if graph is None or graph.auxiliary is None:
-        return None, network
+) -> tuple[nn.Module | None, tuple[str, ...]]:
+    """The second head and the node that feeds it, where the recipe and the network's graph have one."""
+    graph = network.meta.get("graph") if isinstance(network, fx.GraphModule) else None
+    if not recipe.auxiliary or graph is None or graph.auxiliary is None:
+        return None, ()
     made = build(head(graph.shapes[graph.auxiliary], graph.output_shape[0]), seed=number(seed, "auxiliary"))
-    return made.to(device=device, memory_format=torch.channels_last), tapped(network, graph.auxiliary)  # type: ignore[call-overload]
+    return made.to(device=device, memory_format=torch.channels_last), (graph.auxiliary,)  # type: ignore[call-overload]
 
 
 def evaluate(network: nn.Module, split: Split, *, precision: str = "float32") -> dict[str, float]:

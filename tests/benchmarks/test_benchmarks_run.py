@@ -31,6 +31,7 @@ ARGUMENTS = {  # what a script cannot do without; the others have none
     "nash.py": ("rows.csv",),
     "eas.py": ("rows.csv",),
     "net2net.py": ("rows.csv",),
+    "n2n.py": ("rows.csv", "digits"),
     "nao.py": ("rows.csv", "digits"),
     "shared_workers.py": (),
     "sharing.py": ("rows.csv", "digits", TABLE, "nasbench201"),

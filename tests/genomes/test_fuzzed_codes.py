@@ -39,6 +39,7 @@ SMALL = {  # fields with which every registered space has small networks, often 
     "darts-sets": [FEW, FEW | {"pairs": 2, "exact": True}],
     "das": [{"widths": (2, 3), "sizes": (3, 2), "strides": (1, 2), "hidden": (3,), "input_shape": (3, 4, 4)},
             {"widths": (2,), "sizes": (4,), "strides": (1,), "individual": False, "input_shape": (2, 4, 4)}],
+    "n2n": [{"input_shape": (1, 4, 4)}, {"input_shape": (1, 8, 8), "multipliers": (0.5, 1.0)}],
     "spos": [{"repeats": (1, 2), "channels": (8, 16), "stem": 4, "last": 8, "input_shape": (3, 8, 8)}, {}],
     "fairnas": [{"widths": (4, 8), "depths": (1, 2), "strides": (1, 2), "stem": 4, "first": 4, "last": 8,
                  "input_shape": (3, 8, 8)}, {}],

@@ -54,6 +54,7 @@ CONTENDERS = [
 ]  # fmt: skip
 ELSEWHERE = {
     "nas-rl", "eas", "block-qnn", "pnas", "dpp-net",  # search their own spaces alone: below
+    "n2n",  # searches its own space alone: test_n2n_policies.py
     "darts", "snas", "gdas", "pc-darts", "enas", "gdas-nsas",  # train by themselves: tests/supernets
     "fbnet", "proxylessnas", "mask-connect", "das", "p-darts", "i-darts", "data",  # so do these
     "preferred", "given",  # go by what a supernet's policy has learnt: tests/supernets

@@ -38,6 +38,8 @@ WRONG = {
     "pnas": [{"beam": 0}, {"smallest": -1}, {"sizes": -1}, {"members": 0}, {"predictor": "gru"}, {"space.blocks": 6}],
     "dpp-net": [{"beam": 0}, {"smallest": -1}, {"sizes": -1}, {"members": 0}, {"space.layers": 1}, {"growth": 6}],
     "metaqnn": [*Q_LEARNING, {"schedule": "slow"}],
+    "n2n": [{"strategy.evaluations": 0}, {"batch": 0}, {"units": 0}, {"removal": 1.5}, {"removal_rate": 0.0},
+            {"shrinkage_rate": 0.0}, {"variant": "paper"}, {"min_relative": -0.1}, {"multipliers": (0.5,)}],
     "nao": [{"initial": 0}, {"seeds": 0}, {"new": 0}, {"eta": 0.0}, {"trade_off": 1.1}, {"dropout": 1.0},
             {"strategy.layers": -1}, {"strategy.epochs": 0}, {"strategy.evaluations": 0}],
     "spos": [*GENERATIONS, {"parents": 0}, {"bins": -1}, {"space.channels": (16, 16)}, {"space.dropout": 1.0}],
