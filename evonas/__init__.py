@@ -26,17 +26,19 @@ if TYPE_CHECKING:
     from evonas.api import open_run, search, train
     from evonas.comparison import compare
     from evonas.comparison.tau import tau
+    from evonas.compression import compress
     from evonas.errors import RunError, UserError
     from evonas.estimator import NASClassifier
     from evonas.model.trained import TrainedNetwork
 
-__all__ = ["NASClassifier", "RunError", "TrainedNetwork", "UserError", "compare", "open_run", "search", "tau", "train"]
+__all__ = ["NASClassifier", "RunError", "TrainedNetwork", "UserError", "compare", "compress", "open_run", "search",
+           "tau", "train"]  # fmt: skip
 
 
 def __getattr__(name: str) -> _Any:
     """Public names are imported when they are used: `import evonas` costs next to nothing."""
     homes = {"RunError": "errors", "UserError": "errors", "TrainedNetwork": "model.trained"}
-    homes["NASClassifier"] = "estimator"
+    homes |= {"NASClassifier": "estimator", "compress": "compression"}
     homes |= dict.fromkeys(("open_run", "search", "train"), "api") | {"compare": "comparison", "tau": "comparison.tau"}
     if name not in homes:
         raise AttributeError(f"module 'evonas' has no attribute {name!r}")

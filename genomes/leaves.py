@@ -32,7 +32,7 @@ from evonas.operations import (
 )
 from evonas.operations.layers import sides
 
-FEWEST = 10  # channels to which a layer is made smaller
+FEWEST = 10  # channels to which a layer is made smaller, in the published code
 KEEPS_CHANNELS = (
     BatchNorm, ReLU, MaxPool, AveragePool, GlobalAveragePool, Dropout, DropPath, Identity, Zero, Scale, SqueezeExcite,
 )  # fmt: skip
@@ -48,9 +48,9 @@ def smaller(value: Any, multiplier: float, least: int = 1) -> Any:
     return max(int(value * multiplier + 1e-9), least)
 
 
-def fewer(channels: int, multiplier: float) -> int:
-    """Channels times a multiplier, and no less than 10, where there were more."""
-    return max(smaller(channels, multiplier), min(FEWEST, channels))
+def fewer(channels: int, multiplier: float, fewest: int = FEWEST) -> int:
+    """Channels times a multiplier, and no less than so many, where there were more."""
+    return max(smaller(channels, multiplier), min(fewest, channels))
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Leaf:
     beside      other paths of the network go by it: it keeps the size that it gives
     removable   the network could do without it
     attributes  of kernel, stride, channels and padding those that may be multiplied, and would change by it
+    fewest      channels that it may be left
     skip        of a layer beside other paths: the number of the last layer before them, and of the first after them,
                 from 1; else (0, 0)
     """
@@ -70,6 +71,7 @@ class Leaf:
     beside: bool
     removable: bool
     attributes: tuple[str, ...]
+    fewest: int = FEWEST
     skip: tuple[int, int] = (0, 0)
 
     def allows(self, attribute: str, multiplier: float, chosen: Mapping[str, float]) -> bool:
@@ -89,7 +91,7 @@ class Leaf:
         for attribute, multiplier in multipliers.items():
             if attribute == "channels":
                 name = "features" if isinstance(operation, Linear) else "channels"
-                values[name] = fewer(getattr(operation, name), multiplier)
+                values[name] = fewer(getattr(operation, name), multiplier, self.fewest)
             else:
                 least = 0 if attribute == "padding" else 1
                 values[attribute] = smaller(getattr(operation, attribute), multiplier, least)
@@ -265,8 +267,8 @@ class Groups:
         self._parent[self._find(other)] = self._find(one)
 
 
-def plan_of(graph: Graph) -> Plan:
-    """The layers of a network."""
+def plan_of(graph: Graph, fewest: int = FEWEST) -> Plan:
+    """The layers of a network, each of which may be left so many channels."""
     groups = Groups(graph.input_shape, graph.nodes, {node.name: names_of(node) for node in graph.nodes})
     free, last = groups.free(), groups.output
     place = {INPUT: 0} | {node.name: number for number, node in enumerate(graph.nodes, 1)}
@@ -279,11 +281,12 @@ def plan_of(graph: Graph) -> Plan:
             given = operation.shape(shape)
             needed = (by and given[1:] != shape[1:]) or (given[0] != shape[0] and groups.is_fixed(name))
             removable = isinstance(operation, REMOVABLE) and name != last and not needed
-            leaves.append(Leaf(name, operation, by, removable, _attributes(operation, by, name in free)))
+            wide = name in free and described(operation)[3] > fewest
+            leaves.append(Leaf(name, operation, by, removable, _attributes(operation, by, wide), fewest))
     return Plan(graph, tuple(_with_skips(leaves)))
 
 
-def _attributes(operation: Operation, beside: bool, free: bool) -> tuple[str, ...]:
+def _attributes(operation: Operation, beside: bool, wide: bool) -> tuple[str, ...]:
     """What may be multiplied, and would change by it."""
     found = []
     if isinstance(operation, SLIDES):
@@ -292,7 +295,7 @@ def _attributes(operation: Operation, beside: bool, free: bool) -> tuple[str, ..
             found.append("kernel")
         if not beside and max(sides(operation.stride)) > 1:
             found.append("stride")
-    if free and described(operation)[3] > FEWEST:
+    if wide:
         found.append("channels")
     if isinstance(operation, SLIDES) and not beside and max(sides(operation.padding or 0)) > 0:
         found.append("padding")

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from evonas.errors import UserError
-from evonas.genomes.leaves import Leaf, Plan, plan_of
+from evonas.genomes.leaves import FEWEST, Leaf, Plan, plan_of
 from evonas.genomes.start import start_graph
 from evonas.graph import Graph, GraphError
 from evonas.operations import Linear
@@ -35,11 +35,13 @@ class N2NSpace(Space):
 
     start         the JSON of the network (`Graph.to_json`); empty: the residual network by hand
     multipliers   of kernels, strides, channels and paddings
+    fewest        channels that a layer is left
     """
 
     name: ClassVar[str] = "n2n"
     start: str = ""
     multipliers: tuple[float, ...] = MULTIPLIERS
+    fewest: int = FEWEST
     input_shape: tuple[int, int, int] = (3, 32, 32)
     outputs: int = 10
 
@@ -49,7 +51,9 @@ class N2NSpace(Space):
                             "1, with 1, by which nothing changes")  # fmt: skip
         if len(set(self.multipliers)) < len(self.multipliers):
             raise UserError(f"multipliers are {self.multipliers}; give each once")
-        start_graph(self.start, self.input_shape, self.outputs)  # says what is wrong with it
+        if self.fewest < 1:
+            raise UserError(f"fewest is {self.fewest}; use at least 1")
+        start_graph(self.start, tuple(self.input_shape), self.outputs)  # says what is wrong with it
 
     @property
     def whole(self) -> Graph:
@@ -59,7 +63,7 @@ class N2NSpace(Space):
     @property
     def plan(self) -> Plan:
         """Its layers, in order."""
-        return _plan(self.start, self.input_shape, self.outputs)
+        return _plan(self.start, tuple(self.input_shape), self.outputs, self.fewest)
 
     def next(self, prefix: Genome) -> Decision | None:
         given = iter(prefix)
@@ -107,8 +111,8 @@ class N2NSpace(Space):
 
 
 @lru_cache(maxsize=16)
-def _plan(start: str, input_shape: tuple[int, ...], outputs: int) -> Plan:
-    return plan_of(start_graph(start, input_shape, outputs).simplified(training=True))
+def _plan(start: str, input_shape: tuple[int, ...], outputs: int, fewest: int) -> Plan:
+    return plan_of(start_graph(start, input_shape, outputs).simplified(training=True), fewest)
 
 
 def _require_small(graph: Graph) -> None:

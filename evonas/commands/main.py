@@ -24,6 +24,7 @@ COMMANDS = (
     "train",
     "widen",
     "deepen",
+    "compress",
     "predict",
     "evaluate",
     "export",
