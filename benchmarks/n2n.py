@@ -32,6 +32,7 @@ from evonas.evaluation.teacher import Teacher, packed
 from evonas.evaluation.training import Training
 from evonas.genomes.n2n import N2NSpace
 from evonas.genomes.start import GivenGraph
+from evonas.graph import GraphError
 from evonas.individual import Individual
 from evonas.run.problem import fitted
 from evonas.strategies.rewards import DEGENERATE, compression
@@ -89,7 +90,7 @@ def measured(task: ImageClassification, setup: object, teacher: Teacher, way: st
         candidate = Candidate(tuple(individual), space)
         try:
             key = evaluator.identity(candidate)
-        except Exception as error:  # it has no graph, and its training says so
+        except GraphError as error:  # it cannot be, and its training says so
             key = str(error)
         if key not in known:
             known[key] = Job(evaluator, candidate)().values

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from evonas.errors import RunError
 from evonas.evaluation import Candidate, Decoder, Evaluator, Function, Genome
 from evonas.evaluation.checkpoints import Checkpoints
-from evonas.evaluation.inheritance import Inheritance, WeightsLost, WeightStore
+from evonas.evaluation.inheritance import Inheritance, WeightStore
 from evonas.evaluation.keeper import Keeper
 from evonas.evaluation.limits import Guard
 from evonas.evaluation.mean import Mean
@@ -175,11 +175,7 @@ class Session:
             by = self._training(recipe, objectives=(self.problem.first,))
             folder, phase = self.run.directory, self.observer.phase
             file = str(teaching.trained(graph, by, self.task, folder, self.loop, self.checkpoints, phase))
-        try:
-            self.teacher = Teacher.read(Path(file))
-        except WeightsLost as lost:
-            raise RunError(f"the teacher of this run is lost: {lost}; put {file} back, or begin anew with another "
-                           "one") from None  # fmt: skip
+        self.teacher = teaching.found(Path(file))
 
     # ---- strategies -----------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from evonas.errors import RunError, UserError
 from evonas.evaluation import Candidate, Decoder, Outcome
 from evonas.evaluation.checkpoints import Checkpoints
 from evonas.evaluation.evaluator import Evaluator
-from evonas.evaluation.inheritance import WeightStore
+from evonas.evaluation.inheritance import WeightsLost, WeightStore
 from evonas.evaluation.keeper import Keeper
 from evonas.evaluation.teacher import Teacher, facts_in, packed
 from evonas.evaluation.training import Training
@@ -111,6 +111,15 @@ def beginning_with(lent: Lent | None, setup: Setup, settings: Mapping[str, Any])
     said = "start" in settings or "space.start" in settings
     starts = any(each.name == "start" for each in fields(setup.space))
     return dict(settings) | ({"space.start": lent.graph} if lent is not None and starts and not said else {})
+
+
+def found(file: Path) -> Teacher:
+    """The teacher in a run's directory. Raises RunError where it is lost."""
+    try:
+        return Teacher.read(file)
+    except WeightsLost as lost:
+        raise RunError(f"the teacher of this run is lost: {lost}; put {file} back, or begin anew with another "
+                       "one") from None  # fmt: skip
 
 
 def first_teacher(problem: Problem) -> Graph | None:

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import pi, tan
 from random import Random
-
-import torch
+from typing import TYPE_CHECKING
 
 from evonas.errors import UserError
 from evonas.genomes.edits import EditSpace
 from evonas.individual import Individual
-from evonas.strategies.eas_model import FC, Decided, Layer, MetaController, blocks_of, layers_of
+from evonas.space import Space
 from evonas.strategies.rewards import accuracy
 from evonas.strategies.strategy import Strategy
 from evonas.support.device import torch_threads
-from evonas.training.optimizers import Adam
+
+if TYPE_CHECKING:  # torch is loaded with the controller
+    from evonas.strategies.eas_model import Decided, Layer
 
 LARGEST = 0.9999  # accuracy that is rewarded: the tangent of 1 has no end
 
@@ -37,14 +38,15 @@ class EAS(Strategy):
 
     where the baseline b moves with each batch, before it is subtracted: b <- b + `decay` (mean R - b).
 
-    space          whose genomes are edits of a plain network
-    batch          networks for one step of Adam
-    wider, deeper  steps of an episode
-    learning_rate  of Adam
-    decay          of the baseline
-    entropy        weight of the entropy of the decisions
-    learning       False: uniform decisions, wider and deeper steps in a random order (the paper's random search)
-    evaluations    in all, the start network among them
+    space           whose genomes are edits of a plain network
+    batch           networks for one step of Adam
+    wider           steps of an episode in which layers become wider
+    deeper          steps of an episode in which a layer is inserted
+    learning_rate   of Adam
+    decay           of the baseline
+    entropy         weight of the entropy of the decisions
+    learning        False: uniform decisions, wider and deeper steps in a random order (the paper's random search)
+    evaluations     in all, the start network among them
 
     Networks that failed have no part in a step. A result that comes late waits with its batch.
 
@@ -55,7 +57,7 @@ class EAS(Strategy):
 
     def __init__(
         self,
-        space: EditSpace,
+        space: Space,
         *,
         rng: Random,
         batch: int = 10,
@@ -82,10 +84,9 @@ class EAS(Strategy):
         self.space, self.rng, self.batch, self.steps = space, rng, batch, (wider, deeper)
         self.decay, self.entropy, self.learning = decay, entropy, learning
         self.evaluations: int = evaluations
-        with torch_threads(1):
-            generator = torch.Generator().manual_seed(rng.getrandbits(63))
-            self.controller = MetaController(space.kernels, generator=generator)
-            self.optimizer = Adam(self.controller.parameters(), learning_rate)
+        from evonas.strategies.eas_model import MetaController
+
+        self.controller = MetaController(space.kernels, rng=rng, learning_rate=learning_rate)
         self.baseline = 0.0
         self.start: Individual | None = None
         self.failed = False  # the start could not be trained
@@ -142,6 +143,8 @@ class EAS(Strategy):
 
     def episode(self) -> tuple[tuple[str, ...], list[Decided]]:
         """The edits of a network, and the decisions that led to them."""
+        from evonas.strategies.eas_model import FC, blocks_of, layers_of
+
         order = [*["wider"] * self.steps[0], *["deeper"] * self.steps[1]]
         if not self.learning:
             self.rng.shuffle(order)
@@ -166,16 +169,18 @@ class EAS(Strategy):
     def _widens(self, layers: Sequence[Layer]) -> Decided:
         if self.learning:
             return self.controller.wider(layers)
-        chosen = [layer.wider is not None and self.rng.random() < 0.5 for layer in layers]
-        return Decided(tuple(chosen), torch.zeros(()), torch.zeros(()))
+        return self.controller.wider(layers, [layer.wider is not None and self.rng.random() < 0.5 for layer in layers])
 
     def _deepens(self, layers: Sequence[Layer]) -> Decided:
+        from evonas.strategies.eas_model import blocks_of
+
         if self.learning:
             return self.controller.deeper(layers)
         blocks = blocks_of(layers)
         block = self.rng.choice([number for number, of in enumerate(blocks) if of])
-        chosen = (block, self.rng.randrange(len(blocks[block])), self.rng.randrange(len(self.space.kernels)))
-        return Decided(chosen, torch.zeros(()), torch.zeros(()))
+        return self.controller.deeper(
+            layers, (block, self.rng.randrange(len(blocks[block])), self.rng.randrange(len(self.space.kernels)))
+        )
 
     # ---- learning -------------------------------------------------------------------------------------------------
 
@@ -196,10 +201,8 @@ class EAS(Strategy):
     def _learn(self, told: Sequence[tuple[list[Decided], float]]) -> None:
         mean = sum(reward for _, reward in told) / len(told)
         self.baseline += self.decay * (mean - self.baseline)
-        loss = torch.zeros(())
-        for decided, reward in told:
-            for each in decided:
-                loss = loss - each.log_probability * (reward - self.baseline) / len(told) - self.entropy * each.entropy
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+        self.controller.descend(
+            -each.log_probability * (reward - self.baseline) / len(told) - self.entropy * each.entropy
+            for decided, reward in told
+            for each in decided
+        )

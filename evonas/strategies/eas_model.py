@@ -4,9 +4,10 @@ Architecture Search by Network Transformation", arXiv:1707.04873, section 3; the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
+from random import Random
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from evonas.graph import Graph
 from evonas.morphisms import offers
 from evonas.morphisms.morphism import place_of, width_of
 from evonas.operations import Convolution, Linear, sides
+from evonas.training.optimizers import Adam
 
 CONV, FC, POOL = range(3)
 KINDS = 3
@@ -76,13 +78,15 @@ class MetaController(nn.Module):
     longest    layers of one at most
     embedding  length of that of a layer's kind, width and kernel together
     units      of the encoder in each direction; the decoder of the deeper actor has twice as many
+    largest    width that is read as 1
     """
 
     def __init__(
         self,
         kernels: Sequence[int],
         *,
-        generator: torch.Generator,
+        rng: Random,
+        learning_rate: float,
         blocks: int = 8,
         longest: int = 32,
         embedding: int = 16,
@@ -90,8 +94,8 @@ class MetaController(nn.Module):
         largest: int = 2048,
     ) -> None:
         super().__init__()
-        self.kernels, self.blocks, self.longest, self.generator = tuple(kernels), blocks, longest, generator
-        self.largest = largest
+        self.kernels, self.blocks, self.longest, self.largest = tuple(kernels), blocks, longest, largest
+        self.generator = torch.Generator().manual_seed(rng.getrandbits(63))  # for initial weights and choices
         self.read = nn.Linear(KINDS + 2, embedding)  # of kind, width and kernel
         self.encoder = nn.LSTM(embedding, units, bidirectional=True)
         self.widen = nn.Linear(2 * units, 1)
@@ -102,7 +106,14 @@ class MetaController(nn.Module):
         with torch.no_grad():
             for weight in self.parameters():
                 bound = sqrt(3) if weight is self.choices.weight else 1 / sqrt(max(weight.shape[-1], 1))
-                weight.uniform_(-bound, bound, generator=generator)
+                weight.uniform_(-bound, bound, generator=self.generator)
+        self.optimizer = Adam(self.parameters(), learning_rate)
+
+    def descend(self, losses: Iterable[Tensor]) -> None:
+        """A step of Adam on the sum of these."""
+        self.optimizer.zero_grad()
+        torch.stack(list(losses)).sum().backward()
+        self.optimizer.step()
 
     def encode(self, layers: Sequence[Layer]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The states of all layers [L, 2 units], and the encoder's last state h, c [1, 2 units]."""

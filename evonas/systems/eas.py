@@ -3,52 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from random import Random
-from typing import TYPE_CHECKING
 
 from evonas.genomes.edits import EditSpace
 from evonas.operators.edits import toolbox
 from evonas.recipe import DIGITS_FINAL, DIGITS_RECIPE, RECIPES, SMALL_FINAL, SMALL_RECIPE
-from evonas.space import Space
 from evonas.systems.system import Baseline, Preset, System
-
-if TYPE_CHECKING:
-    from evonas.strategies.eas import EAS as Strategy
 
 NOISE = 0.01  # published code
 SPACE = EditSpace(kinds=("widen", "deepen"), kernels=(1, 3, 5), noise=NOISE, edits=100)
-
-
-def eas(
-    space: Space,
-    *,
-    rng: Random,
-    batch: int = 10,
-    wider: int = 4,
-    deeper: int = 5,
-    learning_rate: float = 2e-3,
-    decay: float = 0.95,
-    entropy: float = 1e-5,
-    learning: bool = True,
-    evaluations: int = 151,
-) -> Strategy:
-    """EAS: a meta-controller that reads a network and edits it.
-
-    batch           networks for one step of Adam
-    wider           steps of an episode in which layers become wider
-    deeper          steps of an episode in which a layer is inserted
-    learning_rate   of Adam
-    decay           of the baseline
-    entropy         weight of the entropy of the decisions
-    learning        whether it learns; else decisions are uniform, in a random order
-    evaluations     in all, the start network among them
-    """
-    from evonas.strategies.eas import EAS as Strategy
-
-    return Strategy(
-        space, rng=rng, batch=batch, wider=wider, deeper=deeper, learning_rate=learning_rate, decay=decay,  # type: ignore[arg-type]
-        entropy=entropy, learning=learning, evaluations=evaluations,
-    )  # fmt: skip
 
 
 EAS = System(

@@ -28,7 +28,7 @@ STRATEGIES: dict[str, str] = {
     "local": "evonas.strategies.local_search:LocalSearch",
     "aging": "evonas.strategies.aging:AgingEvolution",
     "tournament": "evonas.strategies.tournament:Tournament",
-    "eas": "evonas.systems.eas:eas",
+    "eas": "evonas.strategies.eas:EAS",
     "hill-climbing": "evonas.strategies.hill_climbing:HillClimbing",
     "growing-tournament": "evonas.strategies.growing_tournament:GrowingTournament",
     "guided": "evonas.strategies.guided:Guided",

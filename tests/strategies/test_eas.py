@@ -52,7 +52,7 @@ def layer(kind=CONV, wider="8", behind="a.relu"):
 
 
 def controller():
-    return MetaController((1, 3, 5), generator=torch.Generator().manual_seed(0))
+    return MetaController((1, 3, 5), rng=Random(0), learning_rate=0.01)
 
 
 def test_a_layer_that_cannot_become_wider_never_does_and_its_decision_counts_for_nothing():
