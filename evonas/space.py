@@ -100,6 +100,11 @@ class Space:
     def has_heritage(self) -> bool:
         return type(self).heritage is not Space.heritage
 
+    @property
+    def unchanged(self) -> tuple[Token, ...] | None:
+        """The genome of the network that a space changes, where genomes are changes of one; None: they are not."""
+        return None
+
     def units(self, genome: Genome) -> list[tuple[tuple[str, Token], ...]]:
         """A genome as predictors of sequences read it: in units, such as the blocks of a cell, of (table, token) pairs.
         Tokens of one table share what is learnt of them, and all units have the same tables. By default each decision

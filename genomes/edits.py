@@ -127,6 +127,10 @@ class EditSpace(Space):
             tokens += [kind, *rest.rpartition(":")[::2]]
         return (*tokens, *(STOP,) * (len(texts) < self.edits))
 
+    @property
+    def unchanged(self) -> tuple[Token, ...]:
+        return self.genome(())
+
     def heritage(self, parent: Genome, child: Genome, rng: Random) -> Heritage | None:
         """The edits that the child has beyond its parent's; None where it lacks one of these."""
         before, after = self.texts(parent), self.texts(child)

@@ -87,6 +87,7 @@ class Inheritance(Keeper):
     population  who is alive, or waits to be evaluated; None: nobody knows, and all is kept up to the limit
     weight      of the first objective: the best individual's weights are kept, dead or alive
     peers       others that keep weights in the same store
+    first       with which individuals begin that have no parent
 
     Where the store's limit is reached, the weights of the worst go first. A child whose parent's weights are lost or
     damaged is trained from scratch, with a warning in its outcome; so is a child that does not name its parents.
@@ -99,9 +100,10 @@ class Inheritance(Keeper):
         *,
         weight: float = 1.0,
         peers: list[Inheritance],
+        first: Origin = FRESH,
     ) -> None:
         self.store, self.population, self.weight = store, population, weight
-        self.peers = peers
+        self.peers, self.first = peers, first
         peers.append(self)
         self.names: dict[int, str] = {}  # id -> weights that it was told with
         self.epochs: dict[int, int] = {}  # along its ancestry
@@ -127,7 +129,7 @@ class Inheritance(Keeper):
     def origin(self, parent: int | None) -> Origin:
         """What a child of this individual begins with."""
         if parent is None or parent not in self.epochs:  # nobody, or one that failed or is none of this strategy's
-            return FRESH
+            return self.first
         try:
             name = self.names.get(parent, "")
             if name not in self.store.sizes:

@@ -219,8 +219,9 @@ class Session:
         keeper = Keeper()
         if self.config.inherit:
             keeper = Inheritance(
-                self.store, lambda: strategy.population, weight=self.problem.weights[0], peers=self.heirs
-            )
+                self.store, lambda: strategy.population, weight=self.problem.weights[0], peers=self.heirs,
+                first=teaching.beginning(self.problem),
+            )  # fmt: skip
         return Phase(
             name,
             listed,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Candidate, Decoder, Outcome
+from evonas.evaluation.candidate import FRESH, Origin
 from evonas.evaluation.checkpoints import Checkpoints
 from evonas.evaluation.evaluator import Evaluator
 from evonas.evaluation.inheritance import WeightsLost, WeightStore
@@ -109,8 +110,21 @@ def beginning_with(lent: Lent | None, setup: Setup, settings: Mapping[str, Any])
     """The settings of a set-up whose space, if it begins with a network and nobody says with which, begins with the
     teacher's."""
     said = "start" in settings or "space.start" in settings
-    starts = any(each.name == "start" for each in fields(setup.space))
-    return dict(settings) | ({"space.start": lent.graph} if lent is not None and starts and not said else {})
+    known = {each.name for each in fields(setup.space)}
+    if lent is None or said or "start" not in known:
+        return dict(settings)
+    trained = {f"space.{name}": 0 for name in ("first_epochs", "first_rate") if name in known}  # as it is already
+    return trained | dict(settings) | {"space.start": lent.graph}
+
+
+def beginning(problem: Problem) -> Origin:
+    """The weights with which a search of changes of the teacher's network begins. Raises RunError where they are
+    lost."""
+    start = problem.space.unchanged
+    if start is None or problem.teacher is None:
+        return FRESH
+    teacher = found(Path(problem.teacher))
+    return Origin(teacher.name, teacher.weights(), genome=start)
 
 
 def found(file: Path) -> Teacher:
@@ -137,14 +151,17 @@ def teaching_graph(problem: Problem) -> Graph | None:
 
 
 def check(run: Run, strategy: Strategy) -> None:
-    """Raises UserError for recipes that distil without a teacher, for a teacher of which nobody learns or that cannot
-    teach, and for candidates that are judged in another way than by such trainings."""
+    """Raises UserError for recipes that distil without a teacher, for a teacher of which nobody learns and from which
+    nothing begins, or that cannot teach, and for candidates that are judged in another way than by such trainings."""
     from evonas.training.distillation import check_nodes
 
     problem = run.problem
-    if problem.teacher is not None and not problem.distills:
+    begins = problem.space.unchanged is not None and run.config.inherit
+    if problem.teacher is not None and not problem.distills and not begins:
         raise UserError("there is a teacher, but no recipe distils; set distill=1 (and final.distill=1), or leave the "
                         "teacher out")  # fmt: skip
+    if problem.teacher is not None and run.task is not None:
+        Teacher.read(Path(problem.teacher)).check(run.task)
     if not problem.distills or run.task is None:
         return
     usual = Training(run.task, problem.search, run.config.seed)
@@ -159,8 +176,6 @@ def check(run: Run, strategy: Strategy) -> None:
         which = "search" if problem.search.distills else "final"
         raise UserError(f"the {which} recipe distils, and there is no teacher; give the directory of a finished run "
                         "(--teacher DIR), or leave distill and features out")  # fmt: skip
-    if problem.teacher is not None:
-        Teacher.read(Path(problem.teacher)).check(run.task)
     for recipe in (problem.search, problem.final):
         check_nodes(recipe, graph, "the teacher")
 

@@ -49,3 +49,20 @@ def test_a_search_grows_from_step_to_step_and_a_killed_one_ends_as_if_it_had_not
     evonas.search("nash", out=tmp_path / "cut", budget=4, **same)
     cut = evonas.search("nash", out=tmp_path / "cut", budget=7, resume=True, **same)
     assert events(cut) == events(run)
+
+
+def test_a_search_can_begin_with_a_network_that_exists_and_what_it_has_learnt(tmp_path):
+    settings = {"population": 2, "epochs": 2, "final.epochs": 20, "filters": (8, 12)}
+    same = {"data": "digits", "workers": 1, "executor": "serial", "progress": False}
+    known = evonas.search("genet", budget=2, settings=settings, out=tmp_path / "known", **same)
+    trained = known.best.trained()
+    run = evonas.search("nash", teacher=tmp_path / "known", out=tmp_path / "grown", **same,
+                        settings={"steps": 1, "neighbours": 3, "search.epochs": 1, "search.learning_rate": 0.001,
+                                  "final.epochs": 1})  # fmt: skip
+    start, *children = [record for record in run.records() if record["phase"] == "search"]
+    assert start["measures"]["parameters"] == trained.graph.parameters
+    assert start["values"][0] > 0.9  # after one small epoch
+    assert start["lineage"]["copied"] == start["lineage"]["tensors"]
+    assert max(record["values"][0] for record in children) > 0.9
+    assert {record["lineage"]["from"] for record in children} == {start["id"]}
+    assert run.config.settings["space.first_epochs"] == 0
