@@ -4,12 +4,13 @@ arXiv:1511.05641).
     python benchmarks/net2net.py ROWS.csv DATA [SEED ...]
 
 A teacher, a chain of three convolutions, is trained for EPOCHS epochs; then a student with twice its channels, or with
-twice its layers, for as many again. A row of ROWS.csv is one student: it begins as the teacher's function (net2net), or
-with the teacher's weights beside drawn ones (pad, the paper's control), both at a tenth of the teacher's learning rate,
-as in the paper, and at half of it; or with drawn weights at the full rate (scratch). Its accuracies on the validation
-split are those before training and after each epoch. Pictures are shrunk to SIZE x SIZE where they are larger. Seeds
-are 0 to 4 where none are given. Rows that are there are not made again. At the end: the epochs after which each first
-has what the student from scratch ends with. With EVONAS_SMALL=1: a few epochs.
+twice its layers. A row of ROWS.csv is one student. It begins as the teacher's function (net2net: copies, extend: new
+channels that count as nothing, as in NASH), with the teacher's weights beside drawn ones (pad, the paper's control), or
+with drawn weights alone (scratch). It is trained by a cosine of EPOCHS epochs or of half as many, from a share of the
+teacher's learning rate on: a tenth, as in the paper, or half of it; from scratch all of it. Its accuracies on the
+validation split are those before training and after each epoch. Pictures are shrunk to SIZE x SIZE where they are
+larger. Seeds are 0 to 4 where none are given. Rows that are there are not made again. At the end: how far each ends
+from the student that had EPOCHS epochs from scratch. With EVONAS_SMALL=1: a few epochs.
 """
 
 import csv
@@ -41,9 +42,27 @@ TEACHER = "conv16-pool-conv32-pool-conv32-mean"
 WIDER = ("widen:conv1.conv:32", "widen:conv3.conv:64", "widen:conv5.conv:64")
 DEEPER = ("deepen:conv1.relu:3", "deepen:conv3.relu:3", "deepen:conv5.relu:3")
 FORMS = {"wider": WIDER, "deeper": DEEPER}
-BEGINNINGS = (("net2net", 0.1), ("pad", 0.1), ("scratch", 1.0), ("net2net", 0.5), ("pad", 0.5))  # and learning rates
+HALF = EPOCHS // 2
+WHOLE = ("scratch", 1.0, EPOCHS)
+ARMS = (  # beginning, share of the learning rate, epochs
+    WHOLE, ("scratch", 1.0, HALF), ("net2net", 0.1, HALF), ("net2net", 0.5, HALF), ("extend", 0.5, HALF),
+    ("pad", 0.5, HALF), ("net2net", 0.1, EPOCHS), ("net2net", 0.5, EPOCHS), ("pad", 0.1, EPOCHS), ("pad", 0.5, EPOCHS),
+)  # fmt: skip
 NOISE = 0.01  # of copies, as a share of the deviation of their weights
-COLUMNS = ("data", "form", "begins", "rate", "seed", "parameters", "teacher", "accuracies", "core_s", "commit", "load")
+COLUMNS = (
+    "data",
+    "form",
+    "begins",
+    "rate",
+    "epochs",
+    "seed",
+    "parameters",
+    "teacher",
+    "accuracies",
+    "core_s",
+    "commit",
+    "load",
+)
 
 
 def drawn(rewrite: Rewrite) -> Rewrite:
@@ -55,7 +74,8 @@ def drawn(rewrite: Rewrite) -> Rewrite:
 def heritage(graph, form: str, begins: str, seed: int) -> Heritage:
     rng, rewrites = stream(seed, "edits"), []
     for text in FORMS[form]:
-        rewrite = parsed(text.replace("widen", "pad") if begins == "pad" else text).apply(graph, rng)
+        kind = begins if begins in ("pad", "extend") else "widen"
+        rewrite = parsed(text.replace("widen", kind)).apply(graph, rng)
         rewrites.append(drawn(rewrite) if begins == "pad" else rewrite)
         graph = rewrite.graph
     return Heritage(tuple(rewrites), FORMS[form], NOISE * (begins == "net2net"))
@@ -75,9 +95,10 @@ def main(rows: str, data: str = "digits", *seeds: str) -> None:
     side = ImageClassification(Source(data)).input_shape[1]
     name = Path(data).stem
     with opened(Path(rows), COLUMNS) as (known, append):
-        made = {(row["data"], row["form"], row["begins"], float(row["rate"]), int(row["seed"])) for row in known}
+        made = {(row["data"], row["form"], row["begins"], float(row["rate"]), int(row["epochs"]), int(row["seed"]))
+                for row in known}  # fmt: skip
         for seed in map(int, seeds or range(1 if SMALL else 5)):
-            missing = [(form, *arm) for form in FORMS for arm in BEGINNINGS if (name, form, *arm, seed) not in made]
+            missing = [(form, *arm) for form in FORMS for arm in ARMS if (name, form, *arm, seed) not in made]
             if not missing:
                 continue
             task = ImageClassification(Source(data, size=SIZE if side > SIZE else None, seed=seed))
@@ -89,7 +110,7 @@ def main(rows: str, data: str = "digits", *seeds: str) -> None:
             teacher = build(graph, seed=seed)
             taught = curve(teacher, splits, recipe, number(seed, "teacher"))[-1]
             batch = next(splits.train[:64].batches())[0]
-            for form, begins, rate in missing:
+            for form, begins, rate, epochs in missing:
                 load, start = os.getloadavg()[0], time.process_time()
                 come = heritage(graph, form, begins, seed)
                 student = build(come.rewrites[-1].graph, seed=number(seed, "student"))
@@ -97,10 +118,10 @@ def main(rows: str, data: str = "digits", *seeds: str) -> None:
                     weights, _ = inherited(come, teacher.state_dict(), lambda graph: build(graph, seed=1), batch,
                                            torch.Generator().manual_seed(seed))  # fmt: skip
                     student.load_state_dict(weights)
-                own = replace(recipe, learning_rate=rate * recipe.learning_rate)
+                own = replace(recipe.lasting(epochs), learning_rate=rate * recipe.learning_rate)
                 values = curve(student, splits, own, number(seed, "training"))
                 append({
-                    "data": name, "form": form, "begins": begins, "rate": rate, "seed": seed,
+                    "data": name, "form": form, "begins": begins, "rate": rate, "epochs": epochs, "seed": seed,
                     "parameters": come.rewrites[-1].graph.parameters, "teacher": round(taught, 4),
                     "accuracies": " ".join(f"{value:.4f}" for value in values),
                     "core_s": round(time.process_time() - start, 1), "commit": commit(), "load": round(load, 2),
@@ -112,22 +133,19 @@ def report(path: Path, data: str) -> None:
     with path.open() as file:
         rows = [row for row in csv.DictReader(file) if row["data"] == data]
     for form in FORMS:
-        curves = {
-            (begins, rate): {row["seed"]: [float(value) for value in row["accuracies"].split()] for row in rows
-                             if (row["form"], row["begins"], float(row["rate"])) == (form, begins, rate)}
-            for begins, rate in BEGINNINGS
+        ends = {
+            arm: {row["seed"]: 100 * float(row["accuracies"].split()[-1]) for row in rows if row["form"] == form
+                  and (row["begins"], float(row["rate"]), int(row["epochs"])) == arm}
+            for arm in ARMS
         }  # fmt: skip
-        scratch = curves["scratch", 1.0]
-        for (begins, rate), of in curves.items():
-            reached = [next((epoch for epoch, value in enumerate(values) if value >= scratch[seed][-1]), None)
-                       for seed, values in of.items() if seed in scratch]  # fmt: skip
-            ends = [100 * values[-1] for values in of.values()]
-            beside = [100 * (values[-1] - scratch[seed][-1]) for seed, values in of.items() if seed in scratch]
-            error = f" ± {statistics.stdev(beside) / len(beside) ** 0.5:.2f}" if len(beside) > 1 else ""
-            when = ", ".join("never" if each is None else str(each) for each in reached)
-            print(f"{data}, {form}, {begins} at {rate:g}: {statistics.fmean(ends):.2f} % of {len(ends)} seeds, "
-                  f"{statistics.fmean(beside):+.2f}{error} beside scratch, whose end it has after {when} of {EPOCHS} "
-                  "epochs")  # fmt: skip
+        for (begins, rate, epochs), of in ends.items():
+            beside = [value - ends[WHOLE][seed] for seed, value in of.items() if seed in ends[WHOLE]]
+            if beside:
+                error = f" ± {statistics.stdev(beside) / len(beside) ** 0.5:.2f}" if len(beside) > 1 else ""
+                print(
+                    f"{data}, {form}, {begins} at {rate:g}, {epochs} epochs: {statistics.fmean(of.values()):.2f} % "
+                    f"of {len(of)} seeds, {statistics.fmean(beside):+.2f}{error} beside {WHOLE[-1]} from scratch"
+                )
 
 
 if __name__ == "__main__":
