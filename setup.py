@@ -53,6 +53,7 @@ setup(
         "onnx": ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"],
         "docs": ["sphinx>=8", "myst-parser>=4", "furo>=2024.8", "sphinx-click>=6"],
         "dask": ["distributed>=2024.1"],
+        "tensorboard": ["tensorboard>=2.16"],
         "mpi": ["mpi4py>=4"],
         "dev": ["ruff>=0.6", "mypy>=1.11", "import-linter>=2.12"],
     },

@@ -60,6 +60,8 @@ from evonas.systems import registry
 from evonas.systems.own import resolved
 from evonas.systems.settings import whole
 from evonas.tasks.task import Task
+from evonas.tracking import named as trackers
+from evonas.tracking.tracker import Tracker
 
 
 def search(
@@ -108,6 +110,7 @@ def search(
     out: str | Path | None = None,
     resume: bool = False,
     profile: bool = False,
+    track: str | Tracker | Sequence[str | Tracker] | None = None,
     progress: bool = True,
     report: bool = True,
 ) -> Run:
@@ -173,6 +176,8 @@ def search(
     resume             go on with the run in `out`, if there is one; all but the budget, the workers and where they run
                        must be as it was begun
     profile            say in profile.json where the time went
+    track              what follows the run, live: "tensorboard", "optuna", "trackio" or "wandb", an object of your own
+                       (`evonas.tracking.tracker.Tracker`), or several; None: as the run was begun; "none": nothing
     report             draw the run's pictures and its report at the end, which `run.plot()` does later, too
 
     Ctrl-C ends the search and returns the run so far, with `run.interrupted`; `resume=True` goes on with it. A second
@@ -182,6 +187,7 @@ def search(
     serve_if_worker()
     entered = time.monotonic()
     check_given(data, evaluate, inherit)
+    tracked_by, own_trackers = trackers.read(track)
     seed, threads, workers_per_gpu = whole_numbers(seed=seed, threads=threads, workers_per_gpu=workers_per_gpu)
     size = None if size is None else whole("size", size)
     workers = None if workers is None else whole("workers", workers)
@@ -252,6 +258,7 @@ def search(
             memory=None if memory is None else read_count(memory),
             accumulate=accumulate,
             profile=profile,
+            track=tracked_by or (),
             baseline=baseline,
             finalists=whole("finalists", finalists),
             inherit=system.inherits and evaluate is None if inherit is None else inherit,
@@ -265,6 +272,7 @@ def search(
                 device=config.device if chosen_device != "auto" else None,
                 precision=config.precision if chosen_precision != "auto" else None,
                 profile=profile or None,
+                track=tracked_by,
                 weights_disk=config.weights_disk,
             )
             run = run if budget is None else run.with_budget(Budget.of(budget))
@@ -274,7 +282,7 @@ def search(
                 require_time(Run(directory, config, brought, trust=True), limit.seconds)
             run = Run.new(directory, config, brought)
     own = executor if isinstance(executor, Executor) else None
-    return go_on(run, own, progress=progress, since=entered, report=report)
+    return go_on(run, own, progress=progress, since=entered, report=report, trackers=own_trackers)
 
 
 def open_run(directory: str | Path, space: Space | None = None, *, trust: bool = False) -> Run:

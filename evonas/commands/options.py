@@ -138,7 +138,7 @@ HEADINGS = {
         "Where": (
             "workers", "executor", "hostfile", "ssh", "scheduler", "workers_per_gpu", "threads", "device", "precision",
         ),
-        "The run": ("out", "seed", "profile", "resume"),
+        "The run": ("out", "seed", "profile", "track", "resume"),
     }.items()
     for name in names
 }  # fmt: skip
@@ -178,6 +178,9 @@ device_options = together(
 
 trust_option = click.option("--trust", is_flag=True, help="Run code of the user's own that the run names or has "
                             "recorded: its space, strategy, task and operations.")  # fmt: skip
+
+track_option = click.option("--track", metavar="NAME[,NAME...]", help="What follows the run, live: tensorboard, "
+                            "optuna, trackio, wandb; none: nothing any more.")  # fmt: skip
 
 executor_options = together(
     click.option("--workers", type=positive,

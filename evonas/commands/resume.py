@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from evonas.commands.options import Duration, Grouped, Place, executor_options, positive
+from evonas.commands.options import Duration, Grouped, Place, executor_options, positive, track_option
 
 
 @click.command(cls=Grouped)
@@ -17,6 +17,7 @@ from evonas.commands.options import Duration, Grouped, Place, executor_options, 
 @click.option("--data", metavar="PATH", help="Where the data of the run lie now.")
 @executor_options
 @click.option("--profile", is_flag=True, help="Say where the time went, from now on.")
+@track_option
 def command(
     directory: Path,
     evaluations: int | None,
@@ -28,6 +29,7 @@ def command(
     scheduler: str | None,
     ssh: str,
     profile: bool,
+    track: str | None,
 ) -> None:
     """Go on with the run in DIRECTORY where it stopped, or take a finished one further.
 
@@ -39,13 +41,15 @@ def command(
     from evonas.run.carrying_out import go_on
     from evonas.run.problem import BY_SCRIPT
     from evonas.run.store import Run
+    from evonas.tracking import named
 
+    tracked_by, _ = named.read(track)
     run = Run.open(directory, trust=True)
     run = run if data is None else run.with_data(data)
     run.require_data()
     if evaluations is not None or seconds is not None:
         run = run.extended(evaluations=evaluations, seconds=seconds)
-    elif run.finished():
+    elif run.finished() and not tracked_by:  # a tracker hears of a finished run by replaying it
         script = "run its script with resume=True and a larger budget"
         how = script if run.config.by_script else f"evonas resume {directory} --evaluations N"
         click.echo(f"{directory} is finished; to go on longer: {how}")
@@ -59,4 +63,4 @@ def command(
     if name == was.executor:
         place |= {"hostfile": hostfile or was.hostfile, "scheduler": scheduler or was.scheduler}
     launched_if_needed(place | {"ssh": ssh})
-    show_end(go_on(run.moved(**workplace(**place), profile=profile or None)))
+    show_end(go_on(run.moved(**workplace(**place), profile=profile or None, track=tracked_by)))

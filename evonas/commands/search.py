@@ -16,6 +16,7 @@ from evonas.commands.options import (
     executor_options,
     positive,
     settings_option,
+    track_option,
 )
 
 
@@ -74,6 +75,7 @@ from evonas.commands.options import (
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--out", type=click.Path(), help="The run directory. [default: runs/SYSTEM-DATA-SEED]")
 @click.option("--profile", is_flag=True, help="Say where the time went.")
+@track_option
 def command(
     system: str,
     data: str,

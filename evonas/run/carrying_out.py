@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -15,6 +15,9 @@ from evonas.reports.progress import Progress, Silent
 from evonas.run.journal import Journal
 from evonas.run.session import Session
 from evonas.run.store import Run
+from evonas.run.tracked import Tracked
+from evonas.tracking.named import made
+from evonas.tracking.tracker import Tracker
 
 ENDING = (signal.SIGINT, signal.SIGTERM)  # what ends a search, to be resumed
 
@@ -26,12 +29,14 @@ def go_on(
     progress: bool = True,
     since: float | None = None,
     report: bool = True,
+    trackers: Sequence[Tracker] = (),
 ) -> Run:
     """Do what is left of a run, with progress in the terminal or notebook. SIGTERM counts as Ctrl-C.
 
     executor   the script's own, where the run was begun with one; None: the one of the config
     since      when it was asked for (time.monotonic), from which its time counts; None: now
     report     draw its pictures and its report at the end
+    trackers   the script's own, beside those that the config names
     """
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in ENDING if main}
@@ -40,7 +45,7 @@ def go_on(
             signal.signal(number, _interrupt)
     try:
         with Progress(run) if progress else Silent() as observer:
-            carry_out(run, observer, executor, since=since, report=report)
+            carry_out(run, observer, executor, since=since, report=report, trackers=trackers)
     except KeyboardInterrupt:
         run.interrupted = True
     except RunError as error:
@@ -60,6 +65,7 @@ def carry_out(
     clock: Callable[[], float] = time.monotonic,
     since: float | None = None,
     report: bool = True,
+    trackers: Sequence[Tracker] = (),
 ) -> dict[str, Any]:
     """Search, random search, final trainings of the winner, the reference and the best of random search; the summary.
 
@@ -71,7 +77,10 @@ def carry_out(
     if missing:
         raise UserError(f"{run.directory} was begun by a script with its own {' and '.join(missing)}; run the script "
                         "again with resume=True")  # fmt: skip
+    following = [*made(config.track), *((type(each).__name__, each) for each in trackers)]
     journal = Journal(run.journal_path, run.space.to_json(), clock=clock, since=since)
+    tracked: Tracked | None = None
+    summary: dict[str, Any] | None = None
     try:
         run.write_config()  # only who holds the journal says how the run goes on
         journal.resume()
@@ -80,7 +89,8 @@ def carry_out(
         if executor is None:
             equipment = Equipment(config.threads, config.device)
             executor = open_executor(config.executor, config.workers, equipment, scheduler=config.scheduler)
-        summary = Session(run, journal, executor, observer, report).go()
+        tracked = Tracked(observer, following, run, journal)
+        summary = Session(run, journal, executor, tracked, report).go()
         if not own:
             executor.shutdown()
         return summary
@@ -89,6 +99,8 @@ def carry_out(
             executor.shutdown(wait=False)
         raise
     finally:
+        if tracked is not None:
+            tracked.ended(summary)
         journal.close()
 
 

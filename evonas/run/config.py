@@ -40,6 +40,7 @@ class Config(ProblemText):
     lent          the file of a supernet that another run has trained; None: this one trains its own, if it needs one
     init          codes of networks to begin with
     warm_start    random networks to begin with, as `evonas.run.warm_start` reads it; None: none
+    track         what follows the run beside its own records, by name: tensorboard, optuna
     """
 
     seed: int
@@ -63,6 +64,7 @@ class Config(ProblemText):
     finalists: int = 1
     inherit: bool = False
     weights_disk: int | None = None
+    track: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.workers < 1:
