@@ -54,6 +54,7 @@ setup(
         "docs": ["sphinx>=8", "myst-parser>=4", "furo>=2024.8", "sphinx-click>=6"],
         "dask": ["distributed>=2024.1"],
         "tensorboard": ["tensorboard>=2.16"],
+        "optuna": ["optuna>=4.2", "optuna-dashboard>=0.17"],
         "mpi": ["mpi4py>=4"],
         "dev": ["ruff>=0.6", "mypy>=1.11", "import-linter>=2.12"],
     },

@@ -16,22 +16,23 @@ class Candidates:
     """Those of a run, by id. `told` counts the results of each phase, those of pieces of trainings among them."""
 
     def __init__(self) -> None:
-        self.records: dict[int, Record] = {}
+        self.asked: dict[int, Record] = {}
         self.told: Counter[str] = Counter()
 
     def hear(self, event: Event) -> Record | None:
         """The candidate of whom a result is told; None for every other event, and for a rejected proposal.
 
-        In the record is what was asked and told last; `results`: how many were told, as of a training in pieces; and
-        `had`: how many epochs of its curve were told before.
+        In the record is what was asked and told last; `cost`: of all results; `results`: how many were told, as of a
+        training in pieces; `had`: how many epochs of its curve were told before; and `began`: when it was asked for.
         """
         if event["event"] == "asked" and event["key"]:  # without one it was rejected
-            self.records[event["id"]] = event | {"results": 0}
-        if event["event"] != "told" or event["id"] not in self.records:
+            self.asked[event["id"]] = event | {"began": event["t"], "results": 0, "cost": {}, "curve": []}
+        if event["event"] != "told" or event["id"] not in self.asked:
             return None
-        before = self.records[event["id"]]
-        had = len(before.get("curve", ()))
-        record = self.records[event["id"]] = before | event | {"had": had, "results": before["results"] + 1}
+        asked = self.asked[event["id"]]
+        cost = {name: asked["cost"].get(name, 0) + spent for name, spent in event["cost"].items()}
+        record = asked | event | {"cost": cost, "had": len(asked["curve"]), "results": asked["results"] + 1}
+        asked.update({name: record[name] for name in ("cost", "results", "curve")})
         self.told[record["phase"]] += 1
         return record
 

@@ -16,6 +16,7 @@ CALLS = ("begin", "heard", "ended")  # of the contract
 # name -> where its class is, and the modules that it needs; the extra of the same name installs them
 TRACKERS = {
     "tensorboard": ("tensorboard:TensorBoard", ("tensorboard",)),
+    "optuna": ("optuna:Optuna", ("optuna",)),
 }
 
 

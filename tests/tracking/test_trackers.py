@@ -142,11 +142,18 @@ def test_nothing_of_a_tracker_is_loaded_unasked():
 
 
 def asked(id, key="a#0", role=None, **more):
-    return {"event": "asked", "id": id, "key": key, "phase": "search", "role": role} | more
+    return {"event": "asked", "id": id, "key": key, "phase": "search", "role": role, "t": 1.5} | more
 
 
 def told(id, *values, status="full", **more):
-    return {"event": "told", "id": id, "values": list(values), "status": status, "curve": []} | more
+    return {
+        "event": "told",
+        "id": id,
+        "values": list(values),
+        "status": status,
+        "curve": [],
+        "cost": {"epochs": 1},
+    } | more
 
 
 def test_a_candidate_is_what_was_asked_with_what_was_told_and_a_rejected_one_is_none():
@@ -154,10 +161,13 @@ def test_a_candidate_is_what_was_asked_with_what_was_told_and_a_rejected_one_is_
     assert candidates.hear(asked(0)) is None
     assert candidates.hear(asked(1, key="")) is None
     assert candidates.hear(told(1, status="rejected")) is None
-    first = candidates.hear(told(0, 0.5, curve=[0.4, 0.5]))
+    first = candidates.hear(told(0, 0.5, curve=[0.4, 0.5], waits=True))
     assert (first["phase"], first["values"], first["had"], first["results"]) == ("search", [0.5], 0, 1)
+    assert (first["began"], first["waits"]) == (1.5, True)
     again = candidates.hear(told(0, 0.7, curve=[0.4, 0.5, 0.7]))
     assert (again["had"], again["results"], candidates.told["search"]) == (2, 2, 2)
+    assert again["cost"] == {"epochs": 2}
+    assert "waits" not in again
 
 
 def test_the_best_so_far_is_of_whole_trainings_once_there_is_one():
