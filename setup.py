@@ -55,6 +55,8 @@ setup(
         "dask": ["distributed>=2024.1"],
         "tensorboard": ["tensorboard>=2.16"],
         "optuna": ["optuna>=4.2", "optuna-dashboard>=0.17"],
+        "trackio": ["trackio>=0.2"],
+        "wandb": ["wandb>=0.17"],
         "mpi": ["mpi4py>=4"],
         "dev": ["ruff>=0.6", "mypy>=1.11", "import-linter>=2.12"],
     },

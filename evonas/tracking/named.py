@@ -13,10 +13,12 @@ from evonas.tracking.tracker import Tracker
 NONE = "none"  # tracks no longer
 CALLS = ("begin", "heard", "ended")  # of the contract
 
-# name -> where its class is, and the modules that it needs; the extra of the same name installs them
+# name -> where it is made, and the modules that it needs; the extra of the same name installs them
 TRACKERS = {
     "tensorboard": ("tensorboard:TensorBoard", ("tensorboard",)),
     "optuna": ("optuna:Optuna", ("optuna",)),
+    "trackio": ("logged:trackio", ("trackio",)),
+    "wandb": ("logged:wandb", ("wandb",)),
 }
 
 
@@ -55,6 +57,6 @@ def made(names: Sequence[str]) -> list[tuple[str, Tracker]]:
     require(names)
     found: list[tuple[str, Tracker]] = []
     for name in names:
-        module, _, kind = TRACKERS[name][0].partition(":")
-        found.append((name, getattr(import_module(f"evonas.tracking.{module}"), kind)()))
+        module, _, maker = TRACKERS[name][0].partition(":")
+        found.append((name, getattr(import_module(f"evonas.tracking.{module}"), maker)()))
     return found
