@@ -1,4 +1,5 @@
-"""Every code block of the docs runs as written, the blocks of a page one after the other in an empty directory."""
+"""Every code block of the docs runs as written, the blocks of a page one after the other in an empty directory; one
+that begins with what it needs to be installed, where that is."""
 
 import json
 import os
@@ -27,6 +28,7 @@ def test_blocks_are_of_kinds_that_are_run():
 
 READER = """
 import json, os, re, subprocess, sys
+from importlib.util import find_spec
 mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 free = sorted(os.sched_getaffinity(0))
 os.sched_setaffinity(0, {free[mine % len(free)]})  # tests run beside each other: a core, and so one worker, for each
@@ -34,6 +36,9 @@ names = {"__name__": "__main__"}
 for kind, code in json.load(open("blocks.json")):
     print(code, flush=True)
     file = re.match(r"# (\\w+\\.py)\\n", code)
+    extras = re.match(r"# pip install 'evonas\\[([\\w,]+)\\]'\\n", code)
+    if extras and not all(map(find_spec, extras[1].split(","))):
+        continue
     if kind == "bash":
         subprocess.run(["bash", "-e"], input=code, text=True, check=True)
     elif file:

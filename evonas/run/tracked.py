@@ -21,14 +21,15 @@ class Tracked:
 
     def __init__(self, observer: Observer, trackers: Sequence[tuple[str, Tracker]], run: Run, journal: Journal) -> None:
         self.observer, self.trackers = observer, list(trackers)
-        facts = RunFacts(
-            directory=run.directory,
-            objectives=run.config.objectives,
-            config=run.config.to_json(),
-            space=run.space,
-            began=time.time() - journal.seconds,
-        )
-        self._tell(lambda tracker: tracker.begin(facts))
+        if self.trackers:
+            facts = RunFacts(
+                directory=run.directory,
+                objectives=run.config.objectives,
+                config=run.config.to_json(),
+                space=run.space,
+                began=time.time() - journal.seconds,
+            )
+            self._tell(lambda tracker: tracker.begin(facts))
 
     def phase(self, name: str, budget: Budget, already: int) -> None:
         self.observer.phase(name, budget, already)

@@ -14,11 +14,13 @@ import pytest
 pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'evonas[optuna]'")
 
 import optuna
+from click.testing import CliRunner
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 import evonas
+from evonas.commands.main import cli
 from evonas.genomes.genet import DIGITS
 
 COMPLETE, PRUNED, FAIL, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
@@ -194,3 +196,21 @@ def test_the_dashboard_shows_the_trials_the_front_and_what_mattered(tmp_path):
     assert len(mattered) == 2
     assert {each["name"] for each in mattered[0]} == set(DIGITS.answers(run.records()[0]["genome"]))
     assert set(statuses) == {"200 OK"}
+
+
+def test_the_command_line_tracks_goes_on_tracking_and_ends_it(tmp_path):
+    def evonas_(*words):
+        done = CliRunner().invoke(cli, [*words], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return evonas.open_run(tmp_path / "run")
+
+    tiny = ["--set", "population=2", "epochs=1", "final.epochs=1", "--no-baseline", "--workers", "1"]
+    out = str(tmp_path / "run")
+    run = evonas_("search", "genet", "--evaluations", "2", "--out", out, *tiny)
+    assert not (run.directory / "tracking").exists()
+    run = evonas_("resume", out, "--track", "optuna")  # it is finished
+    assert (run.config.track, len(study_of(run).trials)) == (("optuna",), 2)
+    run = evonas_("resume", out, "--evaluations", "3")
+    assert (run.config.track, len(study_of(run).trials)) == (("optuna",), 3)
+    run = evonas_("resume", out, "--evaluations", "4", "--track", "none")
+    assert (run.config.track, len(study_of(run).trials)) == ((), 3)

@@ -1,5 +1,6 @@
 """What a tracker hears, and what becomes of a search whose tracker fails."""
 
+import json
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import evonas
 from evonas.commands.main import cli
 from evonas.errors import UserError
 from evonas.genomes.genet import DIGITS
+from evonas.run.config import read
 from evonas.tracking import named
 from evonas.tracking.candidates import BestSoFar, Candidates
 
@@ -128,6 +130,16 @@ def test_a_missing_library_is_said_before_anything_is_written(tmp_path, monkeypa
     done = CliRunner().invoke(cli, command)
     assert isinstance(done.exception, UserError) or "evonas[tensorboard]" in done.output
     assert not (tmp_path / "run").exists()
+
+
+def test_a_config_that_knows_of_no_trackers_is_read(tmp_path):
+    run = search(tmp_path / "run", None)
+    file = run.directory / "config.json"
+    config = json.loads(file.read_text())
+    assert config.pop("track") == []
+    file.write_text(json.dumps(config))
+    assert read(run.directory).track == ()
+    assert len(search(tmp_path / "run", Notes(), budget=8).records()) == 8
 
 
 def test_nothing_of_a_tracker_is_loaded_unasked():
