@@ -58,7 +58,13 @@ setup(
         "trackio": ["trackio>=0.2"],
         "wandb": ["wandb>=0.17"],
         "mpi": ["mpi4py>=4"],
-        "dev": ["ruff>=0.6", "mypy>=1.11", "import-linter>=2.12"],
+        "dev": [
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "import-linter>=2.12",
+            "optuna>=4.2",  # the tests of the adapter; as above, without the dashboard
+            "tensorboard>=2.16",
+        ],
     },
     entry_points={"console_scripts": ["evonas = evonas.commands.main:begin"]},
 )
