@@ -211,6 +211,9 @@ RECIPES: dict[str, Recipe] = {
     # Cai et al. 2018 (EAS), section 4 and published code: of children, and of the networks that are found
     "eas-search": Recipe(epochs=20, batch_size=64, learning_rate=0.02, weight_decay=1e-4, crop=4, flip=True),
     "eas-final": Recipe(epochs=300, batch_size=64, learning_rate=0.1, weight_decay=1e-4, crop=4, flip=True),
+    # Cai et al. 2018 (Path-level EAS), section 4.1 and published code: of children, and of the networks that are found
+    "path-level-search": Recipe(epochs=20, batch_size=64, learning_rate=0.035, weight_decay=1e-4, crop=4, flip=True),
+    "path-level-final": Recipe(epochs=300, batch_size=64, learning_rate=0.1, weight_decay=1e-4, crop=4, flip=True),
     # Elsken et al. 2017, section 4.1, each training a cosine of its own; momentum, weight decay and batches, which the
     # paper does not state, are those of others' code
     "nash-search": Recipe(

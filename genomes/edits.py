@@ -8,14 +8,14 @@ Net2Net (arXiv:1511.05641), NASH (arXiv:1711.04528), Path-level EAS (arXiv:1806.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 from typing import ClassVar
 from zlib import crc32
 
 from evonas.errors import UserError
-from evonas.genomes.start import start_graph
+from evonas.genomes.start import recipe_of_start, start_graph
 from evonas.graph import Graph
 from evonas.morphisms import EXACT, KINDS, Heritage, Morphism, MorphismError, Rewrite, offers, parsed
 from evonas.morphisms.branches import Branches
@@ -40,7 +40,7 @@ class EditSpace(Space):
     start    the network: the JSON of a graph, or a chain such as conv16-pool-conv32-pool-fc64; empty: the residual
              network by hand
     edits    at most
-    kinds    of edits: widen, extend, deepen, add, concat, add-copies, concat-copies, concat-split
+    kinds    of edits: widen, extend, deepen, add, concat, add-copies, concat-copies, concat-split, insert, replace
     kernels  of convolutions that are inserted
     factors  by which a layer may become wider at once, where there are no `widths`
     widths   that a convolution may have: it becomes as wide as the next one; and
@@ -107,11 +107,7 @@ class EditSpace(Space):
         return _edited(self, self.texts(genome))
 
     def recipe(self, genome: Genome, recipe: Recipe) -> Recipe:
-        """The start has a training of its own: what is made of it only goes on."""
-        if self.texts(genome):
-            return recipe
-        recipe = recipe.lasting(self.first_epochs or recipe.epochs)
-        return replace(recipe, learning_rate=self.first_rate or recipe.learning_rate)
+        return recipe if self.texts(genome) else recipe_of_start(recipe, self.first_epochs, self.first_rate)
 
     @staticmethod
     def texts(genome: Genome) -> tuple[str, ...]:
@@ -253,4 +249,8 @@ def _places(space: EditSpace, done: tuple[Token, ...], kind: Token) -> offers.Pl
         return offers.branches(graph, morphism, space.parts)
     if kind == "deepen":
         return offers.deeper(graph, space.kernels)
+    if kind == "insert":
+        return offers.insertions(graph)
+    if kind == "replace":
+        return offers.replacements(graph)
     return offers.wider(graph, space.wider)

@@ -16,7 +16,8 @@ from evonas.individual import Individual, Toolbox
 from evonas.operators.by_decision import cx_decisions, init_population, neighbours
 
 # deeper, wider, or a skip: each as likely as the others, whatever there is of its kinds
-MORPHISMS = (("deepen",), ("widen", "extend"), ("add", "concat"), ("add-copies", "concat-copies", "concat-split"))
+MORPHISMS = (("deepen",), ("widen", "extend"), ("add", "concat"), ("add-copies", "concat-copies", "concat-split"),
+             ("insert", "replace"))  # fmt: skip
 
 
 def init_start(space: EditSpace) -> Individual:

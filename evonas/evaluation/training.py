@@ -199,7 +199,15 @@ class Training(Evaluator):
         if heritage is None:
             return inherit(network, candidate.origin.weights)
         batch = next(splits.train[:HERITAGE_BATCH].batches())[0]
-        return grow(network, candidate.origin.weights, heritage, partial(build, seed=seed), batch, seed)
+        grown = grow(network, candidate.origin.weights, heritage, partial(build, seed=seed), batch, seed)
+        if heritage.imitation and candidate.state is None:  # else the training has begun before
+            from evonas.training.imitation import imitate
+
+            assert candidate.origin.genome is not None, "it has left a heritage"
+            parent = build(candidate.space.decode(candidate.origin.genome).simplified(training=True))
+            inherit(parent, candidate.origin.weights)
+            imitate(network, parent, splits.train, heritage.imitation, seed=number(seed, "imitation"))
+        return grown
 
     def once_more(self, candidate: Candidate, replicate: int, outcome: Outcome) -> Job | None:
         """A worker that has not got the teacher is sent it. Raises RunError where it is lost here too."""

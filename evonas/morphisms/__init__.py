@@ -9,12 +9,13 @@ from __future__ import annotations
 from evonas.morphisms.branches import AddCopies, ConcatCopies, ConcatSplit
 from evonas.morphisms.channels import MorphismError
 from evonas.morphisms.morphism import Deepen, Extend, Morphism, Pad, Widen
+from evonas.morphisms.paths import Insert, Replace
 from evonas.morphisms.rewrite import Heritage, Rewrite
 from evonas.morphisms.skips import AddSkip, ConcatSkip
 
 KINDS = {each.kind: each for each in (Widen, Extend, Pad, Deepen, AddSkip, ConcatSkip, AddCopies, ConcatCopies,
-                                      ConcatSplit)}  # fmt: skip
-EXACT = tuple(kind for kind in KINDS if kind != Pad.kind)  # after which a network computes what it did
+                                      ConcatSplit, Insert, Replace)}  # fmt: skip
+EXACT = tuple(kind for kind in KINDS if kind != Pad.kind)  # after whose offers a network computes what it did
 
 __all__ = ["EXACT", "KINDS", "Heritage", "Morphism", "MorphismError", "Rewrite", "parsed"]
 

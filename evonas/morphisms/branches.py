@@ -14,7 +14,7 @@ from evonas.morphisms.channels import EACH_BY_ITSELF, Index, MorphismError, is_d
 from evonas.morphisms.morphism import Morphism, whole, width_of
 from evonas.morphisms.rewrite import Rewrite, Source, carried_out, changed, path_of, repeats_in
 from evonas.nodes import Edge, Node
-from evonas.operations import FirstChannels, Flatten, LastChannels, Operation, Scale, Shape
+from evonas.operations import Convolution, FirstChannels, Flatten, LastChannels, Operation, Scale, Shape
 
 
 @dataclass(frozen=True)
@@ -142,25 +142,36 @@ class ConcatCopies(Branches):
 
 @dataclass(frozen=True)
 class ConcatSplit(Branches):
-    """Each branch does with some of the channels what the node did with all of them, each by itself; they are
-    concatenated (concat-split)."""
+    """Each branch does with some of the channels what the node did with all of them, each by itself or in groups; they
+    are concatenated (concat-split)."""
 
     kind = "concat-split"
 
     def check(self, graph: Graph) -> Node:
         node = super().check(graph)
         chain = list(graph.chain(node))
-        if not all(by_itself(*each) for each in chain):
+        if not all(by_itself(*each) or self.in_groups(each[0]) for each in chain):
             raise MorphismError(f"{self.place} mixes channels, of which a branch has a part; copy it instead")
+        if len(chain[0][1]) != 3:
+            raise MorphismError(f"{self.place} reads features, not images, whose channels can be split")
         self.enough(chain[0][1][0])
         return node
+
+    def in_groups(self, operation: Operation) -> bool:
+        """Whether it is a convolution whose groups can be dealt out."""
+        return isinstance(operation, Convolution) and operation.groups % self.count == 0
 
     def apply(self, graph: Graph, rng: Random) -> Rewrite:
         node = self.check(graph)
         chain = list(graph.chain(node))
+        widths = [chain[0][1][0]]  # at each place
+        for operation, _ in chain:
+            widths.append(operation.channels if isinstance(operation, Convolution) else widths[-1])
+        points = [self.slices(width) for width in widths]
         branches = []
-        for number, part in enumerate(self.slices(chain[0][1][0])):
-            branch, sources = self.as_branch(node, number, chain, dict.fromkeys(range(len(chain) + 1), part))
+        for number, part in enumerate(points[0]):
+            here = {place: parts[number] for place, parts in enumerate(points)}
+            branch, sources = self.as_branch(node, number, chain, here)
             taken = (FirstChannels(int(part[-1]) + 1), LastChannels(len(part)))
             branches.append((replace(branch, operations=(*taken, *branch.operations)), sources))
         return self.merged(graph, node, branches, self.merge("concat"))

@@ -53,7 +53,8 @@ KEEP_SIGNS = (AveragePool, Crop, Dropout, DropPath, FadingDropout, FirstChannels
 
 @dataclass(frozen=True)
 class Morphism:
-    """A change of a graph. The function of the network stays what it was, whatever its weights, in evaluation mode."""
+    """A change of a graph. The function of the network stays what it was, whatever its weights, in evaluation mode,
+    where the change is `exact`."""
 
     kind: ClassVar[str]
     place: str
@@ -72,6 +73,12 @@ class Morphism:
     def apply(self, graph: Graph, rng: Random) -> Rewrite:
         """The changed graph, and where its weights come from. Raises MorphismError where that cannot be; the graph
         depends on the text alone, and `rng` only draws which channels are copied."""
+
+    def exact(self, graph: Graph) -> bool:
+        """Whether the network computes what it did, up to rounding; otherwise about that. Raises MorphismError where it
+        cannot be made."""
+        self.check(graph)
+        return True
 
     def is_possible(self, graph: Graph) -> bool:
         """Whether it can be made."""
@@ -147,6 +154,10 @@ class Pad(Extend):
 
     kind = "pad"
     reads: ClassVar[Columns] = "drawn"
+
+    def exact(self, graph: Graph) -> bool:
+        self.check(graph)
+        return False
 
 
 @dataclass(frozen=True)
@@ -258,12 +269,12 @@ def not_negative(graph: Graph) -> frozenset[Point]:
     ends = {INPUT: (INPUT, 0)} | {node.name: (node.name, len(node.operations)) for node in graph.nodes}
     for node in graph.nodes:
         positive = node.combine != "blend" and all(ends[edge.source] in points for edge in node.inputs)
+        if positive:
+            points.add((node.name, 0))
         for position, operation in enumerate(node.operations):
             positive = isinstance(operation, ReLU) or (positive and _keeps_sign(operation))
             if positive:
                 points.add((node.name, position + 1))
-        if positive and not node.operations:
-            points.add((node.name, 0))
     return frozenset(points)
 
 

@@ -8,6 +8,7 @@ from evonas.graph import INPUT, Graph
 from evonas.morphisms.branches import Branches
 from evonas.morphisms.channels import is_dense
 from evonas.morphisms.morphism import channels_of, not_negative, place_of
+from evonas.morphisms.paths import EDGES, IDENTITY, LINEAR, POST, PRE, Insert, Replace
 from evonas.morphisms.skips import Skip
 from evonas.operations import Operation
 
@@ -59,3 +60,22 @@ def branches(graph: Graph, kind: type[Branches], counts: Sequence[int]) -> Place
     """Nodes that can be replaced by so many branches."""
     found = {node.name: tuple(str(n) for n in counts if kind(node.name, n).is_possible(graph)) for node in graph.nodes}
     return {name: values for name, values in found.items() if values}
+
+
+def insertions(graph: Graph) -> Places:
+    """Nodes behind which one can be inserted that does nothing."""
+    return {node.name: (IDENTITY,) for node in graph.nodes if Insert(node.name).is_possible(graph)}
+
+
+def replacements(graph: Graph) -> Places:
+    """Steps that do nothing, and the layers that they can become while the network computes what it did."""
+    found: Places = {}
+    for node in graph.nodes:
+        for position, (operation, shape) in enumerate(graph.chain(node)):
+            if operation.name == IDENTITY and len(shape) == 3:
+                place = place_of(node, position)
+                made = (
+                    Replace(place, edge, order) for edge in EDGES if edge != IDENTITY for order in (POST, LINEAR, PRE)
+                )
+                found[place] = tuple(dict.fromkeys(each.value for each in made if each.exact(graph)))
+    return found

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from evonas.graph import Graph
-from evonas.morphisms.channels import NEW, Index, MorphismError, is_dense, is_depthwise, shuffled
+from evonas.morphisms.channels import NEW, Index, MorphismError, is_dense, shuffled
 from evonas.nodes import Node
 from evonas.operations import (
     BatchNorm,
@@ -78,11 +78,14 @@ class Heritage:
     rewrites  one after the other
     names     of them, which say how it comes about
     noise     of what has been copied, as a share of the deviation of its weights; of what hands on, a tenth of that
+    imitation epochs in which the network learns its parent's outputs before its training, as where some rewrite is not
+              exact
     """
 
     rewrites: tuple[Rewrite, ...]
     names: tuple[str, ...]
     noise: float = 0.0
+    imitation: int = 0
 
 
 def path_of(node: str, step: str) -> str:
@@ -128,9 +131,10 @@ def follow(
     if comes_out is None:  # a part of the channels is taken, in which nothing has changed
         return operation, {}
     assert goes_in is not None, "what comes out has come in"
-    if isinstance(operation, Convolution) and is_depthwise(operation, shape):
+    if isinstance(operation, Convolution):  # some of its groups
         takes = {"weight": Take(comes_out)} | ({"bias": Take(comes_out)} if operation.bias else {})
-        return replace(operation, channels=len(comes_out), groups=len(comes_out)), takes
+        groups = operation.groups * len(comes_out) // operation.channels
+        return replace(operation, channels=len(comes_out), groups=groups), takes
     if isinstance(operation, BatchNorm):
         names = ["running_mean", "running_var"] + ["weight", "bias"] * operation.affine
         return operation, {name: Take(spread(comes_out, repeat)) for name in names}

@@ -32,6 +32,7 @@ def carry_over(
     Raises MorphismError where a tensor of the parent is missing or has another shape.
     """
     own = child.state_dict()
+    firsts = {source.module: path for path, source in reversed(list(rewrite.sources.items()))}
     for name, tensor in own.items():
         path, source = _source(name, rewrite.sources)
         if source is None:
@@ -39,16 +40,18 @@ def carry_over(
         elif source.identity:
             _hand_on(child.get_submodule(path), name[len(path) + 1 :], tensor)
             if noise and tensor.dim() > 1:
-                _shake(tensor, HANDING_ON * noise * tensor.std().item(), generator)
+                _shake(tensor, HANDING_ON * noise * _deviation(tensor), generator)
         elif source.module is not None:
             rest = name[len(path) + 1 :]
             take = source.tensors.get(rest)
             if take is None:
                 tensor.copy_(_of(parent, f"{source.module}.{rest}", tensor.shape))
+                if noise and firsts[source.module] != path and tensor.dim() > 1:  # a copy of the whole
+                    _shake(tensor, noise * _deviation(tensor), generator)
             else:
                 _take(tensor, _of(parent, f"{source.module}.{rest}"), take)
                 if noise and take.rows is not None and tensor.dim() > 1:
-                    deviation = noise * tensor.std().item()
+                    deviation = noise * _deviation(tensor)
                     for row in _copies(take.rows.tolist()):
                         _shake(tensor[row], deviation, generator)
 
@@ -101,6 +104,10 @@ def _copies(rows: Sequence[int]) -> list[int]:
     return [place for place, row in enumerate(rows) if row != NEW and first[row] != place]
 
 
+def _deviation(tensor: Tensor) -> float:
+    return tensor.std().item() if tensor.numel() > 1 else 0.0
+
+
 def _shake(tensor: Tensor, deviation: float, generator: torch.Generator | None) -> None:
     tensor += deviation * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
 
@@ -120,7 +127,8 @@ def _hand_on(module: nn.Module, name: str, tensor: Tensor) -> None:
     if name == "weight":
         for side in reversed(tensor.shape[2:]):
             tensor = tensor[..., side // 2]
-        tensor.fill_diagonal_(1)
+        channels = torch.arange(len(tensor))
+        tensor[channels, channels % tensor.shape[1]] = 1  # each sees its own, the only one of its group if depthwise
 
 
 def inherited(
@@ -143,7 +151,9 @@ def inherited(
         parent = network.state_dict()
         names = {source.module: path for path, source in rewrite.sources.items() if source.module is not None}
         fresh = {path: source for path, source in rewrite.sources.items() if source.module is None}
-        norms = [names.get(path, path) for path in norms] + [path for path in fresh if _is_norm(network, path)]
+        own = {name.rpartition(".")[0] for name in parent}  # what has no tensors may be shared, and have another name
+        norms = [names.get(path, path) for path in norms]
+        norms += [path for path in fresh if path in own and _is_norm(network, path)]
         new = {names.get(path, path) for path in new} | set(fresh)
     if norms:
         calibrate(network, norms, batch)

@@ -4,7 +4,7 @@ Architecture Search by Network Transformation", arXiv:1707.04873, section 3; the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
 from random import Random
@@ -16,7 +16,7 @@ from evonas.graph import Graph
 from evonas.morphisms import offers
 from evonas.morphisms.morphism import place_of, width_of
 from evonas.operations import Convolution, Linear, sides
-from evonas.training.optimizers import Adam
+from evonas.strategies.actors import Actors, Decided
 
 CONV, FC, POOL = range(3)
 KINDS = 3
@@ -70,7 +70,7 @@ def blocks_of(layers: Sequence[Layer]) -> list[list[int]]:
     return blocks
 
 
-class MetaController(nn.Module):
+class MetaController(Actors):
     """An encoder, a bidirectional LSTM over the layers, and two actors.
 
     kernels    of convolutions that may be inserted
@@ -107,13 +107,7 @@ class MetaController(nn.Module):
             for weight in self.parameters():
                 bound = sqrt(3) if weight is self.choices.weight else 1 / sqrt(max(weight.shape[-1], 1))
                 weight.uniform_(-bound, bound, generator=self.generator)
-        self.optimizer = Adam(self.parameters(), learning_rate)
-
-    def descend(self, losses: Iterable[Tensor]) -> None:
-        """A step of Adam on the sum of these."""
-        self.optimizer.zero_grad()
-        torch.stack(list(losses)).sum().backward()
-        self.optimizer.step()
+        self.learns(learning_rate)
 
     def encode(self, layers: Sequence[Layer]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The states of all layers [L, 2 units], and the encoder's last state h, c [1, 2 units]."""
@@ -166,12 +160,3 @@ class MetaController(nn.Module):
             entropy = entropy - (scores.exp() * scores.masked_fill(~legal, 0)).sum()
             said = 1 + taken[-1] + self.blocks * step
         return Decided(tuple(taken), log_p, entropy)
-
-
-@dataclass(frozen=True, eq=False)
-class Decided:
-    """What an actor has decided, its log-probability and the entropy of the decisions, in nats."""
-
-    chosen: tuple
-    log_probability: Tensor
-    entropy: Tensor

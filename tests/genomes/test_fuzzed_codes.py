@@ -23,6 +23,8 @@ SMALL = {  # fields with which every registered space has small networks, often 
     ],
     "edits": [{"start": "conv4-pool-conv4-fc8", "edits": 3, "input_shape": (1, 8, 8)},
               {"edits": 2, "kinds": ("extend", "add-copies", "concat-copies"), "input_shape": (3, 8, 8)}],
+    "path-level": [{"start": "conv4-conv4-fc8", "depth": 2, "input_shape": (1, 8, 8)},
+                   {"start": "dense1x8g2", "input_shape": (3, 8, 8)}],
     "hierarchical": [{"channels": 2, "input_shape": (3, 4, 4)},
                      {"channels": 2, "input_shape": (3, 4, 4), "flat": True}],
     "nsga-net": [{"phases": (2, 3), "channels": 2, "input_shape": (3, 4, 4)}],

@@ -19,6 +19,7 @@ from evonas.operations import (
     Convolution,
     Flatten,
     GlobalAveragePool,
+    Identity,
     Linear,
     MaxPool,
     ReLU,
@@ -73,6 +74,10 @@ def offered(graph, kind):
         places = offers.branches(graph, morphism, (2, 3))
     elif kind == "deepen":
         places = offers.deeper(graph, (1, 3))
+    elif kind == "insert":
+        places = offers.insertions(graph)
+    elif kind == "replace":
+        places = offers.replacements(graph)
     else:
         places = offers.wider(graph, lambda layer: (width_of(layer) + 1, width_of(layer) + 3))
     return [f"{kind}:{place}:{value}" for place, values in places.items() for value in values]
@@ -104,7 +109,8 @@ def test_every_morphism_that_is_offered_is_exact(kind):
     draft = Draft((3, 8, 8))
     draft.node("stem", [INPUT], Convolution(7), BatchNorm(), ReLU())
     draft.node("spread", ["stem"], Convolution(7, groups=7), BatchNorm(), ReLU(), AveragePool(3, 1, 1))
-    draft.node("sum", ["stem", "spread"], ReLU())
+    draft.node("nothing", ["stem"], Identity())
+    draft.node("sum", ["stem", "spread", "nothing"], ReLU())
     draft.node("smaller", ["sum"], Convolution(6, stride=2), BatchNorm(), ReLU(), SqueezeExcite(2))
     draft.node(
         "head", ["smaller"], Convolution(5, 1, bias=True), ReLU(), GlobalAveragePool(), Linear(6), ReLU(), Linear(4)
@@ -272,6 +278,11 @@ def test_what_is_added_by_a_skip_gets_its_gradient_once_lambda_has_moved():
         ("concat-copies:net:2", "mixes the outputs"),
         ("concat-split:net:2", "mixes channels"),
         ("add-copies:net:1", "at least 2"),
+        ("insert:nett:identity", "no node 'nett'"),
+        ("insert:net:conv", "inserted as identity"),
+        ("replace:net.relu:sep3", "does something"),
+        ("replace:net.relu:sep4", "use sep3, sep5, sep7, conv1, max3, avg3"),
+        ("replace:net.relu:max3-pre", "cannot stand there"),
     ],
 )
 def test_what_would_change_the_function_is_refused_with_the_reason(text, words):
@@ -337,3 +348,48 @@ def test_calibrated_norms_compute_the_same_and_normalise_from_the_first_step_of_
     assert deviation(outputs(made, child), outputs(network, graph)) < TOLERANCE
     assert made.net.batch_norm_2.running_mean.abs().max() > 0
     assert deviation(in_training(made), before) < jump / 2
+
+
+@pytest.mark.parametrize(
+    ("operations", "text"),
+    [
+        ((Identity(),), "concat-split:layer:2"),
+        ((Identity(),), "concat-split:layer:3"),
+        ((AveragePool(3, 1, 1),), "concat-split:layer:2"),
+        ((Convolution(12, groups=4), BatchNorm(), ReLU()), "concat-split:layer:2"),
+        ((BatchNorm(), ReLU(), Convolution(16, groups=4, bias=True)), "concat-split:layer:4"),
+        ((Convolution(7), BatchNorm(), ReLU()), "concat-copies:layer:3"),  # 3, 2 and 2 channels
+        ((Convolution(7), BatchNorm(), ReLU()), "add-copies:layer:3"),
+    ],
+)
+def test_a_layer_becomes_branches(operations, text):
+    draft = Draft((3, 8, 8))
+    draft.node("stem", [INPUT], Convolution(8), BatchNorm())
+    draft.node("layer", ["stem"], *operations)
+    draft.node("head", ["layer"], GlobalAveragePool(), Linear(4))
+    graph = draft.graph()
+    network = settled(build(graph, seed=1))
+    child, made = morphed(network, graph, text, stream(0))
+    assert child.parameters >= graph.parameters
+    assert deviation(outputs(made, child), outputs(network, graph)) < TOLERANCE
+    assert len(child.nodes) == len(graph.nodes) + int(text[-1])
+
+
+def test_groups_that_do_not_divide_are_not_split():
+    graph = chain(Convolution(6, groups=3), GlobalAveragePool(), Linear(4))
+    with pytest.raises(MorphismError, match="mixes channels"):
+        parsed("concat-split:net:2").apply(graph, stream(0))
+
+
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("edge", ["sep3", "sep7-pre", "conv1", "conv1-linear", "max3", "avg3"])
+def test_a_layer_in_place_of_an_identity_is_exact_where_it_says_so_and_only_there(edge, relu):
+    draft = Draft((3, 8, 8))
+    draft.node("stem", [INPUT], Convolution(5), BatchNorm(), *(ReLU(),) * relu)
+    draft.node("nothing", ["stem"], Identity())
+    draft.node("head", ["nothing"], GlobalAveragePool(), Linear(4))
+    graph = draft.graph()
+    network, morphism = settled(build(graph, seed=1)), parsed(f"replace:nothing.identity:{edge}")
+    child, made = morphed(network, graph, str(morphism), stream(0))
+    assert morphism.exact(graph) == (edge not in ("max3", "avg3") and (relu or edge == "conv1-linear"))
+    assert (deviation(outputs(made, child), outputs(network, graph)) < TOLERANCE) == morphism.exact(graph)

@@ -9,8 +9,9 @@ import torch
 
 from evonas.errors import UserError
 from evonas.individual import Individual
-from evonas.strategies.eas import EAS, tangent
+from evonas.strategies.eas import EAS
 from evonas.strategies.eas_model import CONV, FC, POOL, Layer, MetaController, blocks_of, layers_of
+from evonas.strategies.from_start import tangent
 from evonas.support.streams import stream
 from evonas.systems.eas import SPACE
 

@@ -27,6 +27,7 @@ from evonas.genomes.nasbench201 import NASBench201Space
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace
 from evonas.genomes.nasnet import COMBINATIONS, NASNET, NASNetSpace
 from evonas.genomes.nsga_net import NSGANetSpace
+from evonas.genomes.path_level import PathLevelSpace
 from evonas.operators.by_decision import one_change_toolbox
 from evonas.run.budget import Budget
 from evonas.run.journal import Journal
@@ -42,6 +43,7 @@ SPACES = {
         NASNetSpace(operations=NASNET, combinations=COMBINATIONS), DARTSSpace(), HierarchicalSpace(), NSGANetSpace(),
         MetaQNNSpace(), BlockQNNSpace(longest=12), NASRLSpace(lengths=(3, 5)), MnasNetSpace(),
         EditSpace("conv4-pool-conv4-fc8", 3, input_shape=(1, 8, 8)),
+        PathLevelSpace("conv8-conv8-fc8", depth=2, input_shape=(1, 8, 8)),
     )
 }  # fmt: skip
 CONTENDERS = [
@@ -53,7 +55,7 @@ CONTENDERS = [
     "hill-climbing:steps=3,neighbours=5",
 ]  # fmt: skip
 ELSEWHERE = {
-    "nas-rl", "eas", "block-qnn", "pnas", "dpp-net",  # search their own spaces alone: below
+    "nas-rl", "eas", "path-level", "block-qnn", "pnas", "dpp-net",  # search their own spaces alone: below
     "n2n",  # searches its own space alone: test_n2n_policies.py
     "darts", "snas", "gdas", "pc-darts", "enas", "gdas-nsas",  # train by themselves: tests/supernets
     "fbnet", "proxylessnas", "mask-connect", "das", "p-darts", "i-darts", "data",  # so do these
@@ -62,7 +64,7 @@ ELSEWHERE = {
     "smallest-first", "largest-first",  # have an order that no seed decides: test_by_size.py
 }  # fmt: skip
 EVALUATIONS = 16
-QUICK = ("nasbench201", "nasnet", "metaqnn", "nas-rl", "edits")  # fixed, wide, ragged, pointing, endless
+QUICK = ("nasbench201", "nasnet", "metaqnn", "nas-rl", "edits", "path-level")  # fixed, wide, ragged, pointing, endless
 NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SPACES]
 
 
