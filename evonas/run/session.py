@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from evonas.errors import RunError
 from evonas.evaluation import Candidate, Decoder, Evaluator, Function, Genome
@@ -27,12 +27,12 @@ from evonas.recipe import Recipe
 from evonas.reports.profile import profile
 from evonas.run import teaching, warm_start
 from evonas.run.bench import RunBench
-from evonas.run.budget import Budget
 from evonas.run.config import Config
 from evonas.run.finals import Finals, standing_for
-from evonas.run.journal import Event, Journal
+from evonas.run.journal import Journal
 from evonas.run.latencies import SHOWN, against_predictions
 from evonas.run.loop import Loop
+from evonas.run.observer import Observer
 from evonas.run.phase import Phase
 from evonas.run.store import Run
 from evonas.run.supernet import SharedSearch
@@ -49,18 +49,6 @@ from evonas.systems.setup import Chosen
 from evonas.systems.system import Baseline
 
 FIRST = 10  # networks of a search that stand for what it began with: few strategies learn from fewer
-
-
-class Observer(Protocol):
-    """What wants to know how a run goes on."""
-
-    def phase(self, name: str, budget: Budget, already: int) -> None: ...
-
-    def event(self, event: Event, replayed: bool) -> None: ...
-
-    def note(self, message: str) -> None: ...
-
-    def warn(self, message: str) -> None: ...
 
 
 class Session:

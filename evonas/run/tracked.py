@@ -9,7 +9,7 @@ from typing import Any
 
 from evonas.run.budget import Budget
 from evonas.run.journal import Event, Journal
-from evonas.run.session import Observer
+from evonas.run.observer import Observer
 from evonas.run.store import Run
 from evonas.support.text import reason
 from evonas.tracking.tracker import RunFacts, Tracker

@@ -10,7 +10,7 @@ from random import Random
 import torch
 from torch import Tensor, nn
 
-from evonas.genomes.path_level import ADD, ANSWERS, BRANCHES, CONCAT, COUNTS, INSERT, LAYER, MERGE, MERGES, Branch, Tree
+from evonas.genomes.trees import ADD, ANSWERS, BRANCHES, CONCAT, COUNTS, INSERT, LAYER, MERGE, MERGES, Branch, Tree
 from evonas.morphisms.paths import EDGES
 from evonas.space import Decision
 from evonas.strategies.actors import Actors, Decided

@@ -11,9 +11,11 @@ from evonas.data.sources import Source
 from evonas.errors import UserError
 from evonas.evaluation.candidate import Candidate, Origin
 from evonas.evaluation.training import Training
-from evonas.genomes.path_level import EDGES, Branch, PathLevelSpace, Tree
+from evonas.genomes.path_level import PathLevelSpace
 from evonas.genomes.residual import ResidualSpace
 from evonas.genomes.start import start_graph
+from evonas.genomes.trees import Branch, Tree
+from evonas.morphisms.paths import EDGES
 from evonas.morphisms.weights import inherited
 from evonas.network import build
 from evonas.recipe import DIGITS_RECIPE
