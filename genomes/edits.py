@@ -205,6 +205,8 @@ class EditSpace(Space):
     # ---- text -----------------------------------------------------------------------------------------------------
 
     def format(self, genome: Genome) -> str:
+        """The edits in order, each as KIND:PLACE:VALUE, such as deepen:stem.relu:3: a convolution with kernel 3 behind
+        the ReLU of the node stem. `start` is the network without edits."""
         self.decisions(genome)
         return " ".join(self.texts(genome)) or START
 

@@ -19,6 +19,10 @@ MADE = {
     "warm_start": "The best of many random networks by training-free scores (warm_start.csv has all).",
     "given": "Made by the user's own strategy.",
     "trivial": "The smallest network of the space, from which evolution begins.",
+    "start": "The network from which all others come.",
+    "unchanged": "The same network as its parent, trained on.",
+    "eas": "Edited by a controller that reads the layers of a network, or by uniform edits.",
+    "path-level": "Grown by a controller that reads the tree of a cell, or by uniform decisions.",
     "controller": "Drawn by a controller, a recurrent network that learns from rewards which decisions to favour.",
     "q_learning": "Chosen by the values that Q-learning has found for each decision, or at random with the probability "
     "epsilon.",

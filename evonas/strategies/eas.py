@@ -60,8 +60,8 @@ class EAS(FromStart):
         if branching:
             raise UserError(f"the start is no plain network: {branching[0]} has several inputs; give a chain of layers "
                             "such as start=conv16-pool-conv32-mean-fc64")  # fmt: skip
-        if min(wider, deeper) < 0:
-            raise UserError(f"wider is {wider} and deeper {deeper}; use at least 0")
+        if min(wider, deeper) < 0 or wider + deeper == 0:
+            raise UserError(f"wider is {wider} and deeper {deeper}; use at least 0, and one step in all")
         from evonas.strategies.eas_model import MetaController
 
         self.space, self.steps = space, (wider, deeper)
