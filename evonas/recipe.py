@@ -22,12 +22,12 @@ LATER = {
     "longest": 0,
     "average": 0.0,
     "distill": 0.0,
-    "temperature": 0.0,
+    "distill_temperature": 0.0,
     "hard": 1.0,
     "features": (),
     "imitate": 1.0,
 }  # added later, with their defaults
-OF_TEACHER = ("distill", "temperature", "features", "imitate", "hard")
+OF_TEACHER = ("distill", "distill_temperature", "features", "imitate", "hard")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +63,11 @@ class Recipe:
                       linearly from 0 (and with depth in NASNet's skeleton); for networks that have such paths
     auxiliary         weight of the loss of a second classifier in the middle, which is discarded after training; 0:
                       none; for networks whose skeleton defines its place
-    distill           weight of a teacher's outputs in the loss: with `temperature` 0 of the mean squared error of
-                      logits (Ba and Caruana 2014), else of the cross-entropy with the teacher's softened
+    distill           weight of a teacher's outputs in the loss: with `distill_temperature` 0 of the mean squared error
+                      of logits (Ba and Caruana 2014), else of the cross-entropy with the teacher's softened
                       probabilities, times the square of the temperature (Hinton et al. 2015); 0: they do not count
-    temperature       by which logits are divided before the softmax of both; 0: squared errors of logits
+    distill_temperature
+                      by which logits are divided before the softmax of both; 0: squared errors of logits
     features          nodes whose outputs are to be those of the teacher's nodes of the same names
     imitate           weight of the mean squared error of each of these
     hard              weight of the loss of labels where there is a teacher
@@ -103,7 +104,7 @@ class Recipe:
     drop_path: float = 0.0
     auxiliary: float = 0.0
     distill: float = 0.0
-    temperature: float = 0.0
+    distill_temperature: float = 0.0
     features: tuple[str, ...] = ()
     imitate: float = 1.0
     hard: float = 1.0
@@ -129,11 +130,11 @@ class Recipe:
                self.restarts, self.last_rate, self.cycle) < 0:  # fmt: skip
             raise UserError("weight_decay, warmup, crop, cutout, clip_norm, gamma, auxiliary, restarts, last_rate and "
                             "cycle must be at least 0")  # fmt: skip
-        if min(self.distill, self.temperature, self.imitate, self.hard) < 0:
-            raise UserError("distill, temperature, imitate and hard must be at least 0")
-        if not self.distills and (self.hard != 1 or self.temperature):
-            raise UserError("hard and temperature are of trainings with a teacher; set distill, such as 1, or leave "
-                            "them out")  # fmt: skip
+        if min(self.distill, self.distill_temperature, self.imitate, self.hard) < 0:
+            raise UserError("distill, distill_temperature, imitate and hard must be at least 0")
+        if not self.distills and (self.hard != 1 or self.distill_temperature):
+            raise UserError("hard and distill_temperature are of trainings with a teacher; set distill, such as 1, or "
+                            "leave them out")  # fmt: skip
         if 0 < self.longest < self.epochs:
             raise UserError(f"longest is {self.longest}, fewer than the {self.epochs} epochs; use more, or 0")
         if self.warmup >= self.epochs:

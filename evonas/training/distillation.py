@@ -50,7 +50,7 @@ def distilled(recipe: Recipe, outputs: Sequence[Tensor], wanted: Sequence[Tensor
     """What a teacher adds to the loss of a batch, of the logits (B, classes, ...) and then the features of both."""
     loss = torch.zeros((), device=outputs[0].device)
     if recipe.distill:
-        loss = loss + recipe.distill * of_logits(outputs[0].float(), wanted[0].float(), recipe.temperature)
+        loss = loss + recipe.distill * of_logits(outputs[0].float(), wanted[0].float(), recipe.distill_temperature)
     for own, theirs in zip(outputs[1:], wanted[1:], strict=True):
         loss = loss + recipe.imitate * F.mse_loss(own.float(), theirs.float())
     return loss

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from small_spaces import SMALL
 
 from evonas.errors import UserError
 from evonas.genomes.genotype import CELLS, GenotypeSpace, published
@@ -11,57 +12,6 @@ from evonas.support.streams import stream
 from evonas.systems.own import imported
 from evonas.systems.registry import SPACES
 
-FEW = {"layers": 3, "channels": 4, "input_shape": (3, 8, 8)}
-SMALL = {  # fields with which every registered space has small networks, often more than one set of them
-    "blocks": [{"channels": 4, "input_shape": (3, 8, 8)}, {"channels": 4, "fixed": True, "input_shape": (1, 8, 8)}],
-    "genet": [{}, {"stages": (1, 3), "filters": (2, 2)}],
-    "large-scale": [{"input_shape": (3, 8, 8)}],
-    "nasnet": [
-        {"normals": 1, "channels": 4, "input_shape": (3, 8, 8)},
-        {"normals": 1, "channels": 4, "input_shape": (3, 8, 8), "combinations": ("add", "concat")},
-        {"normals": 1, "channels": 4, "input_shape": (3, 8, 8), "reduction": "stride"},
-    ],
-    "edits": [{"start": "conv4-pool-conv4-fc8", "edits": 3, "input_shape": (1, 8, 8)},
-              {"edits": 2, "kinds": ("extend", "add-copies", "concat-copies"), "input_shape": (3, 8, 8)}],
-    "path-level": [{"start": "conv4-conv4-fc8", "depth": 2, "input_shape": (1, 8, 8)},
-                   {"start": "dense1x8g2", "input_shape": (3, 8, 8)}],
-    "hierarchical": [{"channels": 2, "input_shape": (3, 4, 4)},
-                     {"channels": 2, "input_shape": (3, 4, 4), "flat": True}],
-    "nsga-net": [{"phases": (2, 3), "channels": 2, "input_shape": (3, 4, 4)}],
-    "nas-rl": [{"lengths": (2, 3, 4)}, {"lengths": (3,), "strides": (1, 2)}],
-    "pnas": [{"normals": 1, "channels": 4, "blocks": 2, "input_shape": (3, 8, 8)}, {"normals": 1, "channels": 4}],
-    "dpp-net": [{"cells": (1, 1), "growth": 2, "groups": 2, "input_shape": (3, 4, 4)},
-                {"cells": (2,), "growth": 4, "layers": 6, "input_shape": (3, 4, 4)}],
-    "mnasnet": [{"widths": (16, 24), "depths": (1, 2), "strides": (1, 2), "input_shape": (3, 16, 16)}, {}],
-    "metaqnn": [{"longest": 4}],
-    "block-qnn": [{"longest": 6, "blocks": 1, "channels": 4, "input_shape": (3, 8, 8)}],
-    "darts": [FEW, FEW | {"every": True}],
-    "mask-connect": [{"widths": (2, 4), "modules": 2, "fan_in": 2, "input_shape": (3, 4, 4)},
-                     {"widths": (2,), "modules": 3, "fan_in": 2, "cardinality": 3, "inner": 2}],
-    "darts-sets": [FEW, FEW | {"pairs": 2, "exact": True}],
-    "das": [{"widths": (2, 3), "sizes": (3, 2), "strides": (1, 2), "hidden": (3,), "input_shape": (3, 4, 4)},
-            {"widths": (2,), "sizes": (4,), "strides": (1,), "individual": False, "input_shape": (2, 4, 4)}],
-    "n2n": [{"input_shape": (1, 4, 4)}, {"input_shape": (1, 8, 8), "multipliers": (0.5, 1.0)}],
-    "spos": [{"repeats": (1, 2), "channels": (8, 16), "stem": 4, "last": 8, "input_shape": (3, 8, 8)}, {}],
-    "fairnas": [{"widths": (4, 8), "depths": (1, 2), "strides": (1, 2), "stem": 4, "first": 4, "last": 8,
-                 "input_shape": (3, 8, 8)}, {}],
-    "fbnet": [{"widths": (4, 8), "depths": (1, 2), "strides": (1, 2), "stem": 4, "last": 8, "input_shape": (3, 8, 8)},
-              {}],
-    "proxylessnas": [{"widths": (4, 8), "depths": (1, 2), "strides": (1, 2), "stem": 4, "first": 4, "last": 8,
-                      "input_shape": (3, 8, 8)}, {}],
-    "enas-micro": [
-        {"layers": 1, "channels": 4, "nodes": 2, "input_shape": (3, 8, 8)},
-        {"layers": 1, "channels": 4, "input_shape": (3, 8, 8)},
-    ],
-    "enas-macro": [{"layers": 3, "channels": 4, "input_shape": (3, 8, 8)}],
-    "one-shot": [{"cells": 3, "channels": 2, "input_shape": (3, 8, 8)},
-                 {"cells": 3, "channels": 2, "blocks": 1, "input_shape": (1, 4, 4)}],
-    "nasbench101": [{"channels": 8, "modules": 1, "input_shape": (3, 8, 8)}],
-    "nasbench201": [{"channels": 4, "cells": 1, "input_shape": (3, 8, 8)}],
-    "nasbench-macro": [{"stages": (1, 2), "channels": 4, "head": 8, "input_shape": (3, 8, 8)}],
-    "transnas101-micro": [{"channels": 2, "input_shape": (3, 8, 8)}],
-    "transnas101-macro": [{"channels": 2, "input_shape": (3, 8, 8)}],
-}  # fmt: skip
 ODD = [
     "²", "٣", "½", "\u2003", "\x00", "\ud800", "é", "💥", "\ufeff", "~", "|", "/", "-", "+", ":", ",", "&", "<", "(",
     ")", "[", "]", "{", "}", '"', "'", "\\", "\n", "_", "#", "%", "0", "1", "7", "x", ".", " ", "e", "=", "*", "@",

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 import torch
+from morphing import TOLERANCE, deviation, images, outputs, settled
 
 from evonas.data.sources import Source
 from evonas.errors import UserError
@@ -26,7 +27,6 @@ from evonas.tasks.classification import ImageClassification
 from evonas.training.imitation import imitate
 from evonas.training.train import evaluate
 from evonas.training.weights import grow, inherit
-from tests.morphisms.test_contract import TOLERANCE, deviation, images, outputs, settled
 
 CHAIN = PathLevelSpace("conv8-pool-conv8-fc16", input_shape=(1, 8, 8))
 RESIDUAL = PathLevelSpace(

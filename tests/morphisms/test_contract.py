@@ -4,6 +4,8 @@ from copy import deepcopy
 
 import pytest
 import torch
+from morphing import TOLERANCE, deviation, images, outputs, settled
+from small_spaces import SMALL
 
 from evonas.errors import UserError
 from evonas.graph import INPUT, Draft
@@ -28,33 +30,8 @@ from evonas.operations import (
 from evonas.support.streams import stream
 from evonas.systems.own import imported
 from evonas.systems.registry import SPACES
-from tests.genomes.test_fuzzed_codes import SMALL
 
-TOLERANCE = 1e-12  # of the largest output, in float64
 LENGTH = 10
-
-
-def settled(network, seed=2):
-    """The network as after a training: statistics, scales, shifts and biases are not those that it was made with."""
-    draws = torch.Generator().manual_seed(seed)
-    network.double().eval()
-    with torch.no_grad():
-        for name, tensor in network.state_dict().items():
-            if name.endswith("running_var"):
-                tensor.copy_(torch.rand(tensor.shape, generator=draws, dtype=tensor.dtype) + 0.5)
-            elif tensor.dim() == 1:
-                tensor.copy_(torch.randn(tensor.shape, generator=draws, dtype=tensor.dtype) + name.endswith("weight"))
-    return network
-
-
-def images(graph, seed=5):
-    draws = torch.Generator().manual_seed(seed)
-    return torch.randn(3, *graph.input_shape, generator=draws, dtype=torch.float64)
-
-
-@torch.no_grad()
-def outputs(network, graph):
-    return network.eval()(images(graph))
 
 
 def morphed(parent, graph, text, rng, **options):
@@ -81,10 +58,6 @@ def offered(graph, kind):
     else:
         places = offers.wider(graph, lambda layer: (width_of(layer) + 1, width_of(layer) + 3))
     return [f"{kind}:{place}:{value}" for place, values in places.items() for value in values]
-
-
-def deviation(after, before):
-    return ((after - before).abs().max() / before.abs().max().clamp_min(1)).item()
 
 
 @pytest.mark.parametrize("name", SMALL)

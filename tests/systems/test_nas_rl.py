@@ -217,9 +217,12 @@ def test_the_reward_is_the_cube_of_the_best_of_the_last_epochs():
     recipe = replace(
         DIGITS_RECIPE, epochs=5, learning_rate=1.0, schedule="constant", best_of=4
     )  # so high that it jumps about
-    evaluator = Training(ImageClassification(Source("digits")), recipe, seed=0, objectives=("accuracy",))
-    outcome = evaluator(Candidate(space.parse("3x3-8 | 3x3-8 <1"), space))
-    assert outcome.values[0] == max(outcome.curve[-4:]) > outcome.curve[-1]
+    task, genome = ImageClassification(Source("digits")), space.parse("3x3-8 | 3x3-8 <1")
+    outcomes = [
+        Training(task, recipe, seed=seed, objectives=("accuracy",))(Candidate(genome, space)) for seed in range(4)
+    ]
+    assert all(outcome.values[0] == max(outcome.curve[-4:]) for outcome in outcomes)
+    assert any(outcome.values[0] > outcome.curve[-1] for outcome in outcomes)  # which of them, differs between CPUs
 
 
 def test_reinforce_finds_the_layers_of_a_table():

@@ -125,7 +125,7 @@ def test_a_training_that_goes_on_equals_one_that_never_stopped(split):
 def test_a_recipe_that_distils_wants_a_teacher_and_one_that_does_not_has_none_of_its_settings(split):
     with pytest.raises(UserError, match="distils, and there is no teacher"):
         Training(build(STUDENT), split, RECIPE, seed=0)
-    for wrong in ({"hard": 0.0}, {"temperature": 2.0}):
+    for wrong in ({"hard": 0.0}, {"distill_temperature": 2.0}):
         with pytest.raises(UserError, match="are of trainings with a teacher; set distill"):
             Recipe(**wrong)
     with pytest.raises(UserError, match="must be at least 0"):

@@ -78,6 +78,10 @@ NESTEROV = {
     "one-shot",
     "nas-rl",
     "dpp-net",
+    "eas-search",
+    "eas-final",
+    "path-level-search",
+    "path-level-final",
 }
 
 
