@@ -40,7 +40,7 @@ class TreeCell(nn.Module):
         self.forget = nn.Linear(wide, units * (places or 1), bias=False)
 
     def forward(self, x: Tensor, states: Sequence[State | None]) -> State:
-        """Of [inputs] and the children's states; None: there is nothing at this place."""
+        """The state that an input [inputs] and the children's states give; None: there is no child at this place."""
         zero = x.new_zeros(self.units)
         if self.places is None:
             states = [state for state in states if state is not None]

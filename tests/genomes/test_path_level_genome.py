@@ -93,7 +93,7 @@ def test_random_cells_keep_to_the_depth_and_to_the_numbers_of_branches(space):
 
 
 def test_all_cells_can_be_counted():
-    """Of depth 2 with identity edges alone there are 4 nodes below a branch: none, add of 2 or 3, concat; so a branch
+    """With depth 2 and identity edges alone there are 4 nodes below a branch: none, add of 2 or 3, concat; so a branch
     has 5 futures. One branch: 5. Two: 25 - 1, for add and concat. Three: 125 - 1."""
     assert replace(CHAIN, depth=2, edges=("identity",)).count() == 5 + 2 * 24 + 124
 

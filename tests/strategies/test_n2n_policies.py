@@ -157,8 +157,8 @@ def learnt(space, worth, seed, updates, **settings):
 
 
 def test_the_first_policy_learns_to_remove_odd_layers():
-    """Of a chain in which each second one is a ReLU. Where layers that are alike are to be told apart by their place
-    alone, it takes longer."""
+    """The network is a chain in which each second layer is a ReLU. Where layers that are alike are to be told apart by
+    their place alone, it takes longer."""
     draft, x = Draft((1, 8, 8)), INPUT
     for number in range(5):
         x = draft.node(f"block{number}", [x], Convolution(12 + 4 * number), ReLU())

@@ -37,7 +37,7 @@ def study_of(run, phase="search"):
 
 
 def told(study):
-    """Of each trial what a candidate is, without times."""
+    """What each trial says of its candidate, without times."""
     return [
         (trial.user_attrs["id"], trial.state, trial.values, trial.params, trial.user_attrs["code"])
         for trial in study.trials
