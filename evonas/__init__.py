@@ -29,16 +29,17 @@ if TYPE_CHECKING:
     from evonas.compression import compress
     from evonas.errors import RunError, UserError
     from evonas.estimator import NASClassifier
+    from evonas.genomes.with_recipe import with_recipe
     from evonas.model.trained import TrainedNetwork
 
 __all__ = ["NASClassifier", "RunError", "TrainedNetwork", "UserError", "compare", "compress", "open_run", "search",
-           "tau", "train"]  # fmt: skip
+           "tau", "train", "with_recipe"]  # fmt: skip
 
 
 def __getattr__(name: str) -> _Any:
     """Public names are imported when they are used: `import evonas` costs next to nothing."""
     homes = {"RunError": "errors", "UserError": "errors", "TrainedNetwork": "model.trained"}
-    homes |= {"NASClassifier": "estimator", "compress": "compression"}
+    homes |= {"NASClassifier": "estimator", "compress": "compression", "with_recipe": "genomes.with_recipe"}
     homes |= dict.fromkeys(("open_run", "search", "train"), "api") | {"compare": "comparison", "tau": "comparison.tau"}
     if name not in homes:
         raise AttributeError(f"module 'evonas' has no attribute {name!r}")

@@ -15,6 +15,7 @@ from evonas.errors import UserError
 from evonas.evaluation.limits import Limits
 from evonas.executors import require, serve_if_worker
 from evonas.executors.workplace import workplace
+from evonas.genomes.with_recipe import decided
 from evonas.individual import Toolbox
 from evonas.model.final_training import OnEpoch, Request, choose_recipe, train_to_the_end
 from evonas.model.trained import TrainedNetwork
@@ -73,6 +74,7 @@ def search(
     settings: Mapping[str, Any] | None = None,
     strategy: str | Strategy | Callable[[Toolbox, Random], Strategy] | None = None,
     supernet: str | Path | None = None,
+    decide: Mapping[str, Any] | None = None,
     teacher: str | Path | None = None,
     evaluate: Callable[[Sequence[Any]], Any] | None = None,
     objectives: str | Sequence[str] | Mapping[str, float] | None = None,
@@ -130,6 +132,8 @@ def search(
     supernet           judge candidates by the weights of a supernet in place of trainings of their own: what trains it,
                        by name with its settings ("uniform", "fair:mean=true"), or the directory of a run that has
                        trained one; None: as the system does
+    decide             fields of the recipe that are searched together with the network, with their options:
+                       {"learning_rate": (0.05, 0.02)}; as `evonas.with_recipe` makes a space of them
     teacher            the directory of a finished run, whose winner is the teacher where recipes distil (`distill`,
                        `features`), or of a network trained by `evonas.train`; a space that begins with a network begins
                        with it
@@ -208,10 +212,11 @@ def search(
         shapes = None if task is None else (task.input_shape, task.output_shape)
         policy, lent, values = supernet_of(supernet)
         settings = values | dict(settings or {})
-        suited = registry.setup(system, preset, named, policy).suited({} if task is None else task.augmentation())
+        plain = registry.setup(system, preset, named, policy).deciding(decided(what) | dict(decide or {}))
+        suited = plain.suited({} if task is None else task.augmentation())
         settings = beginning_with(lent_teacher, suited, settings)
         setup = fitted(suited, shapes, settings or {})
-        usual = {} if evaluate else system.most(setup.space)
+        usual = {} if evaluate else system.most(setup.space.networks)
         chosen_device, chosen_precision = device, precision
         device = choose_device(device)
         if target_ms is not None and latencies is None:
@@ -238,6 +243,7 @@ def search(
             objectives=wanted,
             strategy=named if strategy is None or named else BY_SCRIPT,
             supernet=policy,
+            decide=setup.decide,
             lent=lent,
             teacher=None if lent_teacher is None else str(lent_teacher.file(directory).resolve()),
             task=kind,
@@ -292,7 +298,7 @@ def open_run(directory: str | Path, space: Space | None = None, *, trust: bool =
     trust   import the space, strategy and task of the user's own that the run names, to decode and train its networks:
             as good as to run a program that whoever wrote the run has chosen
     """
-    return Run.open(files.place(directory), Brought(space=space), trust=trust)
+    return Run.open(files.place(directory), Brought(space=None if space is None else space.networks), trust=trust)
 
 
 def train(

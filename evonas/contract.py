@@ -10,7 +10,8 @@ from typing import Any
 
 from evonas.errors import UserError
 from evonas.graph import Graph
-from evonas.space import LONGEST, Decision, Space, Token, endless, listed
+from evonas.space import LONGEST, Decision, Space, Token, endless
+from evonas.support.text import listed
 
 GENOMES, DECODED = 200, 20  # random genomes that are checked; of the first DECODED at least one must decode
 TOKENS = (str, int, float, bool, type(None))  # as JSON has them

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from random import Random
@@ -16,7 +16,7 @@ from evonas.gates import Gate, Is
 from evonas.graph import Graph
 from evonas.morphisms import Heritage
 from evonas.recipe import Recipe
-from evonas.support.text import brief
+from evonas.support.text import brief, listed
 
 K = TypeVar("K", bound=Hashable)  # what tells kinds of decisions apart
 LONGEST = 10_000  # tokens of a genome at most
@@ -117,6 +117,23 @@ class Space:
     def recipe(self, genome: Genome, recipe: Recipe) -> Recipe:
         """The recipe by which a genome is trained in a search: the given one, unless the genome changes it."""
         return recipe
+
+    def final_recipe(self, genome: Genome, recipe: Recipe) -> Recipe:
+        """The same of its final training, which by default the genome does not change."""
+        return recipe
+
+    @property
+    def networks(self) -> Space:
+        """The space of networks alone, where genomes decide fields of the recipe too; by default the space itself."""
+        return self
+
+    def over(self, networks: Space) -> Space:
+        """The same decisions of the recipe, if there are any, over another space of networks."""
+        return networks
+
+    def of_network(self, genome: Genome) -> Genome:
+        """The genome for one of `networks`, which is trained as usual."""
+        return genome
 
     # ---- what follows from `next` ---------------------------------------------------------------------------------
 
@@ -378,11 +395,6 @@ def gate_of(name: str, option: Token, token: Token) -> Gate:
     if isinstance(token, Open) and len(token.options) > 1:
         return Is(name, option) if option in token.options else 0
     return int(option == (token.options[0] if isinstance(token, Open) else token))
-
-
-def listed(options: Iterable[Token]) -> str:
-    """Options as a message names them."""
-    return ", ".join(map(str, options))
 
 
 def endless(space: Space) -> str:

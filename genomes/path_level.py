@@ -44,8 +44,8 @@ from evonas.morphisms.rewrite import Source
 from evonas.nodes import Edge, Node
 from evonas.operations import BatchNorm, Convolution, Operation, ReLU, sides
 from evonas.recipe import Recipe
-from evonas.space import CodeError, Decision, Genome, Space, Token, listed, require_closed
-from evonas.support.text import brief
+from evonas.space import CodeError, Decision, Genome, Space, Token, require_closed
+from evonas.support.text import brief, listed
 
 DEEPEST = 4
 REMEMBERED = 4096  # graphs, by the changes that lead to them

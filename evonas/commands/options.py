@@ -128,8 +128,9 @@ HEADINGS = {
     name: heading
     for heading, names in {
         "What is searched": (
-            "preset", "words", "supernet", "teacher", "strategy", "objectives", "max_parameters", "max_multiply_adds",
-            "target_ms", "latencies", "init", "warm_start", "inherit", "baseline", "finalists", "genotype", "recipe",
+            "preset", "words", "decide", "supernet", "teacher", "strategy", "objectives", "max_parameters",
+            "max_multiply_adds", "target_ms", "latencies", "init", "warm_start", "inherit", "baseline", "finalists",
+            "genotype", "recipe",
         ),
         "Data": ("data", "data_dir", "validation", "size", "all_data"),
         "How long, and what a training may take": (

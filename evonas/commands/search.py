@@ -11,6 +11,7 @@ from evonas.commands.options import (
     Duration,
     Fields,
     Place,
+    Words,
     data_options,
     device_options,
     executor_options,
@@ -26,6 +27,8 @@ from evonas.commands.options import (
 @settings_option
 @click.option("--supernet", metavar="POLICY|DIR", help="Judge candidates by the weights of a supernet, trained by "
               "a policy (uniform, fair:mean=true...; `evonas list` shows them), or by another run.")  # fmt: skip
+@click.option("--decide", cls=Words, multiple=True, metavar="FIELD=VALUE,VALUE ...", help="Search for fields of the "
+              "recipe together with the network: learning_rate=0.05,0.02 batch_size=32,64.")  # fmt: skip
 @click.option("--teacher", metavar="DIR", help="The finished run whose winner teaches where recipes distil "
               "(--search.distill 1); a space that begins with a network begins with it.")  # fmt: skip
 @click.option("--strategy", "--then", "strategy", metavar="NAME[:SETTING=VALUE,...]", help="In place of the system's: "
@@ -80,6 +83,7 @@ def command(
     system: str,
     data: str,
     words: tuple[str, ...],
+    decide: tuple[str, ...],
     evaluations: int | None,
     epochs: int | None,
     seconds: float | None,
@@ -97,4 +101,4 @@ def command(
     budget = Budget(evaluations, epochs, seconds) if limited else None
     launched_if_needed(options)
     del options["ssh"]
-    show_end(search(system, data, budget=budget, settings=read_words(words), **options))
+    show_end(search(system, data, budget=budget, settings=read_words(words), decide=read_words(decide), **options))

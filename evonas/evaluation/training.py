@@ -96,8 +96,9 @@ class Training(Evaluator):
         return training if self.final else "/".join([training, *self.objectives[1:]])
 
     def _recipe(self, candidate: Candidate) -> Recipe:
-        """A genome may say something of its training in a search; a final training is by the final recipe."""
-        return self.recipe if self.final else candidate.space.recipe(candidate.genome, self.recipe)
+        """A genome may say something of its training."""
+        space = candidate.space
+        return (space.final_recipe if self.final else space.recipe)(candidate.genome, self.recipe)
 
     def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
         from evonas.network import build
@@ -127,9 +128,9 @@ class Training(Evaluator):
             return Outcome.failure(LACKS, str(lost))
         if teacher is not None and (differs := differing(recipe, graph.simplified(training=True), teacher.graph)):
             return Outcome.failure("shape", differs)
-        parts = self._parts(graph)
+        parts = self._parts(graph, recipe)
         if parts is None:
-            return Outcome.failure("memory", self._too_large(graph))
+            return Outcome.failure("memory", self._too_large(graph, recipe))
         training = (candidate.identity or self.identity(candidate)).partition("/")[0]
         seed = number(self.seed, "train", training, replicate)
         allowed = min(self.timeout_s or inf, self.allowed_s or inf)
@@ -230,17 +231,17 @@ class Training(Evaluator):
         teacher = self.teacher.graph if self.teacher is not None and taught else None
         return {"device": self.device, "precision": self.precision, "teacher": teacher}
 
-    def _parts(self, graph: Graph) -> int | None:
+    def _parts(self, graph: Graph, recipe: Recipe) -> int | None:
         """Into how many parts each batch goes; None where the training would take too much memory."""
         if self.memory is None:
             return 1
-        parts = splits_within(graph, self.recipe, self.memory, **self._where)
+        parts = splits_within(graph, recipe, self.memory, **self._where)
         return parts if self.accumulate or parts == 1 else None
 
-    def _too_large(self, graph: Graph) -> str:
-        needed = training_bytes(graph, self.recipe, **self._where)
+    def _too_large(self, graph: Graph, recipe: Recipe) -> str:
+        needed = training_bytes(graph, recipe, **self._where)
         advice = "" if self.accumulate else ", or allow batches in parts (--accumulate)"
-        return (f"about {needed / 2**20:,.0f} MiB to train in batches of {self.recipe.batch_size}, over the limit of "
+        return (f"about {needed / 2**20:,.0f} MiB to train in batches of {recipe.batch_size}, over the limit of "
                 f"{(self.memory or 0) / 2**20:,.0f}; give it more memory (fewer workers){advice}")  # fmt: skip
 
 

@@ -48,8 +48,8 @@ def check_given(data: Any, evaluate: Any, inherit: bool | None) -> None:
 
 def brought_by(what: str | Space, data: Any, evaluate: Any, strategy: Any) -> tuple[System, Brought]:
     """The system that is meant, and the objects that a script brings."""
-    own = what if isinstance(what, Space) else None
-    system = registry.system(resolved(what)) if isinstance(what, str) else registry.over(what, reference_to(type(what)))
+    own = None if isinstance(what, str) else what.networks
+    system = registry.system(resolved(str(what))) if own is None else registry.over(own, reference_to(type(own)))
     task = data if isinstance(data, Task) else None
     return system, Brought(own, task, evaluate, None if isinstance(strategy, str) else strategy)
 
@@ -187,13 +187,14 @@ def shaped(setup: Setup, settings: Mapping[str, Any], limits: Limits) -> Setup:
     """The set-up whose space has the size that suits the limits, where the settings do not say it."""
     if not limits:
         return setup
-    sized = setup.space.within(limits.keeps)
+    networks = setup.space.networks
+    sized = networks.within(limits.keeps)
     changed = {
         each.name: getattr(sized, each.name) for each in fields(sized)
-        if getattr(sized, each.name) != getattr(setup.space, each.name)
+        if getattr(sized, each.name) != getattr(networks, each.name)
     }  # fmt: skip
     said = any(name in settings for field in changed for name in (field, f"space.{field}"))
-    return setup if said or not changed else replace(setup, space=sized)
+    return setup if said or not changed else replace(setup, space=setup.space.over(sized))
 
 
 def first_codes(
@@ -203,7 +204,7 @@ def first_codes(
     networks that keep the limits; none for "none"."""
     if given:
         return () if list(given) == ["none"] else tuple(code_of(each, space) for each in given)
-    usual = system.begins(space) if own else ()
+    usual = [space.of_network(genome) for genome in system.begins(space.networks)] if own else []
     return tuple(space.format(genome) for genome in usual if not limits.broken_by(space.decode(genome)))
 
 

@@ -207,8 +207,8 @@ def check_same(run: Run, config: Config) -> None:
     Of an `evaluate` or `strategy` of a script only whether there is one is known. Raises UserError.
     """
     fields = ("preset", "settings", "shapes", "data", "seed", "objectives", "limits", "init", "warm_start", "fidelity",
-              "supernet", "lent", "timeout_s", "memory", "threads", "accumulate", "baseline", "inherit", "evaluate",
-              "finalists", "strategy", "task", "teacher")  # fmt: skip
+              "supernet", "decide", "lent", "timeout_s", "memory", "threads", "accumulate", "baseline", "inherit",
+              "evaluate", "finalists", "strategy", "task", "teacher")  # fmt: skip
     was = [name for name in fields if _said(run.config, name) != _said(config, name)]
     if run.config.system.rpartition(":")[2] != config.system.rpartition(":")[2]:
         was.insert(0, "system")

@@ -138,7 +138,8 @@ class Finals:
         problem, left, metric = self.run.problem, role.endswith("_as_trained"), self.task.metric.name
         decoder = self.reference if role == "reference" else self.decoder
         assert outcome.weights is not None, "there is nothing else to keep"
-        recipe = problem.space.recipe(individual, problem.search) if left else self.recipe
+        space = decoder.space
+        recipe = space.recipe(individual, problem.search) if left else space.final_recipe(individual, self.recipe)
         keep(
             self.run.directory / FOLDERS.get(role, role),
             weights=outcome.weights,

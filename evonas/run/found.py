@@ -116,7 +116,8 @@ class Found:
             raise UserError("the run has no data to train on; give some (--data)")
         device = choose_device(device) if device else config.device
         searched = problem.space.recipe(self.genome, problem.search)
-        chosen = choose_recipe(recipe, epochs, search=searched, final=problem.final)
+        final = problem.space.final_recipe(self.genome, problem.final)
+        chosen = choose_recipe(recipe, epochs, search=searched, final=final)
         request = Request(
             graph=graph,
             code=self.code,

@@ -57,6 +57,7 @@ class ProblemText:
     strategy   in place of the system's own, by name: aging:population=20; script: an object of the script's
     supernet   what trains a supernet, in place of the system's own, by name: uniform:bins=6
     settings   of space, strategy and recipes, each by its whole name
+    decide     fields of the recipe that genomes decide, with their options
     task       its kind in the registry, or FILE.py:TASK; None where nothing is trained
     data       the fields of the task
     shapes     of an input of the task and of an output: with them a run is read without its data
@@ -70,6 +71,7 @@ class ProblemText:
     objectives: dict[str, float]
     strategy: str | None = None
     supernet: str | None = None
+    decide: dict[str, list[Any]] = field(default_factory=dict)
     task: str | None = None
     data: dict[str, Any] | None = None
     shapes: tuple[Shape, Shape] | None = None
@@ -199,7 +201,7 @@ def read(text: ProblemText, brought: Brought = NOTHING) -> Problem:
 def read_setup(text: ProblemText, brought: Brought = NOTHING) -> Setup:
     """Space, strategy and recipes of a config."""
     setup = registry.setup(system_of(text, brought), text.preset, _named(text), text.supernet)
-    return fitted(setup, text.shapes, text.settings)
+    return fitted(setup.deciding(text.decide), text.shapes, text.settings)
 
 
 def _named(text: ProblemText) -> str | None:

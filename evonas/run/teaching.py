@@ -110,7 +110,7 @@ def beginning_with(lent: Lent | None, setup: Setup, settings: Mapping[str, Any])
     """The settings of a set-up whose space, if it begins with a network and nobody says with which, begins with the
     teacher's."""
     said = "start" in settings or "space.start" in settings
-    known = {each.name for each in fields(setup.space)}
+    known = {each.name for each in fields(setup.space.networks)}
     if lent is None or said or "start" not in known:
         return dict(settings)
     trained = {f"space.{name}": 0 for name in ("first_epochs", "first_rate") if name in known}  # as it is already

@@ -11,10 +11,11 @@ from torch import Tensor
 from evonas.errors import UserError
 from evonas.gates import Route
 from evonas.network import RouteGates
-from evonas.space import Space, listed
+from evonas.space import Space
 from evonas.supernets.supernet import Batch
 from evonas.supernets.training import SupernetTraining
 from evonas.supernets.uniform import Fixed
+from evonas.support.text import listed
 
 
 class PathDropout(Fixed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import ceil, isnan
 
 
@@ -26,6 +27,11 @@ def probability(p: float | None) -> str:
 def words(name: str) -> str:
     """The name of a metric or measure in words: mean_absolute_error is mean absolute error."""
     return name.replace("_", " ")
+
+
+def listed(options: Iterable[object]) -> str:
+    """Options as a message names them."""
+    return ", ".join(map(str, options))
 
 
 def brief(code: str, longest: int = 100) -> str:

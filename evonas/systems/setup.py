@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import wraps
 from random import Random
 from typing import Any
 
 from evonas.errors import UserError
+from evonas.genomes.with_recipe import WithRecipe, decided
+from evonas.genomes.with_recipe import with_recipe as with_recipe_of
 from evonas.individual import Toolbox
+from evonas.operators import with_recipe
 from evonas.recipe import Recipe
 from evonas.space import Space
 from evonas.strategies import Strategy, adopt
@@ -140,7 +143,8 @@ class Chosen:
 
     def tools(self, space: Space, rng: Random) -> Toolbox:
         """The toolbox over a space."""
-        return self.toolbox(space, rng=rng, **self._of(self.toolbox))
+        box = self.toolbox(space.networks, rng=rng, **self._of(self.toolbox))
+        return with_recipe.toolbox(box, space, rng=rng) if isinstance(space, WithRecipe) else box
 
     def strategy(self, toolbox: Toolbox, rng: Random) -> Strategy:
         """A fresh strategy. Raises UserError for a setting out of its range."""
@@ -177,12 +181,17 @@ class Setup:
         if self.final.trainings > 1:
             raise UserError(f"final.trainings is {self.final.trainings}; the winner is trained once, and can be "
                             "trained again with other seeds ('evonas train RUN --seed 1')")  # fmt: skip
+        if isinstance(self.space, WithRecipe):
+            if self.supernet is not None:
+                self.space.next_open(())  # raises: it has one recipe
+            self.space.check_recipe(self.search)
+            self.space.check_recipe(self.final)
 
     @property
     def groups(self) -> dict[str, dict[str, Setting]]:
         """Every setting with its value as the default, by group."""
         return {
-            "space": fields_of(self.space, without=FROM_TASK),
+            "space": fields_of(self.space.networks, without=FROM_TASK),
             "strategy": self.strategy.settings,
             "supernet": {} if self.supernet is None else self.supernet.settings,
             "search": fields_of(self.search),
@@ -196,6 +205,22 @@ class Setup:
             for group, found in self.groups.items()
             for name, setting in found.items()
         }
+
+    @property
+    def decide(self) -> dict[str, list[Any]]:
+        """The fields of the recipe that genomes decide, with their options."""
+        return decided(self.space)
+
+    def deciding(self, options: Mapping[str, Any]) -> Setup:
+        """With these fields of the recipe as decisions of the genome: options one after another, or as a text with
+        commas. Raises UserError as `evonas.with_recipe` does."""
+        known, read = fields_of(self.search), {}
+        for name, values in options.items():
+            given = values.split(",") if isinstance(values, str) else values
+            if name in known and isinstance(given, Sequence):
+                given = tuple(known[name].read(value, name) for value in given)
+            read[name] = given
+        return replace(self, space=with_recipe_of(self.space, **read))
 
     def suited(self, augmentation: Mapping[str, Any]) -> Setup:
         """With what suits the data (`Task.augmentation`), where the recipes leave it to them."""
@@ -224,11 +249,12 @@ class Setup:
                 share = changed[recipe]["epochs"] / own.epochs
                 changed[recipe].setdefault("warmup", own.warmup * share)  # a shorter training has a shorter one
                 changed[recipe].setdefault("longest", 0)  # who says how many wants so many
-        known = {each.name for each in fields(self.space)}
+        networks = self.space.networks
+        known = {each.name for each in fields(networks)}
         here = {name: value for name, value in from_task.items() if name in known}
         return replace(
             self,
-            space=replace(self.space, **changed["space"], **here),
+            space=self.space.over(replace(networks, **changed["space"], **here)),
             strategy=self.strategy.having(**changed["strategy"]),
             supernet=None if self.supernet is None else self.supernet.having(**changed["supernet"]),
             search=replace(self.search, **changed["search"]),

@@ -28,6 +28,7 @@ from evonas.genomes.nasbench_macro import NASBenchMacroSpace
 from evonas.genomes.nasnet import COMBINATIONS, NASNET, NASNetSpace
 from evonas.genomes.nsga_net import NSGANetSpace
 from evonas.genomes.path_level import PathLevelSpace
+from evonas.genomes.with_recipe import with_recipe
 from evonas.operators.by_decision import one_change_toolbox
 from evonas.run.budget import Budget
 from evonas.run.journal import Journal
@@ -44,6 +45,8 @@ SPACES = {
         MetaQNNSpace(), BlockQNNSpace(longest=12), NASRLSpace(lengths=(3, 5)), MnasNetSpace(),
         EditSpace("conv4-pool-conv4-fc8", 3, input_shape=(1, 8, 8)),
         PathLevelSpace("conv8-conv8-fc8", depth=2, input_shape=(1, 8, 8)),
+        with_recipe(NASRLSpace(lengths=(3, 5)), learning_rate=(0.05, 0.02), flip=(False, True)),
+        with_recipe(EditSpace("conv4-pool-conv4-fc8", 3, input_shape=(1, 8, 8)), batch_size=(32, 64)),
     )
 }  # fmt: skip
 CONTENDERS = [
@@ -64,7 +67,15 @@ ELSEWHERE = {
     "smallest-first", "largest-first",  # have an order that no seed decides: test_by_size.py
 }  # fmt: skip
 EVALUATIONS = 16
-QUICK = ("nasbench201", "nasnet", "metaqnn", "nas-rl", "edits", "path-level")  # fixed, wide, ragged, pointing, endless
+QUICK = (
+    "nasbench201",
+    "nasnet",
+    "metaqnn",
+    "nas-rl",
+    "edits",
+    "path-level",
+    "nas-rl with recipe",
+)  # fixed, wide, ragged, pointing, endless
 NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SPACES]
 
 
