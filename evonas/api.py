@@ -144,7 +144,8 @@ def search(
     max_parameters     no network above is trained: 20_000 or "20k"
     max_multiply_adds  likewise
     target_ms          no network is trained that takes more milliseconds, by the table of
-    latencies          this file, which `evonas measure` makes; None: one that is measured on this machine at first
+    latencies          this file, which `evonas measure` makes, of this or another device; the objective latency is read
+                       in it too; None: one that is measured on this machine at first
     init               networks to begin with: codes, or directories of runs, whose best is taken; ["none"]: none; ():
                        as the system does
     warm_start         begin with the best of so many random networks, as many as the strategy's population or else 20,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from hashlib import blake2b
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,12 @@ class LatencyTable:
             kind: nnls(np.array([size for size, _ in rows]), np.array([ms for _, ms in rows]))[0]
             for kind, rows in sizes.items()
         }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Equal for tables that say the same of every network."""
+        rows = sorted((text, list(shape), ms) for (text, shape), ms in self.ms.items())
+        return blake2b(json.dumps([self.scale, rows]).encode(), digest_size=8).hexdigest()
 
     def __str__(self) -> str:
         if self.rank_correlation is None or self.error is None:

@@ -269,11 +269,8 @@ class Space:
         return genome
 
     def complete(self, answers: dict[str, Token], rng: Random) -> tuple[Token, ...]:
-        """The genome that takes these answers, by decision name, where they are legal, and draws the other ones.
-
-        This is the basis of mutation and crossover by name: where an answer changes what may follow, later answers are
-        kept as far as they are still legal.
-        """
+        """The genome that takes these answers, by decision name, where they are legal, and draws the other ones: the
+        basis of mutation and crossover by name."""
         genome: tuple[Token, ...] = ()
         decisions = []
         while (decision := self.next(genome)) is not None:

@@ -88,7 +88,7 @@ def test_networks_over_the_target_break_the_limit(tmp_path):
     limits = Limits.read(None, None, target_ms=20, latencies=tmp_path / "latency.json")
     assert limits.broken_by(graph) == "a latency of 28 ms, over the target of 20"
     assert Limits.read(None, None, target_ms=30, latencies=tmp_path / "latency.json").keeps(graph)
-    with pytest.raises(UserError, match="needs both a target and a table"):
+    with pytest.raises(UserError, match="a target needs a table"):
         Limits.read(None, None, target_ms=20)
     with pytest.raises(UserError, match="use more than 0"):
         Limits.read(None, None, target_ms=0, latencies=tmp_path / "latency.json")

@@ -8,13 +8,14 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from evonas.errors import RunError
+from evonas.errors import RunError, UserError
 from evonas.evaluation.candidate import FRESH, Candidate
 from evonas.evaluation.evaluator import EvaluationError, Evaluator, Job, identity
 from evonas.evaluation.inheritance import WeightsLost
 from evonas.evaluation.outcome import Outcome
 from evonas.evaluation.teacher import LACKS, Teacher
 from evonas.graph import Graph
+from evonas.latency import LatencyTable
 from evonas.recipe import Recipe
 from evonas.support.device import torch_threads
 from evonas.support.stopwatch import UNWATCHED, Stopwatch
@@ -36,7 +37,8 @@ class Training(Evaluator):
     """What a network is worth after training; in a `final` one, on the test split after training on all other data.
 
     objectives   the task's first metric (on the validation split), then any of its other metrics, parameters,
-                 multiply_adds, latency (ms; not repeatable)
+                 multiply_adds, latency (ms; not repeatable, unless it is read in a table)
+    latencies    the table of a device in which latency is read; None: it is measured on the one that trains
     timeout_s    a network that needs longer is a recorded failure; its process is ended where it hangs
     allowed_s    the same, where it is the run that has no more time; None: it has
     memory       bytes that a training may take; a network that needs more is a recorded failure, without being built,
@@ -62,6 +64,7 @@ class Training(Evaluator):
     accumulate: bool = False
     threads: int = 1
     profile: bool = False
+    latencies: LatencyTable | None = None
     teacher: Teacher | None = None
     final: bool = False
 
@@ -93,7 +96,10 @@ class Training(Evaluator):
             **taught,
             **named,
         )
-        return training if self.final else "/".join([training, *self.objectives[1:]])
+        if self.final:
+            return training
+        by = "" if self.latencies is None else f" by {self.latencies.fingerprint}"
+        return "/".join([training, *(name + by * (name == "latency") for name in self.objectives[1:])])
 
     def _recipe(self, candidate: Candidate) -> Recipe:
         """A genome may say something of its training."""
@@ -128,6 +134,10 @@ class Training(Evaluator):
             return Outcome.failure(LACKS, str(lost))
         if teacher is not None and (differs := differing(recipe, graph.simplified(training=True), teacher.graph)):
             return Outcome.failure("shape", differs)
+        try:
+            takes = self._read_latency(graph)
+        except UserError as unknown:
+            return Outcome.failure("latency", str(unknown))
         parts = self._parts(graph, recipe)
         if parts is None:
             return Outcome.failure("memory", self._too_large(graph, recipe))
@@ -164,7 +174,9 @@ class Training(Evaluator):
                     last = curve[-min(recipe.best_of, reached) :]  # none from before a restart
                     measures = curve[-1] | {metric.name: metric.best(each[metric.name] for each in last)}
                 measures |= {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
-                if "latency" in self.objectives and not self.final:
+                if takes is not None:
+                    measures["latency"] = takes
+                elif "latency" in self.objectives and not self.final:
                     one = next(splits.validation[:1].batches())[0]
                     measures["latency"] = latency(network, one, precision=self.precision)
         except TrainingFailed as failure:
@@ -223,6 +235,13 @@ class Training(Evaluator):
         except WeightsLost as lost:
             raise RunError(f"the teacher of this run is lost: {lost}; put {self.teacher.file} back, or begin anew "
                            "with another one") from None  # fmt: skip
+
+    def _read_latency(self, graph: Graph) -> float | None:
+        """What a network takes by the table, in ms, where that is an objective; None: it is measured, or not wanted.
+        Raises UserError for an operation that the table does not know."""
+        if self.latencies is None or "latency" not in self.objectives or self.final:
+            return None
+        return round(self.latencies.of(graph), 4)
 
     @property
     def _where(self) -> dict[str, Any]:

@@ -54,6 +54,9 @@ def check(run: Run) -> None:
         _check_supernet(run, strategy)
     if config.fidelity is not None:
         _check_fidelity(run, config.fidelity, strategy)
+    if config.limits.latencies and config.limits.latency_ms is None and "latency" not in problem.objectives:
+        raise UserError("a table of latencies is for a target or for an objective; give --target-ms 5, or --objectives "
+                        "accuracy,latency")  # fmt: skip
     if config.finalists > 1 and run.task is None:
         raise UserError(f"finalists is {config.finalists}, but there are no data to train them on; leave it out")
     if config.inherit:

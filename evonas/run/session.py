@@ -21,7 +21,6 @@ from evonas.executors.launch import read_hosts
 from evonas.fidelity.scheduler import Scheduler
 from evonas.genomes import residual
 from evonas.individual import Individual
-from evonas.latency import table
 from evonas.ranking import FINALISTS, Best, the_best
 from evonas.recipe import Recipe
 from evonas.reports.profile import profile
@@ -268,6 +267,7 @@ class Session:
             threads=config.threads,
             profile=config.profile,
             teacher=self.teacher if recipe.distills else None,
+            latencies=config.limits.table if "latency" in self.problem.objectives else None,
             **options,
         )
 
@@ -331,7 +331,8 @@ class Session:
         found = {self.decoder.space.format(each): each for each, outcome in search.told() if outcome.values}
         others = [code for code in reversed(found) if code != winner["code"]]
         graphs = [self.decoder.graph(found[code]) for code in [winner["code"], *others[: SHOWN - 1]]]
-        known = table(limits.latencies)
+        known = limits.table
+        assert known is not None, "its file is named"
         pairs = against_predictions(known, graphs, self.config.device)
         if not pairs:
             return None

@@ -21,6 +21,7 @@ from evonas.support.files import read_json, write_json
 
 if TYPE_CHECKING:
     from evonas.graph import Graph
+    from evonas.latency import LatencyTable
 
 LATENCIES = "latencies.json"  # of the run's directory: code -> ms, as measured before anything was trained
 
@@ -63,16 +64,17 @@ class ParetoOptimal(Choice):
     costs   what a network costs, with its weight, negative where less is better: parameters, multiply_adds, latency.
             None given: those of a run's objectives that stand behind the first. Without any the best are chosen
 
-    The latency is measured: ms of a forward pass of one image on the device of the run, for every candidate, by its
-    untrained network in the form that it would have after its training. A run keeps what was measured
-    (latencies.json), so that it goes on as it began. The paper does not say how the last front is cut; this is
-    NSGA-II's way.
+    The latency is read in the table of the run's limits, or else measured: ms of a forward pass of one image on the
+    device of the run, for every candidate, by its untrained network in the form that it would have after its training.
+    A run keeps what was measured (latencies.json), so that it goes on as it began. The paper does not say how the last
+    front is cut; this is NSGA-II's way.
     """
 
     def __init__(self, space: Space, costs: Mapping[str, float] | None = None) -> None:
         self.space = space
         self.costs = dict(costs or {})
         self.device, self.precision = "cpu", "float32"
+        self.table: LatencyTable | None = None
         self.measured: dict[str, float] = {}
         self.path: Path | None = None
 
@@ -84,7 +86,7 @@ class ParetoOptimal(Choice):
 
     def prepare(self, bench: Any, folder: Path | None = None) -> None:
         self.costs = self.costs or dict(list(bench.objectives.items())[1:])
-        self.device, self.precision = bench.device, bench.precision
+        self.device, self.precision, self.table = bench.device, bench.precision, bench.limits.table
         self.path = None if folder is None else folder / LATENCIES
         if self.path is not None and self.path.exists():
             self.measured = read_json(self.path)
@@ -115,6 +117,8 @@ class ParetoOptimal(Choice):
         }
 
     def _latency(self, genome: Genome, graph: Graph) -> float:
+        if self.table is not None:
+            return self.table.of(graph)
         import torch
 
         from evonas.network import build

@@ -72,3 +72,28 @@ def test_nothing_is_measured_where_the_table_is_of_another_machine(found, tmp_pa
     run = evonas.search("fbnet", "digits", settings=QUICK, target_ms=FAR, latencies=tmp_path / "phone.json",
                         out=tmp_path / "run", progress=False, device="cpu")  # fmt: skip
     assert run.summary["latencies"] is None
+
+
+def a_phone(found, tmp_path):
+    """The table of a device that is a thousand times as slow."""
+    other = json.loads((found.directory / "latency.json").read_text()) | {"machine": "a phone", "scale": 1000.0}
+    (tmp_path / "phone.json").write_text(json.dumps(other))
+    return tmp_path / "phone.json"
+
+
+def test_latency_as_an_objective_is_read_in_the_table_of_a_device_that_is_not_here(found, tmp_path):
+    phone = a_phone(found, tmp_path)
+    sizes = {name: value for name, value in QUICK.items() if name != "beginning"}
+    given = {"objectives": "accuracy,latency", "strategy": "random", "budget": 3, "settings": sizes, "workers": 1,
+             "latencies": phone, "progress": False, "report": False}  # fmt: skip
+    run, again = (evonas.search("fbnet", "digits", out=tmp_path / name, **given) for name in ("run", "again"))
+    told = [(each.values["latency"], table(str(phone)).of(each.graph)) for each in run.front]
+    assert told
+    assert all(said == pytest.approx(read, abs=1e-4) for said, read in told)
+    assert [each.values for each in again.front] == [each.values for each in run.front]  # nothing is measured
+
+
+def test_a_table_that_nothing_asks_for_is_refused(found, tmp_path):
+    with pytest.raises(UserError, match="a table of latencies is for a target or for an objective"):
+        evonas.search("genet", "digits", latencies=found.directory / "latency.json", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

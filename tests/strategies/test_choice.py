@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from evonas.errors import UserError
+from evonas.evaluation.limits import Limits
 from evonas.genomes.dpp_net import DPPNetSpace
 from evonas.individual import Individual, judge
+from evonas.latency import LatencyTable, key_of, steps_of
 from evonas.operators.by_decision import stepwise_toolbox
 from evonas.predictors.predictor import Predictor
 from evonas.strategies.choice import LATENCIES, Best, ParetoOptimal
@@ -84,7 +86,7 @@ def test_without_costs_the_best_are_chosen():
 
 class Bench:
     objectives = {"accuracy": 1.0, "multiply_adds": -1.0, "latency": -1.0}  # noqa: RUF012
-    device, precision = "cpu", "float32"
+    device, precision, limits = "cpu", "float32", Limits()
 
 
 def test_a_run_keeps_what_was_measured_and_measures_it_once(tmp_path, monkeypatch):
@@ -155,3 +157,20 @@ def test_a_search_with_an_oracle_ends_with_the_front_of_the_space():
 
 def dominates(one, other):
     return one != other and all(a >= b for a, b in zip(one, other, strict=True))
+
+
+def test_the_table_of_another_device_is_read_in_place_of_a_measurement(tmp_path, monkeypatch):
+    monkeypatch.setattr("evonas.training.latency.latency", lambda *given, **how: pytest.fail("nothing is measured"))
+    genome = SPACE.random(stream(0, "genome"))
+    steps = list(steps_of(SPACE.decode(genome).simplified()))
+    ms = {key_of(step, shape): 1.0 for step, shape in steps}
+    LatencyTable("cpu", "a phone", "float32", 1, ms).write(tmp_path / "phone.json")
+
+    class There(Bench):
+        limits = Limits(latencies=str(tmp_path / "phone.json"))
+
+    choice = ParetoOptimal(SPACE)
+    choice.prepare(There, tmp_path)
+    individual = Individual(genome)
+    choice([individual], np.array([0.5]), 1, lambda genome: True)
+    assert individual.proposal["latency"] == len(steps)
