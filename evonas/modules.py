@@ -335,6 +335,13 @@ MODULES: dict[str, Callable[[Any, tuple[int, ...]], Call]] = {  # by the operati
     ),
     "batch_norm": lambda op, shape: Call(BatchNorm2d, shape[0], affine=op.affine),
     "relu": lambda op, shape: Call(nn.ReLU),
+    "leaky_relu": lambda op, shape: Call(nn.LeakyReLU, op.slope),
+    "elu": lambda op, shape: Call(nn.ELU),
+    "gelu": lambda op, shape: Call(nn.GELU),
+    "silu": lambda op, shape: Call(nn.SiLU),
+    "hard_swish": lambda op, shape: Call(nn.Hardswish),
+    "tanh": lambda op, shape: Call(nn.Tanh),
+    "sigmoid": lambda op, shape: Call(nn.Sigmoid),
     "max_pool": lambda op, shape: Call(nn.MaxPool2d, op.kernel, op.stride, padding=op.padding),
     "avg_pool": lambda op, shape: Call(
         nn.AvgPool2d, op.kernel, op.stride, padding=op.padding, count_include_pad=not op.padding

@@ -11,12 +11,12 @@ SLOPE = 0.25
 
 
 @dataclass(frozen=True)
-class GELU(Operation):
-    name = "gelu"
+class Mish(Operation):
+    name = "mish"
     keeps = "input"
 
     def module(self, shape):
-        return Call(nn.GELU)
+        return Call(nn.Mish)
 
 
 def leaky(x):

@@ -50,31 +50,31 @@ def operation(**fields):
 
 
 def both(own):
-    return chain(own.GELU(), own.Depthwise(5), own.GELU())
+    return chain(own.Mish(), own.Depthwise(5), own.Mish())
 
 
 # ---- registration -------------------------------------------------------------------------------------------------
 
 
 def test_a_class_is_known_by_its_name_once_it_is_defined(own, registry):
-    assert registry["gelu"] is own.GELU
+    assert registry["mish"] is own.Mish
     assert registry["depthwise"] is own.Depthwise
-    assert not is_own(own.GELU())
+    assert not is_own(own.Mish())
     assert is_own(ReLU())
 
 
 def test_a_file_that_is_imported_again_replaces_what_it_defined(own, registry):
-    first = own.GELU
+    first = own.Mish
     exec(compile(Path(own.__file__).read_text(), own.__file__, "exec"), {"__name__": "own_operations"})
-    assert registry["gelu"] is not first
-    assert from_json({"kind": "gelu"}) == registry["gelu"]()
+    assert registry["mish"] is not first
+    assert from_json({"kind": "mish"}) == registry["mish"]()
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({"name": "relu"}, "Mine: evonas has an operation 'relu' of its own; choose another name"),
-        ({"name": "gelu"}, "Mine: GELU of own_operations has the name 'gelu' already"),
+        ({"name": "mish"}, "Mine: Mish of own_operations has the name 'mish' already"),
         ({"name": "my relu"}, "'my relu' cannot be the name of an operation"),
         ({"name": "class"}, "'class' cannot be the name of an operation"),
         ({"name": "mine", "keeps": "all"}, "keeps is 'all'; use input, output, nothing"),
@@ -98,7 +98,7 @@ def test_operations_need_no_torch():
 def test_an_operation_is_built_under_its_name_and_counted(own):
     graph = both(own)
     network = build(graph)
-    assert isinstance(network.get_submodule("block.gelu_2"), nn.GELU)
+    assert isinstance(network.get_submodule("block.mish_2"), nn.Mish)
     assert network.state_dict()["block.depthwise.depthwise.weight"].shape == (4, 1, 5, 5)
     assert sum(weight.numel() for weight in network.parameters()) == graph.parameters
     assert graph.multiply_adds == 64 * (3 * 9 * 4 + 4 * 25 + 4 * 4) + 4 * 3
@@ -137,7 +137,7 @@ def test_a_relu_behind_it_overwrites_nothing(own):
 
 def test_what_a_zero_becomes_in_it_is_not_taken_for_a_zero(own):
     draft = Draft((3, 8, 8))
-    draft.node("nothing", ["input"], Zero(), own.GELU())
+    draft.node("nothing", ["input"], Zero(), own.Mish())
     draft.node("sum", ["input", "nothing"])
     assert [node.name for node in draft.graph().simplified().nodes] == ["nothing", "sum"]
 
@@ -145,25 +145,25 @@ def test_what_a_zero_becomes_in_it_is_not_taken_for_a_zero(own):
 def opened(own):
     draft = Draft((3, 8, 8))
     draft.node("stem", ["input"], Convolution(4))
-    ways = {"gelu": own.GELU(), "depthwise": own.Depthwise(), "relu": ReLU()}
+    ways = {"mish": own.Mish(), "depthwise": own.Depthwise(), "relu": ReLU()}
     draft.node("sum", [draft.candidate(name, "stem", Is("way", name), op) for name, op in ways.items()])
     draft.node("head", ["sum"], GlobalAveragePool(), Linear(3))
     return draft.graph()
 
 
-@pytest.mark.parametrize("way", ["gelu", "depthwise"])
+@pytest.mark.parametrize("way", ["mish", "depthwise"])
 def test_a_supernet_has_it_as_a_candidate(own, way):
     graph = opened(own)
     supernet = build(graph).eval()
     draft = Draft((3, 8, 8))
     draft.node("stem", ["input"], Convolution(4))
-    draft.node(way, ["stem"], {"gelu": own.GELU(), "depthwise": own.Depthwise()}[way])
+    draft.node(way, ["stem"], {"mish": own.Mish(), "depthwise": own.Depthwise()}[way])
     draft.node("sum", [way])
     draft.node("head", ["sum"], GlobalAveragePool(), Linear(3))
     alone = extract(supernet, draft.graph())
     assert torch.equal(supernet(IMAGES, {"way": way}), alone(IMAGES))
     assert supernet_bytes(graph, RECIPE) > supernet_bytes(graph, RECIPE, paths=1) > 0
-    shares = {name: torch.tensor(1 / 3, requires_grad=True) for name in ("gelu", "depthwise", "relu")}
+    shares = {name: torch.tensor(1 / 3, requires_grad=True) for name in ("mish", "depthwise", "relu")}
     supernet.train()(IMAGES, {"way": shares}).sum().backward()
     assert all(share.grad is not None for share in shares.values())
 
@@ -217,8 +217,8 @@ def test_a_process_without_the_class_can_show_count_print_and_when_trusted_build
     assert found["digest"] == graph.digest()
     assert found["memory"] == training_bytes(graph, RECIPE)
     assert "depthwise=DepthwiseBlock(4, kernel=5)," in found["source"]
-    assert found["unknown"] == ["gelu", "depthwise", "gelu"]
-    assert "the operation 'gelu', which is not one of evonas's" in found["refused"]
+    assert found["unknown"] == ["mish", "depthwise", "mish"]
+    assert "the operation 'mish', which is not one of evonas's" in found["refused"]
     ours, theirs = build(graph, seed=4).state_dict(), torch.load(tmp_path / "weights.pt")
     assert list(ours) == list(theirs)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -227,11 +227,11 @@ def test_a_process_without_the_class_can_show_count_print_and_when_trusted_build
 def test_what_is_recorded_does_not_count_in_the_digest(own, registry):
     graph = both(own)
     data = json.loads(json.dumps(graph.to_json()))
-    del registry["gelu"], registry["depthwise"]
+    del registry["mish"], registry["depthwise"]
     for operation in data["nodes"][1]["operations"]:
         operation["recorded"]["defined"] = []
     assert Graph.from_json(data).digest() == graph.digest()
-    assert chain(own.GELU(), own.Depthwise(3), own.GELU()).digest() != graph.digest()
+    assert chain(own.Mish(), own.Depthwise(3), own.Mish()).digest() != graph.digest()
 
 
 def test_a_recorded_operation_is_known_for_one_shape(own, registry):
@@ -245,9 +245,9 @@ def test_a_recorded_operation_is_known_for_one_shape(own, registry):
 
 
 def test_an_unknown_kind_of_which_nothing_is_recorded_is_refused(own, registry):
-    del registry["gelu"]
+    del registry["mish"]
     with pytest.raises(ValueError, match="is no operation"):
-        from_json(to_json(own.GELU()))
+        from_json(to_json(own.Mish()))
 
 
 # ---- calls as source ----------------------------------------------------------------------------------------------
@@ -277,10 +277,10 @@ class Network(nn.Module):
 
 def test_calls_print_classes_other_calls_and_no_defaults():
     assert Call(nn.Conv2d, 3, 8, 1, bias=True, padding=0, stride=2).source() == "nn.Conv2d(3, 8, 1, stride=2)"
-    call = Call(nn.Sequential, Call(Halves, nn.GELU), Call(Halves, widths=[nn.ReLU, (1, 2)]))
-    assert call.source() == "nn.Sequential(Halves(nn.GELU), Halves(widths=[nn.ReLU, (1, 2)]))"
+    call = Call(nn.Sequential, Call(Halves, nn.Mish), Call(Halves, widths=[nn.ReLU, (1, 2)]))
+    assert call.source() == "nn.Sequential(Halves(nn.Mish), Halves(widths=[nn.ReLU, (1, 2)]))"
     assert list(call.definitions()) == ["Halves"]
-    assert isinstance(call.make()[0].act, nn.GELU)
+    assert isinstance(call.make()[0].act, nn.Mish)
 
 
 def test_what_a_class_needs_is_printed_before_it(own):
@@ -326,7 +326,7 @@ MISTAKES = {
                       "its module has 1 parameters, and `parameters` says 4"),
     "not printed": ({"module": lambda self, shape: Call(UsesAnObject)}, "it cannot be exported: UsesAnObject uses"),
     "kind is taken": (
-        {"module": lambda self, shape: Call(nn.GELU), "written": lambda self: {"kind": "mine", "size": 3}},
+        {"module": lambda self, shape: Call(nn.Mish), "written": lambda self: {"kind": "mine", "size": 3}},
         "it cannot be counted or written as JSON: ValueError: .* fields those of the class",
     ),
     "its input": ({"module": lambda self, shape: Call(nn.ReLU, inplace=True)}, "overwrites its input"),
@@ -351,7 +351,7 @@ def test_a_class_without_a_name_of_its_own_is_refused(own, registry):
 
 def test_a_name_that_modules_need_is_refused(registry):
     with pytest.raises(UserError, match="'train' is what PyTorch calls a method or field of modules"):
-        check(chain(operation(name="train", module=lambda self, shape: Call(nn.GELU))))
+        check(chain(operation(name="train", module=lambda self, shape: Call(nn.Mish))))
 
 
 def test_two_meanings_of_one_name_are_refused(registry):

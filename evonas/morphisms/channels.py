@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from evonas.errors import UserError
 from evonas.graph import INPUT, Graph
 from evonas.operations import (
+    ACTIVATIONS,
     AveragePool,
     BatchNorm,
     Convolution,
@@ -49,7 +50,7 @@ Index = np.ndarray  # for each channel, the channel of the parent that it is a c
 NEW = -1
 
 EACH_BY_ITSELF = (AveragePool, BatchNorm, Crop, Dropout, DropPath, FadingDropout, GlobalAveragePool, Identity, MaxPool,
-                  PadSize, ReLU, Resize, Scale, Zero)  # fmt: skip
+                  PadSize, ReLU, Resize, Scale, Zero, *ACTIVATIONS)  # fmt: skip
 
 
 class MorphismError(UserError):

@@ -16,39 +16,30 @@ from random import Random
 from typing import ClassVar
 
 from evonas.graph import INPUT, Graph
-from evonas.morphisms.channels import NEW, Channels, MorphismError, Point, is_dense
+from evonas.morphisms.channels import EACH_BY_ITSELF, NEW, Channels, MorphismError, Point, is_dense
 from evonas.morphisms.rewrite import Columns, Rewrite, Source, carried_out, changed, renamed
 from evonas.nodes import Node
 from evonas.operations import (
-    AveragePool,
     BatchNorm,
     Convolution,
-    Crop,
-    Dropout,
-    DropPath,
-    FadingDropout,
     FirstChannels,
     Flatten,
-    GlobalAveragePool,
-    Identity,
     LastChannels,
     Linear,
-    MaxPool,
     Operation,
     PadChannels,
-    PadSize,
     ReLU,
-    Resize,
     Scale,
     Shape,
     ShuffleChannels,
+    Sigmoid,
     SqueezeExcite,
-    Zero,
 )
 
-KEEP_SIGNS = (AveragePool, Crop, Dropout, DropPath, FadingDropout, FirstChannels, Flatten, GlobalAveragePool, Identity,
-              LastChannels, MaxPool, PadChannels, PadSize, ReLU, Resize, ShuffleChannels, SqueezeExcite,
-              Zero)  # fmt: skip
+# What is not negative stays so: in what treats each channel by itself, batch norms and factors apart, and in what only
+# takes channels, arranges them, or scales them by shares.
+KEEP_SIGNS = (*(each for each in EACH_BY_ITSELF if each not in (BatchNorm, Scale)), FirstChannels, Flatten,
+              LastChannels, PadChannels, ShuffleChannels, SqueezeExcite)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -272,7 +263,7 @@ def not_negative(graph: Graph) -> frozenset[Point]:
         if positive:
             points.add((node.name, 0))
         for position, operation in enumerate(node.operations):
-            positive = isinstance(operation, ReLU) or (positive and _keeps_sign(operation))
+            positive = isinstance(operation, ReLU | Sigmoid) or (positive and _keeps_sign(operation))
             if positive:
                 points.add((node.name, position + 1))
     return frozenset(points)

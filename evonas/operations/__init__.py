@@ -4,6 +4,7 @@ A shape is that of one image, without the batch: (channels, height, width), or (
 loaded only where a module is made or printed.
 """
 
+from evonas.operations.activations import ACTIVATIONS, ELU, GELU, HardSwish, LeakyReLU, Sigmoid, SiLU, Tanh
 from evonas.operations.arrangement import (
     Crop,
     FirstChannels,
@@ -39,6 +40,9 @@ from evonas.operations.recorded import Recorded, from_json, to_json
 from evonas.support.call import Call
 
 __all__ = [
+    "ACTIVATIONS",
+    "ELU",
+    "GELU",
     "JOINS",
     "OPERATIONS",
     "Attention",
@@ -54,8 +58,10 @@ __all__ = [
     "FirstChannels",
     "Flatten",
     "GlobalAveragePool",
+    "HardSwish",
     "Identity",
     "LastChannels",
+    "LeakyReLU",
     "LearnedGroupConvolution",
     "Linear",
     "MaxPool",
@@ -68,8 +74,11 @@ __all__ = [
     "Scale",
     "Shape",
     "ShuffleChannels",
+    "SiLU",
     "Sides",
+    "Sigmoid",
     "SqueezeExcite",
+    "Tanh",
     "Zero",
     "from_json",
     "is_own",

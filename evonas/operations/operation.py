@@ -12,7 +12,7 @@ from evonas.support.call import Call
 
 Shape = tuple[int, ...]
 Kept = Literal["input", "output", "nothing"]
-OWN = {f"{__package__}.{file}" for file in ("layers", "arrangement", "learned", "fusion")}
+OWN = {f"{__package__}.{file}" for file in ("layers", "activations", "arrangement", "learned", "fusion")}
 
 OPERATIONS: dict[str, type[Operation]] = {}  # by name: evonas's own, and those that files of users have added
 

@@ -10,11 +10,11 @@ from evonas.space import Decision, Space
 
 
 @dataclass(frozen=True)
-class GELU(Operation):
-    name = "gelu"
+class Mish(Operation):
+    name = "mish"
 
     def module(self, shape):
-        return Call(nn.GELU)
+        return Call(nn.Mish)
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Three(Space):
     name, width, input_shape, outputs = "three", 8, (1, 8, 8), 10
 
     def next(self, prefix):
-        return Decision(f"layer{len(prefix)}", ("relu", "gelu"), len(prefix)) if len(prefix) < 3 else None
+        return Decision(f"layer{len(prefix)}", ("relu", "mish"), len(prefix)) if len(prefix) < 3 else None
 
     def decode(self, genome):
         draft, x = Draft(self.input_shape), INPUT
         for place, token in enumerate(genome):
-            x = draft.node(f"layer{place}", [x], Convolution(8), BatchNorm(), GELU() if token == "gelu" else ReLU())
+            x = draft.node(f"layer{place}", [x], Convolution(8), BatchNorm(), Mish() if token == "mish" else ReLU())
         draft.node("classifier", [x], GlobalAveragePool(), Linear(10))
         return draft.graph()
 

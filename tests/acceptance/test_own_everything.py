@@ -59,9 +59,9 @@ def test_its_strategy_stands_beside_others_in_a_comparison(tmp_path):
 def test_a_trained_folder_is_looked_at_and_exported_without_the_users_file(tmp_path):
     copy = tmp_path / "mine.py"
     copy.write_text(FILE.read_text())
-    evonas(tmp_path, "search", "mine.py:Three", "--evaluations", 2, "--out", "run", "--init", "gelu gelu gelu",
+    evonas(tmp_path, "search", "mine.py:Three", "--evaluations", 2, "--out", "run", "--init", "mish mish mish",
            *SMALL)  # fmt: skip
     copy.unlink()
     printed = evonas(tmp_path, "export", "run/best", "--to", "out")
     assert "were not compared" in printed
-    assert "nn.GELU()" in (tmp_path / "out" / "network.py").read_text()
+    assert "nn.Mish()" in (tmp_path / "out" / "network.py").read_text()

@@ -26,6 +26,7 @@ from evonas.model.trained import TrainedNetwork, keep
 from evonas.modules import MODULES
 from evonas.network import build
 from evonas.operations import (
+    ACTIVATIONS,
     OPERATIONS,
     AveragePool,
     BatchNorm,
@@ -39,6 +40,7 @@ from evonas.operations import (
     GlobalAveragePool,
     Identity,
     LastChannels,
+    LeakyReLU,
     LearnedGroupConvolution,
     Linear,
     MaxPool,
@@ -82,8 +84,9 @@ def every_operation():
     draft.node("max", ["sum"], FirstChannels(5), MaxPool(3, 2, 1))
     draft.node("shuffled", ["sum"], ShuffleChannels(4), LastChannels(3), MaxPool(3, 2, 1))
     draft.node("mean", ["sum"], AveragePool(3, 2, 1))
+    draft.node("activated", ["mean"], LeakyReLU(0.2), *(kind() for kind in ACTIVATIONS))
     draft.node("padded", ["cropped"], Convolution(8, 1, padding=1, dilation=1), MaxPool(2, 1))
-    draft.node("joined", ["max", "shuffled", "mean", "shrunk", "flat_1x7", "padded"], combine="concat")
+    draft.node("joined", ["max", "shuffled", "mean", "activated", "shrunk", "flat_1x7", "padded"], combine="concat")
     draft.node("stretched", ["joined"], PadChannels(64), Resize(3, 5), PadSize(4, 8), Scale(0.5), SqueezeExcite(3))
     draft.node("pooled", ["stretched"], GlobalAveragePool())
     draft.node("flat", ["pooled"], Flatten(), Linear(10, bias=False))
@@ -224,7 +227,7 @@ def test_text_from_outside_cannot_break_the_source(tmp_path):
 def with_own(own):
     """A network with a user's operations."""
     draft = Draft((1, 8, 8))
-    draft.node("stem", [INPUT], Convolution(4), own.GELU())
+    draft.node("stem", [INPUT], Convolution(4), own.Mish())
     draft.node("block", ["stem"], own.Depthwise(), own.Depthwise(5))
     draft.node("classifier", ["block"], GlobalAveragePool(), Linear(10))
     return draft.graph()

@@ -65,8 +65,8 @@ def test_the_estimate_is_what_autograd_asks_for(name, seed, device):
 
 def test_the_estimate_holds_for_operations_of_a_users(own, device):
     draft = Draft((3, 16, 16))
-    draft.node("stem", ["input"], Convolution(16), own.GELU())
-    draft.node("block", ["stem"], *[own.Depthwise(), own.GELU()] * 3)
+    draft.node("stem", ["input"], Convolution(16), own.Mish())
+    draft.node("block", ["stem"], *[own.Depthwise(), own.Mish()] * 3)
     draft.node("head", ["block"], GlobalAveragePool(), Linear(10))
     graph = draft.graph()
     check(training_bytes(graph, RECIPE, device=device), asked_of_the_allocator(graph, RECIPE, device), device, rel=0.15)
