@@ -36,6 +36,10 @@ __all__ = ["NASClassifier", "RunError", "TrainedNetwork", "UserError", "compare"
            "tau", "train", "with_recipe"]  # fmt: skip
 
 
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
 def __getattr__(name: str) -> _Any:
     """Public names are imported when they are used: `import evonas` costs next to nothing."""
     homes = {"RunError": "errors", "UserError": "errors", "TrainedNetwork": "model.trained"}

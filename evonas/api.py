@@ -164,10 +164,10 @@ def search(
     data_dir           where named data sets lie or are downloaded to
 
     budget             evaluations, or a time such as "20m", or a `Budget`; None: as many as the strategy plans
-    timeout            for one training or call of `evaluate`, in seconds or as "90s"; a network over it is a failure
+    timeout            for one training or call of `evaluate`, in seconds or as "90s"; what takes longer is a failure
     memory             bytes for one training, such as "2G"; None: what the device has, shared by the workers. A network
                        that would need more is a failure, or, with `accumulate`, is trained with its batches in parts
-    weights_disk       bytes on disk for the weights of those alive; None: as many as it takes
+    weights_disk       bytes on disk for the weights of the living population; None: as many as it takes
 
     workers            evaluations at a time; None: one a core, or `workers_per_gpu` on each GPU
     executor           serial, processes, scoop, dask, mpi, or any concurrent.futures executor; None: the one that the
@@ -200,7 +200,7 @@ def search(
     directory = free(Path("runs") / name_of_run(system.name, data, seed)) if out is None else files.place(out)
     begun = Run.exists(directory)
     if begun and not resume:
-        raise UserError(f"{directory} holds another run; go on with 'evonas resume {directory}' (resume=True in a "
+        raise UserError(f"{directory} holds a run already; go on with 'evonas resume {directory}' (resume=True in a "
                         "script), or choose another --out")  # fmt: skip
     with (
         Arrays(data, directory, begun) as arrays,

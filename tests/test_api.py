@@ -142,7 +142,7 @@ def test_the_same_seed_gives_the_same_search_and_another_seed_another(tmp_path):
 
 def test_a_search_goes_on_where_it_stopped_with_resume(tmp_path):
     search(out=tmp_path / "run", budget=4)
-    with pytest.raises(evonas.UserError, match=r"holds another run.*resume=True"):
+    with pytest.raises(evonas.UserError, match=r"holds a run already.*resume=True"):
         search(out=tmp_path / "run")
     longer = search(out=tmp_path / "run", budget=9, resume=True)
     whole = search(out=tmp_path / "whole", budget=9)
@@ -762,3 +762,8 @@ def test_a_name_that_a_space_and_its_strategy_share_is_said_whole(tmp_path):
     )
     assert found.space.population == 4
     assert found.config.settings["strategy.population"] == 6
+
+
+def test_public_names_are_listed_before_they_are_used():
+    done = subprocess.run([sys.executable, "-c", "import evonas; print(*dir(evonas))"], capture_output=True, text=True)
+    assert set(evonas.__all__) <= set(done.stdout.split())

@@ -48,7 +48,7 @@ def command(
     png: Path | None,
     **options: Any,
 ) -> None:
-    """Strategies beside each other, over many seeds, and against one random genome a seed: on a table of trained
+    """Compare strategies over many seeds, with each other and with one random genome a seed: on a table of trained
     networks, or by training."""
     from evonas.commands.output import print_table
     from evonas.comparison import compare

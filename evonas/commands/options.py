@@ -64,6 +64,19 @@ class Place(click.ParamType):
         return place(value)
 
 
+def _latest_run() -> Path:
+    """The directory of the run in runs/ that has been at work last."""
+    journals = list(Path("runs").glob("*/journal.jsonl"))
+    if not journals:
+        raise click.UsageError("there are no runs in runs/; name the directory of one")
+    found = max(journals, key=lambda journal: journal.stat().st_mtime).parent
+    click.echo(f"{found}, the latest in runs/", err=True)
+    return found
+
+
+run_argument = click.argument("directory", type=Place(), required=False, default=_latest_run, metavar="[DIRECTORY]")
+
+
 class Words(click.Option):
     """An option that takes every word up to the next option: `--set population=20 generations=4`."""
 

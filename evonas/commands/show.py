@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from evonas.commands.options import Grouped, Place, positive, trust_option
+from evonas.commands.options import Grouped, Place, positive, run_argument, trust_option
 from evonas.errors import UserError
 
 
 @click.command(cls=Grouped)
-@click.argument("directory", type=Place())
+@run_argument
 @click.argument("which", metavar="[ID]", required=False, type=click.IntRange(0))
 @click.option("--top", type=positive, help="The best N networks of the search.")
 @click.option("--front", is_flag=True, help="The networks that no other one beats in all objectives.")
@@ -21,7 +21,8 @@ from evonas.errors import UserError
 def command(
     directory: Path, which: int | None, top: int | None, front: bool, as_csv: bool, png: Path | None, trust: bool
 ) -> None:
-    """What the run in DIRECTORY has found so far, or all about its individual ID."""
+    """What the run in DIRECTORY (the latest in runs/, where none is named) has found so far, or all about its
+    individual ID."""
     from evonas.commands.output import print_table, print_tables, print_verdict
     from evonas.reports.progress import new_console
     from evonas.reports.report import picture_of

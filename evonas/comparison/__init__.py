@@ -1,4 +1,4 @@
-"""Strategies beside each other, over many seeds: on a table of trained networks, or by training."""
+"""Strategies compared over many seeds: on a table of trained networks, or by training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def compare(
     workers: int | None = None,
     out: str | Path | None = None,
 ) -> Comparison:
-    """Strategies beside each other, over `seeds` seeds: each strategy with each seed is a trial. Final
+    """Strategies compared over `seeds` seeds: each strategy with each seed is a trial. Final
     genomes are held against one random genome for each seed, by Welch's two-sided t-test.
 
     space         with a table: nasbench201, nasbench101, nasbench-macro, nasbench-graph, transnas101-micro or

@@ -98,8 +98,9 @@ class Limits:
     def keeps(self, graph: Graph) -> bool:
         return not self.broken_by(graph)
 
-    def check(self, decoder: Decoder, draw: Callable[[], Individual]) -> None:
-        """Raises UserError where none of `DRAWS` random genomes keeps the limits, with the smallest cost met."""
+    def check(self, decoder: Decoder, draw: Callable[[], Individual], advice: Callable[[], str] = str) -> None:
+        """Raises UserError where none of `DRAWS` random genomes keeps the limits, with the smallest cost met and, if
+        there is any, the advice which settings help."""
         smallest: dict[str, int] = {}
         quickest: float | None = None
         for _ in range(DRAWS):
@@ -115,9 +116,10 @@ class Limits:
                 takes = self._takes(graph)
                 quickest = takes if quickest is None else min(quickest, takes)
         quick = "" if quickest is None else f", the quickest took {quickest:.3g} ms"
+        helps = advice()
         raise UserError(f"none of {DRAWS:,} random networks keeps the limits; the smallest had "
                         f"{smallest['parameters']:,} parameters and {smallest['multiply_adds']:,} multiply-adds"
-                        f"{quick}: raise the limits, or shrink the space (`--set filters=...`)")  # fmt: skip
+                        f"{quick}: raise the limits, or make the space smaller{helps and f' ({helps})'}")  # fmt: skip
 
 
 class Guard:

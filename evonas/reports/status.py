@@ -13,7 +13,7 @@ from evonas.support.text import shown
 if TYPE_CHECKING:
     from evonas.run.store import Run
 
-LATELY_S = 600.0  # of run time: what counts as the throughput of late
+LATELY_S = 600.0  # of run time: what counts as the recent throughput
 
 
 def status(run: Run, *, now: float | None = None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from evonas.operations.operation import some_are_added
 from evonas.run import teaching, warm_start
 from evonas.run.config import Config
 from evonas.run.problem import BY_SCRIPT
+from evonas.run.smaller import smaller
 from evonas.run.store import Run
 from evonas.run.supernet import SharedSearch
 from evonas.space import Space
@@ -73,7 +74,8 @@ def check(run: Run) -> None:
     strategy.begin_with([*given, *warm_start.check(problem, config)])
     _check_first(run)
     if config.limits:
-        config.limits.check(Decoder(problem.space), problem.tools(stream(config.seed, "check")).individual)
+        draw = problem.tools(stream(config.seed, "check")).individual
+        config.limits.check(Decoder(problem.space), draw, lambda: smaller(problem.setup, config.limits))
     _check_travels(run)
     task = run.task
     if task is not None and (graph.input_shape != task.input_shape or graph.output_shape != task.output_shape):

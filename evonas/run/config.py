@@ -36,7 +36,7 @@ class Config(ProblemText):
     fidelity      scheduler of trainings that stop early and go on, by name: asha:eta=3,least=4; None: all are whole
     finalists     networks of the search that are trained by the final recipe; the best on the validation split wins
     inherit       children begin with the weights of their first parent
-    weights_disk  bytes on disk for the weights of those alive
+    weights_disk  bytes on disk for the weights of the living population
     lent          the file of a supernet that another run has trained; None: this one trains its own, if it needs one
     init          codes of networks to begin with
     warm_start    random networks to begin with, as `evonas.run.warm_start` reads it; None: none

@@ -279,6 +279,17 @@ def test_show_says_how_a_run_went_and_what_it_found(finished, evonas):
     assert sum(line.startswith("│") for line in top.splitlines()) == 3
 
 
+def test_without_a_directory_the_latest_run_is_meant(finished, evonas, tmp_path):
+    refused(evonas("show"), "there are no runs in runs/; name the directory of one")
+    for age, name in enumerate(("new", "old", "middle")):
+        shutil.copytree(finished[0], tmp_path / "runs" / name)
+        os.utime(tmp_path / "runs" / name / "journal.jsonl", (1e9 - age * (name != "new"),) * 2)
+    done = evonas("show", "--top", 1)
+    assert "the best of runs/new" in done.stdout
+    assert "runs/new, the latest in runs/" in done.stderr
+    assert evonas("status").stdout.startswith("runs/new: finished")
+
+
 def test_show_tells_all_about_one_individual(finished, evonas, tmp_path):
     directory, _ = finished
     winner = next(event for event in events(directory, "asked") if event["role"] == "winner")
@@ -670,7 +681,7 @@ def test_an_npz_that_cannot_be_used_is_one_line_and_exit_code_2(evonas, tmp_path
 def test_a_directory_that_holds_another_run_is_left_alone(finished, evonas):
     directory, _ = finished
     before = (directory / "journal.jsonl").read_bytes()
-    refused(evonas("search", "genet", "--out", directory), "holds another run", "evonas resume")
+    refused(evonas("search", "genet", "--out", directory), "holds a run already", "evonas resume")
     assert (directory / "journal.jsonl").read_bytes() == before
 
 
