@@ -2,6 +2,7 @@
 
 import os as _os
 import random as _random
+import sys as _sys
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 from typing import Any as _Any
@@ -19,6 +20,9 @@ if not _os.path.isdir(_os.path.join(__path__[0], "genomes")) and _os.path.isfile
 _state = _random.getstate()
 _import_module("rich.style")
 _random.setstate(_state)
+
+if "IPython" in _sys.modules:
+    _import_module("evonas.reports.networks").show_as_pictures()
 
 __version__ = "0.1.0"
 

@@ -214,6 +214,10 @@ class Graph:
 
     # ---- text and JSON --------------------------------------------------------------------------------------------
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython prints: a line for each node."""
+        printer.text(str(self))
+
     def __str__(self) -> str:
         rows = [(INPUT, "", "", "x".join(map(str, self.input_shape)))]
         for node in self.nodes:

@@ -103,6 +103,11 @@ class Judgement:
             raise ValueError(f"probabilities of {self.probabilities.shape} are not those of {len(self.targets)} "
                              f"examples and {len(self.classes)} classes")  # fmt: skip
 
+    def __repr__(self) -> str:
+        low, high = self.interval
+        share = f"accuracy {self.accuracy:.1%} ({100 * low:.1f} to {100 * high:.1f})"
+        return f"<{share} on {len(self.targets):,} examples of {len(self.classes)} classes>"
+
     @cached_property
     def said(self) -> np.ndarray:
         """(N,) the likeliest class of each example; of equally likely ones the first."""

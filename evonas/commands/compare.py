@@ -52,8 +52,8 @@ def command(
     networks, or by training."""
     from evonas.commands.output import print_table
     from evonas.comparison import compare
+    from evonas.plots.style import png as drawn
     from evonas.reports.progress import new_console
-    from evonas.reports.report import png as drawn
     from evonas.support.files import write_bytes
     from evonas.systems.settings import read_words
 

@@ -43,7 +43,7 @@ def command(
     The table is checked by whole networks, and says how well it predicts them.
     """
     from evonas.evaluation.limits import Limits
-    from evonas.reports.progress import new_console
+    from evonas.reports.progress import passing
     from evonas.run.latencies import table_of
     from evonas.support.device import choose_device
     from evonas.systems import registry
@@ -55,11 +55,11 @@ def command(
     shapes = {"input_shape": input_shape, "outputs": outputs}
     setup = setup.having(read_words(words), **{name: value for name, value in shapes.items() if value is not None})
     limits = Limits.read(None, max_multiply_adds, usual=known.most(setup.space))
-    with new_console().status("") as status:
+    with passing() as show:
         table = table_of(
             setup, limits, networks=networks, seed=seed, device=choose_device(device), batch=batch, threads=threads,
             precision="float32" if precision == "auto" else precision,
-            on_step=lambda done, of: status.update(f"measured {done} of {of} operations"),
+            on_step=lambda done, of: show(f"measured {done} of {of} operations"),
         )  # fmt: skip
     table.write(to)
     click.echo(f"{to}: {len(table.ms):,} operations of {networks} networks on {table.machine} ({table.device}, "

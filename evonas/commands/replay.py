@@ -28,8 +28,8 @@ def command(curves: Path, as_json: bool, png: Path | None, **options: Any) -> No
     CSV file with a training a row and columns acc_1, acc_2, ..."""
     from evonas.commands.output import print_table
     from evonas.comparison.replay import replay_all
+    from evonas.plots.style import png as drawn
     from evonas.reports.progress import new_console
-    from evonas.reports.report import png as drawn
     from evonas.support.files import write_bytes
 
     found = replay_all(curves, **options)

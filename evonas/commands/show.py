@@ -24,9 +24,9 @@ def command(
     """What the run in DIRECTORY (the latest in runs/, where none is named) has found so far, or all about its
     individual ID."""
     from evonas.commands.output import print_table, print_tables, print_verdict
+    from evonas.plots.style import png as drawn
     from evonas.reports.progress import new_console
     from evonas.reports.report import picture_of
-    from evonas.reports.report import png as drawn
     from evonas.reports.tables import csv_text, fact_lines, individual_lines, network_rows
     from evonas.reports.tables import top as best_of
     from evonas.run.store import Run

@@ -26,7 +26,7 @@ from evonas.comparison.ranks import (
 )
 from evonas.evaluation.table import Metric
 from evonas.graph import Graph
-from evonas.reports.report import png
+from evonas.plots.style import png
 from evonas.support.files import write_bytes, write_json, write_text
 from evonas.support.streams import number
 from evonas.support.text import probability

@@ -21,7 +21,7 @@ from evonas.errors import UserError
 from evonas.evaluation import Decoder
 from evonas.evaluation.table import ACCURACY, Metric
 from evonas.operators.by_decision import one_change_toolbox
-from evonas.reports.report import png
+from evonas.plots.style import png
 from evonas.run.budget import Budget
 from evonas.run.store import Run
 from evonas.support.files import write_bytes, write_json

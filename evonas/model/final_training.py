@@ -240,7 +240,7 @@ def _table(curve: list[Epoch], metric: str) -> str:
 
 def _draw(path: Path, curve: list[Epoch], chosen: Epoch | None, request: Request) -> None:
     from evonas import plots
-    from evonas.reports.report import png
+    from evonas.plots.style import png
 
     rows = [(row.epoch, row.loss, row.value) for row in curve]
     figure = plots.training_curve(

@@ -37,6 +37,15 @@ class Predictions:
     classes: tuple[str, ...] | None
     outputs: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"<what a network says of {len(self.pictures):,} pictures>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from evonas.reports.view import of_predictions
+
+        return of_predictions(self)
+
     @property
     def said(self) -> list[str]:
         """The likeliest class of each picture; of equally likely ones the first. Raises UserError without classes."""

@@ -107,6 +107,12 @@ class TrainedNetwork:
     def __repr__(self) -> str:
         return f"<{self.facts['code']}, {shown(self.metric, self.test)} test {words(self.metric)}, in {self.folder}>"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from evonas.reports.view import of_trained
+
+        return of_trained(self)
+
     @staticmethod
     def exists(folder: Path) -> bool:
         return (folder / "training.json").exists() and (folder / WEIGHTS).exists()

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
 from evonas.graph import Graph
 from evonas.plots.layout import CHARACTER, HEAD, LINE, PADDING, Box, Route, box_texts, layout
-from evonas.plots.style import literal, wrapped
+from evonas.plots.style import DPI, Picture, literal, wrapped
 
 FILLS = {"conv": "#DCEAF7", "pool": "#FBE9CC", "linear": "#D6EFE5"}  # colours of boxes with such an operation
 SIGNS = {"sum": "+", "concat": "‖", "attention": "α", "blend": "λ"}  # how a node combines its inputs
 
 
-def architecture(graph: Graph, *, title: str | None = None) -> Figure:
+def architecture(graph: Graph, *, title: str | None = None) -> Picture:
     """Draw a network from its input, at the top, to its output; dashed edges depend on open decisions.
 
     The title defaults to the number of weights and multiply-adds.
@@ -26,7 +25,7 @@ def architecture(graph: Graph, *, title: str | None = None) -> Figure:
     width = max(picture.width, 4.0)
     lines = wrapped(title or _summary(graph), int(width / 0.085))
     above = 0.4 + 0.17 * len(lines)
-    figure = Figure(figsize=(width, above + picture.height), dpi=150)
+    figure = Picture(figsize=(width, above + picture.height), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     middle = picture.width / 2
     axes.set(xlim=(middle - width / 2, middle + width / 2), ylim=(picture.height, -above))  # a unit is an inch

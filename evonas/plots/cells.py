@@ -12,6 +12,7 @@ from matplotlib.path import Path
 from evonas.plots.style import (
     BLACK,
     BLUE,
+    DPI,
     GREEN,
     LETTERS,
     ORANGE,
@@ -20,6 +21,7 @@ from evonas.plots.style import (
     TICK,
     VERMILION,
     WIDTH,
+    Picture,
     literal,
     wrapped,
 )
@@ -41,7 +43,7 @@ def cells(found: Mapping[str, tuple[Nodes, Sequence[int], Sequence[int]]], *, ti
     heights = [_height(nodes) for nodes, _, _ in found.values()]
     lines = wrapped(title, LETTERS)
     whole = sum(heights) + 0.23 + 0.17 * max(1, len(lines))
-    figure = Figure(figsize=(WIDTH, whole), dpi=150)
+    figure = Picture(figsize=(WIDTH, whole), dpi=DPI)
     figure.text(0.5, 1 - 0.1 / whole, "\n".join(lines), ha="center", va="top", fontsize=10)
     bottom = sum(heights)
     for (name, (nodes, concat, joins)), height in zip(found.items(), heights, strict=True):

@@ -37,6 +37,7 @@ from evonas.plots.style import (
     ACCURACY,
     BLACK,
     BLUE,
+    DPI,
     GREEN,
     LETTERS,
     ORANGE,
@@ -46,6 +47,7 @@ from evonas.plots.style import (
     VERMILION,
     WIDTH,
     Objectives,
+    Picture,
     Quantity,
     Record,
     blank,
@@ -253,7 +255,7 @@ def _drawn(family: Family, title: str | None, id: int) -> Figure:
     above = 0.2 + 0.17 * len(heading) + 0.15 * len(notes)
     below = 0.15 + 0.2 * ceil(len(lines) / 4)
     bottom = max(box.bottom for box in family.boxes.values())
-    figure = Figure(figsize=(WIDTH, above + bottom + below), dpi=150)
+    figure = Picture(figsize=(WIDTH, above + bottom + below), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, WIDTH), ylim=(bottom + below, -above))  # a unit is an inch
     axes.axis("off")

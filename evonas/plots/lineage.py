@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from evonas.plots.style import (
     ACCURACY,
     BLUE,
+    DPI,
     GREEN,
     GREY,
     LETTERS,
@@ -21,6 +22,7 @@ from evonas.plots.style import (
     VERMILION,
     WIDTH,
     Objectives,
+    Picture,
     Quantity,
     Record,
     blank,
@@ -89,7 +91,7 @@ def _gain(parent: Record, child: Record) -> float | None:
 def _drawn(shown: list[Row], objective: Quantity, title: str | None) -> Figure:
     heading = wrapped(title, LETTERS)
     height = ABOVE + 0.17 * len(heading) + ROW * len(shown) + BELOW
-    figure = Figure(figsize=(WIDTH, height), dpi=150)
+    figure = Picture(figsize=(WIDTH, height), dpi=DPI)
     top, bottom = 1 - (ABOVE + 0.17 * len(heading) - 0.1) / height, BELOW / height
     axes = figure.add_axes((PLOT[0], bottom, PLOT[1] - PLOT[0], top - bottom))
     axes.set_ylim(len(shown) - 0.5, -0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ Objectives = Mapping[str, float]  # name -> weight (+1: maximised, -1: minimised
 
 ACCURACY: Objectives = {"accuracy": 1.0}
 WIDTH = 7.0  # width of a page in inches
+DPI, SCREEN = 150, 96  # dots an inch: of the pictures, and of the pages that show them, where they are finer than text
 LETTERS = 82  # of a title in a line of that width
 LABEL, TICK = 56, 24  # most letters of a label of an axis or of the legend, and of a tick
 
@@ -172,9 +174,23 @@ def wrapped(title: str | None, width: int) -> list[str]:
 # ---- axes ---------------------------------------------------------------------------------------------------------
 
 
+class Picture(Figure):
+    """A figure that a notebook shows as it is drawn here, without `%matplotlib inline`."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        width, height = (round(SCREEN * inches) for inches in self.get_size_inches())
+        return png(self), {"width": width, "height": height}
+
+
+def png(figure: Figure) -> bytes:
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)
+    return drawn.getvalue()
+
+
 def page(height: float, title: str | None) -> Figure:
     """An empty figure as wide as a page; the height is in inches."""
-    figure = Figure(figsize=(WIDTH, height), dpi=150, layout="constrained")
+    figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     if title:
         figure.suptitle("\n".join(wrapped(title, LETTERS)), fontsize=10)
     return figure

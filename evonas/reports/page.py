@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import Path
+from urllib.parse import quote
 
-DPI = 150  # dots an inch of the pictures: twice as fine as text, where a page is shown at 96 dots an inch
+from evonas.plots.style import DPI, SCREEN
 
 STYLE = """
 body { margin: 0 auto; max-width: 62rem; padding: 1rem; color: #222; background: #fff;
@@ -42,6 +45,21 @@ figcaption { color: #444; font-size: 0.9rem; max-width: 46rem; margin-top: 0.3re
   dd { margin-bottom: 0.4rem; }
 }
 @media print { .tall { max-height: none; } }
+"""
+
+# within a notebook, whose colours of text and page are kept, as they may be dark
+WITHIN = """
+div.evonas .wide { overflow-x: auto; }
+div.evonas table { border-collapse: collapse; margin: 0.5em 0; font-variant-numeric: tabular-nums; }
+div.evonas th, div.evonas td { text-align: left; vertical-align: top; padding: 0.3em 1em 0.3em 0; }
+div.evonas pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.3em 0; }
+div.evonas h3 { margin: 0.3em 0 0.6em; }
+div.evonas ul { margin: 0.5em 0; padding-left: 1.2em; max-width: 46rem; }
+div.evonas dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.1em 1em; margin: 0.5em 0; }
+div.evonas dt { float: none; width: auto; font-weight: normal; opacity: 0.75; }
+div.evonas dd { width: auto; margin: 0; overflow-wrap: anywhere; }
+div.evonas figure { margin: 0.5em 0; }
+div.evonas img { max-width: 100%; height: auto; background: white; }
 """
 
 # Sorts a table by the column whose heading is pressed: numbers by their value, everything else as text.
@@ -86,6 +104,11 @@ def page(title: str, lead: Iterable[str], sections: Mapping[str, Sequence[str]])
     )
 
 
+def fragment(parts: Iterable[str]) -> str:
+    """Parts within a page that is not ours: that of a notebook."""
+    return "\n".join([f'<div class="evonas"><style>{WITHIN}</style>', *filter(None, parts), "</div>"])
+
+
 def paragraphs(*texts: str) -> str:
     """Texts, each a paragraph; an empty line within one begins another. A block of lines that are indented is kept as
     it is."""
@@ -112,8 +135,20 @@ def subheading(text: str) -> str:
 
 
 def definitions(facts: Mapping[str, str]) -> str:
-    lines = [f"<dt>{escape(name)}</dt><dd>{_text(fact)}</dd>" for name, fact in facts.items()]
+    return marked_definitions({name: _text(fact) for name, fact in facts.items()})
+
+
+def marked_definitions(facts: Mapping[str, str]) -> str:
+    """Of facts that are HTML."""
+    lines = [f"<dt>{escape(name)}</dt><dd>{fact}</dd>" for name, fact in facts.items()]
     return "\n".join(["<dl>", *lines, "</dl>"]) if lines else ""
+
+
+def link(path: Path) -> str:
+    """A path that can be followed where it lies in the working directory, as that of a notebook is its folder."""
+    if not path.resolve().is_relative_to(Path.cwd()):
+        return f"<code>{escape(str(path))}</code>"
+    return f'<a href="{escape(quote(os.path.relpath(path)))}" target="_blank">{escape(str(path))}</a>'
 
 
 def table(name: str, rows: Sequence[Mapping[str, str]], *, sortable: bool = False) -> str:
@@ -139,7 +174,7 @@ def table(name: str, rows: Sequence[Mapping[str, str]], *, sortable: bool = Fals
 def figure(name: str, png: bytes, caption: str) -> str:
     """The picture in its own size, so that its text stays as large as the page's; it scrolls where there is no room."""
     data = base64.b64encode(png).decode()
-    width, height = (round(96 / DPI * dots) for dots in struct.unpack(">2I", png[16:24]))  # of the PNG's header
+    width, height = (round(SCREEN / DPI * dots) for dots in struct.unpack(">2I", png[16:24]))  # of the PNG's header
     return (
         f'<figure>{_frame(name)}<img width="{width}" height="{height}" '
         f'alt="{escape(caption or name)}" src="data:image/png;base64,{data}"></div>\n'

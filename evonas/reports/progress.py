@@ -1,18 +1,22 @@
-"""How a run goes on, in the terminal: a live line where there is a terminal, plain lines elsewhere."""
+"""How a run goes on: a live line in a terminal, plain lines elsewhere. In notebooks, see `evonas.reports.notebook`."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from html import escape
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from evonas.ranking import best_of
+from evonas.support.kernel import Area, shell
 from evonas.support.text import brief, duration, shown
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ BEAT_S = 30.0  # without a word
 
 IN_THE_END = ("finalists", "baseline-finalists", "final")  # phases that train what a search has found
 CODE = 60  # letters of a code
+PREPARING = "preparing"  # before the first phase
 
 
 def new_console() -> Console:
@@ -33,6 +38,17 @@ def new_console() -> Console:
     console = Console(markup=False, highlight=False)  # names of users' files and classes are no markup
     terminal = console.is_terminal or console.is_jupyter
     return console if terminal else Console(width=120, file=sys.stdout, markup=False, highlight=False)
+
+
+@contextmanager
+def passing() -> Iterator[Callable[[str], None]]:
+    """A function that shows a line in place of the one before, for what takes a while."""
+    if shell() is None:
+        with new_console().status("") as status:
+            yield status.update
+    else:
+        area = Area()  # rich would want widgets for it
+        yield lambda line: area.show(f"<pre>{escape(line)}</pre>", line)
 
 
 class Silent:
@@ -52,17 +68,12 @@ class Silent:
     def warn(self, message: str) -> None: ...
 
 
-class Progress:
-    """Counts what it is shown. Best so far, evaluations a minute, failures, time left; and a sign of life where nothing
-    has ended for a while."""
+class Progress(ABC):
+    """Counts what it is told: best so far, evaluations a minute, failures, time left. How that is shown, and a sign of
+    life where nothing has ended for a while, is its subclass's."""
 
-    def __init__(
-        self, run: Run, console: Console | None = None, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, run: Run, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.run, self.clock = run, clock
-        self.console = console or new_console()
-        live = self.console.is_terminal and not self.console.is_jupyter  # a notebook would want widgets for it
-        self.live = Live(console=self.console, transient=True, auto_refresh=False) if live else None
         baseline = run.system.baseline.name.replace("_", " ") if run.system.baseline else "reference"
         self.titles = {
             "supernet": "supernet",
@@ -74,27 +85,39 @@ class Progress:
             "final": "final training",
         }
         self.name, self.weight = next(iter(run.config.objectives.items()))
-        self._shown = self._drawn = -PLAIN_EVERY_S
         self.current = ""
         self.warned = False
         self.lock, self.over = threading.Lock(), threading.Event()
+        self.beating = threading.Thread(target=self._beat, daemon=True)
         self.seen: dict[str, dict[int, Event]] = {}  # phase -> its records, which a further budget adds to
         self.records: dict[int, Event] = {}
         self._begin(0)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         self.note(self.run.about())
-        if self.live:
-            self.live.start()
-        threading.Thread(target=self._beat, daemon=True).start()
+        self.beating.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.over.set()
-        if self.live:
-            self.live.stop()
+        self.beating.join()
         if self.current == "search" and self.fresh:
             self._say(final=True)
+
+    @abstractmethod
+    def note(self, message: str) -> None:
+        """Show a message that stays."""
+
+    def warn(self, message: str) -> None:
+        self.note(f"warning: {message}")
+
+    @abstractmethod
+    def _say(self, *, final: bool = False) -> None:
+        """Something new was told; `final`: the last of its phase."""
+
+    @abstractmethod
+    def _beat(self) -> None:
+        """What a thread of its own does until `over` is set."""
 
     def phase(self, name: str, budget: Budget, already: int) -> None:
         if self.current == "search" and self.fresh:
@@ -118,7 +141,8 @@ class Progress:
     def event(self, event: Event, replayed: bool) -> None:
         if event["event"] == "asked":
             if event["role"] is None:
-                self.records[event["id"]] = event
+                with self.lock:
+                    self.records[event["id"]] = event
         elif event["event"] == "told" and event["status"] != "rejected" and not self._goes_on(event):
             with self.lock:
                 first = event["id"] not in self.heard
@@ -142,32 +166,6 @@ class Progress:
     def _goes_on(self, event: Event) -> bool:
         """Whether this is a piece of a final training after which others follow."""
         return self.current in IN_THE_END and event.get("waits", False)
-
-    def note(self, message: str) -> None:
-        self.console.print(message, soft_wrap=True)
-
-    def warn(self, message: str) -> None:
-        self.note(f"warning: {message}")
-
-    def _say(self, *, final: bool = False) -> None:
-        now = self.clock()
-        if self.live and (final or now - self._drawn >= LIVE_EVERY_S):
-            self._drawn = now
-            self.live.update(Text(self._line(now)), refresh=True)
-        if (final or not self.live) and (final or now - self._shown >= PLAIN_EVERY_S):
-            self._shown = now
-            self.note(self._line(now))
-
-    def _beat(self) -> None:
-        """Where nothing has ended for a while, the same line again, with the time."""
-        start = self.clock()
-        while not self.over.wait(BEAT_S / 10):
-            now = self.clock()
-            if not self.live and now - max(self._shown, start) >= BEAT_S:
-                self._shown = now
-                with self.lock:
-                    line = self._line(now) if self.current else "preparing"
-                self.note(f"{line}; {duration(now - self.began)} since this began")
 
     def _line(self, now: float) -> str:
         if self.current in ("supernet", "teacher"):
@@ -195,3 +193,50 @@ class Progress:
         if self.budget.seconds:
             estimates.append(self.budget.seconds - self.elapsed)
         return max(min(estimates), 0.0) if estimates else None
+
+
+class Terminal(Progress):
+    """A live line where there is a terminal; elsewhere lines, with the time where nothing has ended for a while."""
+
+    def __init__(
+        self, run: Run, console: Console | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(run, clock=clock)
+        self.console = console or new_console()
+        terminal = self.console.is_terminal
+        self.live = Live(console=self.console, transient=True, auto_refresh=False) if terminal else None
+        self._shown = self._drawn = -PLAIN_EVERY_S
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.live.stop()
+        super().__exit__()
+
+    def note(self, message: str) -> None:
+        self.console.print(message, soft_wrap=True)
+
+    def _say(self, *, final: bool = False) -> None:
+        now = self.clock()
+        if self.live and (final or now - self._drawn >= LIVE_EVERY_S):
+            self._drawn = now
+            self.live.update(Text(self._line(now)), refresh=True)
+        if (final or not self.live) and (final or now - self._shown >= PLAIN_EVERY_S):
+            self._shown = now
+            self.note(self._line(now))
+
+    def _beat(self) -> None:
+        """Where nothing has ended for a while, the same line again, with the time."""
+        start = self.clock()
+        while not self.over.wait(BEAT_S / 10):
+            now = self.clock()
+            if not self.live and now - max(self._shown, start) >= BEAT_S:
+                self._shown = now
+                with self.lock:
+                    line = self._line(now) if self.current else PREPARING
+                self.note(f"{line}; {duration(now - self.began)} since this began")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from evonas import plots
 from evonas.errors import UserError
+from evonas.plots.style import png
 from evonas.ranking import comparable
 from evonas.reports import page as html
 from evonas.reports.glossary import code_words, operator_words
 from evonas.reports.importance import importance
-from evonas.reports.page import DPI
 from evonas.reports.tables import (
     class_rows,
     fact_lines,
@@ -91,7 +90,7 @@ def draw(run: Run) -> list[Path]:
     report = run.directory / "report.html"
     parts = {name: html.figure(name, drawn[name], CAPTIONS[name]) for name in drawn}
     parts |= {name: html.absence(why) for name, why in missing.items()}
-    write_text(report, html.page(_title(run), _lead(run), _sections(run, parts)))
+    write_text(report, html.page(title(run), _lead(run), _sections(run, parts)))
     return [*(paths[name] for name in drawn), report]
 
 
@@ -185,13 +184,7 @@ def picture_of(found: Found) -> Figure:
     )
 
 
-def png(figure: Figure) -> bytes:
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI)
-    return drawn.getvalue()
-
-
-def _title(run: Run) -> str:
+def title(run: Run) -> str:
     data = "" if run.config.data_name is None else f" on {Path(run.config.data_name).stem}"
     return f"{run.config.system.rpartition(':')[2]}{data}, seed {run.config.seed}"
 
@@ -204,7 +197,7 @@ def _kinds(space: Space) -> Callable[[Sequence[Any]], list[str]]:
 def _figures(run: Run) -> dict[str, Callable[[], Figure]]:
     """The pictures that there are of a run, by name, each to be drawn when it is called."""
     records = run.records()
-    common: dict[str, Any] = {"records": records, "title": _title(run)}
+    common: dict[str, Any] = {"records": records, "title": title(run)}
     valued = common | {"objectives": run.config.objectives}
     figures: dict[str, Callable[[], Figure]] = {
         "history": partial(plots.history, **valued),
@@ -214,7 +207,7 @@ def _figures(run: Run) -> dict[str, Callable[[], Figure]]:
     if not run.untrusted_space and run.space.is_sequence:
         first = next(iter(run.config.objectives))
         if shares := importance(records, run.space):
-            figures["importance"] = partial(plots.importance, shares, objective=first, title=_title(run))
+            figures["importance"] = partial(plots.importance, shares, objective=first, title=title(run))
     if comparable(records):
         best = run.best
         if not run.untrusted_space or best.folder is not None:
@@ -233,7 +226,7 @@ def _figures(run: Run) -> dict[str, Callable[[], Figure]]:
     if any(record.get("curve") for record in records if record["phase"] == "search"):
         figures["curves"] = partial(plots.curves, **valued)
     if taken := (run.summary or {}).get("latencies"):
-        figures["latencies"] = partial(plots.latencies, taken, title=_title(run))
+        figures["latencies"] = partial(plots.latencies, taken, title=title(run))
     figures["utilisation"] = partial(plots.utilisation, workers=run.config.workers, resumed=run.resumed, **common)
     return figures
 
@@ -244,7 +237,7 @@ def _of_tests(run: Run) -> dict[str, Callable[[], Figure]]:
     if judged is None:
         return {}
     figures: dict[str, Callable[[], Figure]] = {
-        "confusion": partial(plots.confusion, judged, title=_title(run)),
+        "confusion": partial(plots.confusion, judged, title=title(run)),
         "examples": partial(_examples, run, lambda judgement: range(min(SHOWN, len(judgement.targets)))),
     }
     if judged["accuracy"] < 1:
@@ -268,4 +261,4 @@ def _examples(run: Run, choose: Callable[[Judgement], Iterable[int]]) -> Figure:
         sure = f"{said} ({judged.probabilities[each].max():.0%})"
         return (sure,) if said == right else (sure, f"right: {right}")
 
-    return plots.pictures(images, [caption(each) for each in chosen], title=_title(run))
+    return plots.pictures(images, [caption(each) for each in chosen], title=title(run))

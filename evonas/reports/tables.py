@@ -298,6 +298,16 @@ def stopped_early(records: Sequence[Mapping[str, Any]]) -> str:
 
 def individual_lines(found: Found) -> Iterator[str]:
     """One individual: code, values, cost, parents, curve, and its network."""
+    yield from individual_facts(found)
+    if found.run.untrusted_space and found.folder is None:
+        yield f"its network is shown with --trust, which runs {' and '.join(found.run.untrusted_space)}"
+    elif found.record["role"] != "reference":
+        yield ""
+        yield str(found.graph)
+
+
+def individual_facts(found: Found) -> Iterator[str]:
+    """The same without its network."""
     record, run = found.record, found.run
     yield f"individual {found.id} of {run.directory}: {found.code}"
     if "status" not in record:
@@ -337,11 +347,6 @@ def individual_lines(found: Found) -> Iterator[str]:
     if found.folder is not None:
         trained = found.trained()
         yield f"trained in {trained.folder}: test {words(trained.metric)} {shown(trained.metric, trained.test)}"
-    if run.untrusted_space and found.folder is None:
-        yield f"its network is shown with --trust, which runs {' and '.join(run.untrusted_space)}"
-    elif record["role"] != "reference":
-        yield ""
-        yield str(found.graph)
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -11,11 +11,13 @@ from typing import Any
 
 from evonas.errors import Interrupted, RunError, UserError
 from evonas.executors import Equipment, open_executor
-from evonas.reports.progress import Progress, Silent
+from evonas.reports.notebook import Notebook
+from evonas.reports.progress import Silent, Terminal
 from evonas.run.journal import Journal
 from evonas.run.session import Session
 from evonas.run.store import Run
 from evonas.run.tracked import Tracked
+from evonas.support.kernel import shell
 from evonas.tracking.named import made
 from evonas.tracking.tracker import Tracker
 
@@ -44,7 +46,7 @@ def go_on(
         if handler is not signal.SIG_IGN:  # as a shell has it for what runs in its background
             signal.signal(number, _interrupt)
     try:
-        with Progress(run) if progress else Silent() as observer:
+        with _observer(run, progress) as observer:
             carry_out(run, observer, executor, since=since, report=report, trackers=trackers)
     except KeyboardInterrupt:
         run.interrupted = True
@@ -102,6 +104,12 @@ def carry_out(
         if tracked is not None:
             tracked.ended(summary)
         journal.close()
+
+
+def _observer(run: Run, progress: bool) -> Silent | Notebook | Terminal:
+    if not progress:
+        return Silent()
+    return Terminal(run) if shell() is None else Notebook(run)
 
 
 def _interrupt(number: int, frame: Any) -> None:

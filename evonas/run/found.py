@@ -30,6 +30,12 @@ class Found:
         values = ", ".join(f"{name} {value:g}" for name, value in self.values.items())
         return f"<{self.id}: {self.code}{', ' if values else ''}{values}>"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from evonas.reports.view import of_individual
+
+        return of_individual(self)
+
     @property
     def id(self) -> int:
         return self.record["id"]

@@ -13,7 +13,7 @@ from evonas.evaluation import Decoder
 from evonas.evaluation.limits import Guard, Limits
 from evonas.graph import Graph
 from evonas.latency import LatencyTable, table
-from evonas.reports.progress import new_console
+from evonas.reports.progress import passing
 from evonas.run.config import LATENCIES
 from evonas.support.device import torch_threads
 from evonas.support.streams import stream
@@ -48,16 +48,16 @@ def table_of(
 
 
 def shown_table_of(setup: Setup, limits: Limits, precision: str, progress: bool, **how: Any) -> LatencyTable:
-    """The same, with progress in the terminal."""
+    """The same, with progress."""
     precision = "float32" if precision == "auto" else precision
     if not progress:
         return table_of(setup, limits, precision=precision, **how)
-    with new_console().status("") as status:
+    with passing() as show:
         return table_of(
             setup,
             limits,
             precision=precision,
-            on_step=lambda done, of: status.update(f"measured {done} of {of} operations"),
+            on_step=lambda done, of: show(f"measured {done} of {of} operations"),
             **how,
         )
 

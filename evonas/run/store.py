@@ -73,6 +73,12 @@ class Run:
         told = sum(event["event"] == "told" for event in self.events())
         return f"Run({str(self.directory)!r}, {told} evaluations)"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from evonas.reports.view import of_run
+
+        return of_run(self)
+
     @classmethod
     def new(cls, directory: Path, config: Config, brought: Brought = NOTHING) -> Run:
         """Raises UserError where the directory cannot be written."""

@@ -10,8 +10,8 @@ from matplotlib.image import imread
 
 import evonas
 from evonas.genomes.genet import DIGITS
+from evonas.plots.style import png
 from evonas.reports import page as html
-from evonas.reports.report import png
 
 VOID = {"meta", "link", "img"}
 
