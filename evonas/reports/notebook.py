@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from evonas.reports import page as html
 from evonas.reports.progress import BEAT_S, IN_THE_END, PREPARING, Progress
-from evonas.reports.view import course, outcome
+from evonas.reports.view import course, outcome, where
 from evonas.support.kernel import Area
 from evonas.support.text import duration
 
@@ -41,11 +41,11 @@ class Notebook(Progress):
         super().__exit__()
         error = raised[1]
         if error is not None:
-            how = f"no finished result is lost: go on with resume=True, or 'evonas resume {self.run.directory}'"
-            self.note(f"{'interrupted' if isinstance(error, KeyboardInterrupt) else 'stopped by an error'}; {how}")
+            how = "interrupted" if isinstance(error, KeyboardInterrupt) else "stopped by an error"
+            self.note(f"{how}; no finished result is lost: go on with resume=True")
         if self.undrawn or not self.picture:
             self._draw()
-        self._show("", *(outcome(self.run) if error is None else []))
+        self._show("", *([*outcome(self.run), where(self.run)] if error is None else []))
 
     def note(self, message: str) -> None:
         with self.lock:
@@ -59,16 +59,20 @@ class Notebook(Progress):
 
     def _beat(self) -> None:
         while not self.over.wait(LINE_EVERY_S):
-            now = self.clock()
-            silent = now - self.shown >= BEAT_S
-            due = self.undrawn and now >= self.next_picture
-            if now >= self.next_line and (self.changed or due or silent):
-                self.changed = False
-                if due:
-                    self._draw()
-                self._show(self._now(now, silent))
-                self.shown = self.clock()
-                self.next_line = self.shown + SHARE * (self.shown - now)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Show what is new, where it may be shown again; where nothing has been for a while, the line with the time."""
+        now = self.clock()
+        silent = now - self.shown >= BEAT_S
+        due = self.undrawn and now >= self.next_picture
+        if now >= self.next_line and (self.changed or due or silent):
+            self.changed = False
+            if due:
+                self._draw()
+            self._show(self._now(now, silent))
+            self.shown = self.clock()
+            self.next_line = self.shown + SHARE * (self.shown - now)
 
     def _now(self, now: float, silent: bool) -> str:
         """How the phase goes on; where nothing has ended for a while, with the time."""

@@ -130,6 +130,11 @@ def code(*lines: str) -> str:
     return f"<pre>{escape(chr(10).join(lines))}</pre>"
 
 
+def heading(text: str) -> str:
+    """Of a fragment."""
+    return f"<h3>{escape(text)}</h3>"
+
+
 def subheading(text: str) -> str:
     return f"<h3>{escape(text[:1].upper() + text[1:])}</h3>"
 

@@ -93,4 +93,5 @@ def lines(run: Run, found: dict[str, Any]) -> Iterator[str]:
         name = next(iter(run.config.objectives))
         yield f"best: {shown(name, found['best'][name])} {found['best']['code']} (id {found['best']['id']})"
     if found["state"] == "stopped":
-        yield f"to go on: evonas resume {run.directory}"
+        by_script = "run its script or notebook again with resume=True"
+        yield f"to go on: {by_script if run.config.by_script else f'evonas resume {run.directory}'}"

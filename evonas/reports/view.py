@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from evonas.reports.tables import (
     top,
     verdict,
 )
-from evonas.support.text import reason, shown, words
+from evonas.support.text import brief, reason, shown, words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from evonas.run.found import Found
     from evonas.run.store import Run
 
-BEST = 5  # networks of a run that has not come to its end
+BEST, ERRORS = 5, 3  # networks and reasons of failures that are shown of a run that has not come to its end
 FIRST = 10  # of predictions
 
 
@@ -38,23 +39,29 @@ def of_run(run: Run) -> str:
     from evonas.reports.report import title
 
     records = run.records()
-    stands = outcome(run) if run.summary is not None else [
+    known = standing(run, records) if run.summary is None else outcome(run)
+    return html.fragment([html.heading(title(run)), *known, course(run, records), where(run)])
+
+
+def standing(run: Run, records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """How far a run has come, why evaluations failed, and the best networks so far."""
+    failed = [record["error"] or "" for record in records if record.get("status") == "failed"]
+    reasons = Counter(error.strip().split("\n")[-1] for error in failed).most_common(ERRORS)
+    return [
         html.items(status_lines(run, status(run))),
+        html.items(f"{count} failed: {brief(reason)}" for reason, count in reasons),
         html.table("the best so far", network_rows(top(run, BEST), run.config.objectives)),
-        where(run),
-    ]  # fmt: skip
-    return html.fragment([html.subheading(title(run)), *stands[:-1], course(run, records), stands[-1]])
+    ]
 
 
 def outcome(run: Run) -> list[str]:
-    """The end of a run: the table, what it is worth, where everything lies."""
+    """What came out: the table, and what it is worth."""
     summary = run.summary
     assert summary is not None, "it has come to its end"
     judged = judgement_line(summary["winner"].get("judgement"))
     return [
         html.table("winner and baselines", summary_rows(summary, run.config.objectives)),
         html.items([judged, smaller(run), *verdict(summary)]),
-        where(run),
     ]
 
 

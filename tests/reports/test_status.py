@@ -65,7 +65,7 @@ def test_a_run_is_watched_while_it_goes_on_and_after_it_was_killed(tmp_path):
     assert after["evaluations"] == found["evaluations"]
     told = list(lines(evonas.open_run(tmp_path / "run"), after))
     assert any(line.startswith("to be repeated: ") for line in told)
-    assert told[-1].startswith("to go on: evonas resume ")
+    assert told[-1] == "to go on: run its script or notebook again with resume=True"
 
 
 def test_a_finished_run_says_so_and_names_its_best(tmp_path):
