@@ -33,6 +33,7 @@ from evonas.plots.layout import (
     way,
     with_passages,
 )
+from evonas.plots.lineage import gained
 from evonas.plots.style import (
     ACCURACY,
     BLACK,
@@ -57,6 +58,7 @@ from evonas.plots.style import (
     told,
     wrapped,
 )
+from evonas.support.text import brief
 
 MOST_ROWS, MOST_BESIDE = 15, 8  # most rows shown; most networks in a row
 HEIGHT, BETWEEN, BESIDE = 2 * LINE + 2 * PADDING, 0.34, 0.12  # of boxes; least space between rows, and within a row
@@ -119,6 +121,7 @@ class Family(NamedTuple):
     boxes     box of each network, with its texts: id, fitness, operator
     descents  lines from parent to child, with the operator that made the child
     founders  networks without parents
+    beside    of a network that is alone in its row: what it gained over its first parent, and its code
     hidden    position of a row -> number of networks that are left out of it
     rows      number of rows, including those that are not shown
     """
@@ -127,6 +130,7 @@ class Family(NamedTuple):
     texts: dict[int, tuple[str, str, str]]
     descents: list[tuple[Route, str]]
     founders: set[int]
+    beside: dict[int, tuple[str, str]]
     hidden: dict[float, int]
     rows: int
 
@@ -138,12 +142,14 @@ def family(known: Mapping[int, Record], id: int, shown: Quantity) -> Family:
     width = max(_width(*lines) for lines in texts.values())
     depth, edges, links, x, hidden = arranged(known, rows, width)
     tops = _tops(x, links)
+    alone = {layer for layer, points in Counter(layer for _, layer in x).items() if points == 1} - set(hidden)
     boxes = {n: Box(x[n, d] - width / 2, tops[d], x[n, d] + width / 2, tops[d] + HEIGHT) for n, d in depth.items()}
     return Family(
         {int(name): box for name, box in boxes.items()},
         texts,
         [(route, known[int(route.target)]["operator"]) for route in _routes(edges, depth, links, x, boxes, tops)],
         {int(name) for name in boxes if not known[int(name)]["parents"]},
+        {int(name): _beside(known, int(name), shown, width) for name, layer in depth.items() if layer in alone},
         {tops[layer] + HEIGHT / 2: count for layer, count in hidden.items()},
         1 + max(rows.values()),
     )
@@ -208,6 +214,14 @@ def _texts(record: Record, shown: Quantity) -> tuple[str, str, str]:
     return f"#{record['id']}", fitness, operator if len(operator) <= 14 else operator[:13] + "…"
 
 
+def _beside(known: Mapping[int, Record], id: int, shown: Quantity, width: float) -> tuple[str, str]:
+    record, room = known[id], int((WIDTH / 2 - width / 2 - BESIDE - SIDE) / CHARACTER)
+    parent = known.get(record["parents"][0]) if record["parents"] else None
+    gain = None if parent is None else gained(parent, record)
+    text = "" if gain is None else f"{'+' * (gain >= 0)}{shown.text(shown.factor * gain)} over #{record['parents'][0]}"
+    return text, brief(record.get("code", ""), room)
+
+
 def _width(id: str, fitness: str, operator: str) -> float:
     return CHARACTER * max(len(f"{id}  {fitness}"), len(operator)) + 2 * PADDING
 
@@ -266,6 +280,9 @@ def _drawn(family: Family, title: str | None, id: int) -> Figure:
         _draw_descent(axes, route, *lines[operator])
     for name, box in family.boxes.items():
         _draw_box(axes, box, family.texts[name], founder=name in family.founders, itself=name == id)
+        for line, text in enumerate(family.beside.get(name, ())):
+            y = box.top + PADDING + LINE * (line + 0.5)
+            axes.text(box.right + BESIDE, y, literal(text), fontsize=7.5, va="center_baseline", color="#555555")
     for y, count in family.hidden.items():
         axes.text(WIDTH - SIDE, y, f"+{count} more", ha="right", va="center", fontsize=7.5, color="#555555")
     if lines:

@@ -74,14 +74,15 @@ def ancestry(known: Mapping[int, Record], id: int) -> list[Record]:
 
 def rows(line: list[Record], weight: float) -> list[Row]:
     """The founder, the network itself, and between them the ancestors with the largest gains."""
-    gains = [None, *(_gain(parent, child) for parent, child in pairwise(line))]
+    gains = [None, *(gained(parent, child) for parent, child in pairwise(line))]
     between = sorted(range(1, len(line) - 1), key=lambda n: -weight * (gains[n] or 0.0))[: MOST_ROWS - 2]
     shown = sorted({0, *between, len(line) - 1})
     before = [-1, *shown]
     return [Row(line[n], gains[n], n - last - 1) for last, n in zip(before, shown, strict=False)]
 
 
-def _gain(parent: Record, child: Record) -> float | None:
+def gained(parent: Record, child: Record) -> float | None:
+    """By how much the first objective of a child is above its parent's; None where one of them failed."""
     return child["values"][0] - parent["values"][0] if parent["values"] and child["values"] else None
 
 

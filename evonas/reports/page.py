@@ -27,7 +27,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 p, li { max-width: 46rem; }
 ul { padding-left: 1.2rem; }
 .wide { overflow-x: auto; }
-.tall { max-height: 32rem; overflow: auto; }
+.tall { max-height: 34rem; overflow: auto; box-shadow: inset 0 -0.6rem 0.6rem -0.6rem #999; }
 pre { background: #f5f5f5; padding: 0.6rem 0.8rem; overflow-x: auto; font-size: 0.85rem; line-height: 1.45; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 0.9rem 0.3rem 0; text-align: left; vertical-align: top; white-space: nowrap; }
@@ -44,7 +44,7 @@ figcaption { color: #444; font-size: 0.9rem; max-width: 46rem; margin-top: 0.3re
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: 0.4rem; }
 }
-@media print { .tall { max-height: none; } }
+@media print { .tall { max-height: none; box-shadow: none; } }
 """
 
 # within a notebook, whose colours of text and page are kept, as they may be dark

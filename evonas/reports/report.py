@@ -50,7 +50,8 @@ CAPTIONS = {
     "leaves little to be explained.",
     "lineage": "How the winner came to be, from its founder: what changed in each step, what the first objective "
     "gained, and how many epochs its weights have been trained for, its ancestors' included.",
-    "genealogy": "The ancestors of the winner: what made each of them, and what it gained.",
+    "genealogy": "The ancestors of the winner: what made each of them, and what it reached; of one that is alone in "
+    "its row also what it gained, and its code.",
     "learning": "How the strategy learnt: what its networks reached and their running mean, how much it left to "
     "chance, and how often it chose each token where it had to make such a choice.",
     "predictions": "What a predictor thought of each network that it chose, against what came out; and how well it "

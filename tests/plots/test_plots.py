@@ -536,9 +536,20 @@ def test_ancestors_without_room_are_counted():
     founders = [[]] * (MOST_BESIDE + 4)
     figure = genealogy(born(*founders, range(len(founders))), id=len(founders))
     ids = [text.get_text() for text in figure.axes[0].texts if text.get_text().startswith("#")]
-    (more,) = [text.get_text() for text in figure.axes[0].texts if text.get_text().startswith("+")]
+    (more,) = [text.get_text() for text in figure.axes[0].texts if text.get_text().endswith("more")]
     shown = sum(id[1:].isdigit() for id in ids) - 1
     assert more == f"+{len(founders) - shown} more"
+
+
+def test_a_network_that_is_alone_in_its_row_has_its_gain_and_its_code_beside_it():
+    first, *others = born([], [0], [1])
+    chain = [first, *(each | {"values": [value]} for each, value in zip(others, (0.5, 0.25), strict=True))]
+    chain = [each | {"code": f"code-{each['id']}"} for each in chain]
+    texts = [text.get_text() for text in genealogy(chain, id=2).axes[0].texts]
+    assert {"code-0", "code-1", "code-2", "−25.0 % over #1"} <= set(texts)
+    several = born([], [], [0, 1])
+    texts = [text.get_text() for text in genealogy(several, id=2).axes[0].texts]
+    assert [text for text in texts if " over #" in text] == ["+0.0 % over #0"]
 
 
 def test_a_long_lineage_shows_its_last_rows_and_says_so():

@@ -145,21 +145,25 @@ def test_the_tutorial_is_kept_without_outputs():
 
 @pytest.mark.slow
 def test_an_interrupted_kernel_leaves_a_run_that_goes_on(execute):
-    search = "evonas.search(DIGITS, evaluate=slowly, budget=20, workers=1, out='run', report=False, resume=True{})"
+    search = "evonas.search(DIGITS, evaluate=judge, budget=20, executor='serial', out='run', resume=True, {})"
     _, notebook = execute(of_code(
-        "import evonas, os, signal, threading, time\n"
+        "import evonas, os, signal\n"
         "from evonas.genomes.genet import DIGITS\n"
-        "def slowly(genome):\n    time.sleep(0.2)\n    return sum(genome)",
-        "threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
-        f"run = {search.format('')}\nprint(run.interrupted, run.summary)",
+        "calls = []\n"
+        "def judge(genome):\n"
+        "    calls.append(genome)\n"
+        "    if len(calls) == 5:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return sum(genome)",
+        f"run = {search.format('report=False')}\nprint(run.interrupted, run.summary)",
         "run",
-        f"run = {search.format(', progress=False')}\nprint(run.interrupted, run.summary['evaluations'])",
+        f"run = {search.format('report=False, progress=False')}\nprint(run.interrupted, run.summary['evaluations'])",
     ))  # fmt: skip
     cut, stands, resumed = notebook.cells[1:]
     assert [output.output_type for output in cut.outputs] == ["display_data", "stream"]
     assert cut.outputs[1].text == "True None\n"
     assert "interrupted; no finished result is lost: go on with resume=True" in cut.outputs[0].data["text/plain"]
-    assert "stopped" in stands.outputs[0].data["text/html"]
+    assert "<li>4 evaluations in " in stands.outputs[0].data["text/html"]
     assert [output.get("text") for output in resumed.outputs] == ["False 20\n"]  # and nothing is shown
 
 
