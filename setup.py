@@ -45,6 +45,9 @@ setup(
             "hypothesis>=6.100",
             "networkx>=3.2",
             "pandas>=2.1",
+            "nbclient>=0.10",  # executes the tutorial
+            "nbformat>=5.10",
+            "ipykernel>=6.29",
             "nats_bench>=1.8",  # the official API that our converter reads
             "distributed>=2024.1",
             "mpi4py>=4",
@@ -64,6 +67,7 @@ setup(
             "import-linter>=2.12",
             "optuna>=4.2",  # the tests of the adapter; as above, without the dashboard
             "tensorboard>=2.16",
+            "selenium>=4.20",  # opens a report in Chromium, with the chromedriver of the machine
         ],
     },
     entry_points={"console_scripts": ["evonas = evonas.commands.main:begin"]},

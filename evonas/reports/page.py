@@ -51,7 +51,7 @@ figcaption { color: #444; font-size: 0.9rem; max-width: 46rem; margin-top: 0.3re
 WITHIN = """
 div.evonas .wide { overflow-x: auto; }
 div.evonas table { border-collapse: collapse; margin: 0.5em 0; font-variant-numeric: tabular-nums; }
-div.evonas th, div.evonas td { text-align: left; vertical-align: top; padding: 0.3em 1em 0.3em 0; }
+div.evonas div.wide th, div.evonas div.wide td { text-align: left; vertical-align: top; padding: 0.3em 1em 0.3em 0; }
 div.evonas pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.3em 0; }
 div.evonas h3 { margin: 0.3em 0 0.6em; }
 div.evonas ul { margin: 0.5em 0; padding-left: 1.2em; max-width: 46rem; }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from evonas.plots.style import png
@@ -114,11 +113,17 @@ def of_trained(trained: TrainedNetwork) -> str:
 
 def of_predictions(found: Predictions) -> str:
     """The first of them, as a table."""
-    rows = islice(found.rows(), FIRST)
-    heads = ["picture", *(["class", *found.classes] if found.classes else map(str, range(found.outputs.shape[1])))]
+    heads = found.classes or [f"output {number}" for number in range(found.outputs.shape[1])]
+    said = found.said if found.classes else None
+    write = "{:.1%}" if found.classes else "{:.6g}"
+    rows = [
+        {"picture": name} | ({"said": said[at]} if said else {})
+        | dict(zip(heads, map(write.format, found.outputs[at]), strict=True))
+        for at, name in enumerate(found.pictures[:FIRST])
+    ]  # fmt: skip
     left = len(found.pictures) - FIRST
     return html.fragment([
-        html.table("predictions", [dict(zip(heads, row, strict=True)) for row in rows]),
+        html.table("predictions", rows),
         html.paragraphs(f"and {left:,} more") if left > 0 else "",
     ])  # fmt: skip
 

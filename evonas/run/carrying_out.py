@@ -11,8 +11,7 @@ from typing import Any
 
 from evonas.errors import Interrupted, RunError, UserError
 from evonas.executors import Equipment, open_executor
-from evonas.reports.notebook import Notebook
-from evonas.reports.progress import Silent, Terminal
+from evonas.reports.progress import Progress, Silent, Terminal
 from evonas.run.journal import Journal
 from evonas.run.session import Session
 from evonas.run.store import Run
@@ -106,10 +105,14 @@ def carry_out(
         journal.close()
 
 
-def _observer(run: Run, progress: bool) -> Silent | Notebook | Terminal:
+def _observer(run: Run, progress: bool) -> Silent | Progress:
     if not progress:
         return Silent()
-    return Terminal(run) if shell() is None else Notebook(run)
+    if shell() is None:
+        return Terminal(run)
+    from evonas.reports.notebook import Notebook  # and matplotlib
+
+    return Notebook(run)
 
 
 def _interrupt(number: int, frame: Any) -> None:

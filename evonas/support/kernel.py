@@ -23,7 +23,7 @@ class Area:
         """The contents, and what stands for them where no HTML is shown."""
         contents = {"text/html": html, "text/plain": text}
         if self.handle is None:
-            from IPython.display import display  # type: ignore[import-not-found, unused-ignore]
+            from IPython.display import display
 
             self.handle = display(contents, raw=True, display_id=True)
         else:

@@ -167,6 +167,7 @@ def test_an_interrupted_kernel_leaves_a_run_that_goes_on(execute):
     assert [output.get("text") for output in resumed.outputs] == ["False 20\n"]  # and nothing is shown
 
 
+@pytest.mark.slow
 def test_in_a_kernel_a_search_is_one_area_and_networks_and_figures_are_pictures(execute):
     _, notebook = execute(of_code(
         "import evonas\nfrom evonas.genomes.genet import DIGITS\nfrom evonas.plots import history\n"
@@ -182,6 +183,19 @@ def test_in_a_kernel_a_search_is_one_area_and_networks_and_figures_are_pictures(
     for cell in pictures:
         assert cell.outputs[0].data["image/png"]
     assert silent.outputs == []
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_search_of_a_kernel_is_shown_in_an_area_unless_nothing_is_to_be(tmp_path, monkeypatch, capsys, progress):
+    screen = Screen()
+    monkeypatch.setattr("evonas.run.carrying_out.shell", object)
+    monkeypatch.setattr("evonas.reports.notebook.Area", lambda: screen)
+    small_run(tmp_path / "run", progress=progress)
+    assert capsys.readouterr().out == ""
+    assert bool(screen.shown) == progress
+    if progress:
+        assert screen.shown[0][1].endswith("preparing")
+        assert screen.shown[-1][0].has("table", "img") == [True, True]
 
 
 # ---- what an area shows ----------------------------------------------------------------------------------------------
@@ -318,7 +332,7 @@ def test_individuals_and_trained_networks_are_shown_with_their_pictures(tmp_path
     found = trained.predict(np.zeros((12, 8, 8), np.uint8))
     assert repr(found) == "<what a network says of 12 pictures>"
     texts = Reading(found._repr_html_()).texts
-    assert "class" in texts
+    assert "said" in texts
     assert "and 2 more" in texts
     assert repr(trained.judgement).startswith("<accuracy ")
 
@@ -331,12 +345,11 @@ def test_a_figure_is_shown_in_the_size_in_which_it_is_drawn(tmp_path):
     assert isinstance(pickle.loads(pickle.dumps(figure)), Figure)
 
 
-def test_outside_a_kernel_nothing_of_ipython_is_loaded(tmp_path):
+def test_outside_a_kernel_nothing_that_draws_is_loaded(tmp_path):
     code = (
         "import sys, evonas\nfrom evonas.genomes.genet import DIGITS\n"
-        "run = evonas.search(DIGITS, evaluate=sum, budget=2, workers=1, out='run', report=False)\n"
-        "run._repr_html_()\n"
-        "sys.exit('IPython' in sys.modules)"
+        "evonas.search(DIGITS, evaluate=sum, budget=2, workers=1, out='run', report=False)\n"
+        "sys.exit(any(name in sys.modules for name in ('IPython', 'matplotlib')))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
