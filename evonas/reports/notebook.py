@@ -70,9 +70,10 @@ class Notebook(Progress):
             self.changed = False
             if due:
                 self._draw()
+            began = self.clock()
             self._show(self._now(now, silent))
             self.shown = self.clock()
-            self.next_line = self.shown + SHARE * (self.shown - now)
+            self.next_line = self.shown + SHARE * (self.shown - began)
 
     def _now(self, now: float, silent: bool) -> str:
         """How the phase goes on; where nothing has ended for a while, with the time."""

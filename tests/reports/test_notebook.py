@@ -234,18 +234,34 @@ def test_a_picture_is_drawn_only_when_something_was_told_and_seldom(followed):
     assert "search: 2/4 evaluations" in screen.shown[-1][1]
 
 
-def test_what_is_dear_to_show_is_shown_less_often(followed, monkeypatch):
-    notebook, screen, clock, _, events = followed
+def test_a_picture_that_is_dear_is_drawn_less_often_than_the_line_is_shown(followed, monkeypatch):
+    notebook, screen, clock, drawn, events = followed
     notebook.phase("search", Budget(4), 0)
 
     def dear(run, records):
         clock.now += 2
+        drawn.append(len(records))
         return "<img>"
 
     monkeypatch.setattr("evonas.reports.notebook.course", dear)
-    for now, shown in ((10, 1), (40, 1), (73, 2)):
-        clock.now = now
-        results(notebook, events, {shown})
+    for count, (clock.now, pictures) in enumerate(((10, 1), (40, 1), (71, 1), (73, 2)), 1):
+        results(notebook, events, {count - 1})
+        notebook.refresh()
+        assert (len(screen.shown), len(drawn)) == (count, pictures)
+
+
+def test_what_is_dear_to_show_is_shown_less_often(followed, monkeypatch):
+    notebook, screen, clock, _, events = followed
+    notebook.phase("search", Budget(4), 0)
+    show = screen.show
+
+    def dear(html, text):
+        clock.now += 2
+        show(html, text)
+
+    monkeypatch.setattr(screen, "show", dear)
+    for id, (clock.now, shown) in enumerate(((10, 1), (40, 1), (73, 2))):
+        results(notebook, events, {id})
         notebook.refresh()
         assert len(screen.shown) == shown
 
