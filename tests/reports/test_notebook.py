@@ -18,6 +18,7 @@ from evonas.genomes.genet import DIGITS
 from evonas.plots import history
 from evonas.reports import view
 from evonas.reports.notebook import Notebook
+from evonas.reports.progress import passing
 from evonas.run.budget import Budget
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
@@ -196,6 +197,19 @@ def test_a_search_of_a_kernel_is_shown_in_an_area_unless_nothing_is_to_be(tmp_pa
     if progress:
         assert screen.shown[0][1].endswith("preparing")
         assert screen.shown[-1][0].has("table", "img") == [True, True]
+
+
+def test_a_line_for_what_takes_a_while_is_an_area_in_a_kernel(monkeypatch, capsys):
+    screen = Screen()
+    monkeypatch.setattr("evonas.reports.progress.shell", object)
+    monkeypatch.setattr("evonas.reports.progress.Area", lambda: screen)
+    with passing() as show:
+        show("measured 1 of 2 <b>")
+        show("measured 2 of 2 <b>")
+    assert [(found.texts, text) for found, text in screen.shown] == [
+        ([f"measured {done} of 2 <b>"], f"measured {done} of 2 <b>") for done in (1, 2)
+    ]
+    assert capsys.readouterr().out == ""
 
 
 # ---- what an area shows ----------------------------------------------------------------------------------------------
