@@ -17,6 +17,10 @@ class Gone(RuntimeError):
     """A worker that cannot be reached any more. Its task goes to another one."""
 
 
+class Left(Gone):
+    """A worker that has gone for reasons of its own: its task is not to blame."""
+
+
 class PoolWorker(Protocol):
     """Whoever runs one task at a time. `run` raises Gone where the worker, and not the task, is at fault."""
 
@@ -33,66 +37,81 @@ class WorkerPool(Executor):
         self._workers: dict[PoolWorker, threading.Thread] = {}
         self._pending: set[Future] = set()
         self._lock = threading.Lock()
-        self._given_up = ""
+        self._given_up: Exception | None = None
+        self._closed = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         future: Future = Future()
         future.set_running_or_notify_cancel()
         with self._lock:
-            if self._given_up:
-                raise BrokenExecutor(self._given_up)
+            if self._given_up is not None:
+                raise self._given_up
             self._pending.add(future)
         self._tasks.put((future, fn, args, kwargs, 0))
         return future
 
     def join(self, worker: PoolWorker) -> None:
-        """One more that takes tasks."""
+        """One more that takes tasks; none any more, where the executor was shut down."""
         thread = threading.Thread(target=self._serve, args=(worker,), daemon=True)
         with self._lock:
-            self._workers[worker] = thread
-        thread.start()
+            if not self._closed:
+                self._workers[worker] = thread
+                thread.start()
+                return
+        worker.close()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """When not waiting, workers end at once, and what they were doing is given up."""
         with self._lock:
+            self._closed = True
             workers = dict(self._workers)
-        for _ in workers:
-            self._tasks.put(None)
+        self._tasks.put(None)  # each worker that finds it hands it on
         if not wait:
-            self.abandon("the executor was shut down")
+            self.abandon(BrokenExecutor("the executor was shut down"))
         for worker, thread in workers.items():
             if wait:
                 thread.join()
             worker.close()
 
-    def abandon(self, reason: str) -> None:
-        """Nobody is left who could do what is asked: all tasks, and those to come, end with this reason."""
+    def abandon(self, error: Exception) -> None:
+        """Nobody is left who could do what is asked: all tasks, and those to come, end with this error, which is a
+        BrokenExecutor where it is not the user's to mend."""
         with self._lock:
-            self._given_up = reason
+            self._given_up = error
             pending, self._pending = self._pending, set()
         for future in pending:
-            future.set_exception(BrokenExecutor(reason))
+            future.set_exception(error)
 
-    def left(self, worker: PoolWorker) -> None:
+    def left(self, worker: PoolWorker, gone: Gone) -> None:
         """Called when a worker is gone; for those that know what to do without it."""
 
+    def _next(self, worker: PoolWorker) -> Any:
+        """What a worker is to do next; None: nothing more. Raises Gone where it has gone meanwhile."""
+        return self._tasks.get()
+
     def _serve(self, worker: PoolWorker) -> None:
-        while (item := self._tasks.get()) is not None:
-            future, fn, args, kwargs, losses = item
-            try:
-                result, error = worker.run(fn, *args, **kwargs), None
-            except Gone as gone:
-                with self._lock:
-                    del self._workers[worker]
-                if losses + 1 < LOSSES:
-                    self._tasks.put((future, fn, args, kwargs, losses + 1))
-                else:
-                    self._end(future, None, WorkerLost(f"{LOSSES} workers were lost with it, at last {gone}"))
-                self.left(worker)
-                return
-            except BaseException as raised:  # whatever a task raises is its future's
-                result, error = None, raised
-            self._end(future, result, error)
+        try:
+            while (item := self._next(worker)) is not None:
+                self._do(worker, *item)
+            self._tasks.put(None)
+        except Gone as gone:
+            with self._lock:
+                del self._workers[worker]
+            self.left(worker, gone)
+
+    def _do(self, worker: PoolWorker, future: Future, fn: Any, args: Any, kwargs: Any, losses: int) -> None:
+        try:
+            result, error = worker.run(fn, *args, **kwargs), None
+        except Gone as gone:
+            losses += not isinstance(gone, Left)
+            if losses < LOSSES:
+                self._tasks.put((future, fn, args, kwargs, losses))
+            else:
+                self._end(future, None, WorkerLost(f"{LOSSES} workers were lost with it, at last {gone}"))
+            raise
+        except BaseException as raised:  # whatever a task raises is its future's
+            result, error = None, raised
+        self._end(future, result, error)
 
     def _end(self, future: Future, result: Any, error: BaseException | None) -> None:
         """Once: a task that was abandoned has its end already."""

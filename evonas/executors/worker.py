@@ -79,10 +79,13 @@ class Worker:
 
     Nothing else runs in the process, so whatever ends it is known: a task that was in it is tried once more, in a new
     process. What dies before it has been given a task costs no attempt.
+
+    unheeded   signals that its process does not heed, since they are sent to all processes of a worker's job and are
+               the worker's to handle
     """
 
-    def __init__(self, equipment: Equipment = PLAIN) -> None:
-        self.equipment = equipment
+    def __init__(self, equipment: Equipment = PLAIN, *, unheeded: tuple[int, ...] = ()) -> None:
+        self.equipment, self.unheeded = equipment, unheeded
         self._seat = Seat() if equipment.device == "cuda" else None
         self._process: loky.ProcessPoolExecutor | None = None
         self._ended, self._is_new = False, True
@@ -159,7 +162,7 @@ class Worker:
                 gpu = None if self._seat is None else self._seat.gpu
                 self._is_new = True
                 self._process = loky.ProcessPoolExecutor(
-                    1, initializer=_begin, initargs=(os.getpid(),), env=self.equipment.environment(gpu)
+                    1, initializer=_begin, initargs=(os.getpid(), self.unheeded), env=self.equipment.environment(gpu)
                 )
             try:
                 return self._process.submit(os.getpid).result()
@@ -238,10 +241,12 @@ def _received(fn: Callable[..., Any]) -> None:
     """In a new process, which has loaded what a task needs as it came."""
 
 
-def _begin(parent: int) -> None:
+def _begin(parent: int, unheeded: tuple[int, ...]) -> None:
     """In a new process. Ctrl-C is the parent's to handle; a process whose parent has been killed ends too; and where
     memory runs out, the kernel ends the process that computes and not the one that steers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in unheeded:
+        signal.signal(number, _unheard)  # and not SIG_IGN, which programs that a task starts would inherit
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     score = Path("/proc/self/oom_score_adj")
     if score.exists():
@@ -249,6 +254,10 @@ def _begin(parent: int) -> None:
             score.write_text("500", encoding="ascii")
         except OSError:  # some containers forbid it: then the kernel decides by size alone
             return
+
+
+def _unheard(number: int, frame: Any) -> None:
+    """Of a signal that is another one's to handle."""
 
 
 def _end_with(parent: int) -> None:

@@ -193,7 +193,7 @@ def test_scoop_is_told_of_hosts_only_where_there_are_others(tmp_path):
 @pytest.mark.slow
 def test_the_port_of_evaluations_is_on_loopback_where_scoop_works_here_alone(tmp_path):
     """And the command line says that SCOOP's own ports are not."""
-    script = "from evonas.executors import Scoop; made = Scoop(); print(made._door.address[0]); made.shutdown(False)"
+    script = "from evonas.executors import Scoop; made = Scoop(); print(made.address[0]); made.shutdown(False)"
     (tmp_path / "script.py").write_text(f"if __name__ == '__main__':\n    {script}\n")
     process = begin([sys.executable, "-m", "scoop", "-q", "-n", "2", "script.py"], tmp_path)
     assert ended(process, tmp_path, 60) == "127.0.0.1\n"

@@ -27,7 +27,8 @@ from evonas.executors import (
     WorkerPool,
     open_executor,
 )
-from evonas.executors.scoop import Remote
+from evonas.executors.door import Remote, Unfit
+from evonas.executors.pool import Left
 from evonas.executors.worker import Seat
 from evonas.genomes.genet import DIGITS
 
@@ -117,12 +118,12 @@ def test_serial_runs_a_suspect_in_a_process_of_its_own():
 class OneTask:
     """Runs tasks in its thread; is gone after so many."""
 
-    def __init__(self, tasks):
-        self.tasks = tasks
+    def __init__(self, tasks, goes=Gone):
+        self.tasks, self.goes = tasks, goes
 
     def run(self, fn, *args, **kwargs):
         if not self.tasks:
-            raise Gone("the host has lost its power")
+            raise self.goes("the host has lost its power")
         self.tasks -= 1
         return fn(*args, **kwargs)
 
@@ -146,10 +147,27 @@ def test_a_task_with_which_three_workers_were_lost_is_to_blame():
     assert "3 workers were lost with it, at last the host has lost its power" in str(future.exception())
 
 
+def test_a_task_whose_workers_have_left_on_purpose_is_not_to_blame():
+    pool = WorkerPool()
+    future = pool.submit(square, 2)
+    for _ in range(5):
+        pool.join(OneTask(0, goes=Left))
+    pool.join(OneTask(0))
+    pool.join(OneTask(1))
+    assert future.result(timeout=10) == 4
+
+
+def test_a_worker_that_comes_after_the_end_is_sent_away():
+    pool, late = WorkerPool(), OneTask(3)
+    pool.shutdown()
+    pool.join(late)
+    assert late.tasks == 0  # as it closes
+
+
 def test_abandoned_tasks_and_later_ones_say_why():
     pool = WorkerPool()
     future = pool.submit(square, 2)
-    pool.abandon("all workers are gone")
+    pool.abandon(BrokenExecutor("all workers are gone"))
     assert "all workers are gone" in str(future.exception(timeout=10))
     with pytest.raises(BrokenExecutor, match="all workers are gone"):
         pool.submit(square, 3)
@@ -163,9 +181,11 @@ def test_any_executor_is_isolated_from_what_its_tasks_do():
         assert os.getpid() not in {future.result(timeout=60) for future in others}
 
 
+WORKER = {"name": "process 1 on node1"}
+
+
 def worker_that_says(connection, *messages):
     """The other side of a connection: takes a task, and says these."""
-    connection.send("process 1 on node1")
 
     def talk():
         connection.recv_bytes()
@@ -179,27 +199,45 @@ def worker_that_says(connection, *messages):
 def test_a_remote_worker_may_take_long_while_it_says_that_it_is_alive():
     here, there = Pipe()
     worker_that_says(there, *[("alive", None)] * 6, ("result", 9))
-    assert Remote(here, silence_s=0.3).run(square, 3) == 9
+    assert Remote(here, WORKER, silence_s=0.3).run(square, 3) == 9
 
 
 def test_what_a_remote_task_raises_is_raised_here():
     here, there = Pipe()
     worker_that_says(there, ("error", WorkerLost("twice")))
     with pytest.raises(WorkerLost, match="twice"):
-        Remote(here, silence_s=0.3).run(square, 3)
+        Remote(here, WORKER, silence_s=0.3).run(square, 3)
 
 
-def test_a_remote_worker_that_is_silent_or_closes_is_gone():
+def test_a_remote_worker_that_is_silent_or_closes_in_the_midst_of_a_task_is_gone():
     here, there = Pipe()
     worker_that_says(there, ("alive", None))
-    with pytest.raises(Gone, match=r"process 1 on node1 was silent for 0.3 s"):
-        Remote(here, silence_s=0.3).run(square, 3)
+    with pytest.raises(Gone, match=r"process 1 on node1 was silent for 0.3 s") as silent:
+        Remote(here, WORKER, silence_s=0.3).run(square, 3)
+    assert not isinstance(silent.value, Left)
+
+
+@pytest.mark.parametrize(("says", "goes", "why"), [
+    ([("alive", None), ("leaves", None)], Left, "process 1 on node1 has left"),
+    ([("unfit", "it has no torch")], Unfit, "it has no torch"),
+    ([], Left, "was silent for 0.3 s"),
+])  # fmt: skip
+def test_a_remote_worker_that_leaves_or_has_not_begun_does_not_blame_its_task(says, goes, why):
     here, there = Pipe()
-    there.send("process 1 on node1")
-    remote = Remote(here, silence_s=0.3)
+    worker_that_says(there, *says)
+    with pytest.raises(goes, match=why):
+        Remote(here, WORKER, silence_s=0.3).run(square, 3)
+
+
+def test_a_remote_worker_that_has_ended_while_it_was_idle_does_not_blame_its_task():
+    here, there = Pipe()
+    remote = Remote(here, WORKER, silence_s=0.3)
+    remote.look()
     there.close()
-    with pytest.raises(Gone, match="process 1 on node1 has ended"):
+    with pytest.raises(Left, match="process 1 on node1 has ended"):
         remote.run(square, 3)
+    with pytest.raises(Left, match="process 1 on node1 has ended"):
+        remote.look()
 
 
 class Forgetful(ThreadPoolExecutor):
