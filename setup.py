@@ -52,6 +52,7 @@ setup(
             "distributed>=2024.1",
             "mpi4py>=4",
             "mpich>=4.2",  # an MPI where the machine has none
+            "submitit>=1.5",  # its jobs on this machine stand for Slurm's in quick tests
         ],
         "onnx": ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"],
         "docs": ["sphinx>=8", "myst-parser>=4", "furo>=2024.8", "sphinx-click>=6"],
@@ -61,6 +62,7 @@ setup(
         "trackio": ["trackio>=0.2"],
         "wandb": ["wandb>=0.17"],
         "mpi": ["mpi4py>=4"],
+        "slurm": ["submitit>=1.5"],  # writes and submits the jobs of Slurm; small, and all of it in Python
         "dev": [
             "ruff>=0.6",
             "mypy>=1.11",

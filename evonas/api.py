@@ -56,7 +56,7 @@ from evonas.run.teaching import Lent, beginning_with, lent_to
 from evonas.space import Space
 from evonas.strategies import Strategy
 from evonas.support import files
-from evonas.support.device import choose_device, choose_precision
+from evonas.support.device import ELSEWHERE, choose_device, choose_precision
 from evonas.systems import registry
 from evonas.systems.own import resolved
 from evonas.systems.settings import whole
@@ -103,6 +103,7 @@ def search(
     executor: str | Executor | None = None,
     hostfile: str | Path | None = None,
     scheduler: str | None = None,
+    slurm: str | Mapping[str, Any] | None = None,
     workers_per_gpu: int = 1,
     threads: int = 1,
     device: str = "auto",
@@ -170,10 +171,12 @@ def search(
     weights_disk       bytes on disk for the weights of the living population; None: as many as it takes
 
     workers            evaluations at a time; None: one a core, or `workers_per_gpu` on each GPU
-    executor           serial, processes, scoop, dask, mpi, or any concurrent.futures executor; None: the one that the
-                       script has been started by (`python -m scoop`, `python -m mpi4py.futures`), else local processes
+    executor           serial, processes, scoop, dask, mpi, slurm (each worker is a job), remote (workers join by
+                       `evonas worker`), or any concurrent.futures executor; None: the one that the script has been
+                       started by (`python -m scoop`, `python -m mpi4py.futures`), else local processes
     hostfile           that SCOOP or MPI has been started with: a host a line, with its number of workers
     scheduler          address of a dask scheduler; None: dask starts workers on this host
+    slurm              options of sbatch for the jobs of slurm: "partition=gpu,time=1:00:00", or a mapping
     threads            of the CPU for each worker
     device, precision  "auto", or cpu, cuda; float32, bfloat16
 
@@ -219,7 +222,7 @@ def search(
         setup = fitted(suited, shapes, settings or {})
         usual = {} if evaluate else system.most(setup.space.networks)
         chosen_device, chosen_precision = device, precision
-        device = choose_device(device)
+        device = choose_device(device, elsewhere=executor in ELSEWHERE)
         if target_ms is not None and latencies is None:
             counts = Limits.read(max_parameters, max_multiply_adds, usual=usual)
             how = {"seed": seed, "threads": threads, "device": device}
@@ -229,7 +232,9 @@ def search(
         limit = Budget.of(budget, planned(setup, registry.setup(system, preset), strategy))
         number = Run.open(directory).config.settings.get("strategy.evaluations") if begun else limit.evaluations
         setup = scheduled(setup, settings or {}, number)
-        place = workplace(executor, workers, hostfile, scheduler, device=device, workers_per_gpu=workers_per_gpu)
+        place = workplace(
+            executor, workers, hostfile, scheduler, device=device, workers_per_gpu=workers_per_gpu, slurm=slurm
+        )
         require(place["executor"])
         wanted = objectives_of(objectives, evaluate, system, task)
         if task is not None and evaluate is None:

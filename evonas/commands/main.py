@@ -19,6 +19,7 @@ from evonas.errors import INTERRUPTED, RunError, UserError
 COMMANDS = (
     "search",
     "resume",
+    "worker",
     "status",
     "show",
     "train",

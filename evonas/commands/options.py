@@ -150,7 +150,8 @@ HEADINGS = {
             "evaluations", "epochs", "seconds", "fidelity", "timeout", "memory", "accumulate", "weights_disk",
         ),
         "Where": (
-            "workers", "executor", "hostfile", "ssh", "scheduler", "workers_per_gpu", "threads", "device", "precision",
+            "workers", "executor", "hostfile", "ssh", "scheduler", "slurm", "workers_per_gpu", "threads", "device",
+            "precision",
         ),
         "The run": ("out", "seed", "profile", "track", "resume"),
     }.items()
@@ -204,4 +205,6 @@ executor_options = together(
                  help="Of scoop and mpi: a host a line, with its number of workers."),
     click.option("--ssh", default="ssh", show_default=True, help="Of scoop: how it reaches other hosts."),
     click.option("--scheduler", metavar="ADDRESS", help="Of dask; without it, dask starts workers on this host."),
+    click.option("--slurm", metavar="NAME=VALUE,...", help="Of slurm: options of sbatch for each worker's job: "
+                 "partition=gpu,time=1:00:00,mem=8G."),
 )  # fmt: skip

@@ -28,6 +28,7 @@ def command(
     hostfile: str | None,
     scheduler: str | None,
     ssh: str,
+    slurm: str | None,
     profile: bool,
     track: str | None,
 ) -> None:
@@ -37,6 +38,7 @@ def command(
     """
     from evonas.commands.launching import launched_if_needed
     from evonas.commands.output import show_end
+    from evonas.executors.sbatch import read_options
     from evonas.executors.workplace import workplace
     from evonas.run.carrying_out import go_on
     from evonas.run.problem import BY_SCRIPT
@@ -59,8 +61,9 @@ def command(
     if name == "serial" and workers is not None and executor is None:
         name = None
     place: dict[str, Any] = {"executor": name, "workers": workers or was.workers, "device": was.device}
-    place |= {"hostfile": hostfile, "scheduler": scheduler}
+    place |= {"hostfile": hostfile, "scheduler": scheduler, "slurm": slurm}
     if name == was.executor:
         place |= {"hostfile": hostfile or was.hostfile, "scheduler": scheduler or was.scheduler}
+        place |= {"slurm": was.slurm | read_options(slurm)}
     launched_if_needed(place | {"ssh": ssh})
     show_end(go_on(run.moved(**workplace(**place), profile=profile or None, track=tracked_by)))

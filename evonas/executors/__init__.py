@@ -4,16 +4,22 @@ Whichever executor it is, a worker computes in a process of its own (`evonas.exe
 that process, and never the worker, its host's other workers, or the run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from evonas.errors import UserError
 from evonas.executors.isolated import Isolated, dask_executor, inside_mpi, mpi_executor, require_mpi
 from evonas.executors.pool import Gone, Processes, WorkerPool
+from evonas.executors.rendezvous import ByHand, Say
+from evonas.executors.sbatch import SlurmJobs, require_slurm
 from evonas.executors.scoop import Scoop, inside_scoop, require_scoop, serve_if_worker
 from evonas.executors.serial import Serial
+from evonas.executors.slurm import Slurm
 from evonas.executors.worker import Equipment, Overdue, Worker, WorkerLost, require_children
+from evonas.support.device import EXECUTORS
 
 __all__ = [
     "Equipment",
@@ -66,6 +72,8 @@ def require(name: str) -> None:
         require_scoop()
     elif name == "mpi":
         require_mpi()
+    elif name == "slurm":
+        require_slurm()
 
 
 def submit_again(executor: Executor, job: Callable[[], Any]) -> Future:
@@ -74,8 +82,23 @@ def submit_again(executor: Executor, job: Callable[[], Any]) -> Future:
     return executor.submit_alone(job) if isinstance(executor, Serial) else executor.submit(job)
 
 
-def open_executor(name: str, workers: int, equipment: Equipment, *, scheduler: str | None = None) -> Executor:
-    """One of serial, processes, scoop, dask and mpi. Raises UserError where it cannot be opened."""
+def open_executor(
+    name: str,
+    workers: int,
+    equipment: Equipment,
+    *,
+    directory: Path = Path(),
+    scheduler: str | None = None,
+    slurm: Mapping[str, str] = MappingProxyType({}),
+    say: Say = print,
+) -> Executor:
+    """One of serial, processes, scoop, dask, mpi, slurm and remote. Raises UserError where it cannot be opened.
+
+    directory  of the run, in which workers of slurm and remote find it
+    scheduler  of dask: its address
+    slurm      options of sbatch
+    say        what tells the user something, from any thread
+    """
     if name == "serial":
         return Serial(equipment)
     if name == "processes":
@@ -86,4 +109,9 @@ def open_executor(name: str, workers: int, equipment: Equipment, *, scheduler: s
         return dask_executor(workers, equipment, scheduler)
     if name == "mpi":
         return mpi_executor(equipment)
-    raise UserError(f"there is no executor {name!r}; use serial, processes, scoop, dask or mpi, or give an object")
+    if name == "slurm":
+        require_slurm()
+        return Slurm(SlurmJobs(directory, equipment, slurm), workers, equipment, directory, say)
+    if name == "remote":
+        return ByHand(equipment, directory, say)
+    raise UserError(f"there is no executor {name!r}; use one of {', '.join(EXECUTORS)}, or give an object")

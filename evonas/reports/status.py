@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from evonas.executors.rendezvous import joined
 from evonas.ranking import best_of
+from evonas.support.device import ELSEWHERE
 from evonas.support.text import shown
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
     in_flight        id, age_s and phase of each evaluation that has been begun and not told; of a stopped run, those
                      that will be begun again
     busy, idle       workers; a genome that waits for the same genome's result takes none
+    joined           those that have come, where they come over a network; else null
     utilisation      share of the workers' time so far that went into evaluations
     a_minute         evaluations told, over the whole run and over its last ten minutes
     failures         how many, by kind
@@ -48,6 +51,10 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
             in_flight.pop(event["id"], None)
     waiting = list(in_flight.values())
     busy = len({event["key"] for event in waiting}) if running else 0
+    here = None
+    if running and run.config.executor in ELSEWHERE:
+        here = len(joined(run.directory) or [])
+        busy = min(busy, here)
     spent = sum(event["cost"]["seconds"] for event in reports)
     if running:
         spent += sum(elapsed - event["t"] for event in {event["key"]: event for event in reversed(waiting)}.values())
@@ -63,7 +70,8 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
                       for event in waiting],
         "workers": run.config.workers,
         "busy": busy,
-        "idle": max(run.config.workers - busy, 0) if running else run.config.workers,
+        "idle": max((run.config.workers if here is None else here) - busy, 0) if running else run.config.workers,
+        "joined": here,
         "utilisation": round(min(spent / (elapsed * run.config.workers), 1.0), 4) if elapsed else None,
         "a_minute": {
             "whole": round(60 * len(told) / elapsed, 2) if elapsed else None,
@@ -83,7 +91,8 @@ def lines(run: Run, found: dict[str, Any]) -> Iterator[str]:
     yield (f"{found['evaluations']} evaluations in {found['elapsed_s']:.0f} s, {found['a_minute']['whole'] or 0:.1f} a "
            f"minute, {found['a_minute']['lately'] or 0:.1f} a minute lately")  # fmt: skip
     used = "" if found["utilisation"] is None else f"; {found['utilisation']:.0%} of their time so far in evaluations"
-    yield f"workers: {found['busy']} busy, {found['idle']} idle{used}"
+    come = "" if found["joined"] is None else f"; {found['joined']} have joined, of {found['workers']} wanted"
+    yield f"workers: {found['busy']} busy, {found['idle']} idle{come}{used}"
     if found["in_flight"]:
         ages = ", ".join(f"{each['id']} ({each['age_s']:.0f} s)" for each in found["in_flight"])
         yield ("in flight: " if found["state"] == "running" else "to be repeated: ") + ages

@@ -89,7 +89,10 @@ def carry_out(
             observer.warn("the last line of the journal was damaged, and with it a result: that evaluation is repeated")
         if executor is None:
             equipment = Equipment(config.threads, config.device)
-            executor = open_executor(config.executor, config.workers, equipment, scheduler=config.scheduler)
+            executor = open_executor(
+                config.executor, config.workers, equipment, directory=run.directory,
+                scheduler=config.scheduler, slurm=config.slurm, say=observer.note,
+            )  # fmt: skip
         tracked = Tracked(observer, following, run, journal)
         summary = Session(run, journal, executor, tracked, report).go()
         if not own:

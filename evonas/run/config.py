@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,10 @@ PACKAGES = ("evonas", "torch", "torchvision", "deap", "numpy", "scikit-learn")
 class Config(ProblemText):
     """The text of a problem, and how it is searched. `budgets` grows by one each time a finished run is taken further.
 
-    executor      serial, processes, scoop, dask or mpi; script: an object that a script gave
+    executor      serial, processes, scoop, dask, mpi, slurm or remote; script: an object that a script gave
     hostfile      of scoop and mpi
     scheduler     the address of a dask scheduler
+    slurm         options of sbatch for the jobs of slurm, by their long names
     threads       of the CPU for each worker
     timeout_s     of one training or call of the script's function
     memory        bytes that one training may take
@@ -51,6 +52,7 @@ class Config(ProblemText):
     executor: str = "processes"
     hostfile: str | None = None
     scheduler: str | None = None
+    slurm: dict[str, str] = field(default_factory=dict)
     threads: int = 1
     lent: str | None = None
     init: tuple[str, ...] = ()

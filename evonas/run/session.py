@@ -39,7 +39,7 @@ from evonas.run.timetable import Timetable
 from evonas.run.trainings import Trainings
 from evonas.strategies import Strategy
 from evonas.strategies.first import First
-from evonas.support.device import memory_of, sharing
+from evonas.support.device import ELSEWHERE, gpus, memory_of, sharing
 from evonas.support.files import write_json
 from evonas.support.stopwatch import UNWATCHED, Stopwatch
 from evonas.support.streams import stream
@@ -61,7 +61,7 @@ class Session:
         self.journal, self.observer, self.report = journal, observer, report
         self.decoder = Decoder(self.problem.space)
         self.guard = Guard(self.decoder, self.config.limits)
-        self.memory = self.config.memory or memory_of(self.config.device) // _sharing(self.config)
+        self.memory = self.config.memory or _share_of_memory(self.config)
         self.watch = Stopwatch() if self.config.profile else UNWATCHED
         self.loop = Loop(journal, executor, self.config.workers, on_event=observer.event, watch=self.watch)
         self.store = WeightStore(run.directory / "weights", self.config.weights_disk)
@@ -376,10 +376,14 @@ class Session:
         }
 
 
-def _sharing(config: Config) -> int:
-    """How many workers share a device, at most: with a hostfile, on the host with the most of them."""
+def _share_of_memory(config: Config) -> int | None:
+    """Bytes that one training may take: the device's, by how many workers share it at most, with a hostfile those of
+    the host with the most of them. Workers elsewhere are taken to have as much as this host, each for itself; None:
+    it has no such device."""
+    if config.executor in ELSEWHERE:
+        return None if config.device == "cuda" and not gpus() else memory_of(config.device)
     most = config.workers if config.hostfile is None else max(count for _, count in read_hosts(Path(config.hostfile)))
-    return sharing(config.device, most)
+    return memory_of(config.device) // sharing(config.device, most)
 
 
 def _beginning_with(first: list[Individual], draw: Any) -> Any:

@@ -13,6 +13,7 @@ weights/         of those that are alive, by their checksums
 trained/ID/      others that were trained afterwards
 profile.json     where the time went, if that was asked for
 warm_start.csv   random networks with their training-free scores, of which a search with a warm start begins
+workers/         where workers find the run while it is at work, and the logs of the jobs of a cluster
 plots/           pictures
 report.html      all of it on one page
 data.npz         the images, where a script gave them as arrays

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from evonas.graph import Graph
 
 DEVICES = ("auto", "cpu", "cuda")
-EXECUTORS = ("serial", "processes", "scoop", "dask", "mpi")
+EXECUTORS = ("serial", "processes", "scoop", "dask", "mpi", "slurm", "remote")
+ELSEWHERE = ("slurm", "remote")  # those whose workers have devices that this host may lack
 PRECISIONS = ("auto", "float32", "bfloat16")
 ALWAYS_FREE = 64 << 20  # bytes: not worth asking for
 LIBRARIES = 500_000_000  # bytes
@@ -44,11 +45,11 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def hardware(device: str) -> str:
-    """What a device is called: the model of the CPU or GPU."""
+    """What a device is called: the model of the CPU or GPU; of other hosts' GPUs this one knows nothing."""
     if device == "cuda":
         import torch
 
-        return torch.cuda.get_device_name()
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else "GPUs of other hosts"
     info = Path("/proc/cpuinfo")
     text = info.read_text(encoding="utf-8", errors="replace") if info.exists() else ""
     found = re.search(r"^model name\s*: (.+)$", text, re.M)
@@ -105,13 +106,16 @@ def sharing(device: str, workers: int) -> int:
     return math.ceil(workers / max(len(gpus()), 1)) if device == "cuda" else workers
 
 
-def choose_device(choice: str) -> str:
-    """cuda where it can be used, else cpu. Raises UserError where cuda is asked for and there is none.
+def choose_device(choice: str, *, elsewhere: bool = False) -> str:
+    """cuda where it can be used, else cpu. Raises UserError where cuda is asked for and there is none, unless it is to
+    be used elsewhere.
 
     Where the machine has no library of a driver, torch need not be asked: importing it takes seconds.
     """
     if choice not in DEVICES:
         raise UserError(f"device is {choice!r}; use one of {', '.join(DEVICES)}")
+    if elsewhere and choice != "auto":
+        return choice
     if choice == "cpu" or (choice == "auto" and ctypes.util.find_library("cuda") is None):
         return "cpu"
     import torch
@@ -129,7 +133,7 @@ def choose_precision(choice: str, device: str, network: Callable[[], Graph]) -> 
     network   gives one of the networks that will be trained: on a CPU, those with depthwise convolutions, which are in
               float32 themselves (`evonas.modules.Grouped`), gain nothing on pictures of fewer than 16 pixels
 
-    Raises UserError for an unknown choice.
+    Raises UserError for an unknown choice, and where the GPU is another host's.
     """
     if choice not in PRECISIONS:
         raise UserError(f"precision is {choice!r}; use one of {', '.join(PRECISIONS)}")
@@ -138,6 +142,9 @@ def choose_precision(choice: str, device: str, network: Callable[[], Graph]) -> 
     if device == "cuda":
         import torch
 
+        if not torch.cuda.is_available():
+            raise UserError("this host has no GPU that could say which precision suits those of the workers; give "
+                            "--precision bfloat16 (from the A100 on), or float32")  # fmt: skip
         return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float32"
     return "bfloat16" if multiplies_in_bfloat16() and not _converts_more_than_it_computes(network()) else "float32"
 
