@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -133,7 +134,7 @@ def _in_time(connection: Connection) -> Iterator[None]:
 
 def _limit_reading(connection: Connection, seconds: float) -> None:
     with _socket_of(connection) as known:
-        at_most = int(seconds).to_bytes(8, "little") + bytes(8)  # a timeval: seconds and microseconds; 0: for ever
+        at_most = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))  # a timeval; 0: for ever
         known.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, at_most)
 
 

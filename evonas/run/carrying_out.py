@@ -20,7 +20,8 @@ from evonas.support.kernel import shell
 from evonas.tracking.named import made
 from evonas.tracking.tracker import Tracker
 
-ENDING = (signal.SIGINT, signal.SIGTERM)  # what ends a search, to be resumed
+# What ends a search, to be resumed; the last is what `sbatch --signal=USR1` sends ahead of the limit of a job's time.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 def go_on(
@@ -32,7 +33,8 @@ def go_on(
     report: bool = True,
     trackers: Sequence[Tracker] = (),
 ) -> Run:
-    """Do what is left of a run, with progress in the terminal or notebook. SIGTERM counts as Ctrl-C.
+    """Do what is left of a run, with progress in the terminal or notebook. SIGTERM counts as Ctrl-C, and so does
+    SIGUSR1 where the script has no handler of its own.
 
     executor   the script's own, where the run was begun with one; None: the one of the config
     since      when it was asked for (time.monotonic), from which its time counts; None: now
@@ -42,7 +44,8 @@ def go_on(
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in ENDING if main}
     for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as a shell has it for what runs in its background
+        own = number == signal.SIGUSR1 and handler is not signal.SIG_DFL
+        if handler is not signal.SIG_IGN and not own:  # ignored, as a shell has it for what runs in its background
             signal.signal(number, _interrupt)
     try:
         with _observer(run, progress) as observer:
