@@ -111,7 +111,7 @@ class Door(WorkerPool):
         self.equipment, self.silence_s = equipment, silence_s
         self.key = secrets.token_bytes(32)
         self._listener = Listener((host, 0), backlog=BACKLOG)
-        self.address: Address = self._listener.address  # type: ignore[assignment]
+        self.address: Address = self._listener.address
         threading.Thread(target=self._open, daemon=True).start()
 
     def came(self, remote: Remote) -> None:

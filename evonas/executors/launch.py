@@ -30,6 +30,9 @@ REPORT = "EVONAS_REPORT"  # the file in which the root reports
 ORDERLY_S = 3.0  # for a root to end in order after a signal, and for a framework after its root
 POLL_S = 0.1
 
+# By these SCOOP would find out that it is in a batch job, and ask the job for hosts in place of ours.
+ASKED = ("SLURM_NODELIST", "PBS_ENVIRONMENT", "PE_HOSTFILE")
+
 _NAME = (
     r"[\w.@-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f.:]*"  # of a host, or its address in IPv6, which has two colons
 )
@@ -62,7 +65,8 @@ def launch(
     with tempfile.TemporaryDirectory(prefix="evonas-") as folder:
         command = [*_framework(executor, root, workers, hosts, Path(folder) / "hosts", ssh), *arguments]
         report = Path(folder) / "report.json"
-        environment = os.environ | {REPORT: str(report)}
+        environment = {name: value for name, value in os.environ.items() if executor != "scoop" or name not in ASKED}
+        environment |= {REPORT: str(report)}
         process = subprocess.Popen(command, env=environment, start_new_session=True)
         return _Supervision(process, report).to_the_end()
 

@@ -142,10 +142,10 @@ def _reached(addresses: Sequence[Address], key: bytes, about: dict[str, Any]) ->
             return connection, kind, answer
         except (AuthenticationError, EOFError, OSError) as error:
             failures.append(error)
-    for error in failures:
-        if isinstance(error, AuthenticationError):
-            raise error
+    for failure in failures:
+        if isinstance(failure, AuthenticationError):
+            raise failure
     raise ConnectionError("; ".join(
-        f"{host}:{port}: {getattr(error, 'strerror', None) or error or 'it hangs up'}"
-        for (host, port), error in zip(addresses, failures, strict=True)
+        f"{host}:{port}: {getattr(failure, 'strerror', None) or failure or 'it hangs up'}"
+        for (host, port), failure in zip(addresses, failures, strict=True)
     ))  # fmt: skip

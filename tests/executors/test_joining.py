@@ -41,16 +41,15 @@ def root(tmp_path):
 
 
 def touch(path, seconds=0.0):
-    path.touch()
+    with path.open("a") as file:
+        file.write(f"{os.getpid()}\n")
     time.sleep(seconds)
     return os.getpid()
 
 
 def touch_once(path):
-    """Waits for ever, unless somebody has done so before."""
-    if path.exists():
-        return os.getpid()
-    return touch(path, 1000)
+    """Waits for ever, unless it has been begun before."""
+    return touch(path, 0 if path.exists() else 1000)
 
 
 def test_a_worker_serves_until_the_search_ends(root, tmp_path):
@@ -80,6 +79,7 @@ def test_a_worker_that_is_told_to_end_leaves_its_task_to_another_one(number, roo
     assert not task.done()
     second = worker(root.directory, tmp_path)
     assert task.result(timeout=60)
+    assert len((tmp_path / "begun").read_text().split()) == 2, "it was begun again, and once"
     assert second.poll() is None
     assert f"process {first.pid} on {socket.gethostname()} has left" in root.said[-2]
 
@@ -90,7 +90,7 @@ def test_a_worker_ahead_of_its_limit_ends_its_task_and_begins_no_other(root, tmp
     one = worker(root.directory, tmp_path)
     assert wait_for((tmp_path / "begun").exists, 60)
     os.killpg(one.pid, signal.SIGUSR2)
-    assert first.result(timeout=60)
+    assert (tmp_path / "begun").read_text() == f"{first.result(timeout=60)}\n", "it was begun once"
     one.communicate(timeout=30)
     assert one.returncode == 130
     assert not (tmp_path / "next").exists()
@@ -304,7 +304,7 @@ def test_a_host_on_which_no_job_starts_takes_no_workers_from_a_search(slurm, tmp
     for count in (2, 3, 4):
         assert wait_for(lambda count=count: jobs.count == count, 10)
         jobs.stand("FAILED", str(count))
-    assert wait_for(lambda: "goes on with 1 job" in executor.said[-1], 10)
+    assert wait_for(lambda: any("goes on with 1 job" in line for line in executor.said), 10)
     assert executor.submit(pow, 3, 2).result(timeout=60) == 9
 
 
