@@ -257,7 +257,7 @@ def _begin(parent: int, unheeded: tuple[int, ...]) -> None:
 
 
 def _unheard(number: int, frame: Any) -> None:
-    """Of a signal that is another one's to handle."""
+    """The handler of a signal that is for another process to heed: nothing is done here."""
 
 
 def _end_with(parent: int) -> None:

@@ -131,7 +131,7 @@ def code(*lines: str) -> str:
 
 
 def heading(text: str) -> str:
-    """Of a fragment."""
+    """The heading of a fragment."""
     return f"<h3>{escape(text)}</h3>"
 
 
@@ -144,7 +144,7 @@ def definitions(facts: Mapping[str, str]) -> str:
 
 
 def marked_definitions(facts: Mapping[str, str]) -> str:
-    """Of facts that are HTML."""
+    """The same for facts that are HTML already."""
     lines = [f"<dt>{escape(name)}</dt><dd>{fact}</dd>" for name, fact in facts.items()]
     return "\n".join(["<dl>", *lines, "</dl>"]) if lines else ""
 
