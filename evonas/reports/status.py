@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evonas.run.store import Run
 
 LATELY_S = 600.0  # of run time: what counts as the recent throughput
+LOW = 0.75  # share of the workers' time, below which it is said why
 
 
 def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
@@ -29,6 +30,7 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
     busy, idle       workers; a genome that waits for the same genome's result takes none
     joined           those that have come, where they come over a network; else null
     utilisation      share of the workers' time so far that went into evaluations
+    generational     the search goes by generations, each of which waits for its last network
     a_minute         evaluations told, over the whole run and over its last ten minutes
     failures         how many, by kind
     """
@@ -73,6 +75,7 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
         "idle": max((run.config.workers if here is None else here) - busy, 0) if running else run.config.workers,
         "joined": here,
         "utilisation": round(min(spent / (elapsed * run.config.workers), 1.0), 4) if elapsed else None,
+        "generational": any(event.get("generation") is not None for event in asked.values()),
         "a_minute": {
             "whole": round(60 * len(told) / elapsed, 2) if elapsed else None,
             "lately": round(60 * len(lately) / min(elapsed, LATELY_S), 2) if elapsed else None,
@@ -93,6 +96,9 @@ def lines(run: Run, found: dict[str, Any]) -> Iterator[str]:
     used = "" if found["utilisation"] is None else f"; {found['utilisation']:.0%} of their time so far in evaluations"
     come = "" if found["joined"] is None else f"; {found['joined']} have joined, of {found['workers']} wanted"
     yield f"workers: {found['busy']} busy, {found['idle']} idle{come}{used}"
+    if found["generational"] and found["workers"] > 1 and (found["utilisation"] or 1.0) < LOW:
+        yield ("each generation waits for its last network; a search that never waits, such as --strategy aging, keeps "
+               "workers busier")  # fmt: skip
     if found["in_flight"]:
         ages = ", ".join(f"{each['id']} ({each['age_s']:.0f} s)" for each in found["in_flight"])
         yield ("in flight: " if found["state"] == "running" else "to be repeated: ") + ages

@@ -87,3 +87,13 @@ def test_a_journal_is_held_by_one_process_at_a_time(tmp_path):
     first.close()
     assert not is_held(path)
     Journal(path, {"name": "space"}, clock=time.monotonic).close()
+
+
+@pytest.mark.parametrize(("strategy", "generational"), [("genet:population=4", True), ("aging:population=4", False)])
+def test_it_is_said_where_workers_wait_for_generations(strategy, generational, tmp_path):
+    run = evonas.search("genet", evaluate=sum, strategy=strategy, budget=8, workers=1, out=tmp_path / "run",
+                        progress=False)  # fmt: skip
+    found = status(run) | {"workers": 2}
+    assert found["generational"] is generational
+    assert any("each generation waits" in line for line in lines(run, found | {"utilisation": 0.5})) is generational
+    assert not any("each generation waits" in line for line in lines(run, found | {"utilisation": 0.9}))
