@@ -133,7 +133,11 @@ def test_a_job_that_ends_by_force_is_replaced(how, slurm, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
 def test_when_the_root_ends_no_job_runs_or_waits(number, slurm, tmp_path):
     process = by_jobs(tmp_path, 20, *ENDLESS)  # four of them wait
-    assert wait_for(lambda: len(joined(tmp_path)) >= 3 and "PENDING" in slurm.jobs().values(), 200)
+    states = ["PENDING"] * 4 + ["RUNNING"] * 16
+    assert wait_for(lambda: joined(tmp_path) and sorted(slurm.jobs().values()) == states, 200), slurm.jobs()
+    waiting = slurm.jobs("PENDING")
+    slurm.ask("scontrol", "hold", ",".join(waiting))  # or they would start as others end, and end by themselves
+    assert slurm.jobs("PENDING") == waiting
     process.send_signal(number)
     ended(process, slurm, tmp_path, -signal.SIGKILL if number == signal.SIGKILL else 130)
     if number == signal.SIGKILL:  # what it has left is stale
