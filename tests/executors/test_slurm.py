@@ -64,7 +64,7 @@ def ended(process, slurm, folder, code=0, seconds=400):
 
 
 def found(folder):
-    """Of each evaluation: id, genome, values."""
+    """The id, genome and values of each evaluation."""
     asked = {
         event["id"]: event["genome"] for event in events(folder / "run/journal.jsonl") if event["event"] == "asked"
     }
