@@ -13,6 +13,7 @@ a few passes and cells.
 """
 
 import csv
+import math
 import os
 import statistics
 import sys
@@ -116,6 +117,8 @@ def report(path: Path, space: str, data: str) -> None:
 
 
 def told(values: list[float]) -> str:
+    if any(math.isnan(value) for value in values):  # as where no two networks have equal multiply-adds
+        return "none"
     error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
     return f"{statistics.fmean(values):+.3f}" + ("" if error is None else f" ± {error:.3f}")
 
