@@ -132,7 +132,7 @@ def search(
                        which keeps the limits and begins with `init`
     supernet           judge candidates by the weights of a supernet in place of trainings of their own: what trains it,
                        by name with its settings ("uniform", "fair:mean=true"), or the directory of a run that has
-                       trained one; None: as the system does
+                       trained one; None: the system's own choice
     decide             fields of the recipe that are searched together with the network, with their options:
                        {"learning_rate": (0.05, 0.02)}; as `evonas.with_recipe` makes a space of them
     teacher            the directory of a finished run, whose winner is the teacher where recipes distil (`distill`,
@@ -148,12 +148,12 @@ def search(
     latencies          this file, which `evonas measure` makes, of this or another device; the objective latency is read
                        in it too; None: one that is measured on this machine at first
     init               networks to begin with: codes, or directories of runs, whose best is taken; ["none"]: none; ():
-                       as the system does
+                       the system's own
     warm_start         begin with the best of so many random networks, as many as the strategy's population or else 20,
                        by a training-free score: "naswot:1000"; of several (`evonas.scores`) by the sum of their ranks:
                        "synflow+jacov+naswot:1000"
     fidelity           stop trainings that promise little, by a scheduler: "asha:eta=3,least=4", "halving", "hyperband",
-                       "median"; "none": train all of them to the end; None: as the system does
+                       "median"; "none": train all of them to the end; None: the system's own choice
     inherit            children begin with the weights of their first parent, where name and shape agree; None: as the
                        system does
     finalists          train so many of the best by the final recipe on the training split, and take the one that is

@@ -15,7 +15,7 @@ from evonas.commands.options import Fields, InputShape, Place, device_options, p
 @settings_option
 @click.option("--input", "input_shape", type=InputShape(), help="Shape of the images: 3x32x32.")
 @click.option("--outputs", type=positive, help="Number of outputs, such as classes.")
-@click.option("--max-multiply-adds", help="Only of networks with at most so many: 20M. [default: as the system says]")
+@click.option("--max-multiply-adds", help="Only of networks with at most so many: 20M. [default: the system's own]")
 @click.option("--networks", type=positive, default=300, show_default=True,
               help="Random networks whose operations are measured.")  # fmt: skip
 @click.option("--batch", type=positive, default=1, show_default=True, help="Images of a forward pass.")

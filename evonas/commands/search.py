@@ -44,8 +44,8 @@ from evonas.commands.options import (
               "another run; none: not those of the system.")  # fmt: skip
 @click.option("--warm-start", metavar="SCORE[+SCORE...]:NETWORKS", help="Begin with the best of so many random "
               "networks by training-free scores: naswot:1000, synflow+jacov+naswot:1000.")  # fmt: skip
-@click.option("--inherit/--no-inherit", default=None, help="Children begin with their parents' weights. [default: as "
-              "the system says]")  # fmt: skip
+@click.option("--inherit/--no-inherit", default=None, help="Children begin with their parents' weights. "
+              "[default: the system's own]")  # fmt: skip
 @click.option("--baseline/--no-baseline", default=True, help="Also random search and a hand-written network.")
 @click.option("--finalists", type=positive, default=1, show_default=True, help="Train so many of the best by the final "
               "recipe, and take the one that is best on the validation images.")  # fmt: skip
