@@ -373,7 +373,8 @@ def test_a_resumed_search_takes_the_workers_and_the_executor_of_the_call(tmp_pat
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"executor": "slurm"}, "there is no executor 'slurm'; use one of serial, processes, scoop, dask, mpi"),
+        ({"executor": "pbs"}, "there is no executor 'pbs'; use one of serial, processes, scoop, dask, mpi, slurm"),
+        ({"executor": "slurm"}, "give --workers: how many jobs to submit"),
         ({"executor": "scoop"}, "start the script with 'python -m scoop"),
         ({"executor": "scoop", "hostfile": "no such file"}, "cannot read the hostfile"),
         ({"executor": "serial", "workers": 2}, "one worker is all that the executor serial has"),
