@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.skipif(boo
 DOCS = Path(__file__).parents[2] / "docs"
 SEARCH = ["search", "genet", "--data", "digits", "--out", "run", "--no-baseline"]
 SMALL = ["--set", "population=8", "generations=1", "epochs=1", "final.epochs=1"]
-LONG = ["--set", "population=6", "generations=1", "epochs=10", "final.epochs=1"]
+LONG = ["--set", "population=6", "generations=1", "final.epochs=1", "epochs=10"]
+LONGER = [*LONG[:-1], "epochs=60"]  # than a minute, the least limit of Slurm, which it looks at twice a minute
 ENDLESS = ["--set", "population=6", "epochs=5000"]
 OPTIONS = ["--slurm", "time=30"]
 
@@ -195,13 +196,13 @@ def test_a_worker_joins_a_search_of_jobs_by_hand_and_leaves_when_told(slurm, tmp
     ended(process, slurm, tmp_path, 130)
 
 
-def script_of_docs(title, **changes):
-    """A batch script of the docs, by the heading over it, with its search made small and these changes of its text,
-    each of which must hit."""
+def script_of_docs(title, settings, **changes):
+    """A batch script of the docs, by the heading over it, with its search made small by settings, and these changes of
+    its text, each of which must hit."""
     page = (DOCS / "slurm.md").read_text()
     script = re.search(rf"^## {re.escape(title)}$.*?^```text\n(#!/bin/bash\n.*?)^```$", page, re.M | re.S)[1]
     small = {"source ~/environment/bin/activate": f"alias evonas='{sys.executable} -m evonas'; shopt -s expand_aliases",
-             "--data data.npz": " ".join(["--data", "digits", "--no-baseline", *LONG])}  # fmt: skip
+             "--data data.npz": " ".join(["--data", "digits", "--no-baseline", *settings])}  # fmt: skip
     for old, new in (small | changes).items():
         assert old in script, old
         script = script.replace(old, new)
@@ -220,8 +221,9 @@ def log_of(folder, job):
     return path.read_text() if path.exists() else ""
 
 
+@pytest.mark.timeout(1500)
 def test_the_batch_script_of_the_docs_ends_in_order_at_its_limit_and_goes_on(slurm, tmp_path):
-    script = script_of_docs("The search in a batch job", **{
+    script = script_of_docs("The search in a batch job", LONGER, **{
         "runs/genet": "run", "--workers 16 --slurm time=1:00:00": "--workers 3 --slurm time=30",
     })  # fmt: skip
     job = submitted(slurm, tmp_path, script)
@@ -239,13 +241,12 @@ def test_the_batch_script_of_the_docs_ends_in_order_at_its_limit_and_goes_on(slu
     after = told(tmp_path)
     assert {number: after[number] for number in before} == before
     assert len([event for event in events(tmp_path / "run/journal.jsonl") if event["event"] == "resumed"]) == 1
-    assert found(tmp_path) == here(tmp_path / "here", *LONG)
+    assert found(tmp_path) == here(tmp_path / "here", *LONGER)
 
 
 def test_the_array_of_the_docs_searches_with_each_seed(slurm, tmp_path):
-    script = script_of_docs("An array over seeds", **{
-        "0-3": "0-1", "--cpus-per-task=8": "--cpus-per-task=2", "epochs=10": "epochs=1",
-    })  # fmt: skip
+    changes = {"0-3": "0-1", "--cpus-per-task=8": "--cpus-per-task=2"}
+    script = script_of_docs("An array over seeds", SMALL, **changes)
     job = submitted(slurm, tmp_path, script)
     assert wait_for(lambda: set(slurm.jobs("COMPLETED")) >= {f"{job}_0", f"{job}_1"}, 400)
     for seed in range(2):
@@ -255,9 +256,8 @@ def test_the_array_of_the_docs_searches_with_each_seed(slurm, tmp_path):
 
 
 def test_scoop_searches_in_a_batch_job_as_in_the_docs(slurm, tmp_path):
-    script = script_of_docs("SCOOP in a batch job", **{
+    script = script_of_docs("SCOOP in a batch job", SMALL, **{
         "--nodes=4": "--nodes=1", "--ntasks-per-node=8": "--ntasks-per-node=2", "runs/genet": "run",
-        "epochs=10": "epochs=1",
     })  # fmt: skip
     job = submitted(slurm, tmp_path, script)
     assert wait_for(lambda: job in slurm.jobs("COMPLETED,FAILED"), 400), log_of(tmp_path, job)
