@@ -10,7 +10,8 @@ from typing import Any
 
 from evonas.errors import UserError
 from evonas.graph import Graph
-from evonas.space import LONGEST, Decision, Space, Token, endless
+from evonas.sequences import LONGEST, endless
+from evonas.space import Decision, Space, Token
 from evonas.support.text import listed
 
 GENOMES, DECODED = 200, 20  # random genomes that are checked; of the first DECODED at least one must decode

@@ -18,7 +18,7 @@ from evonas import operations
 from evonas.errors import UserError
 from evonas.graph import Graph, Node
 from evonas.operations import JOINS, Operation
-from evonas.support.files import place, read_json, write_json
+from evonas.support.files import json_of, place, read_bytes, write_json
 from evonas.support.schema import VERSION, check_version, checked
 
 Shape = tuple[int, ...]
@@ -77,6 +77,10 @@ class Table(Struct):
     rows: list[Row]
 
 
+class NotMeasured(UserError):
+    """A kind of operation of which a table knows nothing."""
+
+
 @dataclass(frozen=True)
 class LatencyTable:
     """Milliseconds for one batch, by operation and shape.
@@ -100,7 +104,7 @@ class LatencyTable:
     error: float | None = None
 
     def of(self, graph: Graph) -> float:
-        """What a network takes, in milliseconds. Raises UserError for a kind of operation that was not measured."""
+        """What a network takes, in milliseconds. Raises NotMeasured for a kind of operation."""
         return self.scale * sum(self.of_step(step, shape) for step, shape in steps_of(graph.simplified()))
 
     def of_step(self, step: Step, shape: Shape) -> float:
@@ -109,7 +113,7 @@ class LatencyTable:
         if known is not None:
             return known
         if step.name not in self._models:
-            raise UserError(f"the latency of {step.name} was not measured; make a table for this space (evonas "
+            raise NotMeasured(f"the latency of {step.name} was not measured; make a table for this space (evonas "
                             "measure)")  # fmt: skip
         return float(max(_size(step, shape) @ self._models[step.name], 0.0))
 
@@ -149,9 +153,14 @@ class LatencyTable:
     def read(cls, path: str | Path) -> LatencyTable:
         """Raises UserError where there is no table."""
         try:
-            data = read_json(place(path))
+            return cls.parse(read_bytes(place(path)), path)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; make a table of latencies with evonas measure") from None
+
+    @classmethod
+    def parse(cls, content: bytes, path: str | Path) -> LatencyTable:
+        """The table that a file holds. Raises UserError, which names its path, where it holds none."""
+        data = json_of(content, Path(path))
         check_version(data, str(path))
         found = checked(data, Table, str(path))
         ms = {(json.dumps(row.operation), tuple(row.shape)): row.ms for row in found.rows}

@@ -14,7 +14,8 @@ from evonas.errors import UserError
 from evonas.gates import Gate, some
 from evonas.genomes.darts_cells import AND, EDGES, NODES, OPERATIONS, DARTSCells, members
 from evonas.genomes.genotype import CELLS
-from evonas.space import CodeError, Decision, Genome, Open, Token, Weights, gate_of
+from evonas.sequences import gate_of
+from evonas.space import CodeError, Decision, Genome, Open, Token, Weights
 from evonas.support.text import listed
 
 OFFERED = OPERATIONS[1:]  # without `none`, which is the empty set

@@ -23,7 +23,8 @@ from evonas.morphisms.morphism import width_of
 from evonas.morphisms.skips import Skip
 from evonas.operations import Linear, Operation
 from evonas.recipe import Recipe
-from evonas.space import CodeError, Decision, Genome, K, Space, Token, require_closed
+from evonas.sequences import K
+from evonas.space import CodeError, Decision, Genome, Space, Token, require_closed
 from evonas.support.text import brief
 
 STOP = "stop"

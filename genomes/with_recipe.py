@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import combinations, product
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from evonas.errors import UserError
 from evonas.graph import Graph
@@ -141,14 +141,17 @@ class WithRecipe(Space):
             points = Pointer(points.at + before, tuple(None if to is None else to + before for to in points.to))
         return replace(decision, state=("network", decision.state), pointer=points)
 
-    def next_open(self, prefix: Genome) -> Decision | None:
+    def refuse_supernet(self) -> NoReturn:
+        """Raises UserError."""
         raise UserError("a supernet is trained by one recipe; search for the recipe by trainings, or leave it out "
                         "of the decisions")  # fmt: skip
 
+    def next_open(self, prefix: Genome) -> Decision | None:
+        self.refuse_supernet()
+
     @property
     def supernet(self) -> Space:
-        self.next_open(())  # raises
-        return self
+        self.refuse_supernet()
 
     def decode(self, genome: Genome) -> Graph:
         self.decided(genome)

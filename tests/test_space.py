@@ -232,7 +232,7 @@ def test_counting_a_space_whose_genomes_have_no_end_says_so(monkeypatch):
         def next(self, prefix):
             return Decision(f"bit{len(prefix)}", (0, 1), len(prefix))
 
-    monkeypatch.setattr("evonas.space.LONGEST", 50)
+    monkeypatch.setattr("evonas.sequences.LONGEST", 50)
     for search in (Endless().count, lambda: Endless().random(random.Random(0))):
         with pytest.raises(UserError, match="more than 50 tokens; `next` must return None if it is complete"):
             search()

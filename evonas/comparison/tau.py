@@ -19,7 +19,7 @@ from evonas.comparison.proxies import SHARED, SIZES, UNTRAINED, Ranking, Sample
 from evonas.comparison.ranks import TENTH
 from evonas.errors import UserError
 from evonas.evaluation import Decoder, Genome
-from evonas.evaluation.inheritance import WeightStore
+from evonas.evaluation.store import WeightStore
 from evonas.evaluation.table import Metric, Table, read_table
 from evonas.evaluation.training import splits_of
 from evonas.individual import Individual

@@ -6,7 +6,8 @@ outcome.py       values, status, cost and curve
 training.py      by training; as_trained.py by weights that a search has left
 mean.py          several trainings as one
 table/           by a table of networks that others have trained; nats_bench.py writes one
-keeper.py        keeps what a journal does not; inheritance.py keeps weights for children
+keeper.py        keeps what a journal does not; inheritance.py keeps weights for children; store.py has their files
+parcel.py        what workers need beside a candidate: teacher.py, latencies.py
 """
 
 from evonas.evaluation.candidate import FRESH, Candidate, Decoder, Genome, Origin

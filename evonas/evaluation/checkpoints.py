@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from evonas.evaluation.inheritance import WeightsLost, WeightStore
 from evonas.evaluation.outcome import Outcome
+from evonas.evaluation.store import WeightsLost, WeightStore
 
 
 class Checkpoints:

@@ -20,6 +20,7 @@ from typing import Any
 from evonas.errors import Interrupted, UserError
 from evonas.evaluation.candidate import Candidate
 from evonas.evaluation.outcome import Outcome
+from evonas.evaluation.parcel import LACKS, Parcel
 from evonas.individual import Toolbox
 
 
@@ -55,9 +56,18 @@ class Evaluator(ABC):
         """What a worker is handed."""
         return Job(self, candidate, replicate)
 
+    def parcels(self) -> dict[str, Parcel]:
+        """What workers need beside candidates, by the field that has it; an evaluator with any is a dataclass."""
+        return {}
+
     def once_more(self, candidate: Candidate, replicate: int, outcome: Outcome) -> Job | None:
-        """What a worker is handed instead, where the outcome says that it lacked something; None: it lacked nothing."""
-        return None
+        """What a worker is handed instead, where the outcome says that it lacked something: the same with the content
+        of parcels; None: it lacked nothing. Raises RunError where a parcel is lost here too."""
+        lacking = {name: parcel for name, parcel in self.parcels().items() if parcel.content is None}
+        if not lacking or not (outcome.error or "").startswith(f"{LACKS}:"):
+            return None
+        whole = {name: parcel.whole() for name, parcel in lacking.items()}
+        return Job(replace(self, **whole), candidate, replicate)  # type: ignore[type-var]
 
     def epoch_seconds(self, candidate: Candidate, outcome: Outcome) -> float:
         """About what an epoch of training this candidate alone takes, by what its evaluation took."""

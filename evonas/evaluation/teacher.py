@@ -1,15 +1,16 @@
-"""A teacher on its way to where networks are trained: a trained network that lies in a file named by its checksum."""
+"""A teacher on its way to where networks are trained: a trained network in a file."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evonas.errors import UserError
-from evonas.evaluation.inheritance import WeightsLost, stored
+from evonas.evaluation.parcel import Parcel, facts_in
+from evonas.evaluation.store import stored
 from evonas.graph import Graph
 from evonas.tasks.task import Task
 
@@ -18,48 +19,31 @@ if TYPE_CHECKING:
 
     from evonas.training.distillation import Guide
 
-LACKS = "lacks"  # the kind of a failure of a worker that has not got the teacher
 OPENED = 2  # teachers that a worker keeps
 
 
 @dataclass(frozen=True)
-class Teacher:
-    """A trained network by which others are trained.
+class Teacher(Parcel):
+    """A trained network by which others are trained, in a file named by its checksum.
 
-    file      that holds its weights, and what is known of it; named by the checksum of its content. A worker that
-              cannot read it is sent the content, once
-    text      its graph, as JSON
-    value     what it is worth by the task's first metric, on pictures that it has not learnt from
-    content   of the file, for a worker that has not got it
+    text   its graph, as JSON
+    value  what it is worth by the task's first metric, on pictures that it has not learnt from
     """
 
-    file: Path
+    what: ClassVar[str] = "teacher"
+
     text: str
     value: float
-    content: bytes | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def read(cls, file: Path) -> Teacher:
         """The teacher of a file. Raises WeightsLost where it is missing, or not what it was."""
         facts = facts_in(stored(file))
-        return cls(file, facts["graph"], facts["value"])
-
-    @property
-    def name(self) -> str:
-        """Equal for equal teachers."""
-        return self.file.stem
+        return cls(file, file.stem, facts["graph"], facts["value"])
 
     @property
     def graph(self) -> Graph:
         return _graph(self.text)
-
-    def whole(self) -> Teacher:
-        """With its content. Raises WeightsLost."""
-        return replace(self, content=stored(self.file))
-
-    def weights(self) -> bytes:
-        """As safetensors. Raises WeightsLost where this process cannot have them."""
-        return self.content or stored(self.file)
 
     def guide(self, task: Task, device: str) -> Guide:
         """The network, ready to be imitated on this device, as every training of this process has it. Raises
@@ -89,7 +73,7 @@ def _opened(teacher: Teacher, task: Task, device: str) -> Guide:
     from evonas.scheduled import finished
     from evonas.training.distillation import Guide
 
-    content = teacher.weights()
+    content = teacher.fetched()
     network = finished(build(teacher.graph))
     network.load_state_dict(load(content))
     network.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -120,12 +104,3 @@ def packed(weights: bytes, graph: Graph, value: float, preprocessing: dict[str, 
         "std": preprocessing["std"],
     }
     return save(load(weights), {"evonas": json.dumps(facts)})
-
-
-def facts_in(content: bytes) -> dict[str, Any]:
-    """What the file of a teacher says of it. Raises WeightsLost where it says nothing."""
-    size = int.from_bytes(content[:8], "little")
-    try:
-        return json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["evonas"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeightsLost(f"it is no teacher ({type(error).__name__})") from None

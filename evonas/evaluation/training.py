@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from evonas.errors import RunError, UserError
 from evonas.evaluation.candidate import FRESH, Candidate
-from evonas.evaluation.evaluator import EvaluationError, Evaluator, Job, identity
-from evonas.evaluation.inheritance import WeightsLost
+from evonas.evaluation.evaluator import EvaluationError, Evaluator, identity
+from evonas.evaluation.latencies import Latencies
 from evonas.evaluation.outcome import Outcome
-from evonas.evaluation.teacher import LACKS, Teacher
+from evonas.evaluation.parcel import LACKS, Parcel
+from evonas.evaluation.store import WeightsLost
+from evonas.evaluation.teacher import Teacher
 from evonas.graph import Graph
-from evonas.latency import LatencyTable
+from evonas.latency import NotMeasured
 from evonas.recipe import Recipe
 from evonas.support.device import torch_threads
 from evonas.support.stopwatch import UNWATCHED, Stopwatch
@@ -64,7 +65,7 @@ class Training(Evaluator):
     accumulate: bool = False
     threads: int = 1
     profile: bool = False
-    latencies: LatencyTable | None = None
+    latencies: Latencies | None = None
     teacher: Teacher | None = None
     final: bool = False
 
@@ -98,7 +99,7 @@ class Training(Evaluator):
         )
         if self.final:
             return training
-        by = "" if self.latencies is None else f" by {self.latencies.fingerprint}"
+        by = "" if self.latencies is None else f" by {self.latencies.table.fingerprint}"
         return "/".join([training, *(name + by * (name == "latency") for name in self.objectives[1:])])
 
     def _recipe(self, candidate: Candidate) -> Recipe:
@@ -130,14 +131,13 @@ class Training(Evaluator):
         teacher = self.teacher if recipe.distills else None
         try:
             guide = None if teacher is None else teacher.guide(self.task, self.device)
+            takes = self._read_latency(graph)
         except WeightsLost as lost:
             return Outcome.failure(LACKS, str(lost))
+        except NotMeasured as unknown:
+            return Outcome.failure("latency", str(unknown))
         if teacher is not None and (differs := differing(recipe, graph.simplified(training=True), teacher.graph)):
             return Outcome.failure("shape", differs)
-        try:
-            takes = self._read_latency(graph)
-        except UserError as unknown:
-            return Outcome.failure("latency", str(unknown))
         parts = self._parts(graph, recipe)
         if parts is None:
             return Outcome.failure("memory", self._too_large(graph, recipe))
@@ -176,7 +176,7 @@ class Training(Evaluator):
                 measures |= {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
                 if takes is not None:
                     measures["latency"] = takes
-                elif "latency" in self.objectives and not self.final:
+                elif self._times:
                     one = next(splits.validation[:1].batches())[0]
                     measures["latency"] = latency(network, one, precision=self.precision)
         except TrainingFailed as failure:
@@ -222,26 +222,19 @@ class Training(Evaluator):
             imitate(network, parent, splits.train, heritage.imitation, seed=number(seed, "imitation"))
         return grown
 
-    def once_more(self, candidate: Candidate, replicate: int, outcome: Outcome) -> Job | None:
-        """A worker that has not got the teacher is sent it. Raises RunError where it is lost here too."""
-        if (
-            self.teacher is None
-            or self.teacher.content is not None
-            or not (outcome.error or "").startswith(f"{LACKS}:")
-        ):
-            return None
-        try:
-            return Job(replace(self, teacher=self.teacher.whole()), candidate, replicate)
-        except WeightsLost as lost:
-            raise RunError(f"the teacher of this run is lost: {lost}; put {self.teacher.file} back, or begin anew "
-                           "with another one") from None  # fmt: skip
+    def parcels(self) -> dict[str, Parcel]:
+        needed = {"teacher": self.teacher, "latencies": self.latencies if self._times else None}
+        return {name: parcel for name, parcel in needed.items() if parcel is not None}
+
+    @property
+    def _times(self) -> bool:
+        """Whether latency is wanted."""
+        return "latency" in self.objectives and not self.final
 
     def _read_latency(self, graph: Graph) -> float | None:
-        """What a network takes by the table, in ms, where that is an objective; None: it is measured, or not wanted.
-        Raises UserError for an operation that the table does not know."""
-        if self.latencies is None or "latency" not in self.objectives or self.final:
-            return None
-        return round(self.latencies.of(graph), 4)
+        """What a network takes by the table, in ms; None: it is measured, or not wanted. Raises WeightsLost where this
+        process cannot have the table, and NotMeasured for an operation that it does not know."""
+        return round(self.latencies.table.of(graph), 4) if self.latencies is not None and self._times else None
 
     @property
     def _where(self) -> dict[str, Any]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from evonas.errors import RunError
 from evonas.evaluation import Candidate, Decoder, Evaluator, Function, Genome
 from evonas.evaluation.checkpoints import Checkpoints
-from evonas.evaluation.inheritance import Inheritance, WeightStore
+from evonas.evaluation.inheritance import Inheritance
 from evonas.evaluation.keeper import Keeper
+from evonas.evaluation.latencies import Latencies
 from evonas.evaluation.limits import Guard
 from evonas.evaluation.mean import Mean
+from evonas.evaluation.store import WeightStore
 from evonas.evaluation.teacher import Teacher
 from evonas.evaluation.training import Training
 from evonas.executors.launch import read_hosts
@@ -267,9 +269,15 @@ class Session:
             threads=config.threads,
             profile=config.profile,
             teacher=self.teacher if recipe.distills else None,
-            latencies=config.limits.table if "latency" in self.problem.objectives else None,
+            latencies=self.latencies,
             **options,
         )
+
+    @cached_property
+    def latencies(self) -> Latencies | None:
+        """The table in which the objective latency is read."""
+        file = self.config.limits.latencies
+        return None if file is None or "latency" not in self.problem.objectives else Latencies.of(file)
 
     def _final_recipe(self, few: list[list[Best]], by_hand: bool, end: float | None) -> Recipe:
         """For as many epochs as there is time for: the same for finalists and for all that the table compares."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Decoder
 from evonas.evaluation.checkpoints import Checkpoints
-from evonas.evaluation.inheritance import WeightsLost, WeightStore, stored
+from evonas.evaluation.store import WeightsLost, WeightStore, stored
 from evonas.fidelity.pieces import Pieces
 from evonas.run.budget import Budget
 from evonas.run.config import Config
@@ -103,21 +103,21 @@ class SharedSearch:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What the supernet's file says of it."""
-        from evonas.supernets.shared import facts_in, whole
+        from evonas.supernets.shared import KeptSupernet
 
         assert self.file is not None, "it has been trained, or lent"
-        return facts_in(whole(self.file))
+        return KeptSupernet.of(self.file).whole().facts
 
     def evaluator(self) -> SharedWeights:
         """Genomes are judged by the weights of the supernet."""
-        from evonas.supernets.shared import SharedWeights
+        from evonas.supernets.shared import KeptSupernet, SharedWeights
 
         assert self.file is not None, "it has been trained, or lent"
         assert self.problem.task is not None, "it has been checked"
         return SharedWeights(
             task=self.problem.task,
             space=self.trainer.space,
-            file=self.file,
+            supernet=KeptSupernet.of(self.file),
             objectives=tuple(self.problem.objectives),
             statistics=self.facts["statistics"],
             batch_size=self.facts["batch_size"],
@@ -147,10 +147,10 @@ class SharedSearch:
             self._check_lent(Path(config.lent))
 
     def _check_lent(self, file: Path) -> None:
-        from evonas.supernets.shared import facts_in
+        from evonas.supernets.shared import KeptSupernet
 
         try:
-            facts = facts_in(stored(file))
+            facts = KeptSupernet.of(file).facts
         except WeightsLost as lost:
             raise UserError(f"the supernet of {file.parent.parent} is lost: {lost}") from None
         assert self.problem.task is not None, "it has been checked"

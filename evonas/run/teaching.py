@@ -14,9 +14,10 @@ from evonas.evaluation import Candidate, Decoder, Outcome
 from evonas.evaluation.candidate import FRESH, Origin
 from evonas.evaluation.checkpoints import Checkpoints
 from evonas.evaluation.evaluator import Evaluator
-from evonas.evaluation.inheritance import WeightsLost, WeightStore
 from evonas.evaluation.keeper import Keeper
-from evonas.evaluation.teacher import Teacher, facts_in, packed
+from evonas.evaluation.parcel import facts_in
+from evonas.evaluation.store import WeightsLost, WeightStore
+from evonas.evaluation.teacher import Teacher, packed
 from evonas.evaluation.training import Training
 from evonas.fidelity.pieces import Pieces
 from evonas.genomes.start import GivenGraph
@@ -77,7 +78,8 @@ class Lent:
     def teacher(self) -> Teacher:
         """With its content, for this process."""
         facts = facts_in(self.content)
-        return Teacher(self.file(Path()), facts["graph"], facts["value"], self.content)
+        file = self.file(Path())
+        return Teacher(file, file.stem, facts["graph"], facts["value"], content=self.content)
 
     def file(self, directory: Path) -> Path:
         """Where it lies in the directory of a run."""
@@ -124,7 +126,7 @@ def beginning(problem: Problem) -> Origin:
     if start is None or problem.teacher is None:
         return FRESH
     teacher = found(Path(problem.teacher))
-    return Origin(teacher.name, teacher.weights(), genome=start)
+    return Origin(teacher.name, teacher.fetched(), genome=start)
 
 
 def found(file: Path) -> Teacher:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from deap import tools
 
-from evonas.errors import RunError
 from evonas.evaluation import Candidate, Evaluator, Outcome, identity
-from evonas.evaluation.evaluator import Job
-from evonas.evaluation.inheritance import WeightsLost, stored
+from evonas.evaluation.parcel import LACKS, Parcel, facts_in
+from evonas.evaluation.store import WeightsLost
 from evonas.evaluation.training import splits_of
 from evonas.individual import Individual, Toolbox
 from evonas.space import Space
@@ -22,8 +21,23 @@ from evonas.supernets.supernet import Supernet
 from evonas.support.device import torch_threads
 from evonas.tasks.task import Task
 
-LACKS = "lacks"  # the kind of a failure of a worker that has not got the supernet
 OPENED = 2  # supernets that a worker keeps
+
+
+@dataclass(frozen=True)
+class KeptSupernet(Parcel):
+    """The weights of a supernet that has been trained, and what is known of it, in a file named by its checksum."""
+
+    what: ClassVar[str] = "supernet"
+
+    @classmethod
+    def of(cls, file: Path) -> KeptSupernet:
+        return cls(file, file.stem)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of it. Raises WeightsLost."""
+        return facts_in(self.fetched())
 
 
 @dataclass(frozen=True)
@@ -32,21 +46,19 @@ class SharedWeights(Evaluator):
     whatever order genomes are judged, by whomever.
 
     space        in the form of the supernet
-    file         that holds the supernet, named by the checksum of its content; a worker that cannot read it is sent
-                 the supernet, once
+    supernet     the file of its weights
     objectives   the task's first metric (on the validation split), then any of its other metrics, parameters,
                  multiply_adds
     statistics, batch_size
                  of batch norm: see `Supernet`
     limit_s      seconds for one genome
-    content      the supernet itself, for a worker that has not got it
     """
 
     judges_anything = False
 
     task: Task
     space: Space
-    file: Path
+    supernet: KeptSupernet
     objectives: tuple[str, ...]
     statistics: str = "recalibrated"
     batch_size: int = 64
@@ -54,12 +66,14 @@ class SharedWeights(Evaluator):
     precision: str = "float32"
     threads: int = 1
     limit_s: float | None = None
-    content: bytes | None = field(default=None, compare=False, repr=False)
 
     def identity(self, candidate: Candidate) -> str:
         """By the genome: two with equal networks may take other weights of the supernet."""
         return identity(
-            code=list(candidate.genome), supernet=self.file.stem, task=self.task.fingerprint, statistics=self.statistics
+            code=list(candidate.genome),
+            supernet=self.supernet.name,
+            task=self.task.fingerprint,
+            statistics=self.statistics,
         )
 
     def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
@@ -72,11 +86,8 @@ class SharedWeights(Evaluator):
         measures |= {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
         return Outcome(tuple(measures[name] for name in self.objectives), "shared", measures=measures)
 
-    def once_more(self, candidate: Candidate, replicate: int, outcome: Outcome) -> Job | None:
-        """A worker that has not got the supernet is sent it. Raises RunError where it is lost here too."""
-        if not (outcome.error or "").startswith(f"{LACKS}:") or self.content is not None:
-            return None
-        return Job(replace(self, content=whole(self.file)), candidate, replicate)
+    def parcels(self) -> dict[str, Parcel]:
+        return {"supernet": self.supernet}
 
     def draws(self, toolbox: Toolbox, rng: Random) -> Toolbox:
         """Only genomes that the supernet holds: all of its space."""
@@ -90,7 +101,6 @@ def opened(shared: SharedWeights) -> Supernet:
     """The supernet, kept by the process that judges. Raises WeightsLost where it cannot be read."""
     from safetensors.torch import load
 
-    content = shared.content or stored(shared.file)
     splits = splits_of(shared.task, shared.device)
     supernet = Supernet(
         shared.space.decode(shared.space.open()),
@@ -100,17 +110,8 @@ def opened(shared: SharedWeights) -> Supernet:
         statistics=shared.statistics,
         precision=shared.precision,
     )
-    supernet.network.load_state_dict(load(content))
+    supernet.network.load_state_dict(load(shared.supernet.fetched()))
     return supernet
-
-
-def whole(file: Path) -> bytes:
-    """The file of a supernet. Raises RunError where it is lost."""
-    try:
-        return stored(file)
-    except WeightsLost as lost:
-        raise RunError(f"the supernet of this search is lost: {lost}; put {file} back, or train another one in a new "
-                       "run") from None  # fmt: skip
 
 
 def packed(supernet: Supernet, facts: dict[str, Any]) -> bytes:
@@ -119,9 +120,3 @@ def packed(supernet: Supernet, facts: dict[str, Any]) -> bytes:
 
     state = {name: tensor.contiguous().cpu() for name, tensor in supernet.network.state_dict().items()}
     return save(state, {"evonas": json.dumps(facts)})
-
-
-def facts_in(content: bytes) -> dict[str, Any]:
-    """What a file of a supernet says of it."""
-    size = int.from_bytes(content[:8], "little")
-    return json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["evonas"])

@@ -11,8 +11,8 @@ from typing import ClassVar, Protocol
 
 from evonas.evaluation import Candidate, Evaluator, Outcome, identity
 from evonas.evaluation.evaluator import EvaluationError
-from evonas.evaluation.inheritance import WeightStore
 from evonas.evaluation.keeper import Keeper
+from evonas.evaluation.store import WeightStore
 from evonas.evaluation.training import splits_of
 from evonas.graph import Graph
 from evonas.individual import Individual

@@ -183,7 +183,7 @@ class Setup:
                             "trained again with other seeds ('evonas train RUN --seed 1')")  # fmt: skip
         if isinstance(self.space, WithRecipe):
             if self.supernet is not None:
-                self.space.next_open(())  # raises: it has one recipe
+                self.space.refuse_supernet()
             self.space.check_recipe(self.search)
             self.space.check_recipe(self.final)
 

@@ -17,7 +17,8 @@ import evonas
 from evonas.data.sources import Source
 from evonas.errors import UserError
 from evonas.evaluation import FRESH, Candidate, Evaluator, Origin, Outcome
-from evonas.evaluation.inheritance import Inheritance, WeightsLost, WeightStore
+from evonas.evaluation.inheritance import Inheritance
+from evonas.evaluation.store import WeightsLost, WeightStore
 from evonas.evaluation.training import Training
 from evonas.executors import Serial
 from evonas.genomes.genet import DIGITS, GeNetSpace

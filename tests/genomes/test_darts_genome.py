@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from evonas.errors import UserError
 from evonas.genomes.darts import EDGES, NODES, OPERATIONS, DARTSSpace
 from evonas.genomes.genotype import CELLS, Genotype, published
-from evonas.space import CodeError, UserError
+from evonas.space import CodeError
 from evonas.support.streams import stream
 
 SHEETS = Path(os.environ.get("EVONAS_SHEETS", Path(__file__).parents[3] / "shared" / "systems"))

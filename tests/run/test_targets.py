@@ -2,13 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 import evonas
 from evonas.errors import UserError
+from evonas.evaluation import Candidate
+from evonas.evaluation import latencies as parcels
+from evonas.evaluation.latencies import Latencies
+from evonas.evaluation.training import Training
 from evonas.latency import table
 from evonas.reports.tables import verdict
+from evonas.support.streams import stream
 
 QUICK = {"epochs": 2, "beginning": 1, "final.epochs": 1, "widths": (8,), "depths": (2,), "strides": (2,), "stem": 8}
 FAR = 1e4  # ms: no machine is so busy
@@ -91,6 +97,25 @@ def test_latency_as_an_objective_is_read_in_the_table_of_a_device_that_is_not_he
     assert told
     assert all(said == pytest.approx(read, abs=1e-4) for said, read in told)
     assert [each.values for each in again.front] == [each.values for each in run.front]  # nothing is measured
+
+
+def test_a_worker_that_cannot_read_the_table_is_sent_it_once(found, tmp_path):
+    """As on a host with another disk."""
+    phone = Latencies.of(a_phone(found, tmp_path))
+    recipe = replace(found.problem.search, epochs=1)
+    there = Training(found.task, recipe, 0, ("accuracy", "latency"), latencies=phone)
+    candidate = Candidate(found.space.random(stream(0, "candidate")), found.space)
+    candidate.identity = there.identity(candidate)  # by the root, which has the table
+    phone.file.rename(tmp_path / "elsewhere.json")
+    parcels._opened.cache_clear()
+    lacking = there(candidate)
+    assert lacking.reason.startswith("lacks: phone.json cannot be read")
+    (tmp_path / "elsewhere.json").rename(phone.file)
+    job = there.once_more(candidate, 0, lacking)
+    phone.file.unlink()
+    assert job().values[1] == pytest.approx(phone.table.of(candidate.graph), abs=1e-4)
+    assert there(candidate).values == job().values  # it has it now
+    assert job.evaluator.once_more(candidate, 0, lacking) is None
 
 
 def test_a_table_that_nothing_asks_for_is_refused(found, tmp_path):

@@ -20,7 +20,8 @@ from evonas.evaluation import Candidate
 from evonas.evaluation import teacher as teachers
 from evonas.evaluation.evaluator import Job
 from evonas.evaluation.mean import Mean
-from evonas.evaluation.teacher import Teacher, facts_in
+from evonas.evaluation.parcel import facts_in
+from evonas.evaluation.teacher import Teacher
 from evonas.evaluation.training import Training
 from evonas.executors import Processes
 from evonas.genomes.nasbench_macro import NASBenchMacroSpace

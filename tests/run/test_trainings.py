@@ -19,7 +19,7 @@ import pytest
 
 from evonas.evaluation import Evaluator, Outcome
 from evonas.evaluation.checkpoints import Checkpoints
-from evonas.evaluation.inheritance import WeightStore
+from evonas.evaluation.store import WeightStore
 from evonas.executors import Serial
 from evonas.genomes.genet import DIGITS
 from evonas.individual import Individual
@@ -359,7 +359,7 @@ DRIVER = """
     sys.path.insert(0, {tests!r})
     from run.test_trainings import EPOCHS, Formula, aging
     from evonas.evaluation.checkpoints import Checkpoints
-    from evonas.evaluation.inheritance import WeightStore
+    from evonas.evaluation.store import WeightStore
     from evonas.executors import Processes
     from evonas.genomes.genet import DIGITS
     from evonas.run.budget import Budget

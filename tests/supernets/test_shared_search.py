@@ -22,7 +22,7 @@ from evonas.executors import Processes
 from evonas.reports.tables import fact_lines
 from evonas.run.supernet import SharedSearch
 from evonas.supernets import shared
-from evonas.supernets.shared import SharedWeights, facts_in
+from evonas.supernets.shared import KeptSupernet, SharedWeights
 from evonas.supernets.training import GivenBench, SupernetTraining
 from evonas.support.streams import stream
 
@@ -68,7 +68,7 @@ def test_a_supernet_is_trained_and_then_searched_and_the_winner_trained_by_itsel
     assert supernet["weights"] == file_of(run).stem
     assert all(r["status"] == "shared" and r["cost"]["epochs"] == 0 for r in records[1:9])
     assert run.best.values["accuracy"] == max(r["values"][0] for r in records[1:9])
-    facts = facts_in(file_of(run).read_bytes())
+    facts = KeptSupernet.of(file_of(run)).facts
     assert facts["policy"].startswith("uniform:")
     assert facts["epochs"] == 8
     assert run.finalist().test == records[-1]["values"][0]
@@ -172,7 +172,7 @@ def test_a_run_whose_supernet_is_lost_stops_with_what_to_do_and_goes_on_once_it_
     name = file_of(copy)
     damage(name)
     again = SAME | SEARCH | {"budget": 12, "resume": True}
-    with pytest.raises(RunError, match=r"supernet of this search is lost: .*put .* back"):
+    with pytest.raises(RunError, match=r"supernet of this run is lost: .*put .* back"):
         evonas.search("nasbench201", **again, out=copy.directory)
     name.write_bytes(content)
     further = evonas.search("nasbench201", **again, out=copy.directory)
@@ -187,7 +187,7 @@ def test_a_worker_that_cannot_read_the_file_is_sent_the_supernet_once(run, tmp_p
     """As on a host with another disk."""
     wanted = judge(run)(candidates(run, 1)[0])
     shared.opened.cache_clear()
-    elsewhere = judge(run, file=tmp_path / file_of(run).name)
+    elsewhere = judge(run, supernet=KeptSupernet.of(tmp_path / file_of(run).name))
     lacking = elsewhere(candidates(run, 1)[0])
     assert lacking.reason.startswith("lacks:")
     (tmp_path / file_of(run).name).write_bytes(file_of(run).read_bytes())
@@ -205,8 +205,8 @@ def test_a_search_goes_on_though_its_workers_have_not_got_the_supernet(run, tmp_
     usual = SharedWeights.__call__
 
     def far_away(self, candidate, replicate=0):
-        asked.append(self.content is not None)
-        if self.content is None and True not in asked[:-1]:
+        asked.append(self.supernet.content is not None)
+        if self.supernet.content is None and True not in asked[:-1]:
             return shared.Outcome.failure(shared.LACKS, "no such file")
         return usual(self, candidate, replicate)
 
@@ -367,7 +367,7 @@ def test_a_policy_of_a_users_own_trains_a_supernet_and_is_only_imported_again_wh
     same = SAME | {"settings": SETTINGS | {"search.epochs": 1}}
     run = evonas.search("nasbench201", **same, supernet=f"{tmp_path / 'mine.py'}:Mine", strategy="local", budget=2,
                         out=tmp_path / "run")  # fmt: skip
-    assert facts_in(file_of(run).read_bytes())["policy"].startswith(f"{tmp_path / 'mine.py'}:Mine:bins=0")
+    assert KeptSupernet.of(file_of(run)).facts["policy"].startswith(f"{tmp_path / 'mine.py'}:Mine:bins=0")
     with pytest.raises(UserError, match=r"mine\.py:Mine, which is code"):
         _ = evonas.open_run(tmp_path / "run").problem
     assert evonas.open_run(tmp_path / "run", trust=True).problem.setup.supernet is not None

@@ -7,12 +7,13 @@ import pytest
 import torch
 from deap import tools
 
+from evonas.errors import UserError
 from evonas.genomes.genet import GeNetSpace
 from evonas.genomes.nsga_net import NSGANetSpace
 from evonas.individual import Fitness, Individual
 from evonas.network import build
 from evonas.operators.nsga_net import cx_two_point, mut_polynomial_bits
-from evonas.space import CodeError, UserError
+from evonas.space import CodeError
 from evonas.support.streams import stream
 from evonas.systems.registry import setup, system
 
