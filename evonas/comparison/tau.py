@@ -237,7 +237,7 @@ class _Study:
 
     def untrained(self, shared: SharedWeights) -> SharedWeights:
         """The same supernet as its training began."""
-        from evonas.supernets.shared import packed
+        from evonas.supernets.shared import KeptSupernet, packed
         from evonas.supernets.supernet import Supernet, initial_seed
 
         facts, splits = self.shared.facts, splits_of(shared.task, shared.device)
@@ -252,7 +252,7 @@ class _Study:
         )
         store = WeightStore(self.directory / "untrained")
         name = store.put(packed(supernet, facts | {"epochs": 0}))
-        return replace(shared, file=store.folder / f"{name}{store.suffix}")
+        return replace(shared, supernet=KeptSupernet.of(store.folder / f"{name}{store.suffix}"))
 
     def sample(self, genomes: Sequence[tuple], true: np.ndarray, proxies: Mapping[str, np.ndarray]) -> Sample:
         """Without those that have no value on some side."""

@@ -96,7 +96,7 @@ class SharedSearch:
             except WeightsLost as lost:
                 why = lost
         else:
-            raise RunError(f"the supernet of this search is lost: {why}; put {lent} back, or train another one")
+            raise RunError(f"the supernet of this run is lost: {why}; put {lent} back, or train another one")
         WeightStore(self.folder).put(content)
         self.file = own
 

@@ -274,4 +274,4 @@ def test_a_supernet_that_is_not_there_is_named(tau, run, tmp_path):
     shutil.rmtree(tmp_path / "lost" / "supernets")
     done = tau(of=tmp_path / "lost")
     assert done.returncode == 1
-    assert "the supernet of this search is lost" in done.stderr
+    assert "the supernet of this run is lost" in done.stderr

@@ -5,13 +5,13 @@ import pickle
 import subprocess
 import sys
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from reading import Reading
 
 import evonas
 from evonas.genomes.genet import DIGITS
@@ -23,31 +23,6 @@ from evonas.run.budget import Budget
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
 TINY = {"population": 2, "epochs": 1, "final.epochs": 1}
-
-
-class Reading(HTMLParser):
-    """Tags and texts of a fragment. Every tag is closed in its place."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.texts, self.unclosed = [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.unclosed
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in {"img", "br"}:
-            self.unclosed.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.unclosed.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    def has(self, *tags):
-        return [tag in {name for name, _ in self.tags} for tag in tags]
 
 
 class Screen:
