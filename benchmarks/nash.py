@@ -34,7 +34,8 @@ from evonas.systems.nash import NASH
 from evonas.tasks.classification import ImageClassification
 
 SMALL = bool(os.environ.get("EVONAS_SMALL"))
-STEPS, NEIGHBOURS, EPOCHS, MORPHISMS = (1, 2, 1, 1) if SMALL else (3, 4, 3, 3)
+STEPS, NEIGHBOURS, EPOCHS, MORPHISMS = (1, 2, 1, 1) if SMALL else (4, 4, 3, 2)
+FACTORS = (2,)  # of widths; the preset's 4 makes networks that take minutes an epoch
 SIZE = 16
 ARMS = ("nash", "random", "vanilla")
 COLUMNS = ("data", "arm", "seed", "trainings", "epochs", "code", "parameters", "first", "accuracy", "scratch", "core_s",
@@ -54,7 +55,8 @@ def climbed(task: ImageClassification, arm: str, seed: int) -> dict:
     start = time.process_time()
     preset = NASH.presets["small" if min(task.input_shape[1:]) >= SIZE else "digits"]
     edits = STEPS * NEIGHBOURS * MORPHISMS
-    space = replace(preset.space, edits=edits, input_shape=task.input_shape, outputs=task.output_shape[0])
+    space = replace(preset.space, edits=edits, factors=FACTORS)
+    space = replace(space, input_shape=task.input_shape, outputs=task.output_shape[0])
     recipe = replace(preset.search.lasting(EPOCHS), **task.augmentation())
     train, left = Training(task, recipe, seed=seed), AsTrained(task)
     strategy = strategy_of(arm, space, stream(seed, "nash"))
