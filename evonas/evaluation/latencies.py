@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
+from evonas.evaluation.limits import Limits
 from evonas.evaluation.parcel import Parcel
+from evonas.graph import Graph
 from evonas.latency import LatencyTable
 from evonas.support.files import checksum, read_bytes
 
@@ -21,14 +24,23 @@ class Latencies(Parcel):
     what: ClassVar[str] = "table of latencies"
 
     @classmethod
-    def of(cls, file: str | Path) -> Latencies:
+    def at(cls, file: str | Path) -> Latencies:
         """As the file is now. Raises UserError where it cannot be read."""
         return cls(Path(file), checksum(read_bytes(Path(file))))
+
+    @classmethod
+    def wanted(cls, limits: Limits, objectives: Iterable[str]) -> Latencies | None:
+        """The table in which an objective is read; None: latency is no objective, or is measured."""
+        return cls.at(limits.latencies) if limits.latencies is not None and "latency" in objectives else None
 
     @property
     def table(self) -> LatencyTable:
         """As every evaluation of this process has it. Raises WeightsLost where it cannot be read."""
         return _opened(self)
+
+    def of(self, graph: Graph) -> float:
+        """What a network takes, in ms. Raises WeightsLost, and NotMeasured for an operation that it does not know."""
+        return round(self.table.of(graph), 4)
 
 
 @lru_cache(maxsize=OPENED)

@@ -131,7 +131,7 @@ class Training(Evaluator):
         teacher = self.teacher if recipe.distills else None
         try:
             guide = None if teacher is None else teacher.guide(self.task, self.device)
-            takes = self._read_latency(graph)
+            takes = self.latencies.of(graph) if self.latencies is not None and self._times else None
         except WeightsLost as lost:
             return Outcome.failure(LACKS, str(lost))
         except NotMeasured as unknown:
@@ -144,10 +144,11 @@ class Training(Evaluator):
         training = (candidate.identity or self.identity(candidate)).partition("/")[0]
         seed = number(self.seed, "train", training, replicate)
         allowed = min(self.timeout_s or inf, self.allowed_s or inf)
+        deadline = None if allowed == inf else start + allowed
         try:
             with torch_threads(self.threads):
                 network: nn.Module = build(graph.simplified(training=True), seed=seed)
-                copied, tensors = self._inherit(network, candidate, splits, seed)
+                copied, tensors = self._inherit(network, candidate, splits, seed, deadline)
                 course = Course(
                     network,
                     splits.whole if self.final else splits.train,
@@ -162,7 +163,7 @@ class Training(Evaluator):
                 if candidate.state is not None:
                     course.load_state(unpacked(candidate.state))
                 before = len(course.curve) or course.epochs
-                course.go(reached, deadline=None if allowed == inf else start + allowed)
+                course.go(reached, deadline=deadline)
                 watch.begin("evaluation")
                 answers, ended = None, reached == recipe.epochs
                 measures: dict[str, float] = {}
@@ -202,9 +203,11 @@ class Training(Evaluator):
             profile=watch.stop(),
         )
 
-    def _inherit(self, network: nn.Module, candidate: Candidate, splits: Splits, seed: int) -> tuple[int, int]:
+    def _inherit(
+        self, network: nn.Module, candidate: Candidate, splits: Splits, seed: int, deadline: float | None
+    ) -> tuple[int, int]:
         """What the network begins with, where that is not as drawn; how many tensors are inherited, and how many there
-        are."""
+        are. Raises TrainingFailed where it is to imitate its parent, and cannot before the deadline."""
         from evonas.network import build
         from evonas.training.weights import grow, inherit
 
@@ -219,7 +222,14 @@ class Training(Evaluator):
             assert candidate.origin.genome is not None, "it has left a heritage"
             parent = build(candidate.space.decode(candidate.origin.genome).simplified(training=True))
             inherit(parent, candidate.origin.weights)
-            imitate(network, parent, splits.train, heritage.imitation, seed=number(seed, "imitation"))
+            imitate(
+                network,
+                parent,
+                splits.train,
+                heritage.imitation,
+                seed=number(seed, "imitation"),
+                deadline=deadline,
+            )
         return grown
 
     def parcels(self) -> dict[str, Parcel]:
@@ -230,11 +240,6 @@ class Training(Evaluator):
     def _times(self) -> bool:
         """Whether latency is wanted."""
         return "latency" in self.objectives and not self.final
-
-    def _read_latency(self, graph: Graph) -> float | None:
-        """What a network takes by the table, in ms; None: it is measured, or not wanted. Raises WeightsLost where this
-        process cannot have the table, and NotMeasured for an operation that it does not know."""
-        return round(self.latencies.table.of(graph), 4) if self.latencies is not None and self._times else None
 
     @property
     def _where(self) -> dict[str, Any]:

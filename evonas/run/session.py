@@ -276,8 +276,7 @@ class Session:
     @cached_property
     def latencies(self) -> Latencies | None:
         """The table in which the objective latency is read."""
-        file = self.config.limits.latencies
-        return None if file is None or "latency" not in self.problem.objectives else Latencies.of(file)
+        return Latencies.wanted(self.config.limits, self.problem.objectives)
 
     def _final_recipe(self, few: list[list[Best]], by_hand: bool, end: float | None) -> Recipe:
         """For as many epochs as there is time for: the same for finalists and for all that the table compares."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Decoder
 from evonas.evaluation.checkpoints import Checkpoints
+from evonas.evaluation.latencies import Latencies
 from evonas.evaluation.store import WeightsLost, WeightStore, stored
 from evonas.fidelity.pieces import Pieces
 from evonas.run.budget import Budget
@@ -125,11 +126,13 @@ class SharedSearch:
             precision=self.config.precision,
             threads=self.config.threads,
             limit_s=self.config.timeout_s,
+            latencies=Latencies.wanted(self.config.limits, self.problem.objectives),
         )
 
     def check(self) -> None:
         """Raises UserError for what would stop the run later."""
         problem, config = self.problem, self.config
+        measured = "latency" in problem.objectives and config.limits.latencies is None
         reasons = {
             "it has no data": problem.task is None,
             "there is an evaluate": problem.evaluate is not None,
@@ -137,7 +140,7 @@ class SharedSearch:
             "a fidelity is given": config.fidelity is not None,
             "candidates are to be trained several times": problem.search.trainings > 1,
             "a warm start is given": config.warm_start is not None,
-            "latency is an objective": "latency" in problem.objectives,
+            "latency is an objective, and there is no table of it (--latencies FILE, made by evonas measure)": measured,
         }
         for why, is_so in reasons.items():
             if is_so:

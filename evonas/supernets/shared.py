@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 from deap import tools
 
 from evonas.evaluation import Candidate, Evaluator, Outcome, identity
+from evonas.evaluation.latencies import Latencies
 from evonas.evaluation.parcel import LACKS, Parcel, facts_in
 from evonas.evaluation.store import WeightsLost
 from evonas.evaluation.training import splits_of
 from evonas.individual import Individual, Toolbox
+from evonas.latency import NotMeasured
 from evonas.space import Space
 from evonas.supernets.supernet import Supernet
 from evonas.support.device import torch_threads
@@ -48,7 +50,8 @@ class SharedWeights(Evaluator):
     space        in the form of the supernet
     supernet     the file of its weights
     objectives   the task's first metric (on the validation split), then any of its other metrics, parameters,
-                 multiply_adds
+                 multiply_adds, latency
+    latencies    the table in which latency is read
     statistics, batch_size
                  of batch norm: see `Supernet`
     limit_s      seconds for one genome
@@ -66,6 +69,7 @@ class SharedWeights(Evaluator):
     precision: str = "float32"
     threads: int = 1
     limit_s: float | None = None
+    latencies: Latencies | None = None
 
     def identity(self, candidate: Candidate) -> str:
         """By the genome: two with equal networks may take other weights of the supernet."""
@@ -79,15 +83,19 @@ class SharedWeights(Evaluator):
     def __call__(self, candidate: Candidate, replicate: int = 0) -> Outcome:
         graph = candidate.graph
         try:
+            costs = {} if self.latencies is None else {"latency": self.latencies.of(graph)}
             with torch_threads(self.threads):
-                measures = opened(self).measures(self.space.route(candidate.genome))
+                measures = opened(self).measures(self.space.route(candidate.genome)) | costs
         except WeightsLost as lost:
             return Outcome.failure(LACKS, str(lost))
+        except NotMeasured as unknown:
+            return Outcome.failure("latency", str(unknown))
         measures |= {"parameters": graph.parameters, "multiply_adds": graph.multiply_adds}
         return Outcome(tuple(measures[name] for name in self.objectives), "shared", measures=measures)
 
     def parcels(self) -> dict[str, Parcel]:
-        return {"supernet": self.supernet}
+        needed = {"supernet": self.supernet, "latencies": self.latencies}
+        return {name: parcel for name, parcel in needed.items() if parcel is not None}
 
     def draws(self, toolbox: Toolbox, rng: Random) -> Toolbox:
         """Only genomes that the supernet holds: all of its space."""

@@ -15,8 +15,11 @@ EXAMPLES = 1000  # from which it learns; in the code these are of the validation
 RECIPE = Recipe(batch_size=100, learning_rate=0.02, weight_decay=0.0, warmup=0, clip_norm=5, distill=1.0, hard=0.0)
 
 
-def imitate(network: nn.Module, parent: fx.GraphModule, split: Split, epochs: int, *, seed: int) -> None:
+def imitate(
+    network: nn.Module, parent: fx.GraphModule, split: Split, epochs: int, *, seed: int, deadline: float | None = None
+) -> None:
     """Squared errors of logits, on the first examples of a split, in place. Raises TrainingFailed as
-    `Training.epoch` does."""
+    `Training.epoch` does, also after the deadline, by `time.monotonic`."""
     device = split.device
-    train(network.to(device), split[:EXAMPLES], RECIPE.lasting(epochs), seed=seed, teacher=Guide(parent.to(device)))
+    guide = Guide(parent.to(device))
+    train(network.to(device), split[:EXAMPLES], RECIPE.lasting(epochs), seed=seed, teacher=guide, deadline=deadline)

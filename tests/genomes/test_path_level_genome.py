@@ -302,3 +302,15 @@ def test_an_evaluation_imitates_first():
     repaired = train(Candidate(cell, replace(space, imitation=10), keeps=True, origin=origin), 0)
     assert repaired.curve[0] > plain.curve[0] + 0.1
     assert repaired.lineage == plain.lineage
+
+
+def test_an_imitation_ends_where_its_evaluation_has_no_more_time():
+    data = ImageClassification(Source("digits")).identified()
+    train = Training(data, DIGITS_RECIPE.lasting(1), seed=0)
+    space, start = replace(CHAIN, first_epochs=1), CHAIN.start_genome()
+    parent = train(Candidate(start, space, keeps=True), 0)
+    cell = Candidate(space.parse("add(layer:max3,layer:avg3)"), replace(space, imitation=100_000),
+                     origin=Origin("a", parent.weights, 0, start, 1))  # fmt: skip
+    cut = replace(train, timeout_s=2.0)(cell, 0)
+    assert cut.reason.startswith("time")
+    assert cut.seconds < 60

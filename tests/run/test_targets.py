@@ -101,7 +101,7 @@ def test_latency_as_an_objective_is_read_in_the_table_of_a_device_that_is_not_he
 
 def test_a_worker_that_cannot_read_the_table_is_sent_it_once(found, tmp_path):
     """As on a host with another disk."""
-    phone = Latencies.of(a_phone(found, tmp_path))
+    phone = Latencies.at(a_phone(found, tmp_path))
     recipe = replace(found.problem.search, epochs=1)
     there = Training(found.task, recipe, 0, ("accuracy", "latency"), latencies=phone)
     candidate = Candidate(found.space.random(stream(0, "candidate")), found.space)

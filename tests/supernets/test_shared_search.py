@@ -18,7 +18,9 @@ import evonas
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Candidate
 from evonas.evaluation.evaluator import Job
+from evonas.evaluation.latencies import Latencies
 from evonas.executors import Processes
+from evonas.latency import LatencyTable, key_of, steps_of
 from evonas.reports.tables import fact_lines
 from evonas.run.supernet import SharedSearch
 from evonas.supernets import shared
@@ -180,6 +182,23 @@ def test_a_run_whose_supernet_is_lost_stops_with_what_to_do_and_goes_on_once_it_
     assert len(searched(further)) == 12
 
 
+def test_a_supernet_is_searched_for_latencies_that_are_read_in_a_table(run, tmp_path):
+    ms = {key_of(*step): 1.0 for each in candidates(run, 20) for step in steps_of(each.graph.simplified())}
+    slow = LatencyTable("cpu", "a phone", "float32", 1, ms)
+    slow.write(tmp_path / "phone.json")
+    found = evonas.search("nasbench201", **SAME, supernet=run.directory, strategy="nsga2:population=4",
+                          objectives="accuracy,latency", latencies=tmp_path / "phone.json", budget=8,
+                          out=tmp_path / "found")  # fmt: skip
+    assert len(searched(found)) == 8
+    read = [slow.of(found.space.decode(genome)) for _, genome, _ in searched(found)]
+    assert [values[1] for *_, values in searched(found)] == [pytest.approx(each, abs=1e-4) for each in read]
+    assert len(set(read)) > 1
+    unknown = {key: 1.0 for key in ms if "conv" not in key[0]}
+    LatencyTable("cpu", "a phone", "float32", 1, unknown).write(tmp_path / "partial.json")
+    judged = judge(run, latencies=Latencies.at(tmp_path / "partial.json"))(candidates(run, 1)[0])
+    assert judged.reason.startswith("latency: the latency of conv was not measured")
+
+
 # ---- workers --------------------------------------------------------------------------------------------------------
 
 
@@ -325,7 +344,7 @@ def test_a_run_that_is_killed_in_either_phase_ends_as_one_that_was_not(tmp_path)
         ({"inherit": True}, "children are to inherit weights"),
         ({"fidelity": "asha"}, "a fidelity is given"),
         ({"warm_start": "naswot:20"}, "a warm start is given"),
-        ({"objectives": "accuracy,latency"}, "latency is an objective"),
+        ({"objectives": "accuracy,latency"}, "latency is an objective, and there is no table of it"),
         ({"settings": {"trainings": 2}}, "trained several times"),
         ({"strategy": "darts"}, "trains a supernet of its own"),
         ({"supernet": "unifrom"}, "did you mean uniform"),
