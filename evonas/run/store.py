@@ -245,15 +245,16 @@ class Run:
         measures (accuracy, parameters, multiply_adds, ...), cost (epochs, seconds, core_seconds), curve, error,
         reused, t (seconds of run time).
         """
-        records: dict[int, dict[str, Any]] = {}
+        asked: dict[int, Event] = {}
+        told: dict[int, Event] = {}
         for event in self.events():
+            id = event.get("id")
             if event["event"] == "asked":
-                records[event["id"]] = event
+                asked[id] = event
             elif event["event"] == "told":
-                before = records[event["id"]].get("cost", dict.fromkeys(COSTS, 0))
-                cost = {name: before[name] + event["cost"].get(name, 0) for name in COSTS}
-                records[event["id"]] = records[event["id"]] | event | {"cost": cost}
-        return list(records.values())
+                before = told[id]["cost"] if id in told else dict.fromkeys(COSTS, 0)
+                told[id] = event | {"cost": {name: before[name] + event["cost"].get(name, 0) for name in COSTS}}
+        return [event | told.get(id, {}) for id, event in asked.items()]
 
     @property
     def resumed(self) -> list[float]:

@@ -25,6 +25,8 @@ def test_the_winner_and_the_best_of_the_baseline_are_trained_to_the_end(run):
         assert statuses == {"full", "partial"}
     assert run.best.record["status"] == "full"
     assert run.best.record["cost"]["epochs"] == 3, "of all its rungs"
+    whole = [record for record in records.values() if record["status"] == "full"]
+    assert not [record for record in whole if record.keys() & {"waits", "checkpoint"}], "as its last report says"
 
 
 def test_what_was_stopped_is_said_everywhere(run):
