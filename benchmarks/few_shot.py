@@ -37,7 +37,7 @@ from evonas.support.streams import stream
 from evonas.tasks.classification import ImageClassification
 
 SMALL = bool(os.environ.get("EVONAS_SMALL"))
-GENOMES = 9 if SMALL else 108
+GENOMES = 3 if SMALL else 108
 EPOCHS = GENOMES  # then each network alone has one; three decisions closed leave four for each supernet
 ALONE = 8  # decisions of a network, all closed
 CLOSED = (0, 1, ALONE) if SMALL else (0, 1, 2, 3, ALONE)

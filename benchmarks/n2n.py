@@ -42,7 +42,7 @@ from evonas.systems import registry
 from evonas.tasks.classification import ImageClassification
 
 SMALL = bool(os.environ.get("EVONAS_SMALL"))
-ROLLOUTS = 6 if SMALL else 100
+ROLLOUTS = 2 if SMALL else 100
 WAYS = ("n2n", "random", "uniform")
 GOOD, TARGET = 0.97, 0.8
 COLUMNS = (

@@ -29,7 +29,7 @@ from evonas.systems import registry
 from evonas.tasks.classification import ImageClassification
 
 SMALL = bool(os.environ.get("EVONAS_SMALL"))
-PASSES, GENOMES, BEST = (40, 12, 12) if SMALL else (18_000, 1000, 300)
+PASSES, GENOMES, BEST = (12, 6, 6) if SMALL else (18_000, 1000, 300)
 SIZE = 16  # a fourth of the pixels for four times the passes
 SPACES = {
     "nasbench201": {"space.channels": 16, "space.cells": 1},
