@@ -1,15 +1,15 @@
 """How small N2N makes a network, and whether its policies are worth it: beside random genomes and uniform shrinking.
 
-    python benchmarks/n2n.py ROWS.csv DATA [SEED ...]
+    python benchmarks/n2n.py ROWS.csv DATA [SEED ...] [-- WAY ...]
 
 The teacher is the residual network by hand, trained on the training split by the final recipe of the preset; DATA as
 for `evonas search --data`. A row is one way and one seed (0 to 2 by default): ROLLOUTS networks, each trained by the
 search recipe, which learns the teacher's logits; those that come again are not trained again. The ways: `n2n`, its two
-policies; `random`, genomes drawn decision by decision from the same space; `uniform`, the channels of all layers times
-one factor, of as many as there are rollouts. A row has the best reward C (2 - C) R_a with its compression C and its
-relative accuracy R_a, both on the validation split; then C of the most compressed network with R_a of at least GOOD,
-and which rollout was the first with C of at least .8 and such an R_a. Rows that are there are not made again. With
-EVONAS_SMALL=1: a few rollouts of an epoch.
+policies (or with settings, `n2n:removal=0,min_relative=0.97`); `random`, genomes drawn decision by decision from the
+same space; `uniform`, the channels of all layers times one factor, of as many as there are rollouts. A row has the best
+reward C (2 - C) R_a with its compression C and its relative accuracy R_a, both on the validation split; then C of the
+most compressed network with R_a of at least GOOD, and which rollout was the first with C of at least .8 and such an
+R_a. Rows that are there are not made again. With EVONAS_SMALL=1: a few rollouts of an epoch.
 """
 
 import csv
@@ -70,11 +70,13 @@ def proposals(way: str, setup: object, teacher: Teacher, seed: int) -> Iterator[
         for width in fine.multipliers:
             yield fine, Individual(fine.smaller(width)), None
         return
-    chosen = setup.strategy if way == "n2n" else registry.chosen("random", setup.strategy.toolbox)
-    if way == "n2n":
-        chosen = chosen.having(evaluations=ROLLOUTS + 1)  # the last one repeats the best
+    name, _, settings = way.partition(":")
+    chosen = setup.strategy if name == "n2n" else registry.chosen("random", setup.strategy.toolbox)
+    if name == "n2n":
+        given = {key: float(value) for key, value in (each.split("=") for each in settings.split(",") if each)}
+        chosen = chosen.having(evaluations=ROLLOUTS + 1, **given)  # the last one repeats the best
     strategy = chosen.strategy(chosen.tools(space, rng), rng)
-    if way == "n2n":
+    if name == "n2n":
         strategy.prepare(type("Bench", (), {"teacher": teacher}))
     for _ in range(ROLLOUTS):
         (individual,) = strategy.generate(1)
@@ -119,13 +121,15 @@ def measured(task: ImageClassification, setup: object, teacher: Teacher, way: st
     }
 
 
-def main(rows: str, data: str, *seeds: str) -> None:
+def main(rows: str, data: str, *words: str) -> None:
     torch.set_num_threads(1)
+    words = (*words, "--")
+    seeds, asked = words[: words.index("--")], words[words.index("--") + 1 : -1] or WAYS
     name, system = Path(data).stem, registry.system("n2n")
     with opened(Path(rows), COLUMNS) as (known, append), tempfile.TemporaryDirectory() as folder:
         made = {(row["data"], row["way"], int(row["seed"])) for row in known}
         for seed in map(int, seeds or range(1 if SMALL else 3)):
-            ways = [way for way in WAYS if (name, way, seed) not in made]
+            ways = [way for way in asked if (name, way, seed) not in made]
             if not ways:
                 continue
             task = ImageClassification(Source(data, seed=seed)).identified()
@@ -144,13 +148,12 @@ def main(rows: str, data: str, *seeds: str) -> None:
 def report(path: Path, data: str) -> None:
     with path.open() as file:
         rows = [row for row in csv.DictReader(file) if row["data"] == data]
-    for way in WAYS:
+    for way in dict.fromkeys(row["way"] for row in rows):
         of = [row for row in rows if row["way"] == way]
-        if of:
-            mean = {name: statistics.fmean(float(row[name]) for row in of) for name in COLUMNS[6:9]}
-            reached = sum(row["first"] != "" for row in of)
-            print(f"{way}: reward {mean['reward']:.4f} (C {mean['compression']:.3f}, R_a {mean['relative']:.3f}); "
-                  f"C >= {TARGET} with R_a >= {GOOD} in {reached} of {len(of)} seeds")  # fmt: skip
+        mean = {name: statistics.fmean(float(row[name]) for row in of) for name in COLUMNS[6:9]}
+        reached = sum(row["first"] != "" for row in of)
+        print(f"{way}: reward {mean['reward']:.4f} (C {mean['compression']:.3f}, R_a {mean['relative']:.3f}); "
+              f"C >= {TARGET} with R_a >= {GOOD} in {reached} of {len(of)} seeds")  # fmt: skip
 
 
 if __name__ == "__main__":
