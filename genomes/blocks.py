@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -169,8 +169,13 @@ class BlockSpace(Space):
 
     @property
     def _stages(self) -> int:
-        """Stages at most: of a fixed skeleton, those of the residual network by hand."""
-        return min(self.stages, STAGES, self._halvings + 1) if self.fixed else self.stages
+        """Stages at most."""
+        return self._stages_by_hand if self.fixed else self.stages
+
+    @property
+    def _stages_by_hand(self) -> int:
+        """Those of the residual network by hand."""
+        return min(self.stages, STAGES, self._halvings + 1)
 
     @property
     def _halvings(self) -> int:
@@ -189,12 +194,19 @@ class BlockSpace(Space):
         return (1, 2) if halvings < self._halvings else (1,)
 
     def by_hand(self) -> tuple[Token, ...]:
-        """The genome of the residual network by hand: `genomes.residual.reference`."""
-        skeleton = replace(self, fixed=True)
-        genome: tuple[Token, ...] = (1.0, "strided")
-        for stage in range(skeleton._stages):
-            genome += (2, "basic", 3, False, 1.0, 2 if stage else 1)
-        return genome if self.fixed or skeleton._stages == self.stages else (*genome, 0)
+        """The genome of the residual network by hand: `genomes.residual.reference`. Where a space has been left without
+        one of its tokens, the nearest number stands for it, or the first option."""
+        wanted: tuple[Token, ...] = (1.0, "strided")
+        for stage in range(self._stages_by_hand):
+            wanted += (2, "basic", 3, False, 1.0, 2 if stage else 1)
+        if self._stages_by_hand < self._stages:
+            wanted += (0,)
+        genome: tuple[Token, ...] = ()
+        for token in wanted:
+            decision = self.next(genome)
+            assert decision is not None, "whatever is answered, the next question is the same"
+            genome += (_nearest(token, decision.options),)
+        return genome
 
     # ---- its code -------------------------------------------------------------------------------------------------
 
@@ -332,3 +344,10 @@ def _most(token: Any) -> int:
     """The largest number of layers that a stage may have."""
     options: Any = token.options if isinstance(token, Open) else (token,)
     return max(options)
+
+
+def _nearest(token: Any, options: Sequence[Any]) -> Token:
+    """The token itself where it is an option."""
+    if token in options:
+        return token
+    return min(options, key=lambda option: abs(option - token)) if isinstance(token, int | float) else options[0]

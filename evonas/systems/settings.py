@@ -104,7 +104,9 @@ def plain(value: Any) -> Any:
 
 def shown(value: Any) -> str:
     """As the command line reads it."""
-    return ",".join(map(shown, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(shown, value))
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 class Resolver:

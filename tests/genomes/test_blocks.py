@@ -22,6 +22,22 @@ def test_the_reference_network_is_in_the_space_of_every_size(shape):
     assert space.parse(space.format(by_hand)) == by_hand
 
 
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"layers": 1}, "stem16 basic3-16x1 basic3-32x1/2 basic3-64x1/2"),
+        ({"blocks": ("inverted", "fused")}, "stem16 inverted3-16x2 inverted3-32x2/2 inverted3-64x2/2"),
+        ({"kernels": (5,)}, "stem16 basic5-16x2 basic5-32x2/2 basic5-64x2/2"),
+        ({"widths": (0.5, 2.0)}, "stem8 basic3-8x2 basic3-16x2/2 basic3-32x2/2"),
+        ({"stages": 2}, "stem16 basic3-16x2 basic3-32x2/2"),
+        ({"layers": 1, "kernels": (5,), "fixed": True}, "stem16 basic5-16x1 basic5-32x1/2 basic5-64x1/2"),
+    ],
+)
+def test_a_space_without_the_reference_network_has_the_nearest_one(changes, code):
+    space = replace(SPACE, **changes)
+    assert space.format(space.by_hand()) == code
+
+
 def test_a_code_says_what_the_layers_are():
     code = "stem8-pooled inverted5se-16x1 separable3-64x3/2"
     genome = SPACE.parse(code)
