@@ -17,6 +17,7 @@ from evonas.executors import require, serve_if_worker
 from evonas.executors.workplace import workplace
 from evonas.genomes.with_recipe import decided
 from evonas.individual import Toolbox
+from evonas.latency import LatencyTable
 from evonas.model.final_training import OnEpoch, Request, choose_recipe, train_to_the_end
 from evonas.model.trained import TrainedNetwork
 from evonas.objectives import read_count
@@ -46,9 +47,9 @@ from evonas.run.arguments import (
 from evonas.run.budget import Budget
 from evonas.run.carrying_out import go_on
 from evonas.run.check import check, check_same
-from evonas.run.config import Config
+from evonas.run.config import LATENCIES, Config
 from evonas.run.further import train_on
-from evonas.run.latencies import measured_in, shown_table_of
+from evonas.run.latencies import kept_in, require_same, shown_table_of
 from evonas.run.probe import require_time
 from evonas.run.problem import BY_SCRIPT, Brought, fitted
 from evonas.run.store import Run
@@ -207,7 +208,7 @@ def search(
                         "script), or choose another --out")  # fmt: skip
     with (
         Arrays(data, directory, begun) as arrays,
-        measured_in(directory, begun) as measured_once,
+        kept_in(directory, begun) as kept,
         lent_to(directory, teacher, begun) as lent_teacher,
     ):
         task = task_of(data, arrays, size=size, validation=validation, seed=seed, root=data_dir)
@@ -223,10 +224,15 @@ def search(
         usual = {} if evaluate else system.most(setup.space.networks)
         chosen_device, chosen_precision = device, precision
         device = choose_device(device, elsewhere=executor in ELSEWHERE)
-        if target_ms is not None and latencies is None:
+        if latencies is not None:
+            given = LatencyTable.read(latencies)
+            if begun:
+                require_same(directory, given)
+            latencies = kept(lambda: given)
+        elif target_ms is not None or (begun and (directory / LATENCIES).exists()):
             counts = Limits.read(max_parameters, max_multiply_adds, usual=usual)
             how = {"seed": seed, "threads": threads, "device": device}
-            latencies = measured_once(partial(shown_table_of, setup, counts, precision, progress, **how))
+            latencies = kept(partial(shown_table_of, setup, counts, precision, progress, **how))
         limits = Limits.read(max_parameters, max_multiply_adds, target_ms, latencies, usual)
         setup = shaped(setup, settings or {}, limits)
         limit = Budget.of(budget, planned(setup, registry.setup(system, preset), strategy))

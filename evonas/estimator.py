@@ -139,7 +139,7 @@ class NASClassifier(ClassifierMixin, BaseEstimator):
             if self.out is None:
                 directory = Path(until_found.enter_context(tempfile.TemporaryDirectory(prefix="evonas-")))
             else:
-                directory = _new_folder(place(self.out))
+                directory = _new_folder(place(self.out).resolve())
             self._keep(self._search(data, directory, seed))
         self.directory_ = None if self.out is None else directory
         return self

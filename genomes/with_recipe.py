@@ -29,6 +29,8 @@ def with_recipe(space: Space, **options: Sequence[Any]) -> Space:
     options   by the name of a field of `evonas.recipe.Recipe`, its options: `learning_rate=(0.05, 0.02)`. The first is
               the usual one: networks with which a search begins, and codes that say nothing of it, have it.
 
+    A space whose genomes decide fields already is taken without these.
+
     A decided value holds in the search and in the final training. Raises UserError for a space whose genomes are not
     sequences of decisions, for a field that cannot be decided, and for options that a recipe cannot have.
     """

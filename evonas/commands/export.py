@@ -21,7 +21,7 @@ def command(what: Path, which: int | None, folder: Path, onnx: bool, trust: bool
     in the folder DIR. The folder needs torch and safetensors only."""
     from evonas.commands.opening import trained_network
     from evonas.model.export import export
-    from evonas.support.text import shown, words
+    from evonas.support.text import words
 
     trained = trained_network(what, which, trust=trust)
     difference = export(trained, folder, onnx=onnx, trust=trust)
@@ -30,7 +30,7 @@ def command(what: Path, which: int | None, folder: Path, onnx: bool, trust: bool
                    "is only run with --trust")  # fmt: skip
     else:
         click.echo(f"ok: the exported network gives the same outputs (largest difference {difference:.1g})")
-    click.echo(f"weights of {trained.folder}, {shown(trained.metric, trained.test)} test {words(trained.metric)}")
+    click.echo(f"weights of {trained.folder}, {trained.worth} test {words(trained.metric)}")
     if trained.preprocessing["pixel"] is None:
         click.echo("the training images went below 0: say in `read` of network.py how pixels become such values")
     for path in sorted(folder.iterdir()):

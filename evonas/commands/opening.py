@@ -36,7 +36,11 @@ def change(trained: TrainedNetwork, edit: str, folder: Path, **options: Any) -> 
     of_run = None if run is None else run.directory
     difference = edited(trained, [edit], folder, batch=batch, of_run=of_run, **options)
     new = TrainedNetwork.open(folder)
-    click.echo(f"ok: the changed network gives the same outputs (largest difference {difference:.1g})")
+    if new.tested is None:
+        click.echo(f"the changed network gives other outputs (largest difference {difference:.1g}); it has not been "
+                   f"tested yet: evonas evaluate {folder}")  # fmt: skip
+    else:
+        click.echo(f"ok: the changed network gives the same outputs (largest difference {difference:.1g})")
     click.echo(f"{trained.graph.parameters:,} -> {new.graph.parameters:,} parameters, "
                f"{trained.graph.multiply_adds:,} -> {new.graph.multiply_adds:,} multiply-adds")  # fmt: skip
     click.echo(f"to train it on: evonas train {folder}")

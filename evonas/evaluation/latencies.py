@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
+from evonas.errors import UserError
 from evonas.evaluation.limits import Limits
 from evonas.evaluation.parcel import Parcel
 from evonas.graph import Graph
@@ -26,7 +27,10 @@ class Latencies(Parcel):
     @classmethod
     def at(cls, file: str | Path) -> Latencies:
         """As the file is now. Raises UserError where it cannot be read."""
-        return cls(Path(file), checksum(read_bytes(Path(file))))
+        try:
+            return cls(Path(file), checksum(read_bytes(Path(file))))
+        except FileNotFoundError:
+            raise UserError(f"{file}: no such file; put the table of latencies back") from None
 
     @classmethod
     def wanted(cls, limits: Limits, objectives: Iterable[str]) -> Latencies | None:

@@ -56,6 +56,11 @@ class Teacher(Parcel):
         if shapes != wanted:
             raise UserError(f"the teacher maps {shapes[0]} to {shapes[1]}, but the data have inputs of {wanted[0]} and "
                             f"outputs of {wanted[1]}; give a teacher that was trained on such data")  # fmt: skip
+        pixels = facts_in(self.fetched())["pixel"], task.preprocessing()["pixel"]
+        if (pixels[0] is None) != (pixels[1] is None):
+            raise UserError("the values of the teacher's data may have another unit than those of these data, since of "
+                            "one of them it is not known what a pixel of a picture file is; give both as such files, "
+                            "or as arrays with values from 0 to 255, or from 0 to 1")  # fmt: skip
 
 
 @lru_cache(maxsize=OPENED)
@@ -84,13 +89,14 @@ def _affine(theirs: dict[str, Any], own: dict[str, Any], device: str) -> tuple[T
     """What makes of an image that was normalised for this task one that was normalised for the teacher's."""
     import torch
 
-    if all(theirs[name] == own[name] for name in ("mean", "std")):
+    if all(theirs[name] == own[name] for name in ("mean", "std", "pixel")):
         return None
+    unit = (theirs["pixel"] or 1.0) / (own["pixel"] or 1.0)  # of theirs, in one of ours
     mean, std, other_mean, other_std = (
         torch.tensor([default] if each is None else each, dtype=torch.float32, device=device).view(-1, 1, 1)
         for each, default in ((own["mean"], 0.0), (own["std"], 1.0), (theirs["mean"], 0.0), (theirs["std"], 1.0))
     )
-    return std / other_std, (mean - other_mean) / other_std
+    return unit * std / other_std, (unit * mean - other_mean) / other_std
 
 
 def packed(weights: bytes, graph: Graph, value: float, preprocessing: dict[str, Any]) -> bytes:
@@ -102,5 +108,6 @@ def packed(weights: bytes, graph: Graph, value: float, preprocessing: dict[str, 
         "value": value,
         "mean": preprocessing["mean"],
         "std": preprocessing["std"],
+        "pixel": preprocessing["pixel"],
     }
     return save(load(weights), {"evonas": json.dumps(facts)})

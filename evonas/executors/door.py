@@ -42,6 +42,7 @@ from evonas.executors.worker import PLAIN, Equipment
 
 IDLE_S = 1.0  # between two looks at whether a worker without a task is still there
 BACKLOG = 128  # connections that wait for the door to open
+GREETINGS = 32  # at a time: others wait, so that strangers cannot take all descriptors of the root
 GET_ADDRESS = 0x8915  # SIOCGIFADDR of Linux: the IPv4 address of a network interface
 
 EVERYWHERE = ""  # in place of a host: all network interfaces
@@ -112,6 +113,7 @@ class Door(WorkerPool):
         self.key = secrets.token_bytes(32)
         self._listener = Listener((host, 0), backlog=BACKLOG)
         self.address: Address = self._listener.address
+        self._greetings = threading.Semaphore(GREETINGS)
         threading.Thread(target=self._open, daemon=True).start()
 
     def came(self, remote: Remote) -> None:
@@ -133,9 +135,11 @@ class Door(WorkerPool):
 
     def _open(self) -> None:
         while True:
+            self._greetings.acquire()
             try:
                 connection = self._listener.accept()
             except OSError:
+                self._greetings.release()
                 if self._closed:
                     return
                 continue  # it has gone again
@@ -146,19 +150,27 @@ class Door(WorkerPool):
 
     def _admit(self, connection: Connection) -> None:
         try:
+            remote = self._greeted(connection)
+        finally:
+            self._greetings.release()
+        if remote is not None:
+            self.came(remote)
+            self.join(remote)
+
+    def _greeted(self, connection: Connection) -> Remote | None:
+        """The worker that has come; None where it may not come in."""
+        try:
             keep_alive(connection)
             about = let_in(connection, self.key)
             if wrong := differing(about):
                 connection.send((REFUSED, f"{wrong}; use the same on both sides"))
                 connection.close()
-                return
+                return None
             connection.send((WELCOME, (self.equipment, list(_modules()))))
         except (AuthenticationError, EOFError, OSError):  # somebody else, or gone again
             connection.close()
-            return
-        remote = Remote(connection, about, self.silence_s)
-        self.came(remote)
-        self.join(remote)
+            return None
+        return Remote(connection, about, self.silence_s)
 
 
 def addresses(port: int) -> list[Address]:

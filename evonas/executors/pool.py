@@ -46,6 +46,8 @@ class WorkerPool(Executor):
         with self._lock:
             if self._given_up is not None:
                 raise self._given_up
+            if self._closed:
+                raise RuntimeError("the executor was shut down")
             self._pending.add(future)
         self._tasks.put((future, fn, args, kwargs, 0))
         return future
@@ -72,6 +74,8 @@ class WorkerPool(Executor):
             if wait:
                 thread.join()
             worker.close()
+        if wait:  # what a worker that left handed back, when the others had gone home
+            self.abandon(BrokenExecutor("the executor was shut down"))
 
     def abandon(self, error: Exception) -> None:
         """Nobody is left who could do what is asked: all tasks, and those to come, end with this error, which is a

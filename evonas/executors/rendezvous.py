@@ -64,7 +64,11 @@ class Rendezvous(Door):
         port = self.address[1]
         root = f"process {os.getpid()} on {socket.gethostname()}"
         found = {"addresses": addresses(port), "key": self.key.hex(), "root": root}
-        _write_for_owner(self.folder / DOOR, json.dumps(found, indent=2) + "\n")
+        try:
+            _write_for_owner(self.folder / DOOR, json.dumps(found, indent=2) + "\n")
+        except BaseException:  # whatever it was, it goes on upwards
+            super().shutdown(wait=False)
+            raise
         say(f"workers may join: evonas worker {directory.resolve()}; port {port} listens on all network interfaces and "
             f"asks for the key in {FOLDER}/{DOOR}; the traffic is not encrypted")  # fmt: skip
 

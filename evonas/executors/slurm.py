@@ -24,6 +24,7 @@ from evonas.executors.worker import Equipment
 
 LOOK_S = 5.0  # between two looks at the jobs
 FAILED_STARTS = 3  # jobs in a row that come to nothing, before no other one is tried: one host may be broken
+REFUSALS = 3  # of a job, one look after the other, before there are as few as there are
 PATIENCE_S = 5.0  # with Slurm, at the end
 
 
@@ -53,16 +54,18 @@ class Slurm(Rendezvous):
         self._live: set[str] = set()  # jobs that wait or run
         self._came: set[str] = set()  # those whose worker has come
         self._unfit: dict[str, str] = {}  # those whose worker was of no use, and why
-        self._failed_starts = 0
+        self._failed_starts = self._refusals = 0
         self._said = ""  # at last, of jobs that wait
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         try:
             self._live.add(jobs.submit())
-        except UserError as error:
+        except BaseException as error:  # whatever it was, it goes on upwards
             super().shutdown(wait=False)
             jobs.end()
-            raise UserError(f"{error}; {self._to_go_on}") from None
+            if isinstance(error, UserError):
+                raise UserError(f"{error}; {self._to_go_on}") from None
+            raise
         self._watcher.start()
 
     def came(self, remote: Remote) -> None:
@@ -73,6 +76,8 @@ class Slurm(Rendezvous):
         super().left(worker, gone)
         if isinstance(gone, Unfit) and isinstance(worker, Remote) and worker.job is not None:
             self._unfit[worker.job] = str(gone)
+        if not (self.wanted or self._workers or self._over.is_set()):
+            self._give_up(BrokenExecutor(f"{gone}, and no job is left"))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._over.set()
@@ -85,6 +90,12 @@ class Slurm(Rendezvous):
         return f"no result is lost: mend it, and go on with 'evonas resume {self.directory}' (--slurm changes options)"
 
     def _watch(self) -> None:
+        try:
+            self._keep_jobs()
+        except Exception as error:  # such as a full disk: nobody would look after the jobs any more
+            self._give_up(BrokenExecutor(f"jobs can be submitted no more: {type(error).__name__}: {error}"))
+
+    def _keep_jobs(self) -> None:
         """Until the end: keep as many jobs as are wanted, and give up where nothing can come of it."""
         self._submit_missing()
         while not self._over.wait(self.look_s):
@@ -104,8 +115,12 @@ class Slurm(Rendezvous):
         while len(self._live) < self.wanted and not self._over.is_set():
             try:
                 self._live.add(self.jobs.submit())
-            except UserError as error:  # as a limit of jobs for each user: there are fewer then
-                self._want(len(self._live), str(error))
+                self._refusals = 0
+            except UserError as error:  # a limit of jobs for each user, or Slurm is busy
+                self._refusals += 1
+                if self._refusals >= REFUSALS:
+                    self._want(len(self._live), str(error))
+                return
 
     def _ended(self, job: str, state: str) -> None:
         """A job has ended before the run."""

@@ -6,6 +6,7 @@ or refused, and is given one task after the other.
 
 from __future__ import annotations
 
+import hmac
 import os
 import platform
 import socket
@@ -82,14 +83,20 @@ def pickled(kind: str, value: Any) -> bytes:
         return cloudpickle.dumps((ERROR, TypeError(f"the result cannot be sent: {error}")))
 
 
+def _key_of(side: bytes, key: bytes) -> bytes:
+    """By which one side proves itself. With one key for both, somebody without it could hand on what it is asked to
+    another worker, and its answer back."""
+    return hmac.digest(key, side, "sha256")
+
+
 def let_in(connection: Connection, key: bytes) -> Any:
     """At the root: what a worker that has the key says of itself.
 
     Raises multiprocessing.AuthenticationError, EOFError or OSError where it has not, or is something else.
     """
     with _in_time(connection):
-        deliver_challenge(connection, key)
-        answer_challenge(connection, key)
+        deliver_challenge(connection, _key_of(b"worker", key))
+        answer_challenge(connection, _key_of(b"root", key))
         return connection.recv()
 
 
@@ -104,8 +111,8 @@ def knock(address: Address, key: bytes, about: dict[str, Any]) -> tuple[Connecti
     try:
         keep_alive(connection)
         with _in_time(connection):
-            answer_challenge(connection, key)
-            deliver_challenge(connection, key)
+            answer_challenge(connection, _key_of(b"worker", key))
+            deliver_challenge(connection, _key_of(b"root", key))
             connection.send(about)
             return connection, connection.recv()
     except BaseException:  # whatever it was, it goes on upwards

@@ -109,12 +109,14 @@ class Worker:
         limit = limit_of(fn)
         number, where = 0, ""
         for _ in range(attempts):
-            number = self._ready()
+            number = self._ready(meanwhile)
             where = f"process {number} on {socket.gethostname()}"
             assert self._process is not None, "it has just been started"
             try:
                 if limit is not None and self._is_new:
-                    self._process.submit(_received, fn).result()  # libraries are loaded before its time begins
+                    loaded = self._process.submit(_received, fn)  # libraries are, before its time begins
+                    self._wait(loaded, None, meanwhile)
+                    loaded.result()
                 self._is_new = False
                 future = self._process.submit(fn, *args, **kwargs)
                 if not self._wait(future, limit, meanwhile):
@@ -153,7 +155,7 @@ class Worker:
                 return False
             meanwhile()
 
-    def _ready(self) -> int:
+    def _ready(self, meanwhile: Callable[[], None]) -> int:
         """The number of a process that is alive and waits for a task."""
         require_children()
         for _ in range(STARTS):
@@ -165,7 +167,9 @@ class Worker:
                     1, initializer=_begin, initargs=(os.getpid(), self.unheeded), env=self.equipment.environment(gpu)
                 )
             try:
-                return self._process.submit(os.getpid).result()
+                number = self._process.submit(os.getpid)
+                self._wait(number, None, meanwhile)
+                return number.result()
             except BrokenProcessPool:  # it died while it was idle, or while it started
                 self._discard()
         raise BrokenExecutor(f"{STARTS} processes on {socket.gethostname()} died as they started; see whether its "

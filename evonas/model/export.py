@@ -8,6 +8,7 @@ network.onnx          the same network for other runtimes, where it is asked for
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from math import nan
 from pathlib import Path
@@ -38,23 +39,24 @@ def export(trained: TrainedNetwork, folder: Path, *, onnx: bool = False, trust: 
     """
     from safetensors.torch import save
 
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already; choose another --to, or remove it first")
     network = None if trained.graph.unknown and not (trust or onnx) else trained.network(trust=trust)
     names = identifiers(trained.graph)
     weights = {exported_name(name, names): tensor for name, tensor in trained.weights().items()}
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")  # nobody else's
     try:
         write_text(partial / "network.py", source(trained))
         write_bytes(partial / "weights.safetensors", save(weights))
         difference = nan if network is None else _difference(network, partial, trained.graph.input_shape)
         if onnx and network is not None:
             _write_onnx(network, partial / "network.onnx", trained)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
+        if folder.exists():  # it may be where somebody stands, and stays
+            for file in partial.iterdir():
+                file.rename(folder / file.name)
+        else:
+            partial.rename(folder)
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error.strerror}; choose another --to") from error
     finally:

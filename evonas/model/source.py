@@ -13,7 +13,7 @@ from evonas.graph import INPUT, Graph, Node
 from evonas.model.predict import columns
 from evonas.model.trained import TrainedNetwork
 from evonas.support.call import merged
-from evonas.support.text import shown, words
+from evonas.support.text import words
 
 IMPORT = ("import ", "from ")
 
@@ -133,7 +133,7 @@ def source(trained: TrainedNetwork) -> str:
     imports = [text for text in texts if text.startswith(IMPORT)]
     classes = "".join(f"\n\n{text}" for text in texts if text not in imports)
     names, heads = trained.preprocessing["classes"], columns(trained)
-    title = f"{facts['code']}: {shown(trained.metric, trained.test)} test {words(trained.metric)}."
+    title = f"{facts['code']}: {trained.worth} test {words(trained.metric)}."
     head = HEAD.format(
         title=title.replace("\\", "/").replace('"""', "'''"),
         counts=f"{graph.parameters:,} parameters, {graph.multiply_adds:,} multiply-adds for one image.",

@@ -105,7 +105,7 @@ class TrainedNetwork:
     preprocessing: dict[str, Any]
 
     def __repr__(self) -> str:
-        return f"<{self.facts['code']}, {shown(self.metric, self.test)} test {words(self.metric)}, in {self.folder}>"
+        return f"<{self.facts['code']}, {self.worth} test {words(self.metric)}, in {self.folder}>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows of it."""
@@ -128,7 +128,7 @@ class TrainedNetwork:
             if facts.get("checksum") != _checksum(facts):
                 raise _damaged(folder / "training.json")
             metric = facts.get(f"test_{known.metric}")
-            if not isinstance(metric, int | float):
+            if not isinstance(metric, int | float | None):
                 raise _damaged(folder / "training.json")
             preprocessing, graph = (
                 json_of(_whole(folder / name, known.checksums.get(name)), folder / name)
@@ -158,9 +158,23 @@ class TrainedNetwork:
         return self.facts["metric"]
 
     @property
+    def tested(self) -> float | None:
+        """Its value on the test split; None: it is another network now, since an edit."""
+        return self.facts.get(f"test_{self.metric}")
+
+    @property
+    def worth(self) -> str:
+        """The same for people."""
+        return "unknown" if self.tested is None else shown(self.metric, self.tested)
+
+    @property
     def test(self) -> float:
-        """Its value on the test split."""
-        return self.facts[f"test_{self.metric}"]
+        """The same as a number. Raises UserError where there is none."""
+        if self.tested is None:
+            raise UserError(f"the network in {self.folder} is not the one that was tested; train it on with "
+                            f"'evonas train {self.folder}', or see what it is worth with 'evonas evaluate "
+                            f"{self.folder}'")  # fmt: skip
+        return self.tested
 
     def network(self, *, trust: bool = False) -> nn.Module:
         """The network with its weights, on the CPU, in evaluation mode.

@@ -153,7 +153,7 @@ def link(path: Path) -> str:
     """A path that can be followed where it lies in the working directory, as that of a notebook is its folder."""
     if not path.resolve().is_relative_to(Path.cwd()):
         return f"<code>{escape(str(path))}</code>"
-    return f'<a href="{escape(quote(os.path.relpath(path)))}" target="_blank">{escape(str(path))}</a>'
+    return f'<a href="{escape(quote(os.fsencode(os.path.relpath(path))))}" target="_blank">{escape(str(path))}</a>'
 
 
 def table(name: str, rows: Sequence[Mapping[str, str]], *, sortable: bool = False) -> str:

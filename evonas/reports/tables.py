@@ -215,7 +215,7 @@ def trained_rows(networks: Sequence[TrainedNetwork]) -> list[dict[str, str]]:
         {
             "id": str(each.facts["id"]),
             "code": brief(each.facts["code"]),
-            f"test {words(each.metric)}": shown(each.metric, each.test),
+            f"test {words(each.metric)}": each.worth,
             "parameters": shown("parameters", each.graph.parameters),
             "multiply-adds": shown("multiply_adds", each.graph.multiply_adds),
         }
@@ -346,7 +346,7 @@ def individual_facts(found: Found) -> Iterator[str]:
         )
     if found.folder is not None:
         trained = found.trained()
-        yield f"trained in {trained.folder}: test {words(trained.metric)} {shown(trained.metric, trained.test)}"
+        yield f"trained in {trained.folder}: test {words(trained.metric)} {trained.worth}"
 
 
 def sparkline(values: Sequence[float]) -> str:

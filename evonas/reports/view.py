@@ -99,7 +99,7 @@ def of_trained(trained: TrainedNetwork) -> str:
     judged = trained.judgement
     facts = {
         "code": trained.facts["code"],
-        f"test {words(trained.metric)}": shown(trained.metric, trained.test),
+        f"test {words(trained.metric)}": trained.worth,
         "parameters": shown("parameters", trained.graph.parameters),
         "multiply-adds": shown("multiply_adds", trained.graph.multiply_adds),
         "folder": str(trained.folder),

@@ -63,27 +63,34 @@ def shown_table_of(setup: Setup, limits: Limits, precision: str, progress: bool,
 
 
 @contextmanager
-def measured_in(directory: Path, begun: bool) -> Iterator[Callable[[Callable[[], LatencyTable]], Path]]:
-    """A function from what measures a table to its file in the directory of a run, where it is measured once. The file
-    is deleted where the run cannot be begun."""
-    path, made, measured = directory / LATENCIES, not directory.exists(), False
+def kept_in(directory: Path, begun: bool) -> Iterator[Callable[[Callable[[], LatencyTable]], Path]]:
+    """A function from what measures or reads a table to its file in the directory of a run, where it stays as it was
+    when the run was begun. The file is deleted where the run cannot be begun."""
+    path, made, kept = directory / LATENCIES, not directory.exists(), False
 
-    def place_of(measure: Callable[[], LatencyTable]) -> Path:
-        nonlocal measured
+    def place_of(found: Callable[[], LatencyTable]) -> Path:
+        nonlocal kept
         if not begun:
-            measure().write(path)
-            measured = True
+            found().write(path)
+            kept = True
             table.cache_clear()  # there may have been another one in this place
         return path
 
     try:
         yield place_of
     except UserError:
-        if measured:
+        if kept:
             path.unlink()
             if made:
                 directory.rmdir()
         raise
+
+
+def require_same(directory: Path, given: LatencyTable) -> None:
+    """Raises UserError where the run in a directory was begun with another table."""
+    if LatencyTable.read(directory / LATENCIES).fingerprint != given.fingerprint:
+        raise UserError(f"{directory} holds a run with another table of latencies, its {LATENCIES}; go on without "
+                        "giving one, or choose another --out")  # fmt: skip
 
 
 def against_predictions(latencies: LatencyTable, graphs: Iterable[Graph], device: str) -> list[dict[str, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,16 @@ from evonas.run.loop import Loop
 from evonas.run.phase import Phase
 from evonas.run.problem import Problem
 from evonas.run.trainings import Trainings
+from evonas.space import CodeError
 from evonas.strategies.first import First
+from evonas.support.streams import stream
+from evonas.systems.settings import shown
 
 if TYPE_CHECKING:  # they load torch
     from evonas.supernets.shared import SharedWeights
     from evonas.supernets.trainer import SupernetTrainer
 
+DRAWS = 20  # of genomes that a supernet is to hold
 FOLDER = "supernets"  # in the directory of a run
 ROLE = "supernet"
 
@@ -98,6 +102,7 @@ class SharedSearch:
                 why = lost
         else:
             raise RunError(f"the supernet of this run is lost: {why}; put {lent} back, or train another one")
+        own.unlink(missing_ok=True)  # it may be damaged
         WeightStore(self.folder).put(content)
         self.file = own
 
@@ -146,8 +151,21 @@ class SharedSearch:
             if is_so:
                 raise UserError(f"candidates are judged by the weights of a supernet and not trained one by one: {why}")
         self.trainer.made().graph()
+        self._check_whole()
         if config.lent is not None:
             self._check_lent(Path(config.lent))
+
+    def _check_whole(self) -> None:
+        """Raises UserError where the supernet is of a part of the space alone, and cannot judge the rest."""
+        space, part = self.problem.space, self.trainer.space
+        for _ in range(DRAWS):
+            try:
+                part.decisions(space.random(stream(self.config.seed, "check")))
+            except CodeError as error:
+                names = [each.name for each in fields(part) if getattr(part, each.name) != getattr(space, each.name)]
+                settings = " ".join(f"space.{name}={shown(getattr(part, name))}" for name in names)
+                raise UserError(f"the supernet of {space.name} holds only a part of its networks ({error}); search "
+                                f"that part, with --set {settings}") from None  # fmt: skip
 
     def _check_lent(self, file: Path) -> None:
         from evonas.supernets.shared import KeptSupernet

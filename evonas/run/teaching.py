@@ -4,7 +4,7 @@ first."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,9 +102,10 @@ def lent_to(directory: Path, given: str | Path | None, begun: bool) -> Iterator[
     except UserError:
         if not begun:
             file.unlink()
-            file.parent.rmdir()
-            if made:
-                directory.rmdir()
+            with suppress(OSError):  # somebody's files lie beside it
+                file.parent.rmdir()
+                if made:
+                    directory.rmdir()
         raise
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import evonas
+from evonas.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,9 @@ def test_a_layer_becomes_wider_and_the_network_computes_the_same(run, in_process
 
 def test_new_channels_and_noise_are_what_they_are_called(run, in_process, tmp_path):
     in_process("widen", run.directory, "stage1/input.conv", 9, "--new", "--to", tmp_path / "new")
-    in_process("widen", run.directory, "stage1/input.conv", 9, "--noise", 0.1, "--to", tmp_path / "noisy")
+    said = in_process("widen", run.directory, "stage1/input.conv", 9, "--noise", 0.1, "--to", tmp_path / "noisy")
+    assert "gives other outputs" in said.stdout
+    assert "evonas evaluate" in said.stdout
     before, new, noisy = (
         evonas.TrainedNetwork.open(folder) for folder in (run.best.folder, tmp_path / "new", tmp_path / "noisy")
     )
@@ -44,6 +47,11 @@ def test_new_channels_and_noise_are_what_they_are_called(run, in_process, tmp_pa
     assert torch.allclose(same, outputs, atol=1e-5)
     assert 1e-4 < (other - outputs).abs().max() < 1
     assert noisy.judgement is None  # what the test split would say of it is not known
+    assert noisy.tested is None
+    assert "unknown test accuracy" in repr(noisy)
+    with pytest.raises(UserError, match="not the one that was tested; train it on with"):
+        _ = noisy.test
+    assert not [name for name in noisy.facts if name.startswith(("test_", "validation_"))]
 
 
 def test_a_layer_is_inserted_and_the_network_is_trained_on_from_there(run, in_process, tmp_path):

@@ -1,6 +1,7 @@
 """Workers that join a run over the network by the file in its directory, by hand or as jobs, and that leave it."""
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -10,6 +11,10 @@ import sys
 import threading
 import time
 from concurrent.futures import BrokenExecutor
+from contextlib import ExitStack
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import CHALLENGE, WELCOME, Listener
+from types import SimpleNamespace
 
 import pytest
 from clusters import begin, processes_of, wait_for
@@ -17,6 +22,8 @@ from clusters import begin, processes_of, wait_for
 from evonas.commands.main import main
 from evonas.errors import UserError
 from evonas.executors import Equipment, open_executor
+from evonas.executors.door import GREETINGS, Door
+from evonas.executors.pool import Left, WorkerPool
 from evonas.executors.rendezvous import ByHand, NobodyThere, joined, joining
 from evonas.executors.sbatch import read_options, serve_job
 from evonas.executors.serving import Serving
@@ -277,7 +284,7 @@ def test_jobs_that_have_worked_are_replaced_and_cancelled_ones_are_not(slurm, tm
     task = executor.submit(pow, 3, 2)
     jobs.stand("CANCELLED", "4", "5")
     assert isinstance(task.exception(timeout=10), BrokenExecutor)
-    assert "job 5 was cancelled, and no job is left" in str(task.exception())
+    assert "and no job is left" in str(task.exception())
     assert jobs.count == 5
 
 
@@ -316,6 +323,133 @@ def test_slurm_may_take_fewer_jobs_but_not_none(slurm, tmp_path):
     with pytest.raises(UserError, match="Slurm takes no job: QOSMaxSubmitJobPerUserLimit; no result is lost"):
         slurm(none, 3)
     assert none.ended
+
+
+def test_slurm_that_is_busy_for_a_moment_is_asked_again(slurm):
+    jobs = Submitted(2)
+    executor = slurm(jobs, 2)
+    assert wait_for(lambda: jobs.count == 2, 10)
+    executor.came(SimpleNamespace(job="1"))
+    executor.look_s = 0.5
+    jobs.stand("TIMEOUT", "1")
+    assert wait_for(lambda: any("job 1 has ended" in line for line in executor.said), 10)
+    jobs.most = 3  # after a refusal
+    assert wait_for(lambda: jobs.count == 3, 10)
+    assert executor.wanted == 2
+
+
+@pytest.mark.parametrize("when", [1, 2], ids=["the first job", "a later job"])
+def test_slurm_ends_the_run_where_no_job_can_be_written(when, slurm, tmp_path):
+    class Full(Submitted):
+        def submit(self):
+            if self.count + 1 == when:
+                raise OSError(28, "No space left on device")
+            return super().submit()
+
+    jobs = Full()
+    if when == 1:
+        with pytest.raises(OSError, match="No space left"):
+            slurm(jobs, 2)
+        assert jobs.ended
+        assert not (tmp_path / "workers/door.json").exists()
+        return
+    executor = slurm(jobs, 2)
+    assert wait_for(lambda: executor._given_up is not None, 10)
+    with pytest.raises(BrokenExecutor, match=r"jobs can be submitted no more: OSError: .*No space left"):
+        executor.submit(pow, 3, 2)
+
+
+def test_the_last_worker_of_a_search_without_jobs_ends_it(slurm, tmp_path):
+    jobs = Submitted()
+    executor = slurm(jobs, 1)
+    process = worker(tmp_path, tmp_path)
+    assert executor.submit(pow, 3, 2).result(timeout=60) == 9
+    jobs.stand("CANCELLED", "1")
+    assert wait_for(lambda: executor.wanted == 0, 10)
+    assert executor._given_up is None
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+    assert wait_for(lambda: executor._given_up is not None, 20)
+
+
+class Sleepy:
+    """Takes its time to arrive, as where torch is imported from a disk of the network."""
+
+    limit_s = 30.0
+
+    def __setstate__(self, state):
+        if multiprocessing.current_process().name != "MainProcess":
+            time.sleep(4)
+
+    def __getstate__(self):
+        return {}
+
+    def __call__(self):
+        return 42
+
+
+def test_a_worker_whose_process_takes_long_to_start_says_that_it_is_alive():
+    door = Door(host="127.0.0.1", silence_s=2.0)
+    try:
+        threading.Thread(target=lambda: Serving([door.address], door.key).serve(), daemon=True).start()
+        assert door.submit(Sleepy()).result(timeout=60) == 42
+    finally:
+        door.shutdown(wait=False)
+
+
+def test_what_two_workers_say_to_a_stranger_does_not_let_it_in():
+    """It hands the challenge of one to the other, and the answer back."""
+    listener = Listener(("127.0.0.1", 0))
+    believed = []
+
+    def stranger():
+        one, other = listener.accept(), listener.accept()
+        one.send_bytes(CHALLENGE + os.urandom(20))
+        one.recv_bytes()
+        one.send_bytes(WELCOME)
+        other.send_bytes(one.recv_bytes())
+        one.send_bytes(other.recv_bytes())
+        believed.append(one.recv_bytes() == WELCOME)
+
+    def come():
+        with pytest.raises((AuthenticationError, UserError, EOFError, OSError)):
+            Serving([listener.address], b"the key of a run")
+
+    threads = [threading.Thread(target=each, daemon=True) for each in (stranger, come, come)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(25)
+    listener.close()
+    assert believed == [False]
+
+
+def test_strangers_who_say_nothing_do_not_use_up_the_root(root):
+    with ExitStack() as open_ones:
+        for _ in range(60):
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", root.address[1])))
+        time.sleep(1)
+        assert len([thread for thread in threading.enumerate() if "_admit" in thread.name]) <= GREETINGS
+
+
+def test_a_task_that_is_handed_back_at_the_end_does_not_wait_for_ever():
+    class Leaves:
+        def run(self, fn, *args, **kwargs):
+            time.sleep(0.5)
+            raise Left("it has left")
+
+        def close(self):
+            pass
+
+    pool = WorkerPool()
+    pool.join(Leaves())
+    future = pool.submit(pow, 3, 2)
+    time.sleep(0.1)
+    pool.shutdown(wait=True)
+    with pytest.raises(BrokenExecutor, match="was shut down"):
+        future.result(timeout=10)
+    with pytest.raises(BrokenExecutor, match="was shut down"):
+        pool.submit(pow, 3, 2)
 
 
 class Local:

@@ -12,7 +12,7 @@ from evonas.evaluation import Candidate
 from evonas.evaluation import latencies as parcels
 from evonas.evaluation.latencies import Latencies
 from evonas.evaluation.training import Training
-from evonas.latency import table
+from evonas.latency import LatencyTable, table
 from evonas.reports.tables import verdict
 from evonas.support.streams import stream
 
@@ -97,6 +97,22 @@ def test_latency_as_an_objective_is_read_in_the_table_of_a_device_that_is_not_he
     assert told
     assert all(said == pytest.approx(read, abs=1e-4) for said, read in told)
     assert [each.values for each in again.front] == [each.values for each in run.front]  # nothing is measured
+
+
+def test_a_given_table_stays_as_it_was_when_the_run_was_begun(found, tmp_path):
+    phone, sizes = a_phone(found, tmp_path), {name: value for name, value in QUICK.items() if name != "beginning"}
+    given = {"objectives": "accuracy,latency", "strategy": "random", "settings": sizes, "workers": 1,
+             "latencies": phone, "progress": False, "report": False, "out": tmp_path / "run"}  # fmt: skip
+    run = evonas.search("fbnet", "digits", **given, budget=2)
+    before = table(run.config.limits.latencies)
+    assert before == LatencyTable.read(phone)
+    phone.write_text(json.dumps(json.loads(phone.read_text()) | {"scale": 5.0}))  # measured anew
+    with pytest.raises(UserError, match="holds a run with another table of latencies"):
+        evonas.search("fbnet", "digits", **given, budget=4, resume=True)
+    phone.unlink()
+    on = evonas.search("fbnet", "digits", **given | {"latencies": None}, budget=4, resume=True)
+    read = [before.of(record.graph) for record in on.front]
+    assert [record.values["latency"] for record in on.front] == [pytest.approx(each, abs=1e-4) for each in read]
 
 
 def test_a_worker_that_cannot_read_the_table_is_sent_it_once(found, tmp_path):

@@ -11,10 +11,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import evonas
+from evonas.data.sources import Source
 from evonas.errors import RunError, UserError
 from evonas.evaluation import Candidate
 from evonas.evaluation import teacher as teachers
@@ -31,7 +33,9 @@ from evonas.run.carrying_out import go_on
 from evonas.run.problem import Brought
 from evonas.run.store import Run
 from evonas.run.teaching import Lent
+from evonas.support.files import checksum
 from evonas.support.streams import stream
+from evonas.tasks.classification import ImageClassification
 
 SPACE = NASBenchMacroSpace((1, 1), 4, 8, (1, 8, 8))
 TINY = {"population": 2, "generations": 0, "epochs": 1, "final.epochs": 1}
@@ -94,6 +98,26 @@ def test_a_teacher_changes_what_is_learnt_and_is_a_part_of_its_identity(first, r
     assert len({each.identity(candidate()) for each in (plain, taught, another)}) == 3
     assert len(set(found)) > 1
     assert plain.identity(candidate()) == replace(plain, teacher=None).identity(candidate())  # nobody learns of it
+
+
+def test_a_teacher_sees_pictures_in_the_units_that_it_has_learnt(first, tmp_path):
+    """The same pictures with values from 0 to 1 and from 0 to 255; and where it is not known what a value means."""
+    x, y = np.random.default_rng(0).integers(0, 256, (120, 8, 8), dtype=np.uint8), np.arange(120) % 10
+    values = {"whole": x, "share": x.astype(np.float32) / 255, "odd": x.astype(np.float32) * 7 - 3}
+    for name, each in values.items():
+        np.savez(tmp_path / f"{name}.npz", x_train=each[:100], y_train=y[:100], x_test=each[100:], y_test=y[100:])
+    tasks = {name: ImageClassification(Source(str(tmp_path / f"{name}.npz"))) for name in values}
+    theirs, own = (tasks[name].preprocessing() for name in ("whole", "share"))
+    scale, shift = (each.flatten() for each in teachers._affine(theirs, own, "cpu"))
+    raw = torch.tensor([0.25])
+    normalised = (raw - own["mean"][0]) / own["std"][0]
+    assert torch.allclose(normalised * scale + shift, (255 * raw - theirs["mean"][0]) / theirs["std"][0], atol=1e-4)
+    content = teachers.packed(first.finalist().weights_bytes(), first.finalist().graph, 0.5, theirs)
+    (tmp_path / f"{checksum(content)}.safetensors").write_bytes(content)
+    teacher = Teacher.read(tmp_path / f"{checksum(content)}.safetensors")
+    teacher.check(tasks["share"])
+    with pytest.raises(UserError, match="may have another unit than those of these data"):
+        teacher.check(tasks["odd"])
 
 
 def test_a_process_loads_it_once(run):

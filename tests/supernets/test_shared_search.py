@@ -199,6 +199,23 @@ def test_a_supernet_is_searched_for_latencies_that_are_read_in_a_table(run, tmp_
     assert judged.reason.startswith("latency: the latency of conv was not measured")
 
 
+def test_a_supernet_of_a_part_of_the_space_is_refused_with_the_setting_that_is_missing(tmp_path):
+    with pytest.raises(UserError, match=r"holds only a part of its networks .* --set .*space\.fixed=True"):
+        evonas.search("evonas", "digits", supernet="uniform", fidelity="none", budget=4, progress=False,
+                      out=tmp_path / "run")  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_borrowed_supernet_that_is_damaged_is_borrowed_again(run, tmp_path):
+    again = SAME | {"supernet": run.directory, "strategy": "local", "out": tmp_path / "run"}
+    evonas.search("nasbench201", **again, budget=2)
+    own = tmp_path / "run/supernets" / file_of(run).name
+    content = own.read_bytes()
+    own.write_bytes(bytes(len(content)))  # of the same size
+    evonas.search("nasbench201", **again, budget=4, resume=True)
+    assert own.read_bytes() == content
+
+
 # ---- workers --------------------------------------------------------------------------------------------------------
 
 
