@@ -338,7 +338,8 @@ def _made(operation: Operation, shape: Shape, seed: int, path: str) -> nn.Module
 def _refuse_unknown(graph: Graph) -> None:
     if graph.unknown:
         raise UserError(f"the network has the operation {graph.unknown[0]!r}, which is not one of evonas's, and its "
-                        "class is not known here; import the file that defines it first")  # fmt: skip
+                        "class is not known here; import the file that defines it first, or let the source run that "
+                        "is kept with the network (--trust; trust=True)")  # fmt: skip
 
 
 def _reuse_memory(node: Node, modules: list[nn.Module]) -> None:

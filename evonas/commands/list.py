@@ -54,7 +54,7 @@ def _overview() -> Iterator[str]:
 
     systems = registry.systems()
     yield "systems: evonas search NAME (evonas list NAME shows presets and settings)"
-    yield from (f"  {each.name:<13}{each.about}" for each in systems.values())
+    yield from (f"  {each.name:<15}{each.about}" for each in systems.values())
     yield "further spaces: evonas search NAME"
     yield f"  {', '.join(each for each in registry.SPACES if each not in systems)}, FILE.py:SPACE"
     yield "strategies: evonas search ... --strategy NAME:setting=value, and evonas compare --strategies"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -252,10 +252,16 @@ class Training(Evaluator):
         """Into how many parts each batch goes; None where the training would take too much memory."""
         if self.memory is None:
             return 1
-        parts = splits_within(graph, recipe, self.memory, **self._where)
+        parts = splits_within(graph, self._in_batches(recipe), self.memory, **self._where)
         return parts if self.accumulate or parts == 1 else None
 
+    def _in_batches(self, recipe: Recipe) -> Recipe:
+        """With batches of no more examples than there are."""
+        train, validation, _ = self.task.counts
+        return replace(recipe, batch_size=min(recipe.batch_size, train + validation * self.final))
+
     def _too_large(self, graph: Graph, recipe: Recipe) -> str:
+        recipe = self._in_batches(recipe)
         needed = training_bytes(graph, recipe, **self._where)
         advice = "" if self.accumulate else ", or allow batches in parts (--accumulate)"
         return (f"about {needed / 2**20:,.0f} MiB to train in batches of {recipe.batch_size}, over the limit of "

@@ -153,8 +153,8 @@ def rungs(least: int, eta: float, epochs: int) -> list[int]:
         raise UserError(f"eta is {eta:g}; use a number above 1, such as 3")
     if not 1 <= least <= epochs:
         raise UserError(
-            f"least is {least}, but a full training of this search has {epochs} epochs; use from 1 to {epochs}, or "
-            "train for longer (--set epochs=...)"
+            f"least is {least}: so many epochs a training has before it may be stopped, and a whole one has {epochs} "
+            f"epochs; use from 1 to {epochs}, train for longer (--set epochs=...), or stop none (--fidelity none)"
         )
     return [*_powers(least, eta, epochs), epochs]
 

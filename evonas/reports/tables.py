@@ -88,8 +88,9 @@ def verdict(summary: Mapping[str, Any]) -> Iterator[str]:
                f"{split}, the best of all {summary['evaluations']} {shown(name, value)}.")  # fmt: skip
     if taken := summary.get("latencies"):
         winner = taken["networks"][0]
+        missed = ", which is missed" * (winner["measured"] > taken["target"])
         yield (f"The winner takes {shown('latency', winner['measured'])}; {shown('latency', winner['predicted'])} had "
-               f"been predicted, and the target was {shown('latency', taken['target'])}.")  # fmt: skip
+               f"been predicted, and the target was {shown('latency', taken['target'])}{missed}.")  # fmt: skip
     rows = dict(compared(summary))
     evaluations, made = summary["baseline_evaluations"], summary["evaluations"]
     if evaluations is not None and evaluations < made:
