@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -269,14 +269,9 @@ class Session:
             threads=config.threads,
             profile=config.profile,
             teacher=self.teacher if recipe.distills else None,
-            latencies=self.latencies,
+            latencies=Latencies.wanted(config.limits, self.problem.objectives),
             **options,
         )
-
-    @cached_property
-    def latencies(self) -> Latencies | None:
-        """The table in which the objective latency is read."""
-        return Latencies.wanted(self.config.limits, self.problem.objectives)
 
     def _final_recipe(self, few: list[list[Best]], by_hand: bool, end: float | None) -> Recipe:
         """For as many epochs as there is time for: the same for finalists and for all that the table compares."""

@@ -248,12 +248,12 @@ class Run:
         asked: dict[int, Event] = {}
         told: dict[int, Event] = {}
         for event in self.events():
-            id = event.get("id")
             if event["event"] == "asked":
-                asked[id] = event
+                asked[event["id"]] = event
             elif event["event"] == "told":
-                before = told[id]["cost"] if id in told else dict.fromkeys(COSTS, 0)
-                told[id] = event | {"cost": {name: before[name] + event["cost"].get(name, 0) for name in COSTS}}
+                before = told[event["id"]]["cost"] if event["id"] in told else dict.fromkeys(COSTS, 0)
+                cost = {name: before[name] + event["cost"].get(name, 0) for name in COSTS}
+                told[event["id"]] = event | {"cost": cost}
         return [event | told.get(id, {}) for id, event in asked.items()]
 
     @property
