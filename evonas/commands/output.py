@@ -90,7 +90,9 @@ def show_end(run: Any) -> None:
         console.print(f"{stopped_early(records)} were stopped early by {run.config.fidelity}; the search trained "
                       f"{epochs:,} epochs")  # fmt: skip
     if run.config.limits:
-        console.print(f"{summary['rejected']} networks were over the limits and not trained")
+        count = summary["rejected"]
+        console.print(f"{count} network{' was' if count == 1 else 's were'} over the limits and not trained: at most "
+                      f"{', '.join(run.config.limits.told())}")  # fmt: skip
     if len(run.config.objectives) > 1:
         console.print(
             f"{len(run.front)} networks on the Pareto front: evonas show {run.directory} --front", soft_wrap=True

@@ -25,8 +25,9 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
     now   seconds since the epoch; None: the clock's
 
     state            running, finished, or stopped (interrupted or killed: it can be resumed)
-    in_flight        id, age_s and phase of each evaluation that has been begun and not told; of a stopped run, those
-                     that will be begun again
+    in_flight        id, age_s and phase of each evaluation that has been asked for and not told; of a stopped run,
+                     those that will be begun again
+    waiting          how many of these wait for a worker to come
     busy, idle       workers; a genome that waits for the same genome's result takes none
     joined           those that have come, where they come over a network; else null
     utilisation      share of the workers' time so far that went into evaluations
@@ -52,14 +53,14 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
         elif event["event"] == "told":
             in_flight.pop(event["id"], None)
     waiting = list(in_flight.values())
-    busy = len({event["key"] for event in waiting}) if running else 0
+    works = list({event["key"]: event for event in reversed(waiting)}.values())[::-1] if running else []
+    wanted = len(works)
     here = None
     if running and run.config.executor in ELSEWHERE:
         here = len(joined(run.directory) or [])
-        busy = min(busy, here)
-    spent = sum(event["cost"]["seconds"] for event in reports)
-    if running:
-        spent += sum(elapsed - event["t"] for event in {event["key"]: event for event in reversed(waiting)}.values())
+        works = works[:here]
+    busy, spent = len(works), sum(event["cost"]["seconds"] for event in reports)
+    spent += sum(elapsed - event["t"] for event in works)
     told_records = [asked[event["id"]] | event for event in told]
     found = best_of(told_records, next(iter(run.config.objectives.values())), apart=run.config.inherit)
     lately = [event for event in told if event["t"] > elapsed - LATELY_S]
@@ -70,9 +71,10 @@ def status(run: Run, *, now: float | None = None) -> dict[str, Any]:
         "elapsed_s": round(elapsed, 1),
         "in_flight": [{"id": event["id"], "age_s": round(elapsed - event["t"], 1), "phase": event["phase"]}
                       for event in waiting],
+        "waiting": wanted - busy,
         "workers": run.config.workers,
         "busy": busy,
-        "idle": max((run.config.workers if here is None else here) - busy, 0) if running else run.config.workers,
+        "idle": max((run.config.workers if here is None else here) - busy, 0) if running else 0,
         "joined": here,
         "utilisation": round(min(spent / (elapsed * run.config.workers), 1.0), 4) if elapsed else None,
         "generational": any(event.get("generation") is not None for event in asked.values()),
@@ -95,8 +97,12 @@ def lines(run: Run, found: dict[str, Any]) -> Iterator[str]:
            f"minute, {found['a_minute']['lately'] or 0:.1f} a minute lately")  # fmt: skip
     used = "" if found["utilisation"] is None else f"; {found['utilisation']:.0%} of their time so far in evaluations"
     come = "" if found["joined"] is None else f"; {found['joined']} have joined, of {found['workers']} wanted"
-    yield f"workers: {found['busy']} busy, {found['idle']} idle{come}{used}"
-    if found["generational"] and found["workers"] > 1 and (found["utilisation"] or 1.0) < LOW:
+    if found["state"] == "running":
+        yield f"workers: {found['busy']} busy, {found['idle']} idle{come}{used}"
+    if found["waiting"]:
+        yield f"{found['waiting']} of the evaluations in flight wait for a worker to come"
+    all_here = found["workers"] > 1 and found["joined"] in (None, found["workers"])
+    if found["generational"] and all_here and (found["utilisation"] or 1.0) < LOW:
         yield ("each generation waits for its last network; a search that never waits, such as --strategy aging, keeps "
                "workers busier")  # fmt: skip
     if found["in_flight"]:

@@ -71,7 +71,7 @@ class Run:
         self.interrupted = False  # the last `search` was ended by Ctrl-C
 
     def __repr__(self) -> str:
-        told = sum(event["event"] == "told" for event in self.events())
+        told = sum(record["phase"] == "search" and bool(record.get("values")) for record in self.records())
         return f"Run({str(self.directory)!r}, {told} evaluations)"
 
     def _repr_html_(self) -> str:

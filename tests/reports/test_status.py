@@ -1,5 +1,6 @@
 """How a run stands, for another terminal."""
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -66,6 +67,25 @@ def test_a_run_is_watched_while_it_goes_on_and_after_it_was_killed(tmp_path):
     told = list(lines(evonas.open_run(tmp_path / "run"), after))
     assert any(line.startswith("to be repeated: ") for line in told)
     assert told[-1] == "to go on: run its script or notebook again with resume=True"
+
+
+def test_where_no_worker_has_come_nothing_is_at_work(tmp_path):
+    """As of a search whose workers are to join by hand."""
+    run = evonas.search("genet", evaluate=sum, budget=2, workers=1, out=tmp_path / "run", progress=False)
+    config = json.loads((run.directory / "config.json").read_text()) | {"executor": "remote", "workers": 2}
+    (run.directory / "config.json").write_text(json.dumps(config))
+    (run.directory / "summary.json").unlink()
+    journal = run.directory / "journal.jsonl"
+    whole = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(whole[: next(place for place, line in enumerate(whole) if '"told"' in line)]))
+    with journal.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        found = status(evonas.open_run(run.directory), now=time.time() + 100)
+    assert (found["state"], found["busy"], found["joined"], found["utilisation"]) == ("running", 0, 0, 0.0)
+    assert found["waiting"] == len(found["in_flight"]) > 0
+    told = list(lines(run, found))
+    assert f"{found['waiting']} of the evaluations in flight wait for a worker to come" in told
+    assert not any("each generation waits" in line for line in told)
 
 
 def test_a_finished_run_says_so_and_names_its_best(tmp_path):
